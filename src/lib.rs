@@ -1,0 +1,20 @@
+//! An instrument for looking into machine reasoning.
+//!
+//! The rooms, and what each may use (kept true by `tests/rooms.rs`):
+//!
+//! ```text
+//! cli -> {tui, train, eval, format, runtime, task}      tui -> {runtime, trace, format, diagnose}
+//! runtime -> {generate, reward, trace}                  train, eval -> {model, reward, generate, task, trace}
+//! generate, reward -> {model, trace}                    format, task, diagnose -> trace       trace -> serde
+//! ```
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod format;
+pub mod generate;
+pub mod model;
+pub mod reward;
+pub mod runtime;
+pub mod task;
+pub mod trace;

@@ -1,0 +1,5 @@
+//! The `reasonscope` program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {}

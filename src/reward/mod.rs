@@ -1,0 +1,59 @@
+//! Reward models: what scores a candidate token by token.
+
+use crate::trace::{Calibration, Token, TokenReward};
+use std::ops::Range;
+
+/// What can go wrong while scoring.
+#[derive(Debug, thiserror::Error)]
+pub enum RewardError {
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    /// The problem does not fit.
+    #[error("{0}")]
+    Input(String),
+}
+
+/// A causal reward model that reads candidates of one problem as they grow.
+///
+/// The problem is read once and shared by the candidates; each candidate continues from its own key–value cache, so a token is never read twice.
+pub trait RewardModel: Send {
+    /// Name for people and for `Candidate::reward_model`.
+    fn name(&self) -> &str;
+    /// Calibrated thresholds of the deviation rules.
+    fn calibration(&self) -> &Calibration;
+    /// Whether policy token ids may be scored as they are (same tokenizer as `policy_fingerprint`'s); otherwise text is tokenised line by line.
+    fn shares_tokenizer(&self, policy_fingerprint: &str) -> bool;
+    /// Starts over: a new problem with `candidates` empty candidates.
+    fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError>;
+    /// Reads what was appended and returns `(candidate, first reward index, rewards)` for every candidate that moved on.
+    ///
+    /// Several candidates are read as one batch. Without usable ids the last unfinished line waits until it is whole.
+    fn append(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scored>, RewardError>;
+}
+
+/// Text appended to one candidate.
+#[derive(Clone, Debug)]
+pub struct Piece<'a> {
+    /// Index of the candidate.
+    pub candidate: usize,
+    /// The whole text of the candidate so far.
+    pub text: &'a str,
+    /// Tokens appended since the last call, with ids of the shared tokenizer, or empty to let the model tokenise `text`.
+    pub tokens: &'a [Token],
+    /// Bytes of `text` appended since the last call.
+    pub new: Range<usize>,
+    /// Whether nothing follows; the end-of-sequence token is scored then.
+    pub finished: bool,
+}
+
+/// New rewards of one candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// Index of the candidate.
+    pub candidate: usize,
+    /// Index in the candidate's rewards of the first of them.
+    pub from: usize,
+    /// The rewards.
+    pub rewards: Vec<TokenReward>,
+}

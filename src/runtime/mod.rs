@@ -1,0 +1,108 @@
+//! Threads that own the models, and the messages to and from them.
+//!
+//! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
+
+use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
+
+/// Identity of a request; chosen by the sender, echoed in every update about it.
+pub type RequestId = u64;
+
+/// What a face asks of the models.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Sample `n` candidates; they are scored while they grow.
+    Generate {
+        /// Echoed in the updates.
+        id: RequestId,
+        /// The problem, without chat template.
+        problem: String,
+        /// How many candidates.
+        n: usize,
+        /// How to sample.
+        sampling: Sampling,
+    },
+    /// Score recorded candidates of a problem. Urgent requests (what is on screen) go before the others.
+    Score {
+        /// Echoed in the updates.
+        id: RequestId,
+        /// The problem, without chat template.
+        problem: String,
+        /// The candidates; their text and tokens are read.
+        candidates: Vec<Candidate>,
+        /// On screen now.
+        urgent: bool,
+    },
+    /// Stop a request; its candidates finish as `Cancelled`.
+    Cancel {
+        /// Which one.
+        id: RequestId,
+    },
+}
+
+/// What the models' threads say.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// Loading goes on, ended, or failed.
+    Models(ModelsStatus),
+    /// Something happened to a candidate of a request.
+    Event {
+        /// The request.
+        id: RequestId,
+        /// What happened.
+        event: TraceEvent,
+    },
+    /// A request is through: generated and scored to the end.
+    Done {
+        /// The request.
+        id: RequestId,
+        /// Tokens generated a second over all its candidates; `None` for scoring.
+        tokens_per_second: Option<f32>,
+    },
+    /// A request failed; the message names the cause and the remedy.
+    Failed {
+        /// The request.
+        id: RequestId,
+        /// For people.
+        error: String,
+    },
+}
+
+/// What is known of the models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelsStatus {
+    /// The policy, absent when only recorded traces are read.
+    pub policy: Slot,
+    /// The reward model.
+    pub reward: Slot,
+    /// The reward model's thresholds, once it is loaded.
+    pub calibration: Calibration,
+}
+
+/// State of one model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Slot {
+    /// None was asked for.
+    #[default]
+    Absent,
+    /// Loading.
+    Loading {
+        /// Its name.
+        name: String,
+        /// 0 to 1.
+        progress: f32,
+    },
+    /// Usable.
+    Ready {
+        /// Its name.
+        name: String,
+        /// A line for people: parameters, quantisation, device.
+        about: String,
+    },
+    /// Not usable; the message names file, field and remedy.
+    Failed {
+        /// Its name.
+        name: String,
+        /// For people.
+        error: String,
+    },
+}

@@ -1,0 +1,141 @@
+//! From token logits to token, step and trace rewards: one definition of the granularities for training, scoring and display.
+
+use super::{Span, Step};
+use serde::{Deserialize, Serialize};
+
+/// A reward model's logit for one token of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenReward {
+    /// The token's bytes in the candidate's text.
+    pub span: Span,
+    /// Log-odds that an expert wrote it, unclipped; NaN where the model gave no finite number.
+    pub logit: f32,
+}
+
+/// Which completion tokens carry supervision, and so whose logit is a token's reward (arXiv 2510.01857).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Granularity {
+    /// The last token of the completion.
+    Sparse,
+    /// The last token of every step.
+    Step,
+    /// Every k-th completion token, counted from the first one, and the last.
+    Interval(usize),
+    /// Every completion token.
+    #[default]
+    Dense,
+}
+
+/// How step rewards become one number for a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// Arithmetic mean of the step rewards.
+    #[default]
+    Mean,
+    /// The worst step.
+    Min,
+    /// The last step.
+    Last,
+    /// Product of σ(step reward), returned as its logarithm.
+    Product,
+    /// Sum of the step rewards.
+    Sum,
+}
+
+/// Whether each of `n` completion tokens is supervised. `step_ends`: index of each step's last token, ascending.
+///
+/// The phase is the completion's first token: `Interval(k)` supervises tokens k−1, 2k−1, … and the last one. `Interval(0)` reads as `Interval(1)`.
+pub fn supervised_positions(granularity: Granularity, n: usize, step_ends: &[usize]) -> Vec<bool> {
+    let mut mask = vec![false; n];
+    match granularity {
+        Granularity::Dense => mask.fill(true),
+        Granularity::Sparse => {}
+        Granularity::Step => {
+            for &end in step_ends.iter().filter(|&&e| e < n) {
+                mask[end] = true;
+            }
+        }
+        Granularity::Interval(k) => {
+            let k = k.max(1);
+            for i in (k - 1..n).step_by(k) {
+                mask[i] = true;
+            }
+        }
+    }
+    if let Some(last) = mask.last_mut() {
+        *last = true;
+    }
+    mask
+}
+
+/// The reward of every token: the logit of the supervised token that ends its segment, back-filled over the segment.
+pub fn token_rewards(granularity: Granularity, logits: &[f32], step_ends: &[usize]) -> Vec<f32> {
+    let mask = supervised_positions(granularity, logits.len(), step_ends);
+    let mut out = logits.to_vec();
+    let mut current = f32::NAN;
+    for i in (0..out.len()).rev() {
+        if mask[i] {
+            current = logits[i];
+        }
+        out[i] = current;
+    }
+    out
+}
+
+/// One reward a step: the minimum of its tokens' rewards, `None` where no token of it is scored yet or a logit is not finite.
+///
+/// A token belongs to the step that holds its last byte, or else to the next step to come (separators count for the step they precede),
+/// and what follows the last step belongs to the last step.
+pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[Step]) -> Vec<Option<f32>> {
+    if steps.is_empty() {
+        return Vec::new();
+    }
+    let mut owner = Vec::with_capacity(rewards.len());
+    let mut s = 0;
+    for r in rewards {
+        let last = r.span.end.saturating_sub(1).max(r.span.start);
+        while s + 1 < steps.len() && last >= steps[s].span.end {
+            s += 1;
+        }
+        owner.push(s);
+    }
+    let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
+    let logits: Vec<f32> = rewards.iter().map(|r| r.logit).collect();
+    let tokens = token_rewards(granularity, &logits, &ends);
+    let mut out: Vec<Option<f32>> = vec![None; steps.len()];
+    let mut bad = vec![false; steps.len()];
+    for (&s, &r) in owner.iter().zip(&tokens) {
+        if r.is_finite() {
+            out[s] = Some(out[s].map_or(r, |m: f32| m.min(r)));
+        } else {
+            bad[s] = true;
+        }
+    }
+    for (o, b) in out.iter_mut().zip(bad) {
+        if b {
+            *o = None;
+        }
+    }
+    out
+}
+
+/// One reward for the candidate from its steps' rewards; `None` where no step has one. Steps without a reward are passed over.
+pub fn aggregate(aggregation: Aggregation, steps: &[Option<f32>]) -> Option<f32> {
+    let known: Vec<f32> = steps.iter().flatten().copied().collect();
+    let last = *known.last()?;
+    let sum: f32 = known.iter().sum();
+    Some(match aggregation {
+        Aggregation::Mean => sum / known.len() as f32,
+        Aggregation::Min => known.iter().copied().fold(f32::INFINITY, f32::min),
+        Aggregation::Last => last,
+        Aggregation::Product => known.iter().map(|&x| -softplus(-x)).sum(),
+        Aggregation::Sum => sum,
+    })
+}
+
+/// ln(1 + eˣ) without overflow.
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
