@@ -11,6 +11,9 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod cli;
+pub mod diagnose;
+pub mod eval;
 pub mod format;
 pub mod generate;
 pub mod model;
@@ -18,3 +21,5 @@ pub mod reward;
 pub mod runtime;
 pub mod task;
 pub mod trace;
+pub mod train;
+pub mod tui;

@@ -1,0 +1,1 @@
+//! Evaluation: reranking, localisation, calibration, statistics, reports.
