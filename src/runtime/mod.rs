@@ -44,7 +44,7 @@ pub enum Request {
 pub enum Update {
     /// Loading goes on, ended, or failed.
     Models(ModelsStatus),
-    /// Something happened to a candidate of a request.
+    /// Something happened to a candidate of a request. Rewards may follow the candidate's `Finished`: the reward model lags behind the policy.
     Event {
         /// The request.
         id: RequestId,
@@ -58,7 +58,14 @@ pub enum Update {
         /// Tokens generated a second over all its candidates; `None` for scoring.
         tokens_per_second: Option<f32>,
     },
-    /// A request failed; the message names the cause and the remedy.
+    /// Something went wrong that does not end the request, such as a candidate that could not be scored while its text goes on.
+    Warning {
+        /// The request.
+        id: RequestId,
+        /// For people.
+        message: String,
+    },
+    /// A request failed; the message names the cause and the remedy. Every request ends with exactly one `Done` or `Failed`.
     Failed {
         /// The request.
         id: RequestId,
