@@ -1,6 +1,6 @@
 //! An instrument for looking into machine reasoning.
 //!
-//! The rooms, and what each may use (kept true by `tests/rooms.rs`):
+//! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
 //! cli -> {tui, train, eval, format, runtime, task}      tui -> {runtime, trace, format, diagnose}

@@ -3,10 +3,12 @@
 //! Pure data and pure functions over it; serde is the only dependency.
 
 mod deviation;
+mod display;
 mod event;
 mod reward;
 
 pub use deviation::{Calibration, Deviation, Rule, detect};
+pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
 pub use reward::{Aggregation, Granularity, TokenReward, aggregate, step_rewards, supervised_positions, token_rewards};
 

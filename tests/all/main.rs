@@ -1,0 +1,3 @@
+//! Behaviour of the whole crate, in one binary.
+
+mod rooms;
