@@ -1,3 +1,4 @@
 //! Behaviour of the whole crate, in one binary.
 
+mod gradients;
 mod rooms;

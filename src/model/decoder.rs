@@ -1,0 +1,217 @@
+//! One decoder for the Llama, Mistral, Qwen2 and Qwen3 families: a differentiable pass over packed sequences and a cached one, from the same blocks.
+
+use super::cache::KvCache;
+use super::kernels::{Heads, Rotary};
+use super::ops::{self, AttentionPlan};
+use super::rotary::rotary;
+use super::{Config, LinearWeight, ModelError, WeightSource};
+use candle_core::{DType, Device, Module, Tensor};
+use std::sync::Arc;
+
+/// The longest context for which rotary angles are kept.
+const MAX_CONTEXT: usize = 16_384;
+
+#[derive(Clone)]
+struct Linear {
+    weight: LinearWeight,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    fn load(source: &dyn WeightSource, name: &str, out: usize, input: usize, bias: bool) -> Result<Self, ModelError> {
+        let weight = source.linear(&format!("{name}.weight"), out, input)?;
+        let bias = if bias { Some(source.tensor(&format!("{name}.bias"), &[out])?) } else { None };
+        Ok(Self { weight, bias })
+    }
+
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let y = match &self.weight {
+            LinearWeight::Dense(w) => ops::linear(x, w)?,
+            LinearWeight::Quantized(w) => w.forward(x)?,
+        };
+        match &self.bias {
+            Some(b) => y.broadcast_add(b),
+            None => Ok(y),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Block {
+    input_norm: Tensor,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    head_norms: Option<(Tensor, Tensor)>,
+    post_norm: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+impl Block {
+    fn load(source: &dyn WeightSource, c: &Config, layer: usize) -> Result<Self, ModelError> {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        let (h, i) = (c.hidden_size, c.intermediate_size);
+        let (q, kv) = (c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim);
+        let linear = |part: &str, out, input, bias| Linear::load(source, &name(part), out, input, bias);
+        let norm = |part: &str, n: usize| source.tensor(&name(part), &[n]);
+        Ok(Self {
+            input_norm: norm("input_layernorm.weight", h)?,
+            q: linear("self_attn.q_proj", q, h, c.qkv_bias)?,
+            k: linear("self_attn.k_proj", kv, h, c.qkv_bias)?,
+            v: linear("self_attn.v_proj", kv, h, c.qkv_bias)?,
+            o: linear("self_attn.o_proj", h, q, c.o_bias)?,
+            head_norms: match c.qk_norm {
+                true => Some((norm("self_attn.q_norm.weight", c.head_dim)?, norm("self_attn.k_norm.weight", c.head_dim)?)),
+                false => None,
+            },
+            post_norm: norm("post_attention_layernorm.weight", h)?,
+            gate: linear("mlp.gate_proj", i, h, false)?,
+            up: linear("mlp.up_proj", i, h, false)?,
+            down: linear("mlp.down_proj", h, i, false)?,
+        })
+    }
+
+    /// One block over `[n, hidden]`; `attend` mixes positions.
+    fn forward(
+        &self,
+        x: &Tensor,
+        c: &Config,
+        attend: impl FnOnce(&Tensor, &Tensor, &Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<Tensor, ModelError> {
+        let h = ops::rms_norm(x, &self.input_norm, c.rms_norm_eps)?;
+        let (mut q, mut k, v) = (self.q.forward(&h)?, self.k.forward(&h)?, self.v.forward(&h)?);
+        if let Some((nq, nk)) = &self.head_norms {
+            let per_head = |x: &Tensor, w: &Tensor| {
+                let (n, d) = x.dims2()?;
+                ops::rms_norm(&x.reshape((n * d / c.head_dim, c.head_dim))?, w, c.rms_norm_eps)?.reshape((n, d))
+            };
+            (q, k) = (per_head(&q, nq)?, per_head(&k, nk)?);
+        }
+        let x = (x + self.o.forward(&attend(&q, &k, &v)?)?)?;
+        let h = ops::rms_norm(&x, &self.post_norm, c.rms_norm_eps)?;
+        let h = ops::swiglu(&self.gate.forward(&h)?, &self.up.forward(&h)?)?;
+        Ok((&x + self.down.forward(&h)?)?)
+    }
+}
+
+/// Sequences laid one after the other without padding.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    /// Token ids of all sequences.
+    pub ids: Vec<u32>,
+    /// Tokens of each sequence; their sum is the number of ids.
+    pub lens: Vec<usize>,
+}
+
+impl Packed {
+    /// Appends a sequence.
+    pub fn push(&mut self, ids: &[u32]) {
+        self.ids.extend_from_slice(ids);
+        self.lens.push(ids.len());
+    }
+}
+
+/// A causal decoder. Cloning shares the weights.
+#[derive(Clone)]
+pub struct Decoder {
+    config: Config,
+    embed: Tensor,
+    blocks: Vec<Block>,
+    norm: Tensor,
+    head: Linear,
+    rotary: Arc<Rotary>,
+    context: usize,
+}
+
+impl Decoder {
+    /// Takes the weights that `config` asks for from `source`; `progress` sees the share of blocks loaded, 0 to 1.
+    pub fn load(config: &Config, source: &dyn WeightSource, progress: &mut dyn FnMut(f32)) -> Result<Self, ModelError> {
+        let (v, h) = (config.vocab_size, config.hidden_size);
+        let embed = source.tensor("model.embed_tokens.weight", &[v, h])?;
+        let mut blocks = Vec::with_capacity(config.num_hidden_layers);
+        for layer in 0..config.num_hidden_layers {
+            blocks.push(Block::load(source, config, layer)?);
+            progress((layer + 1) as f32 / config.num_hidden_layers as f32);
+        }
+        let norm = source.tensor("model.norm.weight", &[h])?;
+        let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
+        let context = config.max_position_embeddings.min(MAX_CONTEXT);
+        Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context })
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Positions it can hold: the model's own, at most 16,384.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> &Device {
+        self.embed.device()
+    }
+
+    /// The dtype it computes in.
+    pub fn dtype(&self) -> DType {
+        self.embed.dtype()
+    }
+
+    /// An empty cache that fits this decoder.
+    pub fn cache(&self) -> KvCache {
+        KvCache::new(self.blocks.len(), self.device(), self.dtype())
+    }
+
+    fn heads(&self) -> Heads {
+        Heads { q: self.config.num_attention_heads, kv: self.config.num_key_value_heads, dim: self.config.head_dim }
+    }
+
+    fn embed(&self, ids: &[u32]) -> Result<Tensor, ModelError> {
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            let v = self.config.vocab_size;
+            return Err(ModelError::Input(format!(
+                "token id {id} is outside the vocabulary of {v}; the tokenizer belongs to another model"
+            )));
+        }
+        Ok(self.embed.index_select(&Tensor::from_slice(ids, ids.len(), self.device())?, 0)?)
+    }
+
+    /// Hidden states after the final norm, `[tokens, hidden]`, differentiable in every weight.
+    ///
+    /// Every sequence starts at position 0 and sees itself alone. Fails if one is longer than the context or an id is outside the vocabulary.
+    pub fn forward(&self, batch: &Packed) -> Result<Tensor, ModelError> {
+        if let Some(n) = batch.lens.iter().find(|&&n| n > self.context) {
+            return Err(ModelError::Input(format!("a sequence of {n} tokens does not fit the context of {}", self.context)));
+        }
+        let plan = AttentionPlan { lens: Arc::new(batch.lens.clone()), heads: self.heads(), rotary: self.rotary.clone() };
+        let mut x = self.embed(&batch.ids)?;
+        for block in &self.blocks {
+            x = block.forward(&x, &self.config, |q, k, v| Ok(ops::attention(q, k, v, &plan)?))?;
+        }
+        Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?)
+    }
+
+    /// Appends each chunk's ids to its cache row and returns the new positions' hidden states after the final norm, `[Σ chunk, hidden]`,
+    /// chunks one after the other. Rows grow by different amounts in one call.
+    pub fn forward_cached(&self, chunks: &[(usize, &[u32])], cache: &mut KvCache) -> Result<Tensor, ModelError> {
+        cache.check(chunks, self.context)?;
+        let ids: Vec<u32> = chunks.iter().flat_map(|c| c.1.iter().copied()).collect();
+        let mut x = self.embed(&ids)?.detach();
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let rotary = &self.rotary;
+            x = block.forward(&x, &self.config, |q, k, v| cache.attend(layer, (q, k, v), chunks, self.heads(), rotary))?.detach();
+        }
+        cache.grow(chunks);
+        Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?.detach())
+    }
+
+    /// Next-token logits of hidden states: `[n, hidden]` → `[n, vocabulary]`.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.head.forward(hidden)?)
+    }
+}
