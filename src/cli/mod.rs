@@ -1,1 +1,152 @@
 //! Arguments, and one file a subcommand.
+
+pub mod args;
+mod completions;
+mod doctor;
+pub mod exit;
+mod generate;
+mod inspect;
+mod interrupt;
+mod keys;
+mod man;
+mod output;
+mod progress;
+mod score;
+mod themes;
+mod train;
+
+use anyhow::Result;
+use args::OutputArgs;
+use clap::{CommandFactory, Parser, Subcommand};
+use exit::Exit;
+use std::io::Write;
+
+/// The whole command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "reasonscope",
+    version,
+    about = "Look into machine reasoning: stream chain-of-thought, colour each step by a learned reward, mark the first deviation, compare candidates",
+    after_help = exit::HELP,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Train by a recipe; the same as `reasonscope train RECIPE`
+    #[arg(long, value_name = "RECIPE", exclusive = true)]
+    train: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    live: inspect::LiveArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Open the inspector on recorded traces, or live on a model (this is what happens without a subcommand)
+    Inspect(inspect::Inspect),
+    /// Score recorded traces with a reward model
+    Score(score::Score),
+    /// Sample candidates for problems
+    Generate(generate::Generate),
+    /// Train by a recipe
+    Train(train::Train),
+    /// List the themes
+    Themes(themes::Themes),
+    /// List the keys
+    Keys(keys::Keys),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page
+    Man(man::Man),
+    /// Say what is found on this machine, and what to do about what is not
+    Doctor(doctor::Doctor),
+}
+
+/// Reads the command line, does what it says, reports errors on standard error, and returns the exit.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output; its reader may have gone.
+            let _ = error.print();
+            return if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage };
+        }
+    };
+    let json = cli.output.json;
+    match run(cli) {
+        Ok(exit) => exit,
+        Err(error) => match exit::of(&error) {
+            None => Exit::Ok,
+            Some(exit) => {
+                let message = format!("{error:#}");
+                let line = if json {
+                    serde_json::json!({ "event": "error", "message": message }).to_string()
+                } else {
+                    format!("reasonscope: {message}")
+                };
+                let _ = writeln!(std::io::stderr(), "{line}");
+                exit
+            }
+        },
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    let output = cli.output;
+    if let Some(recipe) = cli.train {
+        return train::Train::new(recipe).run(&output);
+    }
+    match cli.command {
+        None => inspect::Inspect::live(cli.live).run(),
+        Some(Command::Inspect(command)) => command.run(),
+        Some(Command::Score(command)) => command.run(&output),
+        Some(Command::Generate(command)) => command.run(&output),
+        Some(Command::Train(command)) => command.run(&output),
+        Some(Command::Themes(command)) => command.run(&output),
+        Some(Command::Keys(command)) => command.run(&output),
+        Some(Command::Completions(command)) => command.run(),
+        Some(Command::Man(command)) => command.run(),
+        Some(Command::Doctor(command)) => command.run(&output),
+    }
+}
+
+/// The command line as clap knows it, for completions and the manual page.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Prints a text on standard output.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_arguments_open_the_live_inspector() {
+        let cli = Cli::try_parse_from(["reasonscope"]).unwrap();
+        assert!(cli.command.is_none() && cli.train.is_none());
+        let cli = Cli::try_parse_from(["reasonscope", "-n", "4", "--temperature", "0.5"]).unwrap();
+        assert_eq!(cli.live.sampling.n, 4);
+    }
+
+    #[test]
+    fn a_wrong_word_is_a_usage_error() {
+        assert!(Cli::try_parse_from(["reasonscope", "inspct"]).is_err());
+        assert!(Cli::try_parse_from(["reasonscope", "--train", "a.toml", "-n", "4"]).is_err());
+        assert!(Cli::try_parse_from(["reasonscope", "score"]).is_err());
+    }
+}

@@ -2,6 +2,10 @@
 //!
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
+mod load;
+
+pub use load::{Load, Loaded, Loader, ModelRef, Models};
+
 use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
 
 /// Identity of a request; chosen by the sender, echoed in every update about it.

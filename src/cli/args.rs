@@ -1,0 +1,196 @@
+//! Options that several subcommands share.
+
+use crate::runtime::ModelRef;
+use crate::trace::{Aggregation, Granularity, Sampling};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+/// How results and messages are written.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OutputArgs {
+    /// Machine-readable: listings as JSON on standard output, messages as JSON lines on standard error
+    #[arg(long, global = true, help_heading = "Messages")]
+    pub json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true, help_heading = "Messages")]
+    pub quiet: bool,
+}
+
+/// Where models run.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DeviceArgs {
+    /// Where the models run; `auto` takes a GPU where the build and the machine have one
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Models")]
+    pub device: Device,
+}
+
+/// A device by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// A GPU where the build and the machine have one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU; needs a build with `--features cuda`.
+    Cuda,
+    /// An Apple GPU; needs a build with `--features metal`.
+    Metal,
+}
+
+/// How candidates are sampled.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArgs {
+    /// Candidates for each problem
+    #[arg(short, long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub n: u16,
+    /// Softmax temperature; 0 is greedy
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = number::<0>)]
+    pub temperature: f32,
+    /// Sample from the smallest set of tokens whose probability reaches P; 1 is off
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = number::<1>)]
+    pub top_p: f32,
+    /// Sample from the K likeliest tokens; 0 is off
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Drop tokens less than P times as likely as the likeliest; 0 is off
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = number::<2>)]
+    pub min_p: f32,
+    /// Tokens a candidate may have at most
+    #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = positive)]
+    pub max_tokens: usize,
+    /// Seed; candidate i depends on it and on i alone
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl SamplingArgs {
+    /// As the policy wants it.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            max_tokens: self.max_tokens,
+            seed: self.seed,
+        }
+    }
+}
+
+/// How token rewards become step and candidate rewards, and how text is cut into steps.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Rewards")]
+pub struct RewardArgs {
+    /// Which tokens carry the reward: sparse, step, interval, interval:K or dense
+    #[arg(long, value_name = "GRANULARITY", default_value = "dense", value_parser = granularity)]
+    pub granularity: Granularity,
+    /// How step rewards become one number for a candidate
+    #[arg(long, value_name = "AGGREGATION", default_value = "mean", value_parser = aggregation())]
+    pub aggregation: Aggregation,
+}
+
+/// How the screen looks.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Screen")]
+pub struct ScreenArgs {
+    /// Theme by name (see `reasonscope themes`), or a theme file
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<String>,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+    /// Colours the terminal can show; `auto` asks the environment (NO_COLOR, COLORTERM, TERM)
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// Depth of colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// As the environment says.
+    #[default]
+    Auto,
+    /// 24 bits.
+    Truecolor,
+    /// The 256-colour palette.
+    #[value(name = "256")]
+    Ansi256,
+    /// The 16 colours of the terminal.
+    #[value(name = "16")]
+    Ansi16,
+    /// No colour; numbers, signs and glyphs say the same.
+    None,
+}
+
+/// A model on the command line: `embedded`, `none`, a directory, or a `.gguf` file.
+pub fn model(text: &str) -> Result<ModelRef, String> {
+    if text.is_empty() { Err("name a directory, a .gguf file or `embedded`".into()) } else { Ok(ModelRef::parse(text)) }
+}
+
+/// Numbers between limits: 0 a temperature, 1 a nucleus, 2 a fraction below 1.
+fn number<const KIND: u8>(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
+    let (fits, range) = match KIND {
+        0 => (value.is_finite() && value >= 0.0, "a finite number, 0 or above"),
+        1 => (value > 0.0 && value <= 1.0, "above 0, at most 1"),
+        _ => ((0.0..1.0).contains(&value), "0 or above, below 1"),
+    };
+    if fits { Ok(value) } else { Err(format!("must be {range}")) }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number above 0".into()),
+        Ok(value) => Ok(value),
+    }
+}
+
+fn granularity(text: &str) -> Result<Granularity, String> {
+    match text.split_once(':') {
+        None => match text {
+            "sparse" => Ok(Granularity::Sparse),
+            "step" => Ok(Granularity::Step),
+            "interval" => Ok(Granularity::Interval(DEFAULT_INTERVAL)),
+            "dense" => Ok(Granularity::Dense),
+            _ => Err("one of sparse, step, interval, interval:K, dense".into()),
+        },
+        Some(("interval", k)) => positive(k).map(Granularity::Interval).map_err(|e| format!("K {e}")),
+        Some(_) => Err("only interval takes a number, for example interval:15".into()),
+    }
+}
+
+/// Tokens in an interval where none is said (arXiv 2510.01857).
+const DEFAULT_INTERVAL: usize = 15;
+
+fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
+    PossibleValuesParser::new(["mean", "min", "last", "product", "sum"]).map(|name| match name.as_str() {
+        "min" => Aggregation::Min,
+        "last" => Aggregation::Last,
+        "product" => Aggregation::Product,
+        "sum" => Aggregation::Sum,
+        _ => Aggregation::Mean,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn granularities_are_read() {
+        assert_eq!(granularity("interval"), Ok(Granularity::Interval(15)));
+        assert_eq!(granularity("interval:4"), Ok(Granularity::Interval(4)));
+        assert!(granularity("interval:0").is_err());
+        assert!(granularity("dense:3").is_err());
+        assert!(granularity("Dense").is_err());
+    }
+
+    #[test]
+    fn sampling_limits_are_kept() {
+        assert!(number::<0>("-0.1").is_err() && number::<0>("inf").is_err() && number::<0>("0").is_ok());
+        assert!(number::<1>("0").is_err() && number::<1>("1").is_ok());
+        assert!(number::<2>("1").is_err() && number::<2>("NaN").is_err());
+    }
+}

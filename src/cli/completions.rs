@@ -1,0 +1,21 @@
+//! `completions SHELL`.
+
+use super::exit::Exit;
+use anyhow::Result;
+use clap::Args;
+
+/// Arguments of `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    pub(super) fn run(self) -> Result<Exit> {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "reasonscope", &mut text);
+        super::print(&String::from_utf8_lossy(&text))?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,207 @@
+//! `doctor`: what is found on this machine, and what to do about what is not.
+
+use super::args::{DeviceArgs, OutputArgs, model};
+use super::exit::Exit;
+use crate::runtime::ModelRef;
+use anyhow::Result;
+use clap::Args;
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Environment variables that the program reads, for the manual page.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("REASONSCOPE_DATA", "Directory with public data sets for the tests and recipes that read them; ../shared/data where it is not set."),
+    ("REASONSCOPE_CACHE", "Directory for models that tests fetch; reasonscope in the user's cache directory where it is not set."),
+    ("NO_COLOR", "Set and not empty: no colour."),
+    ("COLORTERM", "truecolor or 24bit: 24-bit colour."),
+    ("TERM", "What the terminal can show; dumb: no colour."),
+];
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Models to look at: a directory, a .gguf file or `embedded`
+    #[arg(value_name = "MODEL", value_parser = model)]
+    models: Vec<ModelRef>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// One thing looked at.
+struct Finding {
+    area: &'static str,
+    name: String,
+    state: State,
+    found: String,
+    remedy: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    /// Not there, and not needed for the main job.
+    Absent,
+    /// Something the user asked for does not work.
+    Broken,
+}
+
+impl Finding {
+    fn new(area: &'static str, name: impl Into<String>, state: State, found: impl Into<String>) -> Self {
+        Self { area, name: name.into(), state, found: found.into(), remedy: None }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl Doctor {
+    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let mut findings = program();
+        findings.extend(devices(&self.device));
+        findings.extend(models(&self.models, &self.device));
+        findings.extend(directories());
+        findings.extend(terminal());
+        super::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
+        Ok(if findings.iter().any(|f| f.state == State::Broken) { Exit::Failed } else { Exit::Ok })
+    }
+}
+
+fn program() -> Vec<Finding> {
+    let features: Vec<&str> =
+        [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))].iter().filter(|f| f.1).map(|f| f.0).collect();
+    let kind = if cfg!(debug_assertions) { "debug build" } else { "release build" };
+    let with = if features.is_empty() { "no GPU features".to_string() } else { format!("with {}", features.join(", ")) };
+    let version = Finding::new("program", "version", State::Fine, format!("{} ({kind}, {with})", env!("CARGO_PKG_VERSION")));
+    vec![if cfg!(debug_assertions) { version.remedy("models run several times faster with `cargo build --release`") } else { version }]
+}
+
+fn devices(_args: &DeviceArgs) -> Vec<Finding> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    vec![Finding::new("devices", "cpu", State::Fine, format!("{cores} cores, {}, {}", std::env::consts::ARCH, simd()))]
+}
+
+/// The widest vector instructions that this processor has and matrix products use.
+fn simd() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            "AVX-512"
+        } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            "AVX2"
+        } else {
+            "no AVX2: models will be slow"
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        "NEON"
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        "no vector instructions known"
+    }
+}
+
+fn models(models: &[ModelRef], _device: &DeviceArgs) -> Vec<Finding> {
+    models
+        .iter()
+        .map(|model| match model.check() {
+            Ok(()) => Finding::new("models", model.to_string(), State::Fine, "found"),
+            Err(e) => Finding::new("models", model.to_string(), State::Broken, e),
+        })
+        .collect()
+}
+
+fn directories() -> Vec<Finding> {
+    let data = PathBuf::from(std::env::var_os("REASONSCOPE_DATA").unwrap_or_else(|| "../shared/data".into()));
+    let cache = cache_directory();
+    vec![
+        directory("data sets", &data)
+            .remedy_if_absent("only tests and some recipes read it; set REASONSCOPE_DATA to a directory with the public data sets"),
+        match &cache {
+            Some(cache) => directory("model cache", cache).remedy_if_absent("only a test uses it; tests/fetch_smollm2.sh fills it"),
+            None => Finding::new("directories", "model cache", State::Absent, "no home directory").remedy("set REASONSCOPE_CACHE"),
+        },
+    ]
+}
+
+impl Finding {
+    fn remedy_if_absent(self, remedy: &str) -> Self {
+        if self.state == State::Fine { self } else { self.remedy(remedy) }
+    }
+}
+
+fn directory(name: &str, path: &Path) -> Finding {
+    match std::fs::read_dir(path) {
+        Ok(entries) => Finding::new("directories", name, State::Fine, format!("{} ({} entries)", path.display(), entries.count())),
+        Err(e) => Finding::new("directories", name, State::Absent, format!("{}: {e}", path.display())),
+    }
+}
+
+/// `REASONSCOPE_CACHE`, or `reasonscope` in the user's cache directory.
+fn cache_directory() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|v: &std::ffi::OsString| !v.is_empty()).map(PathBuf::from);
+    set("REASONSCOPE_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|d| d.join("reasonscope")))
+        .or_else(|| set("HOME").map(|d| d.join(".cache").join("reasonscope")))
+}
+
+fn terminal() -> Vec<Finding> {
+    let var = |name: &str| std::env::var(name).unwrap_or_default();
+    let tty = if std::io::stdout().is_terminal() {
+        let size = crossterm::terminal::size().map_or("size unknown".into(), |(w, h)| format!("{w}×{h}"));
+        Finding::new("terminal", "screen", State::Fine, size)
+    } else {
+        Finding::new("terminal", "screen", State::Absent, "standard output is not a terminal")
+            .remedy("the inspector needs one; score and generate do not")
+    };
+    let locale = [var("LC_ALL"), var("LC_CTYPE"), var("LANG")].into_iter().find(|v| !v.is_empty()).unwrap_or_default();
+    let utf8 = locale.to_ascii_lowercase().replace('-', "").contains("utf8");
+    let characters = if utf8 {
+        Finding::new("terminal", "characters", State::Fine, format!("UTF-8 ({locale})"))
+    } else {
+        let what = if locale.is_empty() { "no locale is set".into() } else { format!("{locale} is not UTF-8") };
+        Finding::new("terminal", "characters", State::Absent, what).remedy("set LANG to a UTF-8 locale, or use --ascii")
+    };
+    vec![tty, characters]
+}
+
+fn as_text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let mut area = "";
+    let width = findings.iter().map(|f| f.name.chars().count()).max().unwrap_or(0).min(24);
+    for f in findings {
+        if f.area != area {
+            area = f.area;
+            let _ = writeln!(text, "{area}");
+        }
+        let mark = match f.state {
+            State::Fine => "ok",
+            State::Absent => "--",
+            State::Broken => "!!",
+        };
+        let _ = writeln!(text, "  {mark}  {:width$}  {}", f.name, f.found);
+        if let Some(remedy) = &f.remedy {
+            let _ = writeln!(text, "      {:width$}  {remedy}", "");
+        }
+    }
+    text
+}
+
+fn as_json(findings: &[Finding]) -> String {
+    let list: Vec<serde_json::Value> = findings
+        .iter()
+        .map(|f| {
+            let state = match f.state {
+                State::Fine => "ok",
+                State::Absent => "absent",
+                State::Broken => "broken",
+            };
+            serde_json::json!({ "area": f.area, "name": f.name, "state": state, "found": f.found, "remedy": f.remedy })
+        })
+        .collect();
+    format!("{}\n", serde_json::Value::from(list))
+}

@@ -1,0 +1,72 @@
+//! Exit codes, and which error leads to which.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How the program ends; the numbers are documented in `--help` and the man page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for was done.
+    Ok = 0,
+    /// Something failed; the message says what and what to do.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The work was done, but a gate that the user set was not met.
+    GateNotMet = 3,
+    /// Interrupted by the user; what was done is kept.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Shown below `--help` and in the man page.
+pub const HELP: &str = "\
+Exit codes:
+  0    everything asked for was done
+  1    failed; the message on standard error says what and what to do
+  2    the command line is wrong
+  3    a gate was not met (see `train`)
+  130  interrupted; what was done is kept";
+
+/// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit an error leads to; `None` where nothing must be said, because whoever read our output has gone.
+pub fn of(error: &anyhow::Error) -> Option<Exit> {
+    for cause in error.chain() {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+            return None;
+        }
+        if cause.is::<Usage>() {
+            return Some(Exit::Usage);
+        }
+    }
+    Some(Exit::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_lead_to_their_exit() {
+        assert_eq!(of(&anyhow::anyhow!("x")), Some(Exit::Failed));
+        assert_eq!(of(&anyhow::Error::new(Usage("y".into())).context("z")), Some(Exit::Usage));
+        let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(of(&anyhow::Error::new(pipe).context("standard output")), None);
+    }
+}

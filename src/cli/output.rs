@@ -1,0 +1,186 @@
+//! Where results go: standard output, or a file that appears whole.
+
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// An open destination for results.
+///
+/// A file is written beside its destination and renamed onto it by [`Output::finish`], so that a reader never meets half a file and a
+/// failure leaves what stood there before.
+pub struct Output {
+    sink: Sink,
+    name: String,
+}
+
+enum Sink {
+    Stdout(BufWriter<io::Stdout>),
+    /// A device or a pipe: renaming onto it would replace it.
+    Direct(BufWriter<File>),
+    File {
+        writer: BufWriter<NamedTempFile>,
+        path: PathBuf,
+    },
+}
+
+impl Output {
+    /// Opens the destination before any work is done: `None` and `-` are standard output.
+    ///
+    /// Fails where the directory does not exist or cannot be written, and where the destination is a directory or read-only.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path.filter(|p| p.as_os_str() != "-") else {
+            return Ok(Self { sink: Sink::Stdout(BufWriter::new(io::stdout())), name: "standard output".into() });
+        };
+        let name = path.display().to_string();
+        // Renaming onto a link would replace the link and not the file that it names.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        if let Ok(meta) = fs::metadata(&target) {
+            if meta.is_dir() {
+                bail!("{name}: is a directory; name a file in it with -o");
+            }
+            if !meta.is_file() {
+                let file = File::options().write(true).open(&target).with_context(|| format!("{name}: cannot be written"))?;
+                return Ok(Self { sink: Sink::Direct(BufWriter::new(file)), name });
+            }
+            if meta.permissions().readonly() {
+                bail!("{name}: is read-only; make it writable or choose another file with -o");
+            }
+        }
+        let directory = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            bail!("{name}: the directory {} does not exist; create it or choose another file with -o", directory.display());
+        }
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(target.file_name().unwrap_or_default());
+        prefix.push(".");
+        let temp = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".tmp")
+            .tempfile_in(directory)
+            .with_context(|| format!("{name}: cannot write into {}; choose another file with -o", directory.display()))?;
+        #[cfg(unix)]
+        widen(temp.as_file(), &target).with_context(|| format!("{name}: cannot set permissions"))?;
+        Ok(Self { sink: Sink::File { writer: BufWriter::new(temp), path: target }, name })
+    }
+
+    /// The destination's name for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes one line.
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        let name = &self.name;
+        self.sink.get().write_all(line.as_bytes()).and_then(|()| self.sink.get().write_all(b"\n")).with_context(|| name.clone())
+    }
+
+    /// Hands what was written on to the reader at once, where the destination is a stream.
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.sink {
+            Sink::File { .. } => Ok(()),
+            stream => stream.get().flush().with_context(|| self.name.clone()),
+        }
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<()> {
+        let name = self.name;
+        match self.sink {
+            Sink::Stdout(mut w) => w.flush().with_context(|| name),
+            Sink::Direct(mut w) => w.flush().with_context(|| name),
+            Sink::File { writer, path } => {
+                let temp = writer.into_inner().map_err(|e| e.into_error()).with_context(|| name.clone())?;
+                temp.as_file().sync_all().with_context(|| name.clone())?;
+                temp.persist(&path).map_err(|e| e.error).with_context(|| name)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Sink {
+    fn get(&mut self) -> &mut dyn Write {
+        match self {
+            Sink::Stdout(w) => w,
+            Sink::Direct(w) => w,
+            Sink::File { writer, .. } => writer,
+        }
+    }
+}
+
+/// Gives the new file the permissions of the one it replaces, or those that `File::create` would give: temporary files are private.
+#[cfg(unix)]
+fn widen(temp: &File, target: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = match fs::metadata(target) {
+        Ok(meta) => meta.permissions(),
+        Err(_) => {
+            let probe = tempfile::Builder::new()
+                .permissions(fs::Permissions::from_mode(0o666))
+                .tempfile_in(target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+            probe.as_file().metadata()?.permissions()
+        }
+    };
+    temp.set_permissions(permissions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_only_when_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.jsonl");
+        fs::write(&path, "before\n").unwrap();
+        let mut output = Output::open(Some(&path)).unwrap();
+        output.line("after").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n");
+        output.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "after\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn dropping_leaves_what_stood_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.jsonl");
+        let mut output = Output::open(Some(&path)).unwrap();
+        output.line("lost").unwrap();
+        drop(output);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn impossible_destinations_are_refused_before_any_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |p: &Path| Output::open(Some(p)).err().map(|e| format!("{e:#}")).unwrap_or_default();
+        assert!(refused(dir.path()).contains("is a directory"));
+        assert!(refused(&dir.path().join("no/such/out.jsonl")).contains("does not exist"));
+        let locked = dir.path().join("locked.jsonl");
+        fs::write(&locked, "").unwrap();
+        let mut permissions = fs::metadata(&locked).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&locked, permissions).unwrap();
+        assert!(refused(&locked).contains("is read-only"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::write(&real, "a").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut output = Output::open(Some(&link)).unwrap();
+        output.line("b").unwrap();
+        output.finish().unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "b\n");
+        assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+    }
+}
