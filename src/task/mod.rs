@@ -1,1 +1,3 @@
 //! Problems, demonstrations, graders, corruption.
+
+pub mod stories;
