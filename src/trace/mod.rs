@@ -2,15 +2,26 @@
 //!
 //! Pure data and pure functions over it; serde is the only dependency.
 
+mod baseline;
+mod compare;
 mod deviation;
 mod display;
 mod event;
 mod reward;
+mod segment;
+mod segment_rules;
+mod store;
 
+pub use baseline::{drop_from_before, first_deviation, rule_values, step_entropy_max, step_logprob_min};
+pub use compare::{
+    Divergence, Vote, candidate_scores, canonical_answer, common_steps, divergence, majority, rank, ranks, vote_weight, weighted_majority,
+};
 pub use deviation::{Calibration, Deviation, Rule, detect};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
-pub use reward::{Aggregation, Granularity, TokenReward, aggregate, step_rewards, supervised_positions, token_rewards};
+pub use reward::{Aggregation, Granularity, TokenReward, aggregate, step_of_each, step_rewards, supervised_positions, token_rewards};
+pub use segment::{Segmentation, Segmenter, segment};
+pub use store::{Applied, TraceStore};
 
 use serde::{Deserialize, Serialize};
 

@@ -84,23 +84,31 @@ pub fn token_rewards(granularity: Granularity, logits: &[f32], step_ends: &[usiz
     out
 }
 
-/// One reward a step: the minimum of its tokens' rewards, `None` where no token of it is scored yet or a logit is not finite.
+/// The step that each token belongs to, for ascending token spans; `steps` must not be empty.
 ///
 /// A token belongs to the step that holds its last byte, or else to the next step to come (separators count for the step they precede),
 /// and what follows the last step belongs to the last step.
+pub fn step_of_each(tokens: impl IntoIterator<Item = Span>, steps: &[Step]) -> Vec<usize> {
+    let mut step = 0;
+    tokens
+        .into_iter()
+        .map(|token| {
+            let last = token.end.saturating_sub(1).max(token.start);
+            while step + 1 < steps.len() && last >= steps[step].span.end {
+                step += 1;
+            }
+            step
+        })
+        .collect()
+}
+
+/// One reward a step: the minimum of its tokens' rewards, `None` where no token of it is scored yet or a logit is not finite. Tokens belong to steps as
+/// [`step_of_each`] says.
 pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[Step]) -> Vec<Option<f32>> {
     if steps.is_empty() {
         return Vec::new();
     }
-    let mut owner = Vec::with_capacity(rewards.len());
-    let mut s = 0;
-    for r in rewards {
-        let last = r.span.end.saturating_sub(1).max(r.span.start);
-        while s + 1 < steps.len() && last >= steps[s].span.end {
-            s += 1;
-        }
-        owner.push(s);
-    }
+    let owner = step_of_each(rewards.iter().map(|r| r.span), steps);
     let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
     let logits: Vec<f32> = rewards.iter().map(|r| r.logit).collect();
     let tokens = token_rewards(granularity, &logits, &ends);

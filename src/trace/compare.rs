@@ -1,0 +1,222 @@
+//! Candidates of a problem side by side: ranks, votes, and where they part.
+
+use super::{Aggregation, Candidate, Granularity, aggregate, step_rewards};
+
+/// One score a candidate: its step rewards under `granularity`, aggregated; its `outcome_reward` where it has no token rewards.
+pub fn candidate_scores(candidates: &[Candidate], granularity: Granularity, aggregation: Aggregation) -> Vec<Option<f32>> {
+    candidates
+        .iter()
+        .map(|c| {
+            if c.rewards.is_empty() {
+                let given: Vec<Option<f32>> = c.steps.iter().map(|s| s.given_reward).collect();
+                c.outcome_reward.or_else(|| aggregate(aggregation, &given)).filter(|x| !x.is_nan())
+            } else {
+                aggregate(aggregation, &step_rewards(granularity, &c.rewards, &c.steps))
+            }
+        })
+        .collect()
+}
+
+/// Candidate indices, best first. Equal scores keep their order; candidates without a score (or with NaN) come last.
+pub fn rank(scores: &[Option<f32>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let key = |i: usize| scores[i].filter(|s| !s.is_nan());
+    order.sort_by(|&a, &b| match (key(a), key(b)) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    });
+    order
+}
+
+/// Each candidate's place, 1 for the best; equal scores share a place; `None` where there is no score.
+pub fn ranks(scores: &[Option<f32>]) -> Vec<Option<usize>> {
+    scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(|s| 1 + scores.iter().flatten().filter(|o| **o > s).count())).collect()
+}
+
+/// An answer and who gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vote {
+    /// The answer in canonical form.
+    pub answer: String,
+    /// Candidates that gave it, ascending.
+    pub candidates: Vec<usize>,
+    /// Sum of their weights; their number for a plain majority.
+    pub weight: f32,
+}
+
+/// Votes over answers, most first; the answer seen first wins a tie. Candidates without an answer do not vote.
+pub fn majority(candidates: &[Candidate]) -> Vec<Vote> {
+    votes(candidates, |_| Some(1.0))
+}
+
+/// Votes weighted by `weights`, one a candidate and ≥ 0 (see [`vote_weight`]); candidates without a weight do not vote.
+pub fn weighted_majority(candidates: &[Candidate], weights: &[Option<f32>]) -> Vec<Vote> {
+    votes(candidates, |i| weights.get(i).copied().flatten().filter(|w| !w.is_nan()))
+}
+
+fn votes(candidates: &[Candidate], weight: impl Fn(usize) -> Option<f32>) -> Vec<Vote> {
+    let mut out: Vec<Vote> = Vec::new();
+    for (i, candidate) in candidates.iter().enumerate() {
+        let Some(answer) = candidate.answer.as_deref().map(canonical_answer).filter(|a| !a.is_empty()) else { continue };
+        let Some(weight) = weight(i) else { continue };
+        match out.iter_mut().find(|v| v.answer == answer) {
+            Some(vote) => {
+                vote.candidates.push(i);
+                vote.weight += weight;
+            }
+            None => out.push(Vote { answer, candidates: vec![i], weight }),
+        }
+    }
+    out.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    out
+}
+
+/// A candidate's score as the weight of its vote, in 0..=1: e^score for `Product` (a log-probability), σ(score) for the others (log-odds).
+pub fn vote_weight(aggregation: Aggregation, score: f32) -> f32 {
+    match aggregation {
+        Aggregation::Product => score.min(0.0).exp(),
+        _ => 1.0 / (1.0 + (-score).exp()),
+    }
+}
+
+/// An answer in the form that votes compare: without `\boxed{}`, dollar and percent signs, thousands commas, a closing full stop,
+/// case and outer whitespace; `18.0`, `+18` and `18` are one.
+pub fn canonical_answer(answer: &str) -> String {
+    let mut s = answer.trim();
+    if let Some(inner) = s.strip_prefix("\\boxed{").and_then(|s| s.strip_suffix('}')) {
+        s = inner.trim();
+    }
+    let s = s.trim_matches(|c: char| c == '$' || c.is_whitespace()).trim_end_matches('.').trim_end_matches(['%', '\\']).trim();
+    let plain: String = s.chars().filter(|c| !matches!(c, ',' | '$' | ' ')).collect();
+    let digits = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits.matches('.').count() <= 1 && digits != "." {
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+        let zero = whole.is_empty() && part.is_empty();
+        let sign = if plain.starts_with('-') && !zero { "-" } else { "" };
+        let whole = if whole.is_empty() { "0" } else { whole };
+        return if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") };
+    }
+    s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// Where two candidates part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// Number of leading steps they share; the next step is the first that differs (or one of the two has none).
+    pub step: usize,
+    /// Byte in the first candidate's text at which that step's texts part.
+    pub left: usize,
+    /// The same in the second candidate's text.
+    pub right: usize,
+}
+
+/// Where two candidates part, `None` where all their steps agree. Steps are compared by their words; differences in whitespace do not count.
+pub fn divergence(left: &Candidate, right: &Candidate) -> Option<Divergence> {
+    let step = shared(left, right);
+    if step == left.steps.len() && step == right.steps.len() {
+        return None;
+    }
+    let ((left_start, a), (right_start, b)) = (step_at(left, step), step_at(right, step));
+    let common: usize = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum();
+    Some(Divergence { step, left: left_start + common, right: right_start + common })
+}
+
+/// Start and text of a step; the end of the text where there is none.
+fn step_at(candidate: &Candidate, step: usize) -> (usize, &str) {
+    let text = &candidate.text;
+    candidate.steps.get(step).map_or((text.len(), ""), |s| (s.span.start, s.span.of(text)))
+}
+
+/// Number of leading steps that all the candidates share; all of its steps for a single one, 0 for none.
+pub fn common_steps(candidates: &[Candidate]) -> usize {
+    let Some((first, rest)) = candidates.split_first() else { return 0 };
+    rest.iter().map(|c| shared(first, c)).min().unwrap_or(first.steps.len())
+}
+
+fn shared(a: &Candidate, b: &Candidate) -> usize {
+    a.steps
+        .iter()
+        .zip(&b.steps)
+        .take_while(|(x, y)| x.kind == y.kind && x.span.of(&a.text).split_whitespace().eq(y.span.of(&b.text).split_whitespace()))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Segmentation, Span, Step, TokenReward, segment};
+
+    fn candidate(text: &str, answer: Option<&str>) -> Candidate {
+        Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), answer: answer.map(Into::into), ..Candidate::default() }
+    }
+
+    #[test]
+    fn ranks_follow_scores_and_leave_the_unknown_last() {
+        let scores = [Some(1.0), None, Some(3.0), Some(f32::NAN), Some(1.0), Some(f32::NEG_INFINITY)];
+        assert_eq!(rank(&scores), [2, 0, 4, 5, 1, 3]);
+        assert_eq!(ranks(&scores), [Some(2), None, Some(1), None, Some(2), Some(4)]);
+    }
+
+    #[test]
+    fn scores_come_from_tokens_then_from_the_source() {
+        let mut a = candidate("x\ny", None);
+        a.rewards = vec![TokenReward { span: Span::new(0, 1), logit: 1.0 }, TokenReward { span: Span::new(2, 3), logit: -3.0 }];
+        a.outcome_reward = Some(9.0);
+        let mut b = candidate("x\ny", None);
+        b.outcome_reward = Some(0.5);
+        let mut c = candidate("x\ny", None);
+        c.steps[0].given_reward = Some(0.25);
+        let all = [a, b, c, candidate("x", None)];
+        let scores = |aggregation| candidate_scores(&all, Granularity::Dense, aggregation);
+        assert_eq!(scores(Aggregation::Mean), [Some(-1.0), Some(0.5), Some(0.25), None]);
+        assert_eq!(scores(Aggregation::Min)[0], Some(-3.0));
+        assert_eq!(candidate_scores(&all, Granularity::Sparse, Aggregation::Mean)[0], Some(-3.0));
+    }
+
+    #[test]
+    fn votes_join_equal_answers_and_first_seen_wins_ties() {
+        let all = [
+            candidate("", Some("$1,800.00")),
+            candidate("", Some("7")),
+            candidate("", None),
+            candidate("", Some("07.")),
+            candidate("", Some("1800")),
+            candidate("", Some("\\boxed{-0}")),
+        ];
+        let plain = majority(&all);
+        assert_eq!(plain[0], Vote { answer: "1800".into(), candidates: vec![0, 4], weight: 2.0 });
+        assert_eq!(plain[1].candidates, [1, 3]);
+        assert_eq!(plain[2].answer, "0");
+        let weighted = weighted_majority(&all, &[Some(0.1), Some(0.2), Some(9.0), Some(0.4), None, Some(f32::NAN)]);
+        assert_eq!(weighted[0].answer, "7");
+        assert!((weighted[0].weight - 0.6).abs() < 1e-6);
+        assert_eq!(weighted.len(), 2);
+        assert_eq!(vote_weight(Aggregation::Mean, 0.0), 0.5);
+        assert_eq!(vote_weight(Aggregation::Product, 0.5f32.ln()), 0.5);
+    }
+
+    #[test]
+    fn words_keep_their_inner_spaces_and_lose_their_case() {
+        assert_eq!(canonical_answer(" (B)  Yes. "), "(b) yes");
+        assert_eq!(canonical_answer("50 %"), canonical_answer("50"));
+        assert_eq!(canonical_answer("-3.50"), "-3.5");
+        assert_eq!(canonical_answer("1.2.3"), "1.2.3");
+        assert_eq!(canonical_answer("."), "");
+    }
+
+    #[test]
+    fn candidates_part_at_a_step_and_a_byte() {
+        let a = candidate("one  two\nthrée = 3\nend", None);
+        let b = candidate("one two\nthréé = 4", None);
+        assert_eq!(divergence(&a, &b), Some(Divergence { step: 1, left: 9 + 5, right: 8 + 5 }));
+        assert_eq!(divergence(&a, &a), None);
+        let shorter = candidate("one two", None);
+        assert_eq!(divergence(&a, &shorter), Some(Divergence { step: 1, left: 9, right: 7 }));
+        assert_eq!(common_steps(&[a.clone(), b, a.clone()]), 1);
+        assert_eq!((common_steps(&[]), common_steps(std::slice::from_ref(&a))), (0, 3));
+        let mut other = a.clone();
+        other.steps[0] = Step { kind: crate::trace::StepKind::Answer, ..other.steps[0] };
+        assert_eq!(common_steps(&[a, other]), 0);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the segmenter recognises: tags, step headings, and full stops that end no sentence.
+
+use super::StepKind;
+
+/// Whether something stands at the start of a text that may still grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Match<T> {
+    Yes(T),
+    No,
+    /// More text decides.
+    Wait,
+}
+
+const TAGS: [(&str, StepKind); 4] =
+    [("<think>", StepKind::Reasoning), ("</think>", StepKind::Answer), ("<answer>", StepKind::Answer), ("</answer>", StepKind::Answer)];
+
+/// The tag that `rest` opens with: its length, and the kind of what follows it.
+pub(super) fn tag_at(rest: &str, finished: bool) -> Match<(usize, StepKind)> {
+    let mut wait = false;
+    for (tag, kind) in TAGS {
+        if rest.starts_with(tag) {
+            return Match::Yes((tag.len(), kind));
+        }
+        wait |= !finished && tag.starts_with(rest);
+    }
+    if wait { Match::Wait } else { Match::No }
+}
+
+/// Whether `rest` opens with a heading such as `Step 3:`, `**Step 3.**` or `## Step 3 - …`. `colon`: only a colon will do.
+pub(super) fn step_marker(rest: &str, finished: bool, colon: bool) -> Match<()> {
+    let bytes = rest.as_bytes();
+    let more = |i: usize| i < bytes.len();
+    let ended = if finished { Match::No } else { Match::Wait };
+    let mut i = 0;
+    while more(i) && i < 8 && matches!(bytes[i], b'#' | b'*' | b'_' | b'>' | b'-' | b' ') {
+        i += 1;
+    }
+    for want in *b"step" {
+        if !more(i) {
+            return ended;
+        }
+        if bytes[i].to_ascii_lowercase() != want {
+            return Match::No;
+        }
+        i += 1;
+    }
+    let word = i;
+    while more(i) && i < word + 3 && matches!(bytes[i], b' ' | b'\t') {
+        i += 1;
+    }
+    let digits = i;
+    while more(i) && i < digits + 4 && bytes[i].is_ascii_digit() {
+        i += 1;
+    }
+    if !more(i) {
+        return if finished && i > digits && !colon { Match::Yes(()) } else { ended };
+    }
+    if i == digits {
+        return Match::No;
+    }
+    let number = i;
+    while more(i) && i < number + 4 && matches!(bytes[i], b'*' | b'_' | b' ') {
+        i += 1;
+    }
+    if !more(i) {
+        return if finished && !colon { Match::Yes(()) } else { ended };
+    }
+    let heading = match bytes[i] {
+        b':' => true,
+        b'.' | b')' | b'-' | b'\n' | b'\r' => !colon,
+        // first byte of an en or em dash
+        0xE2 => !colon,
+        _ => false,
+    };
+    if heading { Match::Yes(()) } else { Match::No }
+}
+
+/// Shortened words, in lower case and without their full stop, that rarely end a sentence before a capital.
+const SHORT: [&str; 18] =
+    ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "e.g", "i.e", "eg", "ie", "cf", "eq", "eqs", "fig", "figs", "approx", "viz"];
+
+/// Whether a full stop after `line` (the line up to it) belongs to a shortened word, an initial or a list number.
+pub(super) fn is_abbreviation(line: &str) -> bool {
+    const LONGEST: usize = 12;
+    let Some(start) = line.char_indices().rev().take(LONGEST).find(|(_, c)| c.is_whitespace()).map(|(i, c)| i + c.len_utf8()).or(
+        // the word is the line's first
+        (line.chars().take(LONGEST).count() < LONGEST).then_some(0),
+    ) else {
+        return false;
+    };
+    let word = line[start..].trim_start_matches(['(', '[', '"', '\'', '*', '_', '“']);
+    let before = &line[..start];
+    let opens_line = before.chars().all(|c| c.is_whitespace() || matches!(c, '#' | '*' | '-' | '>' | '_'));
+    let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    let letter = word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase());
+    // "John F. Kennedy", but not "the answer is F. Next"
+    let after_name = || before.split_whitespace().next_back().is_some_and(|w| w.chars().next().is_some_and(char::is_uppercase));
+    (opens_line && (number || letter)) || (letter && word != "I" && after_name()) || SHORT.contains(&word.to_lowercase().as_str())
+}

@@ -1,0 +1,196 @@
+//! A trace that grows by events.
+
+use super::{Candidate, Segmentation, Segmenter, Span, TokenReward, Trace, TraceEvent};
+use std::ops::Range;
+
+/// A trace, and for each of its candidates what is needed to go on: applying an event costs what the event brings, not what is there.
+#[derive(Clone, Debug)]
+pub struct TraceStore {
+    trace: Trace,
+    live: Vec<Live>,
+    segmentation: Segmentation,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    /// `None`: the steps are given and stay.
+    segmenter: Option<Segmenter>,
+    closed: usize,
+}
+
+/// What an event changed in one candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Its index.
+    pub candidate: usize,
+    /// Steps that closed by it.
+    pub closed: Range<usize>,
+    /// Rewards that are new or replaced.
+    pub rewards: Range<usize>,
+    /// Whether text was added.
+    pub text: bool,
+}
+
+impl TraceStore {
+    /// Starts from `trace`. Candidates that have text and steps keep those steps; what is appended to others is cut by `segmentation`.
+    pub fn new(trace: Trace, segmentation: Segmentation) -> Self {
+        let mut store = Self { trace, live: Vec::new(), segmentation };
+        for i in 0..store.trace.candidates.len() {
+            let candidate = &store.trace.candidates[i];
+            if candidate.steps.is_empty() {
+                store.live.push(Live { segmenter: Some(Segmenter::new(store.segmentation.clone())), closed: 0 });
+                store.cut(i);
+                if store.trace.candidates[i].finish.is_some() {
+                    store.end(i);
+                }
+            } else {
+                store.live.push(Live { segmenter: None, closed: candidate.steps.len() });
+            }
+        }
+        store
+    }
+
+    /// The trace as it stands. The last step of a growing candidate may be open: see [`closed`](Self::closed).
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Gives the trace away.
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
+    /// Number of leading steps of a candidate that will not change any more.
+    pub fn closed(&self, candidate: usize) -> usize {
+        self.live.get(candidate).map_or(0, |l| l.closed)
+    }
+
+    /// Applies one event. An event about a candidate that does not exist yet makes it, and those before it, exist.
+    ///
+    /// Rewards that start beyond those known leave a gap of NaN logits, so that positions stay right.
+    pub fn apply(&mut self, event: &TraceEvent) -> Applied {
+        let (TraceEvent::Started { candidate }
+        | TraceEvent::Tokens { candidate, .. }
+        | TraceEvent::Rewards { candidate, .. }
+        | TraceEvent::Finished { candidate, .. }) = *event;
+        while self.live.len() <= candidate {
+            self.trace.candidates.push(Candidate::default());
+            self.live.push(Live { segmenter: Some(Segmenter::new(self.segmentation.clone())), closed: 0 });
+        }
+        let before = self.live[candidate].closed;
+        let mut applied = Applied { candidate, ..Applied::default() };
+        match event {
+            TraceEvent::Started { .. } => {}
+            TraceEvent::Tokens { text, tokens, .. } => {
+                let target = &mut self.trace.candidates[candidate];
+                target.text.push_str(text);
+                target.tokens.extend_from_slice(tokens);
+                applied.text = !text.is_empty();
+                self.cut(candidate);
+            }
+            TraceEvent::Rewards { from, rewards, .. } => {
+                let target = &mut self.trace.candidates[candidate].rewards;
+                target.truncate(*from);
+                let first = target.len();
+                let end = target.last().map_or(0, |r| r.span.end);
+                target.resize(*from, TokenReward { span: Span::new(end, end), logit: f32::NAN });
+                target.extend_from_slice(rewards);
+                applied.rewards = first..target.len();
+            }
+            TraceEvent::Finished { reason, .. } => {
+                self.trace.candidates[candidate].finish = Some(reason.clone());
+                self.end(candidate);
+            }
+        }
+        applied.closed = before..self.live[candidate].closed;
+        applied
+    }
+
+    fn cut(&mut self, index: usize) {
+        let (candidate, live) = (&mut self.trace.candidates[index], &mut self.live[index]);
+        let Some(segmenter) = &mut live.segmenter else { return };
+        candidate.steps.truncate(live.closed);
+        candidate.steps.extend(segmenter.push(&candidate.text));
+        live.closed = candidate.steps.len();
+        candidate.steps.extend(segmenter.open());
+    }
+
+    fn end(&mut self, index: usize) {
+        let (candidate, live) = (&mut self.trace.candidates[index], &mut self.live[index]);
+        let Some(segmenter) = &mut live.segmenter else { return };
+        candidate.steps.truncate(live.closed);
+        candidate.steps.extend(segmenter.finish(&candidate.text));
+        live.closed = candidate.steps.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{FinishReason, Token, segment};
+
+    fn text(candidate: usize, text: &str) -> TraceEvent {
+        TraceEvent::Tokens { candidate, text: text.into(), tokens: Vec::new() }
+    }
+
+    fn rewards(from: usize, logits: &[f32]) -> TraceEvent {
+        let rewards = logits.iter().enumerate().map(|(i, &logit)| TokenReward { span: Span::new(from + i, from + i + 1), logit });
+        TraceEvent::Rewards { candidate: 0, from, rewards: rewards.collect() }
+    }
+
+    #[test]
+    fn text_grows_into_the_steps_of_the_whole() {
+        let whole = "<think>\nOne é.\n\nTwo. </think>\nThe answer: <answer>3</answer>";
+        let mut store = TraceStore::new(Trace::default(), Segmentation::BlankLine);
+        let mut closed = Vec::new();
+        for c in whole.chars() {
+            let applied = store.apply(&text(1, &c.to_string()));
+            assert!(applied.text && applied.candidate == 1);
+            closed.extend(store.trace().candidates[1].steps[applied.closed].to_vec());
+        }
+        assert_eq!(closed.len(), 4);
+        assert_eq!(store.closed(1), 4);
+        let applied = store.apply(&TraceEvent::Finished { candidate: 1, reason: FinishReason::Stop });
+        closed.extend(store.trace().candidates[1].steps[applied.closed].to_vec());
+        assert_eq!(closed, segment(whole, &Segmentation::BlankLine));
+        assert_eq!(store.trace().candidates[1].steps, closed);
+        assert_eq!(store.trace().candidates.len(), 2);
+        assert_eq!(store.trace().candidates[1].finish, Some(FinishReason::Stop));
+    }
+
+    #[test]
+    fn the_open_step_is_last_and_not_counted() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        store.apply(&TraceEvent::Started { candidate: 0 });
+        store.apply(&text(0, "a\nbc"));
+        assert_eq!((store.closed(0), store.trace().candidates[0].steps.len()), (1, 2));
+        store.apply(&text(0, "d\n"));
+        assert_eq!((store.closed(0), store.trace().candidates[0].steps.len()), (2, 2));
+        assert_eq!(store.trace().candidates[0].steps[1].span, Span::new(2, 5));
+    }
+
+    #[test]
+    fn rewards_replace_from_their_position() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        assert_eq!(store.apply(&rewards(0, &[1.0, 2.0, 3.0])).rewards, 0..3);
+        assert_eq!(store.apply(&rewards(1, &[5.0])).rewards, 1..2);
+        assert_eq!(store.apply(&rewards(3, &[7.0])).rewards, 2..4);
+        let logits: Vec<f32> = store.trace().candidates[0].rewards.iter().map(|r| r.logit).collect();
+        assert_eq!(logits[..2], [1.0, 5.0]);
+        assert!(logits[2].is_nan() && logits[3] == 7.0);
+    }
+
+    #[test]
+    fn tokens_are_kept_and_given_steps_stay() {
+        let given = Candidate { text: "a b".into(), steps: segment("a b", &"sep: ".parse().unwrap()), ..Candidate::default() };
+        let bare = Candidate { text: "x\ny".into(), finish: Some(FinishReason::Stop), ..Candidate::default() };
+        let trace = Trace { candidates: vec![given.clone(), bare], ..Trace::default() };
+        let mut store = TraceStore::new(trace, Segmentation::Line);
+        assert_eq!((store.closed(0), store.closed(1)), (2, 2));
+        store.apply(&TraceEvent::Finished { candidate: 0, reason: FinishReason::Stop });
+        assert_eq!(store.trace().candidates[0].steps, given.steps);
+        let token = Token { span: Span::new(0, 1), ..Token::default() };
+        store.apply(&TraceEvent::Tokens { candidate: 2, text: "z".into(), tokens: vec![token] });
+        assert_eq!(store.into_trace().candidates[2].tokens, [token]);
+    }
+}
