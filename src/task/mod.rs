@@ -1,3 +1,51 @@
 //! Problems, demonstrations, graders, corruption.
 
+pub mod answer;
+pub mod gsm8k;
 pub mod stories;
+
+use serde::{Deserialize, Serialize};
+
+/// A problem to answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Identity inside its source, for example `gsm8k-test-0`.
+    pub id: String,
+    /// The text, without chat template.
+    pub text: String,
+    /// Reference answer, where there is one.
+    #[serde(default)]
+    pub gold: Option<String>,
+}
+
+/// A problem with an expert's solution.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demonstration {
+    /// The problem.
+    pub problem: Problem,
+    /// The solution: a step a line, the last line the answer.
+    pub solution: String,
+}
+
+/// What can go wrong while reading problems.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A record cannot be read.
+    #[error("{origin}, line {line}: {reason}")]
+    Record {
+        /// The file as the user named it.
+        origin: String,
+        /// 1-based line.
+        line: usize,
+        /// Field and remedy.
+        reason: String,
+    },
+    /// The source cannot be read.
+    #[error("{origin}: {error}")]
+    Io {
+        /// The file as the user named it.
+        origin: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod corrupt;
 mod phrase;
+mod tail;
 mod words;
 
 pub use check::{Verdict, check};
@@ -236,4 +237,11 @@ pub fn problem_key(problem: &str) -> u64 {
 /// Whether a solution's operators have an order that only [`Split::UnseenOperatorOrder`] uses.
 pub fn has_unseen_operator_order(steps: &[StoryStep]) -> bool {
     steps.windows(2).any(|w| matches!((w[0].op, w[1].op), (Op::Div, Op::Mul) | (Op::Sub, Op::Div)))
+}
+
+impl From<&Story> for super::Demonstration {
+    fn from(story: &Story) -> Self {
+        let gold = Some(story.answer.to_string());
+        Self { problem: super::Problem { id: story.id.clone(), text: story.problem.clone(), gold }, solution: story.solution() }
+    }
 }

@@ -310,6 +310,37 @@ impl Voice {
     }
 }
 
+/// What is asked of a quantity after the facts.
+#[derive(Clone, Copy)]
+pub(super) enum Asked {
+    Left,
+    Missing,
+    Share,
+    /// Minutes that all the pages take.
+    Reading,
+    /// How many of something they fill, get or buy.
+    Action(&'static str),
+}
+
+impl Asked {
+    /// The question about `counted` things of one person, or of them all.
+    pub fn question(self, counted: &str, name: Option<&str>, unseen: bool) -> String {
+        let (does, who, whom) = name.map_or(("do", "they", "them"), |n| ("does", n, n));
+        match (self, unseen) {
+            (Asked::Left, false) => format!("How many {counted} {does} {who} have left?"),
+            (Asked::Missing, false) => format!("How many more {counted} {does} {who} need?"),
+            (Asked::Share, false) => format!("How many {counted} does each child get?"),
+            (Asked::Reading, false) => format!("How many {counted} do all the pages take?"),
+            (Asked::Action(verb), false) => format!("How many {counted} {does} {who} {verb}?"),
+            (Asked::Left, true) => format!("What is the number of {counted} that remain for {whom}?"),
+            (Asked::Missing, true) => format!("What is the number of {counted} still missing for {whom}?"),
+            (Asked::Share, true) => format!("What is the number of {counted} for each child?"),
+            (Asked::Reading, true) => format!("What is the number of {counted} for all the pages?"),
+            (Asked::Action(verb), true) => format!("What is the number of {counted} that {who} can {verb}?"),
+        }
+    }
+}
+
 /// `Mia`, `Mia and Tom`, `Mia, Tom and Ann`.
 pub(super) fn list(names: &[&str]) -> String {
     match names {
