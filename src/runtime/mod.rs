@@ -2,9 +2,18 @@
 //!
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
+mod board;
+mod engine;
+mod job;
 mod load;
+mod outbox;
+mod panics;
+mod policy;
+mod scorer;
 
+pub use engine::{Engine, SendError};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
+pub use panics::is_model_thread;
 
 use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
 

@@ -1,0 +1,318 @@
+//! Updates on their way to the face: merged while they wait, bounded, and never out of order for a candidate.
+
+use super::{ModelsStatus, RequestId, Update};
+use crate::trace::{FinishReason, Token, TokenReward, TraceEvent};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Bytes of waiting text, tokens and rewards from which producers wait for the face.
+pub(super) const CAPACITY: usize = 1 << 20;
+
+/// How often a waiting producer looks whether its request was cancelled.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The queue between the models' threads and the face.
+///
+/// What waits is at most one entry a candidate, whatever the number of tokens: a face that draws thirty times a second sees at most four
+/// events of a candidate each time, and a face that stands still stops the models instead of growing the queue.
+#[derive(Default)]
+pub(super) struct Outbox {
+    queue: Mutex<Queue>,
+    drained: Condvar,
+    filled: Condvar,
+    notify: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    models: Option<ModelsStatus>,
+    entries: Vec<Entry>,
+    bytes: usize,
+    closed: bool,
+}
+
+enum Entry {
+    Candidate(Pending),
+    Said(Update),
+}
+
+/// What waits of one candidate.
+struct Pending {
+    id: RequestId,
+    candidate: usize,
+    started: bool,
+    text: String,
+    tokens: Vec<Token>,
+    rewards: Option<(usize, Vec<TokenReward>)>,
+    finished: Option<FinishReason>,
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event; waits while the face is behind. False: nobody listens any more, or the request was cancelled while it waited.
+    pub fn event(&self, id: RequestId, event: TraceEvent, cancelled: &AtomicBool) -> bool {
+        let mut queue = self.lock();
+        let size = size(&event);
+        while size > 0 && queue.bytes >= CAPACITY && !queue.closed && !cancelled.load(Ordering::Relaxed) {
+            queue = self.drained.wait_timeout(queue, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if queue.closed || (size > 0 && queue.bytes >= CAPACITY) {
+            return false;
+        }
+        queue.bytes += size;
+        queue.merge(id, event);
+        self.wake();
+        true
+    }
+
+    /// Adds a `Done`, `Failed` or `Warning`; never waits.
+    pub fn say(&self, update: Update) {
+        let mut queue = self.lock();
+        if !queue.closed {
+            queue.entries.push(Entry::Said(update));
+            self.wake();
+        }
+    }
+
+    /// Replaces what is known of the models; only the latest state waits.
+    pub fn models(&self, status: ModelsStatus) {
+        self.lock().models = Some(status);
+        self.wake();
+    }
+
+    /// Refuses everything from now on and frees waiting producers.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.drained.notify_all();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.filled.notify_all();
+        self.notify.notify_one();
+    }
+
+    /// Takes what waits.
+    pub fn take(&self) -> Vec<Update> {
+        let mut queue = self.lock();
+        let updates = queue.take();
+        drop(queue);
+        self.drained.notify_all();
+        updates
+    }
+
+    /// Takes what waits, as soon as something does; empty after `timeout`.
+    pub fn wait(&self, timeout: Duration) -> Vec<Update> {
+        let until = Instant::now() + timeout;
+        let mut queue = self.lock();
+        while queue.is_empty() && !queue.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let updates = queue.take();
+        drop(queue);
+        self.drained.notify_all();
+        updates
+    }
+
+    /// Takes what waits, as soon as something does.
+    pub async fn next(&self) -> Vec<Update> {
+        loop {
+            let updates = self.take();
+            if !updates.is_empty() {
+                return updates;
+            }
+            self.notify.notified().await;
+        }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.models.is_none() && self.entries.is_empty()
+    }
+
+    fn take(&mut self) -> Vec<Update> {
+        self.bytes = 0;
+        let mut updates: Vec<Update> = self.models.take().map(Update::Models).into_iter().collect();
+        for entry in self.entries.drain(..) {
+            match entry {
+                Entry::Said(update) => updates.push(update),
+                Entry::Candidate(pending) => updates.extend(pending.events()),
+            }
+        }
+        updates
+    }
+
+    fn merge(&mut self, id: RequestId, event: TraceEvent) {
+        let candidate = candidate_of(&event);
+        let waiting = self.entries.iter_mut().rev().find_map(|e| match e {
+            Entry::Candidate(p) if p.id == id && p.candidate == candidate => Some(p),
+            _ => None,
+        });
+        let event = match waiting {
+            Some(pending) => match pending.merge(event) {
+                None => return,
+                Some(event) => event,
+            },
+            None => event,
+        };
+        let mut pending = Pending { id, candidate, started: false, text: String::new(), tokens: Vec::new(), rewards: None, finished: None };
+        pending.merge(event);
+        self.entries.push(Entry::Candidate(pending));
+    }
+}
+
+impl Pending {
+    /// Takes the event in, or gives it back where it must stay behind what waits.
+    fn merge(&mut self, event: TraceEvent) -> Option<TraceEvent> {
+        match event {
+            TraceEvent::Started { .. } if !self.started && self.text.is_empty() && self.rewards.is_none() && self.finished.is_none() => {
+                self.started = true;
+            }
+            TraceEvent::Tokens { text, mut tokens, .. } if self.finished.is_none() => {
+                self.text.push_str(&text);
+                self.tokens.append(&mut tokens);
+            }
+            TraceEvent::Rewards { candidate, from, mut rewards } => match &mut self.rewards {
+                None => self.rewards = Some((from, rewards)),
+                Some((first, waiting)) if from >= *first && from - *first <= waiting.len() => {
+                    waiting.truncate(from - *first);
+                    waiting.append(&mut rewards);
+                }
+                // Everything from `from` on is replaced, so what waits behind it is void.
+                Some(waiting) if from < waiting.0 => *waiting = (from, rewards),
+                Some(_) => return Some(TraceEvent::Rewards { candidate, from, rewards }),
+            },
+            TraceEvent::Finished { reason, .. } if self.finished.is_none() => self.finished = Some(reason),
+            event => return Some(event),
+        }
+        None
+    }
+
+    fn events(self) -> impl Iterator<Item = Update> {
+        let Self { id, candidate, started, text, tokens, rewards, finished } = self;
+        let event = move |event| Update::Event { id, event };
+        let started = started.then_some(TraceEvent::Started { candidate });
+        let text = (!text.is_empty() || !tokens.is_empty()).then_some(TraceEvent::Tokens { candidate, text, tokens });
+        let rewards = rewards.map(|(from, rewards)| TraceEvent::Rewards { candidate, from, rewards });
+        let finished = finished.map(|reason| TraceEvent::Finished { candidate, reason });
+        [started, text, rewards, finished].into_iter().flatten().map(event)
+    }
+}
+
+/// The candidate an event is about.
+pub(super) fn candidate_of(event: &TraceEvent) -> usize {
+    match event {
+        TraceEvent::Started { candidate }
+        | TraceEvent::Tokens { candidate, .. }
+        | TraceEvent::Rewards { candidate, .. }
+        | TraceEvent::Finished { candidate, .. } => *candidate,
+    }
+}
+
+/// Bytes an event adds to the queue.
+fn size(event: &TraceEvent) -> usize {
+    match event {
+        TraceEvent::Tokens { text, tokens, .. } => text.len() + std::mem::size_of_val(tokens.as_slice()),
+        TraceEvent::Rewards { rewards, .. } => std::mem::size_of_val(rewards.as_slice()),
+        TraceEvent::Started { .. } | TraceEvent::Finished { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+
+    fn text(candidate: usize, text: &str) -> TraceEvent {
+        TraceEvent::Tokens { candidate, text: text.into(), tokens: Vec::new() }
+    }
+
+    fn rewards(candidate: usize, from: usize, logits: &[f32]) -> TraceEvent {
+        let rewards = logits.iter().map(|&logit| TokenReward { span: Span::default(), logit }).collect();
+        TraceEvent::Rewards { candidate, from, rewards }
+    }
+
+    fn events(outbox: &Outbox) -> Vec<TraceEvent> {
+        outbox.take().into_iter().filter_map(|u| if let Update::Event { event, .. } = u { Some(event) } else { None }).collect()
+    }
+
+    #[test]
+    fn waiting_events_of_a_candidate_become_one_of_a_kind() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        for event in [
+            TraceEvent::Started { candidate: 0 },
+            TraceEvent::Started { candidate: 1 },
+            text(0, "a"),
+            rewards(0, 0, &[1.0]),
+            text(1, "x"),
+            text(0, "b"),
+            rewards(0, 1, &[2.0, 3.0]),
+            rewards(0, 2, &[4.0]),
+            TraceEvent::Finished { candidate: 0, reason: FinishReason::Stop },
+            rewards(0, 3, &[5.0]),
+        ] {
+            assert!(outbox.event(7, event, &no));
+        }
+        assert_eq!(
+            events(&outbox),
+            [
+                TraceEvent::Started { candidate: 0 },
+                text(0, "ab"),
+                rewards(0, 0, &[1.0, 2.0, 4.0, 5.0]),
+                TraceEvent::Finished { candidate: 0, reason: FinishReason::Stop },
+                TraceEvent::Started { candidate: 1 },
+                text(1, "x"),
+            ]
+        );
+        assert!(events(&outbox).is_empty());
+    }
+
+    #[test]
+    fn rewards_read_anew_replace_those_that_wait() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        outbox.event(1, rewards(0, 4, &[1.0]), &no);
+        outbox.event(1, rewards(0, 0, &[2.0]), &no);
+        outbox.event(1, rewards(0, 3, &[3.0]), &no);
+        assert_eq!(events(&outbox), [rewards(0, 0, &[2.0]), rewards(0, 3, &[3.0])]);
+    }
+
+    #[test]
+    fn a_slow_face_stops_the_producer_and_cancelling_frees_it() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        let cancelled = std::sync::Arc::new(AtomicBool::new(false));
+        let producer = {
+            let (outbox, cancelled) = (outbox.clone(), cancelled.clone());
+            std::thread::spawn(move || (0..).take_while(|_| outbox.event(1, text(0, &"x".repeat(1 << 14)), &cancelled)).count())
+        };
+        let mut waiting = 0;
+        while waiting < CAPACITY {
+            std::thread::yield_now();
+            waiting = outbox.lock().bytes;
+        }
+        assert!(waiting < CAPACITY + (1 << 14) + 1, "{waiting}");
+        cancelled.store(true, Ordering::Relaxed);
+        assert_eq!(producer.join().unwrap(), CAPACITY >> 14);
+    }
+
+    #[test]
+    fn only_the_latest_state_of_the_models_waits() {
+        let outbox = Outbox::default();
+        for samples in 0..100 {
+            let mut status = ModelsStatus::default();
+            status.calibration.samples = samples;
+            outbox.models(status);
+        }
+        let updates = outbox.wait(Duration::ZERO);
+        assert!(matches!(updates.as_slice(), [Update::Models(m)] if m.calibration.samples == 99));
+    }
+}

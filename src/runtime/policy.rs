@@ -1,0 +1,99 @@
+//! The policy's thread: samples, and hands on what it sampled.
+
+use super::Slot;
+use super::board::{Begun, End};
+use super::engine::{Generate, Shared, guarded};
+use super::load::Loader;
+use super::outbox::candidate_of;
+use super::scorer::load;
+use crate::generate::Policy;
+use crate::trace::{FinishReason, Sampling, TraceEvent};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Loads the policy and serves requests until the engine is gone.
+pub(super) fn run(shared: &Shared, loader: Option<Loader<dyn Policy>>) {
+    let mut policy = load(shared, loader, |status| &mut status.policy);
+    while let Some(generate) = shared.next_generate() {
+        match &mut policy {
+            Ok(policy) => serve(shared, policy.as_mut(), &generate),
+            Err(slot) => {
+                let error = match slot {
+                    Slot::Failed { name, error } => format!("the policy {name} did not load: {error}"),
+                    _ => "no policy was given; name one with --policy".to_string(),
+                };
+                shared.finish_all(&generate, FinishReason::Failed(error.clone()));
+                shared.end(generate.id, Err(error));
+            }
+        }
+    }
+}
+
+fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
+    let Generate { id, problem, n, sampling, cancelled } = generate;
+    let stop = || cancelled.load(Ordering::Relaxed) || shared.closed.load(Ordering::Relaxed);
+    if let Err(error) = check(problem, *n, sampling) {
+        shared.finish_all(generate, FinishReason::Failed(error.clone()));
+        return shared.end(*id, Err(error));
+    }
+    let begun = Begun {
+        id: *id,
+        problem: problem.clone(),
+        n: *n,
+        fingerprint: policy.tokenizer_fingerprint().to_string(),
+        cancelled: cancelled.clone(),
+    };
+    if !shared.board.begin(begun, stop) {
+        shared.finish_all(generate, FinishReason::Cancelled);
+        return shared.end(*id, Ok(None));
+    }
+    let mut open = vec![true; *n];
+    let mut tokens_written = 0usize;
+    let started = Instant::now();
+    let mut sink = |event: TraceEvent| {
+        let candidate = candidate_of(&event);
+        if stop() || !open.get(candidate).copied().unwrap_or(false) {
+            return if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        }
+        match &event {
+            TraceEvent::Tokens { text, tokens, .. } => {
+                tokens_written += tokens.len();
+                shared.board.append(*id, candidate, text, tokens, false);
+            }
+            TraceEvent::Finished { .. } => {
+                open[candidate] = false;
+                shared.board.append(*id, candidate, "", &[], true);
+            }
+            _ => {}
+        }
+        if shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let result = guarded(|| policy.sample(problem, *n, sampling, &mut sink)).and_then(|r| r.map_err(|e| e.to_string()));
+    let seconds = started.elapsed().as_secs_f32();
+    let reason = match &result {
+        Err(error) => FinishReason::Failed(error.clone()),
+        Ok(()) if stop() => FinishReason::Cancelled,
+        Ok(()) => FinishReason::Stop,
+    };
+    for candidate in (0..*n).filter(|&c| open[c]) {
+        shared.board.append(*id, candidate, "", &[], true);
+        shared.outbox.event(*id, TraceEvent::Finished { candidate, reason: reason.clone() }, cancelled);
+    }
+    let rate = (tokens_written > 0 && seconds > 0.0).then(|| tokens_written as f32 / seconds);
+    shared.board.end(*id, result.map_or_else(End::Failed, |()| End::Generated(rate)));
+}
+
+/// Refuses what no policy can do.
+fn check(problem: &str, n: usize, sampling: &Sampling) -> Result<(), String> {
+    let wrong = |what: &str| Err(what.to_string());
+    match sampling {
+        _ if problem.trim().is_empty() => wrong("the problem is empty; type one"),
+        _ if n == 0 => wrong("n is 0; ask for at least one candidate"),
+        s if !(s.temperature >= 0.0 && s.temperature.is_finite()) => wrong("the temperature must be a finite number, 0 or above"),
+        s if !(s.top_p > 0.0 && s.top_p <= 1.0) => wrong("top-p must be above 0, at most 1"),
+        s if !(0.0..1.0).contains(&s.min_p) => wrong("min-p must be 0 or above, below 1"),
+        s if s.max_tokens == 0 => wrong("max-tokens is 0; ask for at least one"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,223 @@
+//! The reward model's thread: decides what to read next, reads it as one batch, and hands on the rewards.
+
+use super::board::{End, Inbox};
+use super::engine::{Shared, guarded};
+use super::job::{Job, Source};
+use super::load::Loader;
+use super::{ModelsStatus, RequestId, Slot, Update};
+use crate::reward::{Piece, RewardModel, Scored};
+use crate::trace::{Span, TraceEvent};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Shortest time between two looks at a candidate that grows.
+const LOOK: Duration = Duration::from_millis(40);
+/// Longest rest after reading.
+const REST: Duration = Duration::from_secs(1);
+
+/// Loads the reward model and serves the board until the engine is gone.
+pub(super) fn run(shared: &Shared, loader: Option<Loader<dyn RewardModel>>) {
+    let model = load(shared, loader, |status| &mut status.reward);
+    if let Ok(model) = &model {
+        let calibration = model.calibration().clone();
+        shared.update_status(|s| s.calibration = calibration);
+    }
+    Scorer { shared, model, jobs: Vec::new(), context: None, rested: Instant::now(), arrivals: 0 }.run();
+}
+
+/// Loads a model and keeps its slot up to date; a failure or a panic becomes `Slot::Failed`, which is given back.
+pub(super) fn load<M: ?Sized>(
+    shared: &Shared,
+    loader: Option<Loader<M>>,
+    slot: fn(&mut ModelsStatus) -> &mut Slot,
+) -> Result<Box<M>, Slot> {
+    let Some(Loader { name, load }) = loader else { return Err(Slot::Absent) };
+    let mut progress = |progress: f32| {
+        let progress = progress.clamp(0.0, 1.0);
+        shared.update_status(|s| *slot(s) = Slot::Loading { name: name.clone(), progress });
+    };
+    match guarded(|| load(&mut progress)).and_then(|r| r) {
+        Ok(loaded) => {
+            shared.update_status(|s| *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about });
+            Ok(loaded.model)
+        }
+        Err(error) => {
+            let failed = Slot::Failed { name: name.clone(), error };
+            shared.update_status(|s| *slot(s) = failed.clone());
+            Err(failed)
+        }
+    }
+}
+
+struct Scorer<'a> {
+    shared: &'a Shared,
+    model: Result<Box<dyn RewardModel>, Slot>,
+    jobs: Vec<Job>,
+    /// The request and those of its candidates that the model's caches hold, in the model's order.
+    context: Option<(RequestId, Vec<usize>)>,
+    /// When candidates that grow may be read again.
+    rested: Instant,
+    arrivals: u64,
+}
+
+/// What to do next.
+enum Next {
+    Read(usize),
+    Sleep(Option<Duration>),
+}
+
+impl Scorer<'_> {
+    fn run(mut self) {
+        while !self.shared.closed.load(Ordering::Relaxed) {
+            let mut inbox = self.shared.board.lock();
+            self.absorb(&mut inbox);
+            let next = self.next();
+            if !self.jobs.iter().any(|j| self.ended(j).is_some()) {
+                match next {
+                    Next::Sleep(at_most) => {
+                        if !self.shared.closed.load(Ordering::Relaxed) {
+                            drop(self.shared.board.sleep(inbox, at_most));
+                        }
+                        continue;
+                    }
+                    Next::Read(job) => {
+                        drop(inbox);
+                        self.read(job);
+                    }
+                }
+            } else {
+                drop(inbox);
+            }
+            self.end_jobs();
+        }
+    }
+
+    /// Takes what the board holds.
+    fn absorb(&mut self, inbox: &mut Inbox) {
+        for recorded in inbox.recorded.drain(..) {
+            self.arrivals += 1;
+            self.jobs.push(Job::recorded(recorded, self.arrivals));
+        }
+        for begun in inbox.begun.drain(..) {
+            self.arrivals += 1;
+            let shares = self.model.as_ref().is_ok_and(|m| m.shares_tokenizer(&begun.fingerprint));
+            self.jobs.push(Job::begun(begun, shares, self.arrivals));
+        }
+        for news in &mut inbox.news {
+            if let Some(job) = self.jobs.iter_mut().find(|j| j.id == news.id) {
+                job.take_news(news, self.model.is_ok());
+            }
+        }
+    }
+
+    /// What is on screen first, the latest of it before the rest; then what grows; then the rest in order.
+    fn next(&self) -> Next {
+        if self.model.is_err() {
+            return Next::Sleep(None);
+        }
+        let unread = || self.jobs.iter().enumerate().filter(|(_, j)| j.has_unread());
+        let urgent = unread().filter(|(_, j)| matches!(j.source, Source::Recorded { urgent: true }));
+        if let Some((job, _)) = urgent.max_by_key(|(_, j)| j.arrival) {
+            return Next::Read(job);
+        }
+        // A candidate that grows keeps the model's caches, so nothing in the background may take them meanwhile.
+        if let Some(job) = self.jobs.iter().position(Job::is_live) {
+            if self.jobs[job].is_growing() {
+                let rest = self.rested.saturating_duration_since(Instant::now());
+                return match (self.jobs[job].may_read_now() && self.jobs[job].has_unread(), rest.is_zero()) {
+                    (true, true) => Next::Read(job),
+                    (true, false) => Next::Sleep(Some(rest)),
+                    (false, _) => Next::Sleep(Some(LOOK)),
+                };
+            }
+            return if self.jobs[job].has_unread() { Next::Read(job) } else { Next::Sleep(None) };
+        }
+        unread().min_by_key(|(_, j)| j.arrival).map_or(Next::Sleep(None), |(job, _)| Next::Read(job))
+    }
+
+    /// How a job ended, `None` while it goes on.
+    fn ended(&self, job: &Job) -> Option<Result<Option<f32>, String>> {
+        let rate = match &job.source {
+            Source::Live { end: None, .. } => return None,
+            Source::Live { end: Some(End::Failed(error)), .. } => return Some(Err(error.clone())),
+            Source::Live { end: Some(End::Generated(rate)), .. } => *rate,
+            Source::Recorded { .. } => None,
+        };
+        if job.cancelled.load(Ordering::Relaxed) {
+            return Some(Ok(rate));
+        }
+        match &self.model {
+            Err(_) if job.is_live() => Some(Ok(rate)),
+            Err(Slot::Failed { name, error }) => Some(Err(format!("the reward model {name} did not load: {error}"))),
+            Err(_) => Some(Err("no reward model was given; name one with --reward".into())),
+            Ok(_) if job.has_unread() => None,
+            Ok(_) => Some(job.failure().map_or(Ok(rate), Err)),
+        }
+    }
+
+    fn end_jobs(&mut self) {
+        let mut at = 0;
+        while at < self.jobs.len() {
+            let Some(result) = self.ended(&self.jobs[at]) else {
+                at += 1;
+                continue;
+            };
+            let job = self.jobs.remove(at);
+            if self.context.as_ref().is_some_and(|c| c.0 == job.id) {
+                self.context = None;
+            }
+            if job.is_live() {
+                self.shared.board.through(job.id);
+            }
+            self.shared.end(job.id, result);
+        }
+    }
+
+    /// Reads one batch of a job.
+    fn read(&mut self, at: usize) {
+        let Ok(model) = &mut self.model else { return };
+        let job = &mut self.jobs[at];
+        let began = Instant::now();
+        let group = match self.context.take() {
+            Some((id, group)) if id == job.id && job.wants(&group) => group,
+            _ => {
+                let group = job.next_group();
+                match guarded(|| model.begin(&job.problem, group.len())) {
+                    Ok(Ok(())) => group,
+                    Ok(Err(error)) => return warn(self.shared, job.fail_all(&error.to_string(), false)),
+                    Err(panic) => return warn(self.shared, job.fail_all(&panic, true)),
+                }
+            }
+        };
+        let cuts = job.cuts(&group);
+        let pieces: Vec<Piece> = cuts.iter().map(|cut| job.piece(cut)).collect();
+        match guarded(|| model.append(&pieces)) {
+            Ok(Ok(scored)) => {
+                job.mark_read(&cuts);
+                publish(self.shared, job, &group, scored);
+                self.context = Some((job.id, group));
+            }
+            Ok(Err(error)) => warn(self.shared, job.fail_group(&group, &error.to_string())),
+            Err(panic) => warn(self.shared, job.fail_all(&panic, true)),
+        }
+        let took = began.elapsed();
+        self.rested = Instant::now() + (took * 2).clamp(LOOK, REST);
+    }
+}
+
+fn publish(shared: &Shared, job: &Job, group: &[usize], scored: Vec<Scored>) {
+    for Scored { candidate, from, mut rewards } in scored {
+        let Some(&candidate) = group.get(candidate) else { continue };
+        let length = job.text_len(candidate);
+        for reward in &mut rewards {
+            reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
+        }
+        shared.outbox.event(job.id, TraceEvent::Rewards { candidate, from, rewards }, &job.cancelled);
+    }
+}
+
+fn warn(shared: &Shared, warning: Option<(RequestId, String)>) {
+    if let Some((id, message)) = warning {
+        shared.outbox.say(Update::Warning { id, message });
+    }
+}
