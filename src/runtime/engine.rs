@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Requests that may wait at a time.
 const WAITING: usize = 256;
@@ -127,16 +128,56 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
-    fn drop(&mut self) {
+impl Engine {
+    /// The engine behind two bounded channels, for a face with an event loop. It ends when both are dropped.
+    ///
+    /// A request that is refused ([`SendError`]) comes back as `Failed`.
+    pub fn channels(self) -> std::io::Result<(mpsc::Sender<Request>, mpsc::Receiver<Update>)> {
+        let engine = Arc::new(self);
+        let (send, mut requests) = mpsc::channel(WAITING);
+        let (updates, receive) = mpsc::channel(WAITING);
+        let sender = engine.clone();
+        std::thread::Builder::new().name("requests".into()).spawn(move || {
+            while let Some(request) = requests.blocking_recv() {
+                let (Request::Generate { id, .. } | Request::Score { id, .. } | Request::Cancel { id }) = request;
+                if let Err(error) = sender.send(request) {
+                    sender.shared.outbox.say(Update::Failed { id, error: error.to_string() });
+                }
+            }
+            sender.stop();
+        })?;
+        std::thread::Builder::new().name("updates".into()).spawn(move || {
+            while !engine.is_stopped() {
+                for update in engine.wait(Duration::from_secs(3600)) {
+                    if updates.blocking_send(update).is_err() {
+                        return engine.stop();
+                    }
+                }
+            }
+        })?;
+        Ok((send, receive))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.closed.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self) {
         self.shared.closed.store(true, Ordering::Relaxed);
         for cancelled in self.shared.open().values() {
             cancelled.store(true, Ordering::Relaxed);
         }
         self.shared.outbox.close();
+        // Taking the lock first makes sure that the policy's thread is not between its look at the flag and its sleep.
         drop(self.shared.generates());
         self.shared.generate.notify_all();
         self.shared.board.wake();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
