@@ -1,20 +1,35 @@
 //! Decoders on candle: configuration, weights, tokenizer, key–value cache, sampling.
 
 mod cache;
+mod chat;
 mod config;
+mod config_json;
 mod decoder;
+mod device;
 mod error;
+mod files;
 mod gemm;
+mod gguf;
+mod gguf_tokenizer;
 mod kernels;
+mod load;
 pub mod ops;
 mod rotary;
+mod tokenizer;
 mod var;
 mod weights;
 
 pub use cache::KvCache;
+pub use chat::{ChatTemplate, Message, prompt};
 pub use config::{Config, RopeScaling};
+pub use config_json::{FAMILIES, parse_config};
 pub use decoder::{Decoder, Packed};
+pub use device::{DeviceChoice, compute_dtype, device_name};
 pub use error::ModelError;
+pub use files::{ModelFiles, OpenModel};
+pub use gguf::{GgufFile, GgufSource};
 pub use kernels::{Heads, Rotary};
+pub use load::{Progress, SafetensorsSource};
+pub use tokenizer::{Decoded, END_TOKEN, Encoded, PAD_TOKEN, StreamDecoder, TextTokenizer};
 pub use var::VarStore;
 pub use weights::{LinearWeight, WeightSource};

@@ -1,0 +1,291 @@
+//! Chat templates: Jinja as Hugging Face models carry it, rendered by minijinja.
+
+use super::{ModelError, ModelFiles, TextTokenizer};
+use minijinja::{Environment, ErrorKind, State, Value, value::Kwargs, value::ValueKind};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A model's chat template.
+///
+/// `strftime_now` is left undefined: templates that print today's date fall back to their fixed one, so that a prompt is the same every day.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    source: String,
+    path: PathBuf,
+    bos: String,
+    eos: String,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+impl Message {
+    /// A message of `role`.
+    pub fn new(role: &str, content: &str) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+}
+
+impl ChatTemplate {
+    /// A template from its source; `path` is named in errors. Checks the syntax.
+    pub fn new(source: &str, path: &Path, bos: Option<&str>, eos: Option<&str>) -> Result<Self, ModelError> {
+        // Marks the assistant's tokens for training masks in transformers; renders nothing.
+        let mark = |name: &str, instead: &str, source: &str| match regex::Regex::new(&format!(r"\{{%(-?)\s*{name}\s*(-?)%\}}")) {
+            Ok(pattern) => pattern.replace_all(source, format!("{{%$1 {instead} $2%}}")).into_owned(),
+            Err(_) => source.to_owned(),
+        };
+        let source = mark("endgeneration", "endif", &mark("generation", "if true", source));
+        let this = Self { source, path: path.into(), bos: bos.unwrap_or("").into(), eos: eos.unwrap_or("").into() };
+        this.environment()?;
+        Ok(this)
+    }
+
+    /// The template of a model directory: `chat_template.jinja`, else `chat_template` in `tokenizer_config.json` (the one called `default` of several).
+    pub fn of(files: &ModelFiles, tokenizer: &TextTokenizer) -> Result<Option<Self>, ModelError> {
+        let make = |source: &str, name: &str| Self::new(source, &files.path_of(name), tokenizer.bos(), tokenizer.eos()).map(Some);
+        if files.has("chat_template.jinja") {
+            let name = "chat_template.jinja";
+            return make(&String::from_utf8_lossy(&files.read(name)?), name);
+        }
+        let name = "tokenizer_config.json";
+        if !files.has(name) {
+            return Ok(None);
+        }
+        let config: serde_json::Value = serde_json::from_slice(&files.read(name)?).map_err(|e| ModelError::File {
+            path: files.path_of(name),
+            what: format!("not valid JSON: {e}"),
+            remedy: "fetch the file again".into(),
+        })?;
+        match &config["chat_template"] {
+            serde_json::Value::String(source) => make(source, name),
+            serde_json::Value::Array(list) => {
+                let found = list.iter().find(|t| t["name"] == "default").or(list.first());
+                found.and_then(|t| t["template"].as_str()).map_or(Ok(None), |source| make(source, name))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The text of a conversation; with `add_generation_prompt` it ends where the assistant begins. Errors where the template refuses the messages.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, ModelError> {
+        let env = self.environment()?;
+        let none = Value::from(());
+        let context = minijinja::context! {
+            messages, add_generation_prompt, bos_token => self.bos, eos_token => self.eos, tools => none, documents => none,
+        };
+        env.get_template("chat").and_then(|t| t.render(context)).map_err(|e| self.error(&e))
+    }
+
+    /// The prompt for one problem: a single message of the user, then the assistant's turn.
+    pub fn prompt(&self, problem: &str) -> Result<String, ModelError> {
+        self.render(&[Message::new("user", problem)], true)
+    }
+
+    fn environment(&self) -> Result<Environment<'_>, ModelError> {
+        let mut env = Environment::new();
+        env.set_trim_blocks(true);
+        env.set_lstrip_blocks(true);
+        env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        env.set_unknown_method_callback(method);
+        env.add_filter("tojson", tojson);
+        env.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        });
+        env.add_template("chat", &self.source).map_err(|e| self.error(&e))?;
+        Ok(env)
+    }
+
+    fn error(&self, e: &minijinja::Error) -> ModelError {
+        let line = e.line().map(|l| format!(" line {l}")).unwrap_or_default();
+        let what = e.detail().map_or_else(|| e.kind().to_string(), str::to_owned);
+        let remedy = "correct the template, or remove it to prompt with the plain problem".into();
+        ModelError::File { path: self.path.clone(), what: format!("chat template{line}: {what}"), remedy }
+    }
+}
+
+/// The prompt for one problem: by the model's template, or for a model without one the plain problem and a newline.
+pub fn prompt(chat: Option<&ChatTemplate>, problem: &str) -> Result<String, ModelError> {
+    match chat {
+        Some(template) => template.prompt(problem),
+        None => Ok(format!("{problem}\n")),
+    }
+}
+
+/// The methods of Python's strings, lists and mappings that templates call.
+fn method(_: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
+    let unknown = || minijinja::Error::new(ErrorKind::UnknownMethod, format!("method {name} is not supported"));
+    let text = |i: usize| args.get(i).and_then(Value::as_str);
+    if let Some(s) = value.as_str() {
+        let strip = |c: char| text(0).map_or(c.is_whitespace(), |set| set.contains(c));
+        let any = |test: &dyn Fn(&str) -> bool| match args.first() {
+            Some(a) if a.as_str().is_none() => a.try_iter().is_ok_and(|mut all| all.any(|p| p.as_str().is_some_and(test))),
+            Some(a) => a.as_str().is_some_and(test),
+            None => false,
+        };
+        return Ok(match name {
+            "strip" => s.trim_matches(strip).into(),
+            "lstrip" => s.trim_start_matches(strip).into(),
+            "rstrip" => s.trim_end_matches(strip).into(),
+            "startswith" => any(&|p| s.starts_with(p)).into(),
+            "endswith" => any(&|p| s.ends_with(p)).into(),
+            "upper" => s.to_uppercase().into(),
+            "lower" => s.to_lowercase().into(),
+            "title" => title(s).into(),
+            "capitalize" => {
+                let mut chars = s.chars();
+                chars
+                    .next()
+                    .map(|c| c.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect::<String>())
+                    .unwrap_or_default()
+                    .into()
+            }
+            "split" => match (text(0), args.get(1).and_then(Value::as_i64)) {
+                (Some(on), Some(most)) if most >= 0 => s.splitn(most as usize + 1, on).map(Value::from).collect(),
+                (Some(on), _) => s.split(on).map(Value::from).collect(),
+                (None, _) => s.split_whitespace().map(Value::from).collect(),
+            },
+            "splitlines" => s.lines().map(Value::from).collect(),
+            "replace" => match (text(0), text(1)) {
+                (Some(from), Some(to)) => s.replace(from, to).into(),
+                _ => return Err(unknown()),
+            },
+            "join" => {
+                let parts: Vec<String> =
+                    args.first().map(|a| a.try_iter()).transpose()?.into_iter().flatten().map(|p| p.to_string()).collect();
+                parts.join(s).into()
+            }
+            "find" => text(0).and_then(|p| s.find(p)).map_or(-1, |at| s[..at].chars().count() as i64).into(),
+            "count" => text(0).map_or(0, |p| s.matches(p).count()).into(),
+            "isdigit" => (!s.is_empty() && s.chars().all(|c| c.is_ascii_digit())).into(),
+            _ => return Err(unknown()),
+        });
+    }
+    if value.kind() == ValueKind::Map {
+        let keys = || value.try_iter();
+        return Ok(match name {
+            "keys" => keys()?.collect(),
+            "values" => keys()?.map(|k| value.get_item(&k)).collect::<Result<_, _>>()?,
+            "items" => keys()?.map(|k| value.get_item(&k).map(|v| Value::from(vec![k, v]))).collect::<Result<_, _>>()?,
+            "get" => match args.first().map(|k| value.get_item(k)).transpose()? {
+                Some(v) if !v.is_undefined() => v,
+                _ => args.get(1).cloned().unwrap_or(Value::from(())),
+            },
+            _ => return Err(unknown()),
+        });
+    }
+    Err(unknown())
+}
+
+/// Python's `str.title`: a capital after everything that is no letter.
+fn title(s: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in s.chars() {
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
+        inside = c.is_alphabetic();
+    }
+    out
+}
+
+/// JSON as Python's `json.dumps` writes it: a space after `,` and `:`, nothing escaped for HTML; with `indent` one entry a line.
+fn tojson(value: Value, kwargs: Kwargs) -> Result<String, minijinja::Error> {
+    let indent: Option<usize> = kwargs.get("indent")?;
+    // Accepted as transformers does; text is never escaped to ASCII here.
+    let _: Option<bool> = kwargs.get("ensure_ascii")?;
+    kwargs.assert_all_used()?;
+    let json = serde_json::to_value(&value).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))?;
+    let mut out = String::new();
+    write_json(&json, indent, 0, &mut out);
+    Ok(out)
+}
+
+fn write_json(value: &serde_json::Value, indent: Option<usize>, depth: usize, out: &mut String) {
+    use serde_json::Value as Json;
+    let line = |out: &mut String, depth: usize| {
+        if let Some(n) = indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', n * depth));
+        }
+    };
+    let comma = if indent.is_some() { "," } else { ", " };
+    match value {
+        Json::Array(list) if !list.is_empty() => {
+            out.push('[');
+            for (i, v) in list.iter().enumerate() {
+                if i > 0 {
+                    out.push_str(comma);
+                }
+                line(out, depth + 1);
+                write_json(v, indent, depth + 1, out);
+            }
+            line(out, depth);
+            out.push(']');
+        }
+        Json::Object(map) if !map.is_empty() => {
+            out.push('{');
+            for (i, (k, v)) in map.iter().enumerate() {
+                if i > 0 {
+                    out.push_str(comma);
+                }
+                line(out, depth + 1);
+                out.push_str(&Json::from(k.as_str()).to_string());
+                out.push_str(": ");
+                write_json(v, indent, depth + 1, out);
+            }
+            line(out, depth);
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(source: &str) -> ChatTemplate {
+        ChatTemplate::new(source, Path::new("chat_template.jinja"), Some("<s>"), Some("</s>")).unwrap()
+    }
+
+    #[test]
+    fn python_methods_and_json() {
+        let t = template(concat!(
+            "{{ bos_token }}{% for m in messages %}{{ m.role.title() }}|{{ m['content'].strip().split(' ')[-1] }}|",
+            "{{ m.content.startswith('  a') }}|{{ m.get('x', 'none') }}|{{ m | tojson }}{% endfor %}"
+        ));
+        let out = t.render(&[Message::new("user", "  a <b> \"é\" ")], false).unwrap();
+        assert_eq!(out, "<s>User|\"é\"|True|none|{\"role\": \"user\", \"content\": \"  a <b> \\\"é\\\" \"}");
+    }
+
+    #[test]
+    fn refusals_and_mistakes_name_the_template() {
+        let t = template("{{ raise_exception('roles must alternate') }}");
+        let e = t.prompt("x").unwrap_err().to_string();
+        assert!(e.contains("chat_template.jinja") && e.contains("roles must alternate") && e.contains("line 1"), "{e}");
+        let e = ChatTemplate::new("{% if %}", Path::new("c.jinja"), None, None).unwrap_err().to_string();
+        assert!(e.contains("c.jinja"), "{e}");
+        let e = template("{{ 'a'.frobnicate() }}").prompt("x").unwrap_err().to_string();
+        assert!(e.contains("frobnicate"), "{e}");
+    }
+
+    #[test]
+    fn without_a_template_the_problem_stands_alone() {
+        assert_eq!(prompt(None, "2 + 2?").unwrap(), "2 + 2?\n");
+    }
+
+    #[test]
+    fn generation_marks_render_nothing() {
+        let t = template("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}");
+        assert_eq!(t.prompt("hello").unwrap(), "hello");
+    }
+}

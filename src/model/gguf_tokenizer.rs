@@ -1,0 +1,158 @@
+//! Tokenizers rebuilt from GGUF metadata, with the ids that the model's own `tokenizer.json` gives.
+
+use super::{GgufFile, ModelError, TextTokenizer};
+use candle_core::quantized::gguf_file::Value;
+use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use tokenizers::Tokenizer;
+
+/// Token types of GGUF: part of the text of prompts only.
+const CONTROL: i64 = 3;
+/// Token types of GGUF: added by the model's maker, never split.
+const USER_DEFINED: i64 = 4;
+const UNKNOWN: i64 = 2;
+
+/// Qwen2's split into words: one digit at a time, contractions in any case.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Llama 3's split into words: up to three digits at a time.
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// What to do where the metadata is not enough.
+const REMEDY: &str = "put the model's tokenizer.json beside the file";
+
+/// The tokenizer of a GGUF file: byte-level BPE (`gpt2`) with a known pre-tokenizer, or SentencePiece BPE (`llama`).
+pub(super) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, ModelError> {
+    let kind = file.text("tokenizer.ggml.model").ok_or_else(|| file.error("tokenizer.ggml.model is missing", REMEDY))?;
+    let tokens = strings(file, "tokenizer.ggml.tokens")?;
+    let types: Vec<i64> = match file.content.metadata.get("tokenizer.ggml.token_type") {
+        Some(Value::Array(list)) => list.iter().map(|v| v.to_i64().or_else(|_| v.to_u64().map(|n| n as i64)).unwrap_or(1)).collect(),
+        _ => vec![1; tokens.len()],
+    };
+    if types.len() != tokens.len() {
+        return Err(file.error(format!("{} tokens but {} token types", tokens.len(), types.len()), REMEDY));
+    }
+    let id = |name: &str| file.count(&format!("tokenizer.ggml.{name}_token_id")).filter(|&i| i < tokens.len());
+    let (bos, eos, unk) = (id("bos"), id("eos"), id("unknown"));
+    let pre = file.text("tokenizer.ggml.pre").unwrap_or(if kind == "gpt2" { "default" } else { "" });
+    let (mut parts, add_bos) = match kind {
+        "gpt2" => (byte_level(file, &tokens, pre)?, pre.starts_with("llama")),
+        "llama" => (pieces(file, &tokens, unk)?, true),
+        other => return Err(file.error(format!("tokenizer.ggml.model {other:?} cannot be rebuilt"), REMEDY)),
+    };
+    let special = |i: usize| types[i] == CONTROL || types[i] == UNKNOWN || Some(i) == bos || Some(i) == eos;
+    let added: Vec<Json> = (0..tokens.len())
+        .filter(|&i| special(i) || types[i] == USER_DEFINED)
+        .map(|i| {
+            json!({"id": i, "content": tokens[i], "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": special(i)})
+        })
+        .collect();
+    parts["added_tokens"] = added.into();
+    if file.flag("tokenizer.ggml.add_bos_token").unwrap_or(add_bos)
+        && let Some(bos) = bos
+    {
+        parts["post_processor"] = bos_template(&tokens[bos], bos);
+    }
+    let bytes = serde_json::to_vec(&parts).map_err(|e| file.error(e.to_string(), REMEDY))?;
+    let inner = Tokenizer::from_bytes(bytes).map_err(|e| file.error(format!("the tokenizer cannot be rebuilt: {e}"), REMEDY))?;
+    let mut tokenizer = TextTokenizer::new(inner, &file.path)?;
+    tokenizer.set_special(bos.map(|i| tokens[i].clone()), eos.map(|i| tokens[i].clone()));
+    Ok(tokenizer)
+}
+
+/// The parts of `tokenizer.json` for byte-level BPE.
+fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<Json, ModelError> {
+    let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let sequence = |parts: [Json; 2]| json!({"type": "Sequence", "pretokenizers": parts});
+    let (normalizer, pre_tokenizer) = match pre {
+        "gpt-2" => (Json::Null, bytes(true)),
+        "smollm" | "starcoder" | "refact" | "codeshell" => {
+            (Json::Null, sequence([json!({"type": "Digits", "individual_digits": true}), bytes(true)]))
+        }
+        "qwen2" | "deepseek-r1-qwen" => (json!({"type": "NFC"}), sequence([split(QWEN2), bytes(false)])),
+        "llama-bpe" | "llama3" | "llama-v3" => (Json::Null, sequence([split(LLAMA3), bytes(false)])),
+        other => {
+            let known = "known: gpt-2, smollm, starcoder, refact, codeshell, qwen2, deepseek-r1-qwen, llama-bpe";
+            return Err(file.error(format!("tokenizer.ggml.pre {other:?} is not known ({known})"), REMEDY));
+        }
+    };
+    let merges: Vec<Json> = strings(file, "tokenizer.ggml.merges")?
+        .iter()
+        .map(|m| {
+            m.split_once(' ')
+                .map(|(a, b)| json!([a, b]))
+                .ok_or_else(|| file.error(format!("tokenizer.ggml.merges: {m:?} is no pair"), REMEDY))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": bytes(true),
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+            "byte_fallback": false, "ignore_merges": pre.starts_with("llama"), "vocab": vocab(tokens), "merges": merges},
+    }))
+}
+
+/// The parts of `tokenizer.json` for SentencePiece BPE; merges follow from the scores as in transformers' converter: better score first.
+fn pieces(file: &GgufFile, tokens: &[String], unk: Option<usize>) -> Result<Json, ModelError> {
+    let scores: Vec<f32> = match file.content.metadata.get("tokenizer.ggml.scores") {
+        Some(Value::Array(list)) => list.iter().map(|v| v.to_f32().unwrap_or(f32::NEG_INFINITY)).collect(),
+        _ => return Err(file.error("tokenizer.ggml.scores is missing", REMEDY)),
+    };
+    if scores.len() != tokens.len() {
+        return Err(file.error(format!("{} tokens but {} scores", tokens.len(), scores.len()), REMEDY));
+    }
+    let ids: HashMap<&str, usize> = tokens.iter().enumerate().map(|(i, t)| (t.as_str(), i)).collect();
+    let mut merges: Vec<(f32, usize, usize, &str, &str)> = Vec::new();
+    for (token, &score) in tokens.iter().zip(&scores) {
+        let mut local: Vec<(usize, usize, &str, &str)> = token
+            .char_indices()
+            .skip(1)
+            .filter_map(|(at, _)| {
+                let (l, r) = token.split_at(at);
+                Some((*ids.get(l)?, *ids.get(r)?, l, r))
+            })
+            .collect();
+        local.sort_unstable();
+        merges.extend(local.into_iter().map(|(_, _, l, r)| (score, l.chars().count(), r.chars().count(), l, r)));
+    }
+    // Stable, so that equal scores keep the vocabulary's order.
+    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(b.2.cmp(&a.2)));
+    let merges: Vec<Json> = merges.into_iter().map(|(_, _, _, l, r)| json!([l, r])).collect();
+    let replace = |from: &str, to: &str| json!({"type": "Replace", "pattern": {"String": from}, "content": to});
+    let prefix = file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
+    let normalizer = match prefix {
+        true => json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")]}),
+        false => replace(" ", "▁"),
+    };
+    let mut decoders = vec![replace("▁", " "), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
+    if prefix {
+        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+    }
+    Ok(json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "normalizer": normalizer, "pre_tokenizer": null, "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": {"type": "BPE", "dropout": null, "unk_token": unk.map(|i| tokens[i].clone()), "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "vocab": vocab(tokens), "merges": merges},
+    }))
+}
+
+fn vocab(tokens: &[String]) -> Json {
+    Json::Object(tokens.iter().enumerate().map(|(i, t)| (t.clone(), i.into())).collect())
+}
+
+/// A post-processor that puts `token` before the text.
+fn bos_template(token: &str, id: usize) -> Json {
+    let bos = |type_id: usize| json!({"SpecialToken": {"id": token, "type_id": type_id}});
+    let text = |name: &str, type_id: usize| json!({"Sequence": {"id": name, "type_id": type_id}});
+    json!({"type": "TemplateProcessing", "single": [bos(0), text("A", 0)], "pair": [bos(0), text("A", 0), bos(1), text("B", 1)],
+        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}})
+}
+
+fn strings(file: &GgufFile, key: &str) -> Result<Vec<String>, ModelError> {
+    let Some(Value::Array(list)) = file.content.metadata.get(key) else {
+        return Err(file.error(format!("{key} is missing"), REMEDY));
+    };
+    let texts = list.iter().map(|v| v.to_string().cloned());
+    texts.collect::<Result<_, _>>().map_err(|_| file.error(format!("{key} holds something that is no string"), REMEDY))
+}
