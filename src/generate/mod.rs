@@ -1,5 +1,11 @@
 //! Policies: what writes candidates.
 
+mod decode;
+mod local;
+
+pub use decode::{Completion, Prompt, decode};
+pub use local::{LocalPolicy, describe};
+
 use crate::trace::{Sampling, TraceEvent};
 use std::ops::ControlFlow;
 

@@ -1,5 +1,17 @@
 //! Reward models: what scores a candidate token by token.
 
+mod calibrate;
+mod card;
+mod local;
+mod net;
+mod score;
+
+pub use calibrate::{agreeing, calibrate};
+pub use card::RewardCard;
+pub use local::LocalReward;
+pub use net::{Head, RewardNet, Sequence};
+pub use score::score;
+
 use crate::trace::{Calibration, Token, TokenReward};
 use std::ops::Range;
 

@@ -2,5 +2,4 @@
 
 mod gradients;
 mod rooms;
-mod runtime;
 mod stories;

@@ -1,0 +1,139 @@
+//! Batched sampling from a decoder: the candidates of a prompt share its keys and values and grow as one batch.
+
+use crate::model::{Decoder, Drawn, ModelError, Sampler, TextTokenizer};
+use crate::trace::{Candidate, FinishReason, Sampling, Segmentation, Span, Token, segment};
+use std::ops::ControlFlow;
+
+/// One sampled completion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Completion {
+    /// Token ids, with the end-of-sequence token where it was sampled.
+    pub ids: Vec<u32>,
+    /// ln π of each at temperature 1.
+    pub logprobs: Vec<f32>,
+    /// Entropy of the policy at each position, nats.
+    pub entropies: Vec<f32>,
+    /// Whether an end-of-sequence token was sampled.
+    pub stopped: bool,
+}
+
+/// A prompt to continue, and the seed of its candidates.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// Token ids, at least one.
+    pub ids: Vec<u32>,
+    /// Candidate i draws from stream i of this seed.
+    pub seed: u64,
+}
+
+/// Samples `n` completions for every prompt as one batch; `result[p][i]` is candidate i of prompt p. `sampling.seed` is passed over for the prompts' own.
+///
+/// `sink` sees `(prompt, candidate, token)` as tokens come, `None` at the end of a candidate; `Break` stops everything. A candidate also
+/// ends at `sampling.max_tokens` and where the context is full. Fails on an empty prompt or one that fills the context.
+pub fn decode(
+    decoder: &Decoder,
+    prompts: &[Prompt],
+    n: usize,
+    sampling: &Sampling,
+    sink: &mut dyn FnMut(usize, usize, Option<&Drawn>) -> ControlFlow<()>,
+) -> Result<Vec<Vec<Completion>>, ModelError> {
+    struct Live {
+        prompt: usize,
+        candidate: usize,
+        row: usize,
+        logits: usize,
+        sampler: Sampler,
+    }
+    let eos = &decoder.config().eos_token_ids;
+    let mut cache = decoder.cache();
+    let mut out = vec![vec![Completion::default(); n]; prompts.len()];
+    let (mut live, mut last) = (Vec::new(), Vec::new());
+    let mut roots = Vec::new();
+    let mut end = 0u32;
+    for (p, prompt) in prompts.iter().enumerate() {
+        if prompt.ids.is_empty() {
+            return Err(ModelError::Input("the problem is empty; type at least one word".into()));
+        }
+        roots.push((cache.add_row(None), prompt.ids.as_slice()));
+        end += prompt.ids.len() as u32;
+        last.push(end - 1);
+        for candidate in 0..n {
+            let sampler = Sampler::new(&Sampling { seed: prompt.seed, ..sampling.clone() }, candidate)?;
+            live.push(Live { prompt: p, candidate, row: cache.add_row(Some(roots[p].0)), logits: p, sampler });
+        }
+    }
+    if live.is_empty() {
+        return Ok(out);
+    }
+    let hidden = decoder.forward_cached(&roots, &mut cache)?;
+    let index = candle_core::Tensor::from_vec(last, prompts.len(), decoder.device())?;
+    let mut logits = rows(&decoder.logits(&hidden.index_select(&index, 0)?)?)?;
+    while !live.is_empty() {
+        let v = decoder.config().vocab_size;
+        let mut next = Vec::with_capacity(live.len());
+        let mut chosen = Vec::with_capacity(live.len());
+        for mut l in live {
+            let token = l.sampler.draw(&logits[l.logits * v..(l.logits + 1) * v])?;
+            let c = &mut out[l.prompt][l.candidate];
+            c.ids.push(token.id);
+            c.logprobs.push(token.logprob);
+            c.entropies.push(token.entropy);
+            c.stopped = eos.contains(&token.id);
+            let full = c.ids.len() >= sampling.max_tokens || cache.len(l.row) + 1 >= decoder.context();
+            if sink(l.prompt, l.candidate, Some(&token)).is_break() {
+                return Ok(out);
+            }
+            if c.stopped || full {
+                cache.free(l.row);
+                if sink(l.prompt, l.candidate, None).is_break() {
+                    return Ok(out);
+                }
+            } else {
+                l.logits = next.len();
+                chosen.push([token.id]);
+                next.push(l);
+            }
+        }
+        live = next;
+        if !live.is_empty() {
+            let chunks: Vec<(usize, &[u32])> = live.iter().zip(&chosen).map(|(l, t)| (l.row, t.as_slice())).collect();
+            logits = rows(&decoder.logits(&decoder.forward_cached(&chunks, &mut cache)?)?)?;
+        }
+    }
+    Ok(out)
+}
+
+fn rows(logits: &candle_core::Tensor) -> Result<Vec<f32>, ModelError> {
+    Ok(logits.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+impl Completion {
+    /// The completion as a candidate with a step a line; the end token owns no byte.
+    pub fn candidate(&self, tokenizer: &TextTokenizer) -> Candidate {
+        let mut stream = tokenizer.stream();
+        let mut text = String::new();
+        let spans: Vec<Span> = self
+            .ids
+            .iter()
+            .map(|&id| {
+                let piece = stream.push(id);
+                text.push_str(&piece.text);
+                piece.span
+            })
+            .collect();
+        text.push_str(&stream.finish());
+        let tokens = self.ids.iter().zip(spans).zip(self.logprobs.iter().zip(&self.entropies)).map(|((&id, span), (&lp, &h))| Token {
+            id: Some(id),
+            span,
+            logprob: Some(lp),
+            entropy: Some(h),
+        });
+        Candidate {
+            tokens: tokens.collect(),
+            steps: segment(&text, &Segmentation::Line),
+            finish: Some(if self.stopped { FinishReason::Stop } else { FinishReason::Length }),
+            text,
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A reward model that runs on this machine, reading candidates as they grow.
+
+use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
+use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name, ops, prompt};
+use crate::trace::{Calibration, Span, TokenReward};
+use candle_core::{DType, Device, Tensor};
+
+/// One candidate as far as it was read.
+struct Row {
+    cache: usize,
+    /// State after the last token read, `[1, hidden]`.
+    last: Tensor,
+    /// Tokens scored.
+    scored: usize,
+    /// Bytes read.
+    bytes: usize,
+    ended: bool,
+}
+
+/// A [`RewardNet`] with its tokenizer, card and key–value cache.
+pub struct LocalReward {
+    card: RewardCard,
+    about: String,
+    net: RewardNet,
+    tokenizer: TextTokenizer,
+    cache: KvCache,
+    rows: Vec<Row>,
+}
+
+impl LocalReward {
+    /// Loads a model directory that has a `reward.json`; `progress` sees the share that is through, 0 to 1.
+    pub fn open(files: &ModelFiles, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
+        let path = files.path_of("reward.json");
+        if !files.has("reward.json") {
+            return Err(ModelError::File {
+                path,
+                what: "not there, so this is no reward model".into(),
+                remedy: "name a directory that `reasonscope train` wrote under reward/, or leave --reward out for the embedded one".into(),
+            });
+        }
+        let card: RewardCard = serde_json::from_slice(&files.read("reward.json")?).map_err(|e| ModelError::File {
+            path,
+            what: e.to_string(),
+            remedy: "train or fetch the model again".into(),
+        })?;
+        let model = files.load(device, compute_dtype(device), progress)?;
+        let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?;
+        let p = decoder.config().parameters() as f64 / 1e6;
+        let about = format!(
+            "{}, {p:.1} M parameters, {}, {}, trained on {} demonstrations of {}",
+            decoder.config().model_type,
+            model.stored,
+            device_name(device),
+            card.demonstrations,
+            card.task
+        );
+        let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?;
+        Ok(Self { cache: net.decoder.cache(), card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+    }
+
+    /// A line for people: parameters, storage, device, what it learned from.
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// Its card.
+    pub fn card(&self) -> &RewardCard {
+        &self.card
+    }
+
+    /// Its network.
+    pub fn net(&self) -> &RewardNet {
+        &self.net
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// The ids and spans of a piece that can be read now.
+    fn readable(&self, piece: &Piece) -> Result<(Vec<u32>, Vec<Span>), RewardError> {
+        let row = &self.rows[piece.candidate];
+        if !piece.tokens.is_empty() {
+            let ids = piece.tokens.iter().map(|t| t.id).collect::<Option<Vec<u32>>>();
+            let ids = ids.ok_or_else(|| RewardError::Input("a token without id cannot be scored as it is".into()))?;
+            return Ok((ids, piece.tokens.iter().map(|t| t.span).collect()));
+        }
+        let rest = piece.text.get(row.bytes..).unwrap_or("");
+        let whole = if piece.finished { rest.len() } else { rest.rfind('\n').map_or(0, |i| i + 1) };
+        let encoded = self.tokenizer.encode_lines(&rest[..whole])?;
+        let (mut ids, mut spans) = (encoded.ids, encoded.spans);
+        for s in &mut spans {
+            *s = Span::new(s.start + row.bytes, s.end + row.bytes);
+        }
+        if let (true, Some(&eos)) = (piece.finished && row.bytes + whole > 0, self.net.decoder.config().eos_token_ids.first()) {
+            ids.push(eos);
+            spans.push(Span::new(piece.text.len(), piece.text.len()));
+        }
+        Ok((ids, spans))
+    }
+}
+
+impl RewardModel for LocalReward {
+    fn name(&self) -> &str {
+        &self.card.name
+    }
+
+    fn calibration(&self) -> &Calibration {
+        &self.card.calibration
+    }
+
+    fn shares_tokenizer(&self, policy_fingerprint: &str) -> bool {
+        self.tokenizer.fingerprint() == policy_fingerprint
+    }
+
+    fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
+        self.cache.clear();
+        self.rows.clear();
+        let ids = self.tokenizer.encode_lines(&prompt(None, problem)?)?.ids;
+        let root = self.cache.add_row(None);
+        let hidden = self.net.decoder.forward_cached(&[(root, &ids)], &mut self.cache)?;
+        let last = hidden.narrow(0, ids.len() - 1, 1).map_err(ModelError::from)?;
+        for _ in 0..candidates {
+            let cache = self.cache.add_row(Some(root));
+            self.rows.push(Row { cache, last: last.clone(), scored: 0, bytes: 0, ended: false });
+        }
+        Ok(())
+    }
+
+    /// As the trait says. Tokens past the context stay without reward.
+    fn append(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scored>, RewardError> {
+        let mut new = Vec::new();
+        for piece in pieces {
+            let Some(row) = self.rows.get(piece.candidate) else {
+                return Err(RewardError::Input(format!("candidate {} was not announced", piece.candidate)));
+            };
+            if row.ended {
+                continue;
+            }
+            let (mut ids, spans) = self.readable(piece)?;
+            ids.truncate(self.net.decoder.context() - self.cache.len(row.cache));
+            if !ids.is_empty() {
+                new.push((piece.candidate, ids, spans));
+            }
+            let row = &mut self.rows[piece.candidate];
+            row.ended = piece.finished;
+            row.bytes = match piece.tokens.is_empty() && !piece.finished {
+                true => piece.text.rfind('\n').map_or(row.bytes, |i| row.bytes.max(i + 1)),
+                false => piece.text.len(),
+            };
+        }
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let logits = self.read(&new).map_err(RewardError::from)?;
+        let mut logits = logits.into_iter();
+        Ok(new
+            .into_iter()
+            .map(|(candidate, ids, spans)| {
+                let from = self.rows[candidate].scored;
+                self.rows[candidate].scored += ids.len();
+                let finite = |x: f32| if x.is_finite() { x } else { f32::NAN };
+                let rewards = spans
+                    .into_iter()
+                    .zip(logits.by_ref().take(ids.len()))
+                    .map(|(span, l)| TokenReward { span, logit: finite(l) })
+                    .collect();
+                Scored { candidate, from, rewards }
+            })
+            .collect())
+    }
+}
+
+impl LocalReward {
+    /// Reads the new ids of several candidates as one batch and returns their logits, one candidate after the other.
+    fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<Vec<f32>, ModelError> {
+        let chunks: Vec<(usize, &[u32])> = new.iter().map(|(c, ids, _)| (self.rows[*c].cache, ids.as_slice())).collect();
+        let after = self.net.decoder.forward_cached(&chunks, &mut self.cache)?;
+        let (mut before, mut at) = (Vec::new(), 0);
+        for (candidate, ids, _) in new {
+            let row = &mut self.rows[*candidate];
+            before.push(row.last.clone());
+            if ids.len() > 1 {
+                before.push(after.narrow(0, at, ids.len() - 1)?);
+            }
+            at += ids.len();
+            row.last = after.narrow(0, at - 1, 1)?.copy()?;
+        }
+        let targets: Vec<u32> = new.iter().flat_map(|n| n.1.iter().copied()).collect();
+        let before = Tensor::cat(&before, 0)?;
+        let log_prob = ops::token_log_prob(&self.net.decoder.logits(&before)?, &targets)?;
+        Ok(self.net.head(&after, Some(&log_prob))?.to_dtype(DType::F32)?.to_vec1()?)
+    }
+}
