@@ -2,4 +2,5 @@
 
 mod gradients;
 mod rooms;
+mod runtime;
 mod stories;
