@@ -1,5 +1,6 @@
 //! Behaviour of the whole crate, in one binary.
 
+mod eval;
 mod gradients;
 mod rooms;
 mod runtime;

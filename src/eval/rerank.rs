@@ -1,0 +1,252 @@
+//! Reranking: how often the candidate that a method picks is right.
+
+use super::stats::{Bootstrap, Interval, bootstrap_mean};
+use super::{EvalError, ScoredCandidate, ScoredTrace};
+use crate::trace::{Aggregation, aggregate, vote_weight};
+use serde::Serialize;
+
+/// How one candidate of N is picked. Ties go to the candidate sampled first; a candidate without the score is picked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A random pick, by its expectation.
+    Random,
+    /// The fewest tokens (steps where there are no tokens).
+    Shortest,
+    /// The most tokens.
+    Longest,
+    /// The highest sum of policy log-probabilities.
+    LogProbSum,
+    /// The highest mean per token of policy log-probabilities.
+    LogProbMean,
+    /// The highest aggregated reward.
+    Reward(Aggregation),
+    /// The most frequent answer; candidates without an answer do not vote; the first candidate where none has one.
+    Majority,
+    /// The answer with the largest sum of vote weights (σ of the aggregated reward; e^ for the product, a log-probability).
+    WeightedMajority(Aggregation),
+    /// A right candidate where there is one.
+    Oracle,
+}
+
+impl Method {
+    /// Every method, baselines first.
+    pub fn all() -> Vec<Method> {
+        let aggregations = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+        let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean, Method::Majority];
+        all.extend(aggregations.map(Method::Reward));
+        all.extend(aggregations.map(Method::WeightedMajority));
+        all.push(Method::Oracle);
+        all
+    }
+
+    /// Its name in reports.
+    pub fn name(self) -> String {
+        let of = |a: Aggregation| match a {
+            Aggregation::Mean => "mean",
+            Aggregation::Min => "min",
+            Aggregation::Last => "last",
+            Aggregation::Product => "product",
+            Aggregation::Sum => "sum",
+        };
+        match self {
+            Method::Random => "random".into(),
+            Method::Shortest => "shortest".into(),
+            Method::Longest => "longest".into(),
+            Method::LogProbSum => "log-prob sum".into(),
+            Method::LogProbMean => "log-prob mean".into(),
+            Method::Majority => "majority".into(),
+            Method::Reward(a) => format!("reward {}", of(a)),
+            Method::WeightedMajority(a) => format!("weighted majority {}", of(a)),
+            Method::Oracle => "oracle".into(),
+        }
+    }
+
+    /// Whether it needs rewards.
+    pub fn uses_reward(self) -> bool {
+        matches!(self, Method::Reward(_) | Method::WeightedMajority(_))
+    }
+}
+
+/// The candidate that a method picks; `None` for no candidates, for `Random`, and for `Oracle` where none is right.
+pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
+    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps } as f32;
+    match method {
+        Method::Random => None,
+        Method::Shortest => first_best(candidates, |c| Some(-size(c))),
+        Method::Longest => first_best(candidates, |c| Some(size(c))),
+        Method::LogProbSum => first_best(candidates, |c| c.logprob_sum),
+        Method::LogProbMean => first_best(candidates, |c| c.logprob_sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32)),
+        Method::Reward(a) => first_best(candidates, |c| aggregate(a, &c.step_rewards)),
+        Method::Majority => vote(candidates, |_| 1.0),
+        Method::WeightedMajority(a) => {
+            vote(candidates, |c| aggregate(a, &c.step_rewards).filter(|r| !r.is_nan()).map_or(0.0, |r| f64::from(vote_weight(a, r))))
+        }
+        Method::Oracle => candidates.iter().position(|c| c.correct),
+    }
+}
+
+/// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 for no candidates.
+pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
+    match method {
+        Method::Random => candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len().max(1) as f64,
+        _ => pick(method, candidates).is_some_and(|i| candidates[i].correct).into(),
+    }
+}
+
+fn first_best(candidates: &[ScoredCandidate], score: impl Fn(&ScoredCandidate) -> Option<f32>) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (i, candidate) in candidates.iter().enumerate() {
+        let Some(score) = score(candidate).filter(|s| !s.is_nan()) else { continue };
+        if best.is_none_or(|(_, b)| score > b) {
+            best = Some((i, score));
+        }
+    }
+    best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
+}
+
+/// The first candidate with the winning answer.
+fn vote(candidates: &[ScoredCandidate], weight: impl Fn(&ScoredCandidate) -> f64) -> Option<usize> {
+    let mut votes: Vec<(&str, usize, f64)> = Vec::new();
+    for (i, candidate) in candidates.iter().enumerate() {
+        let Some(answer) = candidate.answer.as_deref() else { continue };
+        match votes.iter_mut().find(|v| v.0 == answer) {
+            Some(v) => v.2 += weight(candidate),
+            None => votes.push((answer, i, weight(candidate))),
+        }
+    }
+    let mut best: Option<(usize, f64)> = None;
+    for (_, i, total) in votes {
+        if best.is_none_or(|(_, b)| total > b) {
+            best = Some((i, total));
+        }
+    }
+    best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
+}
+
+/// One value a problem: the method's accuracy at N, averaged over the ⌊count/N⌋ disjoint blocks of N candidates in sampling order,
+/// so that small N waste no samples. `Random` thus averages over the same candidates.
+///
+/// # Errors
+/// `n` is 0, or a problem has fewer candidates than `n`; it is named.
+pub fn per_problem(method: Method, traces: &[ScoredTrace], n: usize) -> Result<Vec<f64>, EvalError> {
+    traces
+        .iter()
+        .map(|t| {
+            if n == 0 || t.candidates.len() < n {
+                return Err(EvalError::Input(format!("best-of-{n} of problem {}, which has {} candidates", t.id, t.candidates.len())));
+            }
+            let blocks = t.candidates.chunks_exact(n);
+            let count = blocks.len() as f64;
+            Ok(blocks.map(|block| accuracy(method, block)).sum::<f64>() / count)
+        })
+        .collect()
+}
+
+/// One method at one N.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// The method.
+    pub method: Method,
+    /// Candidates to pick from.
+    pub n: usize,
+    /// Share of problems whose pick is right.
+    pub accuracy: Interval,
+}
+
+/// Every method at every N, methods outermost.
+///
+/// # Errors
+/// As [`per_problem`] and [`bootstrap_mean`].
+pub fn curve(traces: &[ScoredTrace], methods: &[Method], sizes: &[usize], options: Bootstrap) -> Result<Vec<Point>, EvalError> {
+    let mut points = Vec::with_capacity(methods.len() * sizes.len());
+    for &method in methods {
+        for &n in sizes {
+            let accuracy = bootstrap_mean(&per_problem(method, traces, n)?, options)?;
+            points.push(Point { method, n, accuracy });
+        }
+    }
+    Ok(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(answer: Option<&str>, correct: bool, tokens: usize, logprob: f32, rewards: &[f32]) -> ScoredCandidate {
+        ScoredCandidate {
+            correct,
+            n_steps: rewards.len(),
+            n_tokens: tokens,
+            logprob_sum: Some(logprob),
+            step_rewards: rewards.iter().map(|r| Some(*r)).collect(),
+            answer: answer.map(str::to_string),
+            ..ScoredCandidate::default()
+        }
+    }
+
+    fn group() -> Vec<ScoredCandidate> {
+        vec![
+            candidate(Some("5"), false, 10, -9.0, &[1.0, -2.0]),
+            candidate(Some("7"), true, 20, -10.0, &[3.0, 2.0]),
+            candidate(Some("5"), false, 8, -8.8, &[-3.0, 4.0]),
+            candidate(None, false, 30, -30.0, &[0.0]),
+        ]
+    }
+
+    #[test]
+    fn each_method_picks_by_hand() {
+        let g = group();
+        for (method, expected) in [
+            (Method::Shortest, 2),
+            (Method::Longest, 3),
+            (Method::LogProbSum, 2),
+            (Method::LogProbMean, 1),
+            (Method::Reward(Aggregation::Mean), 1),
+            (Method::Reward(Aggregation::Min), 1),
+            (Method::Reward(Aggregation::Last), 2),
+            (Method::Reward(Aggregation::Product), 1),
+            (Method::Reward(Aggregation::Sum), 1),
+            (Method::Majority, 0),
+            // sigma(-0.5) + sigma(0.5) = 1 against sigma(2.5) = 0.924
+            (Method::WeightedMajority(Aggregation::Mean), 0),
+            // sigma(-2) + sigma(-3) = 0.167 against sigma(2) = 0.881
+            (Method::WeightedMajority(Aggregation::Min), 1),
+            (Method::Oracle, 1),
+        ] {
+            assert_eq!(pick(method, &g), Some(expected), "{}", method.name());
+        }
+        assert_eq!(pick(Method::Random, &g), None);
+        assert_eq!(accuracy(Method::Random, &g), 0.25);
+        assert_eq!(accuracy(Method::Oracle, &g[2..]), 0.0);
+    }
+
+    #[test]
+    fn ties_go_to_the_first_and_missing_scores_last() {
+        let mut g = vec![candidate(Some("a"), false, 5, -1.0, &[1.0]), candidate(Some("b"), true, 5, -1.0, &[1.0])];
+        for method in Method::all().into_iter().filter(|m| !matches!(m, Method::Random | Method::Oracle)) {
+            assert_eq!(pick(method, &g), Some(0), "{}", method.name());
+        }
+        g[0].step_rewards = vec![None];
+        g[0].logprob_sum = None;
+        for method in [Method::Reward(Aggregation::Mean), Method::LogProbSum, Method::WeightedMajority(Aggregation::Mean)] {
+            assert_eq!(pick(method, &g), Some(1), "{}", method.name());
+        }
+        g[1].step_rewards = vec![Some(f32::NAN)];
+        assert_eq!(pick(Method::Reward(Aggregation::Last), &g), Some(0), "nobody has a reward");
+        assert!(Method::all().into_iter().all(|m| pick(m, &[]).is_none() && accuracy(m, &[]) == 0.0));
+    }
+
+    #[test]
+    fn small_n_uses_every_block() {
+        let trace = ScoredTrace { id: "p".into(), candidates: group() };
+        let at = |m, n| per_problem(m, std::slice::from_ref(&trace), n).unwrap()[0];
+        assert_eq!(at(Method::Reward(Aggregation::Mean), 1), 0.25);
+        assert_eq!(at(Method::Reward(Aggregation::Mean), 2), 0.5);
+        assert_eq!(at(Method::Reward(Aggregation::Mean), 3), 1.0);
+        assert_eq!(at(Method::Random, 3), 1.0 / 3.0);
+        assert_eq!(at(Method::Oracle, 4), 1.0);
+        let error = per_problem(Method::Random, &[trace], 5).unwrap_err().to_string();
+        assert!(error.contains("problem p") && error.contains('5') && error.contains('4'), "{error}");
+    }
+}

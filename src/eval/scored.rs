@@ -1,0 +1,101 @@
+//! What the metrics read: candidates with their outcome, their labelled first error and their scores.
+
+use crate::trace::{Candidate, GoldDeviation, Granularity, Trace, step_entropy_max, step_logprob_min, step_rewards};
+use serde::{Deserialize, Serialize};
+
+/// One problem with its scored candidates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoredTrace {
+    /// Identity of the problem.
+    pub id: String,
+    /// The candidates, in the order in which they were sampled.
+    pub candidates: Vec<ScoredCandidate>,
+}
+
+/// One scored candidate. Per-step values have one entry a step, `None` where the value is not known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoredCandidate {
+    /// Whether the final answer is right.
+    pub correct: bool,
+    /// Whether the first error is known; localisation passes over the others.
+    pub labelled: bool,
+    /// 0-based first wrong step; `None`: every step is right. `n_steps` stands for a missing step at the end, which no method can mark.
+    pub first_error: Option<usize>,
+    /// Number of steps.
+    pub n_steps: usize,
+    /// Number of policy tokens.
+    pub n_tokens: usize,
+    /// Log-probability of the whole candidate under the policy, in nats; `None` where any token's is unknown.
+    pub logprob_sum: Option<f32>,
+    /// Least token log-probability of each step, in nats.
+    pub step_logprob_min: Vec<Option<f32>>,
+    /// Highest token entropy of each step, in nats.
+    pub step_entropy_max: Vec<Option<f32>>,
+    /// Reward of each step, in logits.
+    pub step_rewards: Vec<Option<f32>>,
+    /// Final answer in canonical form.
+    pub answer: Option<String>,
+}
+
+impl ScoredCandidate {
+    /// Reads a candidate; its rewards under `granularity`. One whose outcome is unknown counts as wrong.
+    pub fn from_candidate(candidate: &Candidate, granularity: Granularity) -> Self {
+        let known: Option<f64> = candidate.tokens.iter().map(|t| t.logprob.map(f64::from)).sum();
+        Self {
+            correct: candidate.correct == Some(true),
+            labelled: candidate.gold.is_some(),
+            first_error: match candidate.gold {
+                Some(GoldDeviation::Step(step)) => Some(step),
+                Some(GoldDeviation::None) | None => None,
+            },
+            n_steps: candidate.steps.len(),
+            n_tokens: candidate.tokens.len(),
+            logprob_sum: known.filter(|_| !candidate.tokens.is_empty()).map(|x| x as f32),
+            step_logprob_min: step_logprob_min(&candidate.tokens, &candidate.steps),
+            step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
+            step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
+            answer: candidate.answer.clone(),
+        }
+    }
+}
+
+impl ScoredTrace {
+    /// Reads a trace; its rewards under `granularity`.
+    pub fn from_trace(trace: &Trace, granularity: Granularity) -> Self {
+        let candidates = trace.candidates.iter().map(|c| ScoredCandidate::from_candidate(c, granularity)).collect();
+        Self { id: trace.id.clone(), candidates }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Span, Step, Token, TokenReward};
+
+    #[test]
+    fn a_candidate_is_read_whole() {
+        let spans = [Span::new(0, 1), Span::new(1, 2), Span::new(2, 3)];
+        let token = |i: usize| Token { id: None, span: spans[i], logprob: Some(-(i as f32)), entropy: Some(i as f32) };
+        let candidate = Candidate {
+            text: "a\nb".into(),
+            steps: vec![Step { span: spans[0], ..Step::default() }, Step { span: spans[2], ..Step::default() }],
+            tokens: (0..3).map(token).collect(),
+            rewards: (0..3).map(|i| TokenReward { span: spans[i], logit: 1.0 - i as f32 }).collect(),
+            gold: Some(GoldDeviation::Step(1)),
+            correct: Some(false),
+            answer: Some("7".into()),
+            ..Candidate::default()
+        };
+        let scored = ScoredCandidate::from_candidate(&candidate, Granularity::Dense);
+        assert_eq!((scored.n_steps, scored.n_tokens, scored.logprob_sum), (2, 3, Some(-3.0)));
+        assert_eq!((scored.labelled, scored.first_error, scored.correct), (true, Some(1), false));
+        assert_eq!(scored.step_rewards, [Some(1.0), Some(-1.0)]);
+        assert_eq!(scored.step_logprob_min, [Some(0.0), Some(-2.0)]);
+        assert_eq!(scored.step_entropy_max, [Some(0.0), Some(2.0)]);
+        let mut unknown = candidate;
+        unknown.tokens[1].logprob = None;
+        unknown.gold = None;
+        let scored = ScoredCandidate::from_candidate(&unknown, Granularity::Dense);
+        assert_eq!((scored.logprob_sum, scored.labelled), (None, false));
+    }
+}

@@ -1,0 +1,241 @@
+//! Intervals and tests: bootstrap over problems, paired bootstrap, McNemar, Holm, AUROC.
+
+use super::EvalError;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+/// Fewest resamples that a bootstrap accepts.
+pub const MIN_RESAMPLES: usize = 1000;
+
+/// How to resample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// Number of resamples, at least [`MIN_RESAMPLES`].
+    pub resamples: usize,
+    /// Same seed, same interval.
+    pub seed: u64,
+    /// Coverage, for example 0.95.
+    pub level: f64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 10_000, seed: 0, level: 0.95 }
+    }
+}
+
+/// An estimate with its percentile bootstrap interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The statistic of the data itself.
+    pub estimate: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Two methods on the same problems.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Paired {
+    /// Mean of first minus second.
+    pub difference: Interval,
+    /// Two-sided p-value of no difference: twice the smaller tail of the resampled differences at 0, counting the data itself.
+    pub p: f64,
+}
+
+/// Interval of `statistic` over `n` problems; it gets the indices of one resample (of length `n`, with repeats) and must accept any.
+///
+/// Resamples for which the statistic is not finite are passed over.
+///
+/// # Errors
+/// No problems, fewer than [`MIN_RESAMPLES`] resamples, or a level outside 0..1.
+pub fn bootstrap(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<Interval, EvalError> {
+    let (estimate, draws) = resample(n, options, statistic)?;
+    let tail = (1.0 - options.level) / 2.0;
+    Ok(Interval { estimate, low: quantile(&draws, tail), high: quantile(&draws, 1.0 - tail) })
+}
+
+/// Interval of the mean of one value a problem.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn bootstrap_mean(values: &[f64], options: Bootstrap) -> Result<Interval, EvalError> {
+    bootstrap(values.len(), options, |indices| indices.iter().map(|&i| values[i]).sum::<f64>() / indices.len() as f64)
+}
+
+/// Compares two methods by one value a problem each, in the same order.
+///
+/// # Errors
+/// As [`bootstrap`], and lengths that differ.
+pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Result<Paired, EvalError> {
+    if first.len() != second.len() {
+        return Err(EvalError::Input(format!("a paired test needs the same problems: {} and {}", first.len(), second.len())));
+    }
+    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
+    let mean = |indices: &[usize]| indices.iter().map(|&i| differences[i]).sum::<f64>() / indices.len() as f64;
+    paired_statistic(differences.len(), options, mean)
+}
+
+/// As [`paired_bootstrap`], for a difference of any two statistics over the same resampled problems.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn paired_statistic(n: usize, options: Bootstrap, difference: impl Fn(&[usize]) -> f64) -> Result<Paired, EvalError> {
+    let (estimate, draws) = resample(n, options, difference)?;
+    let tail = (1.0 - options.level) / 2.0;
+    let share = |count: usize| (count + 1) as f64 / (draws.len() + 1) as f64;
+    let below = share(draws.iter().filter(|d| **d <= 0.0).count());
+    let above = share(draws.iter().filter(|d| **d >= 0.0).count());
+    let interval = Interval { estimate, low: quantile(&draws, tail), high: quantile(&draws, 1.0 - tail) };
+    Ok(Paired { difference: interval, p: (2.0 * below.min(above)).min(1.0) })
+}
+
+/// The statistic of the data, and of every resample in ascending order.
+fn resample(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<(f64, Vec<f64>), EvalError> {
+    if n == 0 {
+        return Err(EvalError::Empty("no problems".into()));
+    }
+    if options.resamples < MIN_RESAMPLES {
+        return Err(EvalError::Input(format!("{} resamples; at least {MIN_RESAMPLES} are needed", options.resamples)));
+    }
+    if !(options.level > 0.0 && options.level < 1.0) {
+        return Err(EvalError::Input(format!("level {} is not between 0 and 1", options.level)));
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut indices: Vec<usize> = (0..n).collect();
+    let estimate = statistic(&indices);
+    let mut draws = Vec::with_capacity(options.resamples);
+    for _ in 0..options.resamples {
+        for i in &mut indices {
+            *i = rng.random_range(0..n);
+        }
+        draws.push(statistic(&indices));
+    }
+    draws.retain(|d| d.is_finite());
+    draws.sort_by(f64::total_cmp);
+    Ok((estimate, draws))
+}
+
+/// Linear interpolation between order statistics; NaN for no values.
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
+}
+
+/// Exact two-sided McNemar test: `only_first` and `only_second` problems that just one of two methods solves. 1 where they never differ.
+pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {
+    let n = only_first + only_second;
+    let ln_choose = |k: usize| (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum::<f64>();
+    let tail: f64 = (0..=only_first.min(only_second)).map(|k| (ln_choose(k) - n as f64 * std::f64::consts::LN_2).exp()).sum();
+    (2.0 * tail).min(1.0)
+}
+
+/// Counts of problems that only the first, and only the second, of two methods solves.
+pub fn discordant(first: &[bool], second: &[bool]) -> (usize, usize) {
+    let count = |a: bool, b: bool| first.iter().zip(second).filter(|(x, y)| **x == a && **y == b).count();
+    (count(true, false), count(false, true))
+}
+
+/// Holm's step-down adjustment of p-values, in their own order, each at most 1.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut adjusted = vec![0.0; p_values.len()];
+    let mut running = 0.0_f64;
+    for (rank, i) in order.into_iter().enumerate() {
+        running = running.max((p_values.len() - rank) as f64 * p_values[i]).min(1.0);
+        adjusted[i] = running;
+    }
+    adjusted
+}
+
+/// Area under the ROC curve: the chance that a random positive scores above a random negative, ties half. `None` without both kinds.
+pub fn auroc(scored: &[(f64, bool)]) -> Option<f64> {
+    let mut sorted: Vec<(f64, bool)> = scored.iter().copied().filter(|(s, _)| !s.is_nan()).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut wins) = (0.0, 0.0);
+    for group in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let positives = group.iter().filter(|g| g.1).count() as f64;
+        let negatives = group.len() as f64 - positives;
+        wins += positives * (below + negatives / 2.0);
+        below += negatives;
+    }
+    let positives = sorted.len() as f64 - below;
+    (positives > 0.0 && below > 0.0).then(|| wins / (positives * below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: Bootstrap = Bootstrap { resamples: 2000, seed: 3, level: 0.95 };
+
+    #[test]
+    fn interval_of_a_mean_is_the_textbook_one() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+        let i = bootstrap_mean(&values, OPTIONS).unwrap();
+        let half = 1.96 * (0.25_f64 * 0.75 / 400.0).sqrt();
+        assert_eq!(i.estimate, 0.25);
+        assert!((i.low - (0.25 - half)).abs() < 0.01 && (i.high - (0.25 + half)).abs() < 0.01, "{i:?}");
+        assert_eq!(i, bootstrap_mean(&values, OPTIONS).unwrap(), "seeded");
+        let uneven: Vec<f64> = (0..40).map(|i| f64::from(i).sqrt()).collect();
+        assert_ne!(bootstrap_mean(&uneven, OPTIONS).unwrap(), bootstrap_mean(&uneven, Bootstrap { seed: 4, ..OPTIONS }).unwrap());
+    }
+
+    #[test]
+    fn constant_data_has_no_width() {
+        assert_eq!(bootstrap_mean(&[0.5; 7], OPTIONS).unwrap(), Interval { estimate: 0.5, low: 0.5, high: 0.5 });
+    }
+
+    #[test]
+    fn bad_requests_are_refused() {
+        assert!(bootstrap_mean(&[], OPTIONS).is_err());
+        assert!(bootstrap_mean(&[1.0], Bootstrap { resamples: 999, ..OPTIONS }).is_err());
+        assert!(bootstrap_mean(&[1.0], Bootstrap { level: 1.0, ..OPTIONS }).is_err());
+        assert!(paired_bootstrap(&[1.0], &[1.0, 2.0], OPTIONS).is_err());
+    }
+
+    #[test]
+    fn paired_test_sees_a_difference_and_no_difference() {
+        let a: Vec<f64> = (0..300).map(|i| f64::from(u8::from(i % 10 < 6))).collect();
+        let b: Vec<f64> = (0..300).map(|i| f64::from(u8::from(i % 10 < 5))).collect();
+        let better = paired_bootstrap(&a, &b, OPTIONS).unwrap();
+        assert!((better.difference.estimate - 0.1).abs() < 1e-12 && better.difference.low > 0.0);
+        assert!((better.p - 2.0 / 2001.0).abs() < 1e-12, "no resample reaches 0: {}", better.p);
+        assert_eq!(paired_bootstrap(&a, &a, OPTIONS).unwrap().p, 1.0);
+        let c: Vec<f64> = (0..300).map(|i| f64::from(u8::from((i + 5) % 10 < 5))).collect();
+        assert!(paired_bootstrap(&b, &c, OPTIONS).unwrap().p > 0.5, "equal means");
+    }
+
+    #[test]
+    fn mcnemar_is_the_sign_test() {
+        assert!((mcnemar(1, 9) - 2.0 * 11.0 / 1024.0).abs() < 1e-12);
+        assert!((mcnemar(9, 1) - mcnemar(1, 9)).abs() < 1e-15);
+        assert!((mcnemar(0, 5) - 2.0 / 32.0).abs() < 1e-12);
+        assert_eq!((mcnemar(5, 5), mcnemar(0, 0)), (1.0, 1.0));
+        assert!(mcnemar(0, 5000) < 1e-300);
+        assert_eq!(discordant(&[true, true, false, false], &[true, false, true, true]), (1, 2));
+    }
+
+    #[test]
+    fn holm_steps_down() {
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (a, b) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert!((a - b).abs() < 1e-12, "{adjusted:?}");
+        }
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+        assert!(holm(&[]).is_empty());
+    }
+
+    #[test]
+    fn auroc_counts_pairs() {
+        assert_eq!(auroc(&[(0.1, false), (0.4, true), (0.35, false), (0.8, true)]), Some(1.0));
+        assert_eq!(auroc(&[(1.0, true), (2.0, false), (3.0, true)]), Some(0.5));
+        assert_eq!(auroc(&[(1.0, true), (1.0, false)]), Some(0.5));
+        assert_eq!(auroc(&[(1.0, true)]), None);
+    }
+}
