@@ -1,1 +1,107 @@
 //! The terminal face.
+//!
+//! [`run`] takes the screen. Inside, everything that happens is an [`Action`]; [`update`](update::update) turns state and action into a new state
+//! and [`Effect`]s and touches nothing else; views read the state and draw. [`Face`] holds these together without a terminal, for tests and benchmarks.
+
+mod action;
+mod app;
+mod face;
+mod keymap;
+mod settings;
+mod source;
+mod state;
+mod terminal;
+mod text;
+mod theme;
+mod update;
+mod view;
+mod wrap;
+
+pub use action::{Action, Command, Effect};
+pub use face::Face;
+pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
+pub use settings::{Field, Settings, aggregation_name, granularity_name, rule_name};
+pub use source::{Ask, Query, Report, Row, TraceSource};
+pub use theme::{
+    ASCII, ColorDepth, DEFAULT_THEME, Glyphs, ROLE_NAMES, ROLES, Role, Theme, ThemeError, ThemeInfo, UNICODE, themes, user_theme_dir,
+};
+pub use wrap::{Row as WrappedRow, WrapCache};
+
+use crate::runtime::{Request, Update};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::{Receiver, Sender};
+
+/// What the inspector opens on and how it looks.
+pub struct Options {
+    /// Traces to show. One without candidates is a problem: candidates are generated when it is opened, if a policy is there.
+    pub traces: Box<dyn TraceSource>,
+    /// The models' threads; `None`: recorded rewards only.
+    pub models: Option<Channels>,
+    /// Start with the first problem open rather than in the list.
+    pub open_first: bool,
+    /// Finds the final answer of a finished candidate; `None`: only answers that came with the trace are shown.
+    pub grade: Option<Grade>,
+    /// How rewards are read and candidates are sampled.
+    pub settings: Settings,
+    /// Name of a theme, or a file that ends in `.toml`.
+    pub theme: String,
+    /// Directories with the user's themes; see [`user_theme_dir`].
+    pub theme_dirs: Vec<PathBuf>,
+    /// Colours of the terminal; see [`ColorDepth::from_env`].
+    pub depth: ColorDepth,
+    /// Draw with ASCII only; see [`Glyphs::locale_is_utf8`].
+    pub ascii: bool,
+    /// Told in the messages from the start, for example what a file's reader skipped.
+    pub notes: Vec<String>,
+}
+
+/// The way to the models' threads and back.
+#[derive(Debug)]
+pub struct Channels {
+    /// Requests; a full channel is told to the user and never waited for.
+    pub requests: Sender<Request>,
+    /// Updates; the sender may block.
+    pub updates: Receiver<Update>,
+}
+
+/// Finds the final answer in a candidate's text; the second argument is the reference answer.
+pub type Grade = Arc<dyn Fn(&str, Option<&str>) -> Graded + Send + Sync>;
+
+/// What a grader says of a candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Graded {
+    /// The final answer as votes count it.
+    pub answer: Option<String>,
+    /// Whether it agrees with the reference; `None` without one.
+    pub correct: Option<bool>,
+}
+
+/// How the inspector ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The user left.
+    Quit,
+    /// A signal asked for it; its number.
+    Signal(i32),
+}
+
+/// Why the inspector could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// There is no terminal to draw on or to read keys from.
+    #[error("the inspector needs a terminal: {0}")]
+    NoTerminal(String),
+    /// A theme is wrong.
+    #[error(transparent)]
+    Theme(#[from] ThemeError),
+    /// The terminal failed.
+    #[error("the terminal failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs the inspector until the user leaves. The terminal is checked before it is taken, and is as it was when this returns, panics or is signalled.
+pub fn run(options: Options) -> Result<ExitReason, TuiError> {
+    terminal::check().map_err(TuiError::NoTerminal)?;
+    app::run(options)
+}

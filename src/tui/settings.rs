@@ -1,0 +1,261 @@
+//! What the user can turn: how rewards are read, how candidates are sampled.
+
+use crate::trace::{Aggregation, Granularity, Rule, Sampling};
+
+/// How rewards are read and candidates are sampled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Candidates a problem, ≥ 1.
+    pub n: usize,
+    /// How to sample.
+    pub sampling: Sampling,
+    /// Which tokens carry the reward.
+    pub granularity: Granularity,
+    /// How step rewards become one.
+    pub aggregation: Aggregation,
+    /// How the first deviation is found.
+    pub rule: Rule,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            n: 8,
+            sampling: Sampling::default(),
+            granularity: Granularity::default(),
+            aggregation: Aggregation::default(),
+            rule: Rule::default(),
+        }
+    }
+}
+
+/// A setting, in the order of the panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// [`Settings::n`].
+    N,
+    /// [`Sampling::temperature`].
+    Temperature,
+    /// [`Sampling::top_p`].
+    TopP,
+    /// [`Sampling::top_k`].
+    TopK,
+    /// [`Sampling::min_p`].
+    MinP,
+    /// [`Sampling::max_tokens`].
+    MaxTokens,
+    /// [`Sampling::seed`].
+    Seed,
+    /// [`Settings::granularity`].
+    Granularity,
+    /// The k of [`Granularity::Interval`].
+    Interval,
+    /// [`Settings::aggregation`].
+    Aggregation,
+    /// [`Settings::rule`].
+    Rule,
+}
+
+impl Field {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::N,
+        Self::Temperature,
+        Self::TopP,
+        Self::TopK,
+        Self::MinP,
+        Self::MaxTokens,
+        Self::Seed,
+        Self::Granularity,
+        Self::Interval,
+        Self::Aggregation,
+        Self::Rule,
+    ];
+
+    /// Its name, and its unit or range.
+    pub fn label(self) -> (&'static str, &'static str) {
+        match self {
+            Self::N => ("candidates", "1 to 64"),
+            Self::Temperature => ("temperature", "0 is greedy"),
+            Self::TopP => ("top-p", "1 is off"),
+            Self::TopK => ("top-k", "0 is off"),
+            Self::MinP => ("min-p", "0 is off"),
+            Self::MaxTokens => ("max tokens", "a candidate"),
+            Self::Seed => ("seed", "candidate i has its own stream"),
+            Self::Granularity => ("granularity", "tokens that carry the reward"),
+            Self::Interval => ("interval k", "every k-th token"),
+            Self::Aggregation => ("aggregation", "step rewards to one"),
+            Self::Rule => ("deviation", "what marks the first one"),
+        }
+    }
+
+    /// Whether it changes what is sampled, rather than how it is read.
+    pub fn is_sampling(self) -> bool {
+        (self as usize) < (Self::Granularity as usize)
+    }
+
+    /// Whether a number can be typed.
+    pub fn is_number(self) -> bool {
+        !matches!(self, Self::Granularity | Self::Aggregation | Self::Rule)
+    }
+}
+
+/// Interval that the paper uses.
+const INTERVAL: usize = 15;
+
+impl Settings {
+    /// The value as the panel shows it.
+    pub fn shown(&self, field: Field) -> String {
+        match field {
+            Field::N => self.n.to_string(),
+            Field::Temperature => decimal(self.sampling.temperature),
+            Field::TopP => decimal(self.sampling.top_p),
+            Field::TopK => self.sampling.top_k.to_string(),
+            Field::MinP => decimal(self.sampling.min_p),
+            Field::MaxTokens => self.sampling.max_tokens.to_string(),
+            Field::Seed => self.sampling.seed.to_string(),
+            Field::Granularity => granularity_name(self.granularity).to_string(),
+            Field::Interval => match self.granularity {
+                Granularity::Interval(k) => k.to_string(),
+                _ => String::new(),
+            },
+            Field::Aggregation => aggregation_name(self.aggregation).to_string(),
+            Field::Rule => rule_name(self.rule).to_string(),
+        }
+    }
+
+    /// Steps a value up (`by` > 0) or down; values stay inside their ranges.
+    pub fn nudge(&mut self, field: Field, by: i64) {
+        let add = |value: usize, low: usize, high: usize| (value as i64).saturating_add(by).clamp(low as i64, high as i64) as usize;
+        let sampling = &mut self.sampling;
+        match field {
+            Field::N => self.n = add(self.n, 1, 64),
+            Field::Temperature => sampling.temperature = rounded(sampling.temperature + 0.1 * by as f32, 0.0, 5.0),
+            Field::TopP => sampling.top_p = rounded(sampling.top_p + 0.05 * by as f32, 0.05, 1.0),
+            Field::TopK => sampling.top_k = add(sampling.top_k, 0, 100_000),
+            Field::MinP => sampling.min_p = rounded(sampling.min_p + 0.01 * by as f32, 0.0, 0.99),
+            Field::MaxTokens => sampling.max_tokens = add(sampling.max_tokens, 1, 1 << 20).max(1),
+            Field::Seed => sampling.seed = sampling.seed.saturating_add_signed(by),
+            Field::Granularity => {
+                let all = [Granularity::Sparse, Granularity::Step, Granularity::Interval(INTERVAL), Granularity::Dense];
+                let at = all.iter().position(|g| granularity_name(*g) == granularity_name(self.granularity)).unwrap_or(0);
+                self.granularity = all[turn(at, by, all.len())];
+            }
+            Field::Interval => {
+                let k = if let Granularity::Interval(k) = self.granularity { add(k, 1, 100_000) } else { INTERVAL };
+                self.granularity = Granularity::Interval(k);
+            }
+            Field::Aggregation => {
+                let all = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+                let at = all.iter().position(|a| *a == self.aggregation).unwrap_or(0);
+                self.aggregation = all[turn(at, by, all.len())];
+            }
+            Field::Rule => {
+                let all = [Rule::Threshold, Rule::LargestDrop, Rule::LogProb, Rule::Entropy];
+                let at = all.iter().position(|r| *r == self.rule).unwrap_or(0);
+                self.rule = all[turn(at, by, all.len())];
+            }
+        }
+    }
+
+    /// Takes a typed number; the error says what is allowed.
+    pub fn set(&mut self, field: Field, text: &str) -> Result<(), String> {
+        let (name, _) = field.label();
+        let text = text.trim().replace(',', ".");
+        let whole = |low: usize, high: usize| {
+            let value = text.parse::<usize>().ok().filter(|v| (low..=high).contains(v));
+            value.ok_or_else(|| format!("{name}: {text:?} is no whole number from {low} to {high}"))
+        };
+        let part = |low: f32, high: f32| {
+            let value = text.parse::<f32>().ok().filter(|v| (low..=high).contains(v));
+            value.ok_or_else(|| format!("{name}: {text:?} is no number from {low} to {high}"))
+        };
+        match field {
+            Field::N => self.n = whole(1, 64)?,
+            Field::Temperature => self.sampling.temperature = part(0.0, 5.0)?,
+            Field::TopP => self.sampling.top_p = part(0.01, 1.0)?,
+            Field::TopK => self.sampling.top_k = whole(0, 100_000)?,
+            Field::MinP => self.sampling.min_p = part(0.0, 0.99)?,
+            Field::MaxTokens => self.sampling.max_tokens = whole(1, 1 << 20)?,
+            Field::Seed => self.sampling.seed = text.parse().map_err(|_| format!("{name}: {text:?} is no whole number from 0 on"))?,
+            Field::Interval => self.granularity = Granularity::Interval(whole(1, 100_000)?),
+            Field::Granularity | Field::Aggregation | Field::Rule => return Err(format!("{name}: choose with h and l")),
+        }
+        Ok(())
+    }
+}
+
+fn turn(at: usize, by: i64, len: usize) -> usize {
+    (at as i64 + by).rem_euclid(len as i64) as usize
+}
+
+/// Rounds to hundredths: repeated steps of 0.1 stay on the grid.
+fn rounded(value: f32, low: f32, high: f32) -> f32 {
+    ((value * 100.0).round() / 100.0).clamp(low, high)
+}
+
+fn decimal(value: f32) -> String {
+    let text = format!("{value:.2}");
+    text.strip_suffix('0').map_or(text.clone(), str::to_string)
+}
+
+/// Name of a granularity.
+pub fn granularity_name(granularity: Granularity) -> &'static str {
+    match granularity {
+        Granularity::Sparse => "sparse",
+        Granularity::Step => "step",
+        Granularity::Interval(_) => "interval",
+        Granularity::Dense => "dense",
+    }
+}
+
+/// Name of an aggregation.
+pub fn aggregation_name(aggregation: Aggregation) -> &'static str {
+    match aggregation {
+        Aggregation::Mean => "mean",
+        Aggregation::Min => "min",
+        Aggregation::Last => "last",
+        Aggregation::Product => "product",
+        Aggregation::Sum => "sum",
+    }
+}
+
+/// Name of a deviation rule.
+pub fn rule_name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Threshold => "threshold",
+        Rule::LargestDrop => "largest drop",
+        Rule::LogProb => "log-prob",
+        Rule::Entropy => "entropy",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_go_round_or_stop_at_their_ends() {
+        let mut s = Settings::default();
+        for _ in 0..4 {
+            s.nudge(Field::Granularity, 1);
+        }
+        assert_eq!(s.granularity, Granularity::Dense, "four on is all the way round");
+        s.nudge(Field::N, -100);
+        assert_eq!(s.n, 1);
+        (0..13).for_each(|_| s.nudge(Field::Temperature, -1));
+        assert_eq!(s.sampling.temperature, 0.0);
+        s.nudge(Field::Temperature, 3);
+        assert_eq!(s.shown(Field::Temperature), "0.3");
+        s.nudge(Field::Seed, -5);
+        assert_eq!(s.sampling.seed, 0);
+    }
+
+    #[test]
+    fn typed_numbers_are_checked() {
+        let mut s = Settings::default();
+        assert!(s.set(Field::Temperature, "0,7").is_ok() && s.sampling.temperature == 0.7);
+        assert_eq!(s.set(Field::N, "0"), Err("candidates: \"0\" is no whole number from 1 to 64".into()));
+        assert!(s.set(Field::Temperature, "NaN").is_err() && s.set(Field::Seed, "-1").is_err());
+    }
+}

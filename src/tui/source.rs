@@ -1,0 +1,328 @@
+//! Recorded traces: read by a thread of their own, so that the screen never waits for a file.
+
+use crate::trace::{GoldDeviation, Trace};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// Where traces are read from; indices are stable and grow.
+pub trait TraceSource: Send {
+    /// How many traces are known by now, and whether that is all of them.
+    fn known(&mut self) -> (usize, bool);
+    /// Reads one trace. The error names file, line, field and remedy.
+    fn read(&mut self, index: usize) -> Result<Trace, String>;
+    /// What was skipped or doubtful since the last call, for people.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Traces in memory.
+impl TraceSource for Vec<Trace> {
+    fn known(&mut self) -> (usize, bool) {
+        (self.len(), true)
+    }
+    fn read(&mut self, index: usize) -> Result<Trace, String> {
+        self.get(index).cloned().ok_or_else(|| format!("there is no trace {}", index + 1))
+    }
+}
+
+/// What the list shows of a trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// The problem on one line, cut.
+    pub problem: String,
+    /// Number of candidates.
+    pub candidates: usize,
+    /// How many candidates are known to be right, of those known.
+    pub correct: Option<(usize, usize)>,
+    /// Label of the only candidate, or of the first labelled one.
+    pub gold: Option<GoldDeviation>,
+    /// It could not be read.
+    pub failed: bool,
+}
+
+impl Row {
+    /// The row of `trace`.
+    pub fn of(trace: &Trace) -> Self {
+        let judged: Vec<bool> = trace.candidates.iter().filter_map(|c| c.correct).collect();
+        Self {
+            id: trace.id.clone(),
+            problem: trace.problem.split_whitespace().take(60).collect::<Vec<_>>().join(" ").chars().take(240).collect(),
+            candidates: trace.candidates.len(),
+            correct: (!judged.is_empty()).then(|| (judged.iter().filter(|c| **c).count(), judged.len())),
+            gold: trace.candidates.iter().find_map(|c| c.gold),
+            failed: false,
+        }
+    }
+}
+
+/// A question to the file thread.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Read a trace whole.
+    Trace(usize),
+    /// Read what the list shows of these traces.
+    Rows(Vec<usize>),
+    /// Find the next trace that matches, from `from` on (downwards or upwards), going round.
+    Find {
+        /// What to look for.
+        query: Query,
+        /// Where to begin.
+        from: usize,
+        /// Towards the end.
+        forward: bool,
+    },
+    /// Find every trace that matches; a new filter ends the one before. `None` lists all again.
+    Filter(Option<Query>),
+}
+
+/// An answer of the file thread.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// How many traces are known, and whether that is all.
+    Known {
+        /// Number.
+        len: usize,
+        /// That is all.
+        complete: bool,
+    },
+    /// A trace.
+    Trace(usize, Result<Box<Trace>, String>),
+    /// Rows of the list.
+    Rows(Vec<(usize, Row)>),
+    /// Where the search ended: the match, or `None`.
+    Found(Option<usize>),
+    /// More matches of the filter.
+    Matches {
+        /// The filter they are of.
+        query: Query,
+        /// Ascending indices.
+        indices: Vec<usize>,
+        /// How many traces were looked at.
+        looked: usize,
+        /// Nothing more will come.
+        complete: bool,
+    },
+    /// Something to tell.
+    Note(String),
+}
+
+/// Words and labels a trace must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    words: Vec<String>,
+    gold: Option<Gold>,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gold {
+    Wrong,
+    Right,
+    None,
+}
+
+impl Query {
+    /// Reads `gold:wrong`, `gold:right`, `gold:none` and words (all must occur; case is ignored unless a capital is written).
+    pub fn parse(text: &str) -> Self {
+        let mut query = Self { text: text.trim().to_string(), ..Self::default() };
+        for word in text.split_whitespace() {
+            match word {
+                "gold:wrong" => query.gold = Some(Gold::Wrong),
+                "gold:right" => query.gold = Some(Gold::Right),
+                "gold:none" => query.gold = Some(Gold::None),
+                _ => query.words.push(word.to_string()),
+            }
+        }
+        query
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the trace has it all.
+    pub fn matches(&self, trace: &Trace) -> bool {
+        let golds = || trace.candidates.iter().filter_map(|c| c.gold);
+        let label = match self.gold {
+            None => true,
+            Some(Gold::Wrong) => golds().any(|g| matches!(g, GoldDeviation::Step(_))),
+            Some(Gold::Right) => golds().any(|g| g == GoldDeviation::None) && !golds().any(|g| matches!(g, GoldDeviation::Step(_))),
+            Some(Gold::None) => golds().next().is_none(),
+        };
+        label
+            && self.words.iter().all(|w| {
+                let has = |text: &str| find_in(text, w).next().is_some();
+                has(&trace.id) || has(&trace.problem) || trace.candidates.iter().any(|c| has(&c.text))
+            })
+    }
+}
+
+/// Byte ranges of `text` that equal `needle`; case is ignored (ASCII) unless the needle has a capital.
+pub fn find_in<'a>(text: &'a str, needle: &'a str) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+    let exact = needle.chars().any(char::is_uppercase);
+    let (hay, pin) = (text.as_bytes(), needle.as_bytes());
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while !pin.is_empty() && at + pin.len() <= hay.len() {
+            let here = &hay[at..at + pin.len()];
+            let hit = if exact { here == pin } else { here.eq_ignore_ascii_case(pin) };
+            at += if hit { pin.len() } else { 1 };
+            if hit && text.is_char_boundary(at - pin.len()) {
+                return Some(at - pin.len()..at);
+            }
+        }
+        None
+    })
+}
+
+/// Starts the file thread; it ends when the sender of questions is dropped.
+pub fn spawn(source: Box<dyn TraceSource>, tell: impl Fn(Report) -> bool + Send + 'static) -> std::io::Result<Sender<Ask>> {
+    let (asks, questions) = channel();
+    std::thread::Builder::new()
+        .name("traces".into())
+        .spawn(move || Reader { source, tell, known: (0, false), job: None }.run(&questions))?;
+    Ok(asks)
+}
+
+struct Reader<F> {
+    source: Box<dyn TraceSource>,
+    tell: F,
+    known: (usize, bool),
+    job: Option<(Query, usize)>,
+}
+
+impl<F: Fn(Report) -> bool> Reader<F> {
+    fn run(&mut self, questions: &Receiver<Ask>) {
+        loop {
+            if !self.tell_known() {
+                return;
+            }
+            let busy = self.job.as_ref().is_some_and(|j| j.1 < self.known.0);
+            let wait = if busy { Duration::ZERO } else { Duration::from_millis(if self.known.1 { 3_600_000 } else { 50 }) };
+            match questions.recv_timeout(wait) {
+                Ok(ask) => {
+                    if !self.answer(ask, questions) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if !self.filter_on() {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn tell_known(&mut self) -> bool {
+        let known = self.source.known();
+        let changed = known != self.known;
+        self.known = known;
+        let told = self.source.notes().into_iter().all(|n| (self.tell)(Report::Note(n)));
+        told && (!changed || (self.tell)(Report::Known { len: known.0, complete: known.1 }))
+    }
+
+    fn answer(&mut self, ask: Ask, questions: &Receiver<Ask>) -> bool {
+        match ask {
+            Ask::Trace(i) => (self.tell)(Report::Trace(i, self.source.read(i).map(Box::new))),
+            Ask::Rows(indices) => {
+                let rows = indices.into_iter().map(|i| (i, self.row(i))).collect();
+                (self.tell)(Report::Rows(rows))
+            }
+            Ask::Find { query, from, forward } => {
+                let len = self.known.0;
+                let mut deferred = None;
+                let found = (0..len).map(|k| if forward { (from + k) % len } else { (from + len - k) % len }).find(|&i| {
+                    // A newer question makes a long search moot.
+                    deferred = deferred.take().or_else(|| questions.try_recv().ok());
+                    deferred.is_some() || self.source.read(i).is_ok_and(|t| query.matches(&t))
+                });
+                match deferred {
+                    Some(ask) => self.answer(ask, questions),
+                    None => (self.tell)(Report::Found(found)),
+                }
+            }
+            Ask::Filter(query) => {
+                self.job = query.map(|q| (q, 0));
+                self.filter_on()
+            }
+        }
+    }
+
+    fn row(&mut self, index: usize) -> Row {
+        match self.source.read(index) {
+            Ok(trace) => Row::of(&trace),
+            Err(error) => Row { problem: error, failed: true, ..Row::default() },
+        }
+    }
+
+    fn filter_on(&mut self) -> bool {
+        let Some((query, at)) = self.job.take() else { return true };
+        let end = (at + 256).min(self.known.0);
+        let indices = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| query.matches(&t))).collect();
+        let complete = self.known.1 && end == self.known.0;
+        let told = (self.tell)(Report::Matches { query: query.clone(), indices, looked: end, complete });
+        self.job = (!complete).then_some((query, end));
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Candidate;
+
+    fn trace(id: &str, problem: &str, gold: Option<GoldDeviation>) -> Trace {
+        Trace { id: id.into(), problem: problem.into(), candidates: vec![Candidate { gold, ..Candidate::default() }], ..Trace::default() }
+    }
+
+    #[test]
+    fn a_query_joins_words_and_labels() {
+        let wrong = trace("a-1", "Anna has 3 apples", Some(GoldDeviation::Step(1)));
+        let right = trace("a-2", "Ben has 4 apples", Some(GoldDeviation::None));
+        let q = |t: &str| Query::parse(t);
+        assert!(q("apples gold:wrong").matches(&wrong) && !q("apples gold:wrong").matches(&right));
+        assert!(q("gold:right").matches(&right) && !q("gold:right").matches(&wrong));
+        assert!(q("anna").matches(&wrong) && !q("ANNA").matches(&wrong), "a capital makes case count");
+        assert!(!q("anna pears").matches(&wrong), "all words must occur");
+    }
+
+    #[test]
+    fn matches_do_not_split_characters() {
+        assert_eq!(find_in("aé aé", "é").collect::<Vec<_>>(), [1..3, 5..7]);
+        assert_eq!(find_in("Step one, STEP two", "step").count(), 2);
+        assert_eq!(find_in("x", "").count(), 0);
+    }
+
+    #[test]
+    fn the_thread_answers_and_ends() {
+        let (tx, rx) = channel();
+        let traces: Vec<Trace> = (0..600).map(|i| trace(&format!("t-{i}"), if i % 300 == 7 { "needle" } else { "hay" }, None)).collect();
+        let asks = spawn(Box::new(traces), move |r| tx.send(r).is_ok()).expect("thread");
+        asks.send(Ask::Find { query: Query::parse("needle"), from: 8, forward: true }).expect("ask");
+        asks.send(Ask::Filter(Some(Query::parse("needle")))).expect("ask");
+        let mut found = None;
+        let mut all = Vec::new();
+        for report in rx.iter() {
+            match report {
+                Report::Found(i) => found = i,
+                Report::Matches { indices, complete, .. } => {
+                    all.extend(indices);
+                    if complete {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(found == Some(307) || found.is_none(), "a newer question may end a search");
+        assert_eq!(all, [7, 307]);
+        drop(asks);
+        assert!(rx.iter().count() < 2, "the thread ends with the sender");
+    }
+}

@@ -1,0 +1,272 @@
+//! Everything the screen shows, and nothing else.
+
+mod doc;
+mod editor;
+mod list;
+
+pub(crate) use doc::{Doc, Heat, Origin, gold_step};
+pub(crate) use editor::Editor;
+pub(crate) use list::{Item, List, Mark};
+
+use super::keymap::Context;
+use super::source::Query;
+use super::{Action, Grade, Settings};
+use crate::runtime::{ModelsStatus, RequestId, Slot};
+use ratatui::layout::Rect;
+use std::collections::HashMap;
+
+/// One candidate, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    Trace,
+    Compare,
+}
+
+/// The pane that has the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Focus {
+    List,
+    Main,
+}
+
+/// What lies over the panes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Overlay {
+    Help { scroll: usize },
+    Messages { scroll: usize },
+    Settings { at: usize, typed: Option<String> },
+    Search(Editor),
+    Filter(Editor),
+    Problem,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Note,
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub level: Level,
+    pub text: String,
+    /// How often it came in a row.
+    pub times: usize,
+}
+
+/// Candidates that are being generated.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub id: RequestId,
+    pub item: Item,
+    pub started: u64,
+    pub tokens: usize,
+    pub rate: Option<f32>,
+    pub done: bool,
+}
+
+/// A click's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hit {
+    /// Position in the list.
+    Listed(usize),
+    /// The list's ground, for the wheel.
+    List,
+    /// Candidate, and the step under the row.
+    Step(usize, usize),
+    /// Candidate.
+    Candidate(usize),
+    /// Row of the settings.
+    Setting(usize),
+    /// The overlay's ground.
+    Overlay,
+}
+
+/// What was drawn where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layout {
+    pub list: Option<Rect>,
+    pub main: Option<Rect>,
+    pub problem: Rect,
+    pub board: Rect,
+    pub body: Rect,
+    pub columns: Vec<Column>,
+    pub chart: Rect,
+    pub detail: Rect,
+    pub status: Rect,
+    pub hits: Vec<(Rect, Hit)>,
+}
+
+/// One candidate's place in the compare view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub candidate: usize,
+    pub area: Rect,
+    /// First row of its text that is shown.
+    pub top: usize,
+}
+
+/// What was searched for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Search {
+    pub text: String,
+    pub forward: bool,
+    pub waiting: bool,
+}
+
+/// All that the views read.
+pub struct State {
+    pub(crate) settings: Settings,
+    pub(crate) view: View,
+    pub(crate) focus: Focus,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) list: List,
+    pub(crate) open: Option<Item>,
+    pub(crate) docs: HashMap<Item, Doc>,
+    /// Items by last use, latest last.
+    pub(crate) used: Vec<Item>,
+    pub(crate) heat: Heat,
+    pub(crate) chart: Option<bool>,
+    pub(crate) problem_whole: bool,
+    pub(crate) by_rank: bool,
+    pub(crate) search: Search,
+    pub(crate) models: ModelsStatus,
+    pub(crate) has_models: bool,
+    pub(crate) run: Option<Run>,
+    pub(crate) scoring: HashMap<RequestId, Item>,
+    /// The next trace to be scored behind what is on screen.
+    pub(crate) ahead: Option<Item>,
+    pub(crate) messages: Vec<Message>,
+    /// The message in the status bar, until the next key.
+    pub(crate) shown: Option<Message>,
+    pub(crate) draft: Editor,
+    pub(crate) pending: String,
+    pub(crate) layout: Layout,
+    pub(crate) now: u64,
+    pub(crate) next_id: RequestId,
+    pub(crate) theme: String,
+    pub(crate) themes: Vec<String>,
+    pub(crate) grade: Option<Grade>,
+    pub(crate) open_first: bool,
+    pub(crate) quit_asked: bool,
+    /// Items that wait to be generated for once the policy is ready.
+    pub(crate) waiting: Option<Item>,
+    pub(crate) filter: Option<Query>,
+    pub(crate) asked: Vec<Item>,
+}
+
+impl State {
+    pub(crate) fn new(settings: Settings, has_models: bool, grade: Option<Grade>, themes: Vec<String>) -> Self {
+        Self {
+            settings,
+            view: View::Compare,
+            focus: Focus::List,
+            overlay: None,
+            list: List::default(),
+            open: None,
+            docs: HashMap::new(),
+            used: Vec::new(),
+            heat: Heat::Off,
+            chart: None,
+            problem_whole: false,
+            by_rank: false,
+            search: Search::default(),
+            models: ModelsStatus::default(),
+            has_models,
+            run: None,
+            scoring: HashMap::new(),
+            ahead: None,
+            messages: Vec::new(),
+            shown: None,
+            draft: Editor::default(),
+            pending: String::new(),
+            layout: Layout::default(),
+            now: 0,
+            next_id: 1,
+            theme: String::new(),
+            themes,
+            grade,
+            open_first: false,
+            quit_asked: false,
+            waiting: None,
+            filter: None,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Where keys go.
+    pub(crate) fn context(&self) -> Context {
+        match &self.overlay {
+            Some(Overlay::Help { .. } | Overlay::Messages { .. }) => Context::Page,
+            Some(Overlay::Settings { typed: None, .. }) => Context::Settings,
+            Some(Overlay::Settings { .. } | Overlay::Search(_) | Overlay::Filter(_)) => Context::Line,
+            Some(Overlay::Problem) => Context::Editor,
+            None if self.focus == Focus::List => Context::List,
+            None => Context::Trace,
+        }
+    }
+
+    /// The open document.
+    pub(crate) fn doc(&self) -> Option<&Doc> {
+        self.docs.get(&self.open?)
+    }
+
+    pub(crate) fn doc_mut(&mut self) -> Option<&mut Doc> {
+        self.docs.get_mut(&self.open?)
+    }
+
+    /// Whether something moves on the screen by itself.
+    pub(crate) fn moves(&self) -> bool {
+        let loading = |s: &Slot| matches!(s, Slot::Loading { .. });
+        self.running() || loading(&self.models.policy) || loading(&self.models.reward) || !self.list.complete || self.search.waiting
+    }
+
+    /// Whether candidates are being generated.
+    pub(crate) fn running(&self) -> bool {
+        self.run.as_ref().is_some_and(|r| !r.done)
+    }
+
+    pub(crate) fn policy_ready(&self) -> bool {
+        matches!(self.models.policy, Slot::Ready { .. })
+    }
+
+    pub(crate) fn reward_ready(&self) -> bool {
+        matches!(self.models.reward, Slot::Ready { .. })
+    }
+
+    /// Says something at the bottom and keeps it among the messages.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.say(Level::Note, text.into());
+    }
+
+    pub(crate) fn error(&mut self, text: impl Into<String>) {
+        self.say(Level::Error, text.into());
+    }
+
+    fn say(&mut self, level: Level, text: String) {
+        const KEPT: usize = 500;
+        match self.messages.last_mut() {
+            Some(last) if last.text == text => last.times += 1,
+            _ => self.messages.push(Message { level, text: text.clone(), times: 1 }),
+        }
+        if self.messages.len() > KEPT {
+            self.messages.remove(0);
+        }
+        self.shown = Some(Message { level, text, times: 1 });
+    }
+
+    /// Says something at the bottom only.
+    pub(crate) fn hint(&mut self, text: impl Into<String>) {
+        self.shown = Some(Message { level: Level::Note, text: text.into(), times: 1 });
+    }
+
+    /// A fresh identity for a request.
+    pub(crate) fn id(&mut self) -> RequestId {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    pub(crate) fn is_key(action: &Action) -> bool {
+        matches!(action, Action::Run(..) | Action::Insert(_) | Action::Paste(_) | Action::Click(..))
+    }
+}

@@ -1,0 +1,109 @@
+//! Drawing into the buffer: clipped, and safe for any text.
+
+use crate::tui::text::{Shown, fit, shown, width};
+use crate::tui::theme::{Glyphs, Role, Theme};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A buffer and the look of what is drawn into it. Nothing drawn outside the buffer is an error.
+pub(crate) struct Painter<'a> {
+    buffer: &'a mut Buffer,
+    pub theme: &'a Theme,
+}
+
+impl<'a> Painter<'a> {
+    pub fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
+        Self { buffer, theme }
+    }
+
+    pub fn glyphs(&self) -> &'a Glyphs {
+        &self.theme.glyphs
+    }
+
+    pub fn style(&self, role: Role) -> Style {
+        self.theme.style(role)
+    }
+
+    /// Blanks an area and gives it a role's style.
+    pub fn fill(&mut self, area: Rect, role: Role) {
+        let style = self.style(role);
+        let area = area.intersection(self.buffer.area);
+        for y in area.top()..area.bottom() {
+            for x in area.left()..area.right() {
+                if let Some(cell) = self.buffer.cell_mut((x, y)) {
+                    cell.reset();
+                    cell.set_style(style);
+                }
+            }
+        }
+    }
+
+    /// Lays a style over what an area shows.
+    pub fn tint(&mut self, area: Rect, style: Style) {
+        self.buffer.set_style(area.intersection(self.buffer.area), style);
+    }
+
+    /// Draws text from the left, at most `limit` cells; returns the column after it.
+    pub fn text(&mut self, x: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
+        let end = x.saturating_add(limit).min(self.buffer.area.right());
+        let mut at = x;
+        for g in text.graphemes(true) {
+            let (what, wide) = shown(g, usize::from(at - x), self.theme.glyphs.unicode);
+            let next = at.saturating_add(wide as u16);
+            if next > end {
+                break;
+            }
+            match what {
+                Shown::Itself(g) => self.cell(at, y, g, style),
+                Shown::Instead(c) => self.cell(at, y, c.encode_utf8(&mut [0; 4]), style),
+                Shown::Blanks(_) => self.cell(at, y, " ", style),
+                Shown::Nothing | Shown::Break => {}
+            }
+            for x in at.saturating_add(1)..next {
+                self.cell(x, y, " ", style);
+            }
+            at = next;
+        }
+        at
+    }
+
+    /// Like [`Painter::text`]; text that does not fit ends in an ellipsis.
+    pub fn cut(&mut self, x: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
+        if width(text) <= usize::from(limit) {
+            return self.text(x, y, limit, text, style);
+        }
+        let mark = self.theme.glyphs.ellipsis;
+        let (head, used) = fit(text, usize::from(limit).saturating_sub(width(mark)));
+        let after = self.text(x, y, used as u16, head.trim_end(), style);
+        self.glyph(after, y, limit.saturating_sub(after - x), mark, style)
+    }
+
+    /// Draws one of our own glyphs or strings, which are safe as they are.
+    pub fn glyph(&mut self, x: u16, y: u16, limit: u16, glyph: &str, style: Style) -> u16 {
+        let end = x.saturating_add(limit).min(self.buffer.area.right());
+        let mut at = x;
+        for g in glyph.graphemes(true) {
+            if at >= end {
+                break;
+            }
+            self.cell(at, y, g, style);
+            at += 1;
+        }
+        at
+    }
+
+    /// Draws text that ends before column `right`; returns where it begins.
+    pub fn right(&mut self, right: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
+        let wide = (width(text) as u16).min(limit).min(right);
+        self.text(right - wide, y, wide, text, style);
+        right - wide
+    }
+
+    fn cell(&mut self, x: u16, y: u16, symbol: &str, style: Style) {
+        if let Some(cell) = self.buffer.cell_mut((x, y)) {
+            cell.set_symbol(symbol).set_style(style);
+        }
+    }
+}
