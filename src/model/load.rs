@@ -10,7 +10,7 @@ use std::{
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -22,6 +22,8 @@ pub type Progress = Arc<dyn Fn(f32) + Send + Sync>;
 const SINGLE: &str = "model.safetensors";
 /// Names the shards where there are several.
 const INDEX: &str = "model.safetensors.index.json";
+/// The token embedding.
+pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// A header longer than this is no header.
 const MAX_HEADER: u64 = 100 << 20;
 /// What to do about a damaged file.
@@ -36,6 +38,8 @@ pub struct SafetensorsSource {
     device: Device,
     dtype: DType,
     counter: Counter,
+    /// The embedding once read: a tied output projection asks for it again and shares it.
+    embedding: Mutex<Option<Tensor>>,
 }
 
 impl SafetensorsSource {
@@ -78,7 +82,7 @@ impl SafetensorsSource {
                 tensors.insert(name.clone(), (i, entry.clone()));
             }
         }
-        Ok(Self { shards, tensors, device: device.clone(), dtype, counter: Counter::new(total, progress) })
+        Ok(Self { shards, tensors, device: device.clone(), dtype, counter: Counter::new(total, progress), embedding: Mutex::default() })
     }
 
     /// Names of all tensors, sorted.
@@ -132,9 +136,16 @@ impl WeightSource for SafetensorsSource {
                 return Err(self.error(*shard, what, "supported: F32, F64, F16, BF16; use the unquantised model or a GGUF of it"));
             }
         };
+        let mut embedding = (name == EMBEDDING).then(|| self.embedding.lock().unwrap_or_else(|e| e.into_inner()));
+        if let Some(Some(shared)) = embedding.as_deref() {
+            return Ok(shared.clone());
+        }
         let bytes = self.shards[*shard].read(entry)?;
         let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &self.device)?.to_dtype(self.dtype)?;
         self.counter.add(entry.len());
+        if let Some(slot) = embedding.as_deref_mut() {
+            *slot = Some(tensor.clone());
+        }
         Ok(tensor)
     }
 
@@ -301,7 +312,6 @@ fn shard_names(files: &ModelFiles) -> Result<Vec<String>, ModelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
 
     /// A safetensors file with these tensors of f32.
     fn file(dir: &Path, tensors: &[(&str, &[usize])]) -> PathBuf {
