@@ -128,6 +128,12 @@ pub struct Candidate {
     /// Why generation ended; `None` while it grows and for recorded text that does not say.
     #[serde(default)]
     pub finish: Option<FinishReason>,
+    /// A first deviation that came with the source, for where no calibration is at hand.
+    #[serde(default)]
+    pub deviation: Option<Deviation>,
+    /// Fields of the source record that this program does not know, as a JSON object; written back with the candidate.
+    #[serde(default)]
+    pub extra: Option<String>,
 }
 
 /// The labelled first deviation of a candidate.

@@ -1,0 +1,179 @@
+//! Reading JSON fields with errors that name them.
+
+use super::error::FieldError;
+use crate::trace::{Segmentation, Span, Step, segment};
+use serde_json::{Map, Value};
+
+/// A JSON object and where in the record it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Fields<'a> {
+    pub map: &'a Map<String, Value>,
+    path: String,
+}
+
+type Result<T> = std::result::Result<T, FieldError>;
+
+impl<'a> Fields<'a> {
+    pub fn record(value: &'a Value) -> Result<Self> {
+        Self::of(value, String::new())
+    }
+
+    fn of(value: &'a Value, path: String) -> Result<Self> {
+        match value {
+            Value::Object(map) => Ok(Self { map, path }),
+            _ => Err(wrong(&path, value, "an object")),
+        }
+    }
+
+    /// The path of one of its fields.
+    pub fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// `None` where it is missing or null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key).filter(|v| !v.is_null())
+    }
+
+    pub fn need(&self, key: &str) -> Result<&'a Value> {
+        self.get(key).ok_or_else(|| {
+            let problem = if self.map.contains_key(key) { "is null" } else { "is missing" };
+            FieldError::new(self.name(key), problem, "add it")
+        })
+    }
+
+    pub fn text(&self, key: &str) -> Result<&'a str> {
+        as_text(self.need(key)?, &self.name(key))
+    }
+
+    pub fn opt_text(&self, key: &str) -> Result<Option<&'a str>> {
+        self.get(key).map(|v| as_text(v, &self.name(key))).transpose()
+    }
+
+    pub fn opt_bool(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key).map(|v| v.as_bool().ok_or_else(|| wrong(&self.name(key), v, "true or false"))).transpose()
+    }
+
+    pub fn opt_f32(&self, key: &str) -> Result<Option<f32>> {
+        self.get(key).map(|v| v.as_f64().map(|x| x as f32).ok_or_else(|| wrong(&self.name(key), v, "a number"))).transpose()
+    }
+
+    pub fn integer(&self, key: &str) -> Result<i64> {
+        let v = self.need(key)?;
+        as_integer(v).ok_or_else(|| wrong(&self.name(key), v, "an integer"))
+    }
+
+    pub fn array(&self, key: &str) -> Result<&'a [Value]> {
+        let v = self.need(key)?;
+        v.as_array().map(Vec::as_slice).ok_or_else(|| wrong(&self.name(key), v, "an array"))
+    }
+
+    pub fn opt_array(&self, key: &str) -> Result<Option<&'a [Value]>> {
+        if self.get(key).is_some() { self.array(key).map(Some) } else { Ok(None) }
+    }
+
+    pub fn object(&self, key: &str) -> Result<Fields<'a>> {
+        Self::of(self.need(key)?, self.name(key))
+    }
+
+    pub fn opt_object(&self, key: &str) -> Result<Option<Fields<'a>>> {
+        if self.get(key).is_some() { self.object(key).map(Some) } else { Ok(None) }
+    }
+
+    /// The elements of an array of objects.
+    pub fn objects(&self, key: &str) -> Result<Vec<Fields<'a>>> {
+        let path = self.name(key);
+        self.array(key)?.iter().enumerate().map(|(i, v)| Self::of(v, format!("{path}[{i}]"))).collect()
+    }
+
+    /// The elements of an array of strings.
+    pub fn texts(&self, key: &str) -> Result<Vec<&'a str>> {
+        let path = self.name(key);
+        self.array(key)?.iter().enumerate().map(|(i, v)| as_text(v, &format!("{path}[{i}]"))).collect()
+    }
+
+    /// The record's own name for itself: the first of `id`, `idx`, `unique_id`, `custom_id` that is a string or a number.
+    pub fn id(&self) -> Option<String> {
+        ["id", "idx", "unique_id", "custom_id"].iter().find_map(|key| match self.get(key)? {
+            Value::String(s) if !s.is_empty() => Some(s.clone()),
+            Value::Number(n) => Some(n.to_string()),
+            _ => None,
+        })
+    }
+}
+
+pub(super) fn as_integer(v: &Value) -> Option<i64> {
+    v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 9e15).map(|x| x as i64))
+}
+
+pub(super) fn as_text<'a>(value: &'a Value, path: &str) -> Result<&'a str> {
+    value.as_str().ok_or_else(|| wrong(path, value, "a string"))
+}
+
+/// An answer given as a string or a number.
+pub(super) fn as_answer(value: &Value) -> Option<String> {
+    match value {
+        Value::String(s) => Some(s.trim().to_owned()),
+        Value::Number(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+pub(super) fn wrong(path: &str, value: &Value, expected: &str) -> FieldError {
+    let is = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    FieldError::new(path, format!("is {is}"), format!("give {expected}"))
+}
+
+/// The text of given steps joined by `separator`, and their spans without outer whitespace (empty for a step of whitespace).
+pub(super) fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
+    let mut text = String::new();
+    let mut steps = Vec::with_capacity(parts.len());
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            text.push_str(separator);
+        }
+        let lead = part.len() - part.trim_start().len();
+        let start = text.len() + if part.trim().is_empty() { 0 } else { lead };
+        text.push_str(part);
+        steps.push(Step { span: Span::new(start, start + part.trim().len()), ..Step::default() });
+    }
+    (text, steps)
+}
+
+/// Steps of a recorded text whose source names none.
+pub(super) fn lines(text: &str) -> Vec<Step> {
+    segment(text, &Segmentation::Line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_field() {
+        let value = serde_json::json!({"a": {"b": [1, "x"]}, "n": null, "f": 2.5});
+        let record = Fields::record(&value).unwrap();
+        let a = record.object("a").unwrap();
+        assert_eq!(a.texts("b").unwrap_err(), FieldError::new("a.b[0]", "is a number", "give a string"));
+        assert_eq!(record.text("n").unwrap_err().problem, "is null");
+        assert_eq!(record.text("z").unwrap_err(), FieldError::new("z", "is missing", "add it"));
+        assert_eq!(record.integer("f").unwrap_err().remedy, "give an integer");
+        assert_eq!(a.objects("b").unwrap_err().field, "a.b[0]");
+    }
+
+    #[test]
+    fn joined_steps_keep_their_bytes_and_trim_their_spans() {
+        let (text, steps) = join_steps(&[" a ", "", "b\n"], "\n\n");
+        assert_eq!(text, " a \n\n\n\nb\n");
+        let shown: Vec<&str> = steps.iter().map(|s| s.span.of(&text)).collect();
+        assert_eq!(shown, ["a", "", "b"]);
+        assert!(steps.windows(2).all(|w| w[0].span.end <= w[1].span.start));
+    }
+}

@@ -1,0 +1,74 @@
+//! GSM8K: expert solutions, and the four recorded model solutions a problem.
+
+use super::error::FieldError;
+use super::fields::{Fields, lines};
+use crate::trace::{Candidate, Trace};
+use serde_json::{Map, Value};
+
+const SOLVERS: [&str; 4] = ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"];
+
+pub(super) fn fits_expert(record: &Map<String, Value>) -> bool {
+    record.contains_key("question") && record.get("answer").and_then(Value::as_str).is_some_and(|a| a.contains("####"))
+}
+
+pub(super) fn fits_solutions(record: &Map<String, Value>) -> bool {
+    record.contains_key("question") && SOLVERS.iter().any(|s| record.contains_key(*s))
+}
+
+/// The expert's solution as the one candidate, a step a line, calculator notes kept.
+pub(super) fn parse_expert(value: &Value) -> Result<Trace, FieldError> {
+    let record = Fields::record(value)?;
+    let text = record.text("answer")?;
+    let Some(answer) = final_answer(text) else {
+        return Err(FieldError::new("answer", "has no line `#### ANSWER`", "end it with one"));
+    };
+    let candidate = Candidate {
+        text: text.to_owned(),
+        steps: lines(text),
+        answer: Some(answer.clone()),
+        correct: Some(true),
+        policy: Some("expert".into()),
+        ..Candidate::default()
+    };
+    Ok(Trace {
+        id: record.id().unwrap_or_default(),
+        problem: record.text("question")?.to_owned(),
+        gold_answer: Some(answer),
+        candidates: vec![candidate],
+        source: None,
+    })
+}
+
+/// One candidate a recorded solver; whichever are there.
+pub(super) fn parse_solutions(value: &Value) -> Result<Trace, FieldError> {
+    let record = Fields::record(value)?;
+    let mut candidates = Vec::new();
+    for name in SOLVERS {
+        let Some(solution) = record.opt_object(name)? else { continue };
+        let text = solution.text("solution")?;
+        candidates.push(Candidate {
+            text: text.to_owned(),
+            steps: lines(text),
+            answer: final_answer(text),
+            correct: solution.opt_bool("is_correct")?,
+            policy: Some(name.into()),
+            ..Candidate::default()
+        });
+    }
+    Ok(Trace {
+        id: record.id().unwrap_or_default(),
+        problem: record.text("question")?.to_owned(),
+        gold_answer: record.opt_text("ground_truth")?.and_then(final_answer),
+        candidates,
+        source: None,
+    })
+}
+
+/// What follows the last `####`, or `A:` at the start of the last line.
+pub(super) fn final_answer(text: &str) -> Option<String> {
+    let answer = match text.rsplit_once("####") {
+        Some((_, answer)) => answer.lines().next().unwrap_or_default(),
+        None => text.trim_end().lines().next_back()?.trim_start().strip_prefix("A:")?,
+    };
+    Some(answer.trim().to_owned()).filter(|a| !a.is_empty())
+}

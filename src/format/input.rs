@@ -1,0 +1,263 @@
+//! Where bytes come from: files, standard input, gzip; and where they are kept to be read again.
+
+use super::detect::{Format, foreign, plain_text, unknown};
+use super::error::FormatError;
+use super::split::{Layout, Splitter};
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Unpacked bytes that are kept in memory; more go to an unlinked temporary file.
+const IN_MEMORY: usize = 8 << 20;
+/// Bytes within which a record must be found that tells the format.
+const HEAD: usize = 64 << 20;
+/// Lines that are tried for a record that tells the format.
+const TRIED: usize = 50;
+
+/// An input whose format is known.
+pub(super) struct Input {
+    pub path: String,
+    pub format: Format,
+    pub layout: Layout,
+    /// The decoded stream: what was read to find the format, then the rest.
+    pub head: Vec<u8>,
+    pub rest: Box<dyn Read + Send>,
+    /// Why the stream ended inside the head, where it did not end well.
+    pub broken: Option<io::Error>,
+    pub keep: Arc<Keep>,
+    /// Size on disk, where it is known.
+    pub size: Option<u64>,
+}
+
+/// Decoded bytes that can be read again.
+pub(super) enum Keep {
+    /// The file itself.
+    File(Mutex<File>),
+    /// A copy of a stream.
+    Spool(Mutex<Spool>),
+}
+
+#[derive(Default)]
+pub(super) struct Spool {
+    memory: Vec<u8>,
+    file: Option<File>,
+    len: u64,
+}
+
+impl Keep {
+    pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let from_file = |file: &mut File| {
+            file.seek(SeekFrom::Start(offset))?;
+            let mut bytes = vec![0; len];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        match self {
+            Self::File(file) => from_file(&mut file.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Spool(spool) => {
+                let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+                match &mut spool.file {
+                    Some(file) => from_file(file),
+                    None => {
+                        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                        let bytes = start.checked_add(len).and_then(|end| spool.memory.get(start..end));
+                        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the next bytes of a stream; a file keeps its own.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let Self::Spool(spool) = self else { return Ok(()) };
+        let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+        if spool.file.is_none() && spool.memory.len() + bytes.len() > IN_MEMORY {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&spool.memory)?;
+            spool.memory = Vec::new();
+            spool.file = Some(file);
+        }
+        let len = spool.len;
+        match &mut spool.file {
+            Some(file) => {
+                file.seek(SeekFrom::Start(len))?;
+                file.write_all(bytes)?;
+            }
+            None => spool.memory.extend_from_slice(bytes),
+        }
+        spool.len += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl Input {
+    /// Opens a file (`-`: standard input), plain or gzip, and finds its format. `problems`: lists of problems and plain text will do.
+    pub fn open(path: &str, problems: bool) -> Result<Self, FormatError> {
+        let io_error = |e| FormatError::io(path, e);
+        let (raw, file): (Box<dyn Read + Send>, Option<File>) = if path == "-" {
+            (Box::new(io::stdin()), None)
+        } else {
+            let file = File::open(path).map_err(io_error)?;
+            let about = file.metadata().map_err(io_error)?;
+            if about.is_dir() {
+                return Err(FormatError::file(path, "is a directory", "name the files in it"));
+            }
+            let again = if about.is_file() { Some(File::open(path).map_err(io_error)?) } else { None };
+            (Box::new(file), again)
+        };
+        Self::from_reader(path, raw, file, problems)
+    }
+
+    fn from_reader(path: &str, mut raw: Box<dyn Read + Send>, file: Option<File>, problems: bool) -> Result<Self, FormatError> {
+        let size = file.as_ref().and_then(|f| f.metadata().ok()).map(|m| m.len());
+        let mut magic = Vec::new();
+        raw.by_ref().take(2).read_to_end(&mut magic).map_err(|e| FormatError::io(path, e))?;
+        let packed = magic == [0x1f, 0x8b];
+        let raw = io::Cursor::new(magic).chain(raw);
+        let (mut rest, keep): (Box<dyn Read + Send>, Keep) = match (packed, file) {
+            (true, _) => (Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, raw))), Keep::Spool(Mutex::default())),
+            (false, Some(file)) => (Box::new(raw), Keep::File(Mutex::new(file))),
+            (false, None) => (Box::new(raw), Keep::Spool(Mutex::default())),
+        };
+        let mut head = Vec::new();
+        let mut broken = None;
+        let mut chunk = vec![0; 1 << 16];
+        let mut tried = 0;
+        let (format, layout) = loop {
+            let (end, fresh) = match rest.read(&mut chunk) {
+                Ok(n) => {
+                    head.extend_from_slice(&chunk[..n]);
+                    (n == 0, memchr::memchr(b'\n', &chunk[..n]).is_some())
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => {
+                    broken = Some(e);
+                    (true, true)
+                }
+            };
+            // a record that many chunks do not complete is not looked for after each of them
+            if !end && !fresh && (head.len() < 2 * tried || head.len() < 16) {
+                continue;
+            }
+            tried = head.len();
+            match detect(path, &head, end, problems) {
+                Ok(Some(found)) => break found,
+                Err(e) if broken.is_none() => return Err(e),
+                Ok(None) if !end => {}
+                _ => {
+                    let reason = broken.map_or_else(|| "it ends".to_owned(), |e| e.to_string());
+                    let problem = format!("breaks off before its first whole record: {reason}");
+                    return Err(FormatError::file(path, problem, "fetch or write it again"));
+                }
+            }
+        };
+        Ok(Self { path: path.to_owned(), format, layout, head, rest, broken, keep: Arc::new(keep), size })
+    }
+}
+
+/// The format and layout that a beginning shows; `None` where more of it is needed.
+fn detect(path: &str, head: &[u8], end: bool, problems: bool) -> Result<Option<(Format, Layout)>, FormatError> {
+    if let Some(error) = foreign(path, head) {
+        return Err(error);
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let Some(first) = text.first() else {
+        return if end { Err(FormatError::file(path, "is empty", "name a file with records")) } else { Ok(None) };
+    };
+    let values = || classify(&records(Layout::Values, head, end), problems);
+    let lines = || classify(&records(Layout::Lines, head, end), problems);
+    let (found, layout) = match first {
+        b'[' => match values() {
+            Found::Nothing => (lines(), Layout::Lines),
+            found => (found, Layout::Values),
+        },
+        b'{' => match lines() {
+            Found::Format(format) => (Found::Format(format), Layout::Lines),
+            // objects that go over several lines
+            other if first_line_is_no_json(text) => match values() {
+                Found::Nothing => (other, Layout::Lines),
+                found => (found, Layout::Values),
+            },
+            other => (other, Layout::Lines),
+        },
+        _ => (lines(), Layout::Lines),
+    };
+    let few = || memchr::memchr_iter(b'\n', head).take(TRIED).count() < TRIED;
+    let started = matches!((&found, first), (Found::Nothing, b'[' | b'{'));
+    let more = !end && head.len() < HEAD && (started || few());
+    match found {
+        Found::Format(format) => Ok(Some((format, layout))),
+        _ if more => Ok(None),
+        Found::Unfit(value) => Err(unknown(path, &value)),
+        Found::OnlyProblems => Err(FormatError::file(
+            path,
+            "holds problems without reasoning",
+            "pass it as --problems with a --policy, or name a file with candidates",
+        )),
+        Found::Nothing if problems && *first != b'{' => Ok(Some((Format::Text, Layout::Lines))),
+        Found::Nothing if matches!(first, b'{' | b'[') => {
+            let text = String::from_utf8_lossy(&text[..text.len().min(1 << 20)]);
+            let line = text.lines().next().unwrap_or_default();
+            let reason = match serde_json::from_str::<Value>(line) {
+                Err(e) => super::error::FieldError::json(&e).problem,
+                Ok(_) => "holds no record".to_owned(),
+            };
+            Err(FormatError::file(path, format!("its first record {reason}"), "give JSON lines or a JSON array of objects"))
+        }
+        Found::Nothing => Err(plain_text(path, &String::from_utf8_lossy(&text[..text.len().min(200)]))),
+    }
+}
+
+fn first_line_is_no_json(text: &[u8]) -> bool {
+    memchr::memchr(b'\n', text).is_some_and(|end| serde_json::from_slice::<serde::de::IgnoredAny>(&text[..end]).is_err())
+}
+
+enum Found {
+    Format(Format),
+    /// JSON that fits no format.
+    Unfit(Value),
+    OnlyProblems,
+    /// No JSON object.
+    Nothing,
+}
+
+fn classify(records: &[Value], problems: bool) -> Found {
+    let mut unfit = None;
+    let mut only_problems = false;
+    for value in records {
+        match Format::of_record(value) {
+            Some(Format::Problems) if !problems => only_problems = true,
+            Some(format) => return Found::Format(format),
+            None => unfit = unfit.or(Some(value)),
+        }
+    }
+    match unfit {
+        _ if only_problems => Found::OnlyProblems,
+        Some(value) => Found::Unfit(value.clone()),
+        None => Found::Nothing,
+    }
+}
+
+/// The JSON objects among the first records that are whole.
+fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
+    let mut out = Vec::new();
+    let mut seen = 0;
+    let mut splitter = Splitter::new(layout);
+    let mut sink = |piece: super::split::Piece<'_>| {
+        seen += 1;
+        if seen <= TRIED
+            && let Ok(value) = serde_json::from_slice::<Value>(piece.bytes)
+            && (value.is_object() || layout == Layout::Values)
+        {
+            out.push(value);
+        }
+    };
+    splitter.feed(head, &mut sink);
+    if end {
+        splitter.finish(&mut sink);
+    }
+    out
+}

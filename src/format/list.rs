@@ -1,0 +1,457 @@
+//! The traces of files of any size: indexed in the background, parsed when asked for.
+
+use super::detect::Format;
+use super::error::{FieldError, FormatError};
+use super::input::{Input, Keep};
+use super::native::Head;
+use super::problems;
+use super::split::{LONGEST, Layout, Piece, Splitter};
+use crate::trace::{Source, Trace};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How to open files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only problems are wanted: lists of problems and plain text (one a line) are read too, and candidates are left out.
+    pub problems: bool,
+}
+
+/// Bytes of a file whose records are checked whole while they are indexed; in what follows, only that they are JSON.
+const CHECKED: u64 = 64 << 20;
+/// Messages that are kept; further ones are only counted.
+const MESSAGES: usize = 1000;
+/// Parsed traces that are kept, and the bytes of their records.
+const CACHED: usize = 64;
+const CACHED_BYTES: usize = 32 << 20;
+const CHUNK: usize = 1 << 20;
+const PAGE: usize = 1 << 16;
+
+/// The traces of one or more files, in order.
+///
+/// Opening reads no more than shows each file's format; a thread of its own finds the records (in the native format, consecutive lines of one
+/// `trace_id` are one record), so that traces can be shown while it goes on. A record takes 16 bytes until it is asked for. What is no JSON is
+/// never listed; what is JSON and no trace is not listed either in a file's first 64 MiB, and is an error of [`get`](Self::get) after that.
+/// Dropping the list ends the thread.
+pub struct TraceList {
+    shared: Arc<Shared>,
+    files: Vec<Opened>,
+    options: Options,
+    cache: Mutex<Vec<(usize, u32, Arc<Trace>)>>,
+}
+
+struct Opened {
+    path: String,
+    format: Format,
+    layout: Layout,
+    keep: Arc<Keep>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    stop: AtomicBool,
+    read: AtomicU64,
+    total: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// Pages, so that growing never moves what is there.
+    records: Vec<Vec<Record>>,
+    len: usize,
+    /// First record of each file that has begun.
+    starts: Vec<usize>,
+    errors: Vec<FormatError>,
+    error_count: usize,
+    skipped: usize,
+    failed: HashSet<usize>,
+    complete: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    offset: u64,
+    len: u32,
+    number: u32,
+}
+
+impl State {
+    fn get(&self, index: usize) -> Option<(usize, Record)> {
+        let record = self.records.get(index / PAGE)?.get(index % PAGE)?;
+        Some((self.starts.partition_point(|&s| s <= index).saturating_sub(1), *record))
+    }
+
+    fn push(&mut self, record: Record) {
+        if self.len.is_multiple_of(PAGE) {
+            self.records.push(Vec::new());
+        }
+        if let Some(page) = self.records.last_mut() {
+            page.push(record);
+            self.len += 1;
+        }
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Record> {
+        self.records.last_mut()?.last_mut()
+    }
+
+    fn report(&mut self, error: FormatError) {
+        self.error_count += 1;
+        self.skipped += usize::from(matches!(error, FormatError::Record { .. }));
+        if self.errors.len() < MESSAGES {
+            self.errors.push(error);
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TraceList {
+    /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
+    pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
+        let mut inputs = Vec::new();
+        for (i, path) in paths.iter().enumerate() {
+            let path = path.as_ref();
+            if path == "-" && paths[..i].iter().any(|p| p.as_ref() == "-") {
+                return Err(FormatError::file("-", "is named twice", "name standard input once"));
+            }
+            inputs.push(Input::open(path, options.problems)?);
+        }
+        let shared = Arc::new(Shared::default());
+        shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);
+        let files =
+            inputs.iter().map(|i| Opened { path: i.path.clone(), format: i.format, layout: i.layout, keep: Arc::clone(&i.keep) }).collect();
+        let worker = Arc::clone(&shared);
+        let run = move || {
+            for input in inputs {
+                Indexer::new(&worker, input).run();
+            }
+            worker.state().complete = true;
+            worker.changed.notify_all();
+        };
+        std::thread::Builder::new().name("index".into()).spawn(run).map_err(|e| FormatError::io("the thread that reads the files", e))?;
+        Ok(Self { shared, files, options, cache: Mutex::default() })
+    }
+
+    /// Number of traces found so far.
+    pub fn len(&self) -> usize {
+        self.shared.state().len
+    }
+
+    /// Whether none is found so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether all files are read to their end.
+    pub fn is_complete(&self) -> bool {
+        self.shared.state().complete
+    }
+
+    /// How much of the files is indexed, 0 to 1; `None` where a size is not known (standard input) and reading goes on.
+    pub fn progress(&self) -> Option<f32> {
+        if self.is_complete() {
+            return Some(1.0);
+        }
+        let total = self.shared.total.load(Ordering::Relaxed);
+        (total > 0 && self.files.iter().all(|f| matches!(*f.keep, Keep::File(_))))
+            .then(|| (self.shared.read.load(Ordering::Relaxed) as f32 / total as f32).min(1.0))
+    }
+
+    /// What is wrong with the files as far as they are read, in order; the first 1,000 messages.
+    pub fn errors(&self) -> Vec<FormatError> {
+        self.shared.state().errors.clone()
+    }
+
+    /// Number of messages, those included that are no longer kept.
+    pub fn error_count(&self) -> usize {
+        self.shared.state().error_count
+    }
+
+    /// Number of records that are skipped as not readable.
+    pub fn skipped(&self) -> usize {
+        self.shared.state().skipped
+    }
+
+    /// The files as they were named, with their formats.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Format)> {
+        self.files.iter().map(|f| (f.path.as_str(), f.format))
+    }
+
+    /// Waits until trace `index` is found or all files are read; whether it is there.
+    pub fn wait(&self, index: usize) -> bool {
+        let mut state = self.shared.state();
+        while !state.complete && state.len <= index {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.len > index
+    }
+
+    /// Trace `index`, parsed now unless it was asked for lately. Costs a read and a parse of its record alone.
+    pub fn get(&self, index: usize) -> Result<Arc<Trace>, FormatError> {
+        let Some((_, record)) = self.shared.state().get(index) else {
+            return Err(FormatError::file("trace list", format!("has no trace {index}"), "wait until it is read"));
+        };
+        {
+            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = cache.iter().position(|(i, len, _)| (*i, *len) == (index, record.len)) {
+                let entry = cache.remove(at);
+                let trace = Arc::clone(&entry.2);
+                cache.push(entry);
+                return Ok(trace);
+            }
+        }
+        let trace = Arc::new(self.read(index)?);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|(i, _, _)| *i != index);
+        cache.push((index, record.len, Arc::clone(&trace)));
+        while cache.len() > CACHED || (cache.len() > 1 && cache.iter().map(|c| c.1 as usize).sum::<usize>() > CACHED_BYTES) {
+            cache.remove(0);
+        }
+        Ok(trace)
+    }
+
+    /// Every trace in order, waiting for those not found yet; nothing is kept. A record that is no trace is an `Err`, counted once.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Trace, FormatError>> {
+        (0..).map_while(|i| self.wait(i).then(|| self.read(i)))
+    }
+
+    fn read(&self, index: usize) -> Result<Trace, FormatError> {
+        let Some((file, record)) = self.shared.state().get(index) else {
+            return Err(FormatError::file("trace list", format!("has no trace {index}"), "wait until it is read"));
+        };
+        let file = &self.files[file];
+        let bytes = file.keep.read(record.offset, record.len as usize).map_err(|e| FormatError::io(&file.path, e))?;
+        let mut problems = Vec::new();
+        let parsed = parse(&file.path, file.format, file.layout, record.number, &bytes, &mut problems);
+        let result = match parsed {
+            Some(mut trace) => {
+                if self.options.problems {
+                    trace.candidates.clear();
+                }
+                Ok(trace)
+            }
+            None => Err(problems
+                .first()
+                .cloned()
+                .unwrap_or_else(|| FormatError::file(&file.path, "changed while it was read", "open it again"))),
+        };
+        // those of checked records were reported when they were indexed
+        if !problems.is_empty() && record.offset + u64::from(record.len) > CHECKED {
+            let mut state = self.shared.state();
+            if state.failed.insert(index) {
+                problems.into_iter().for_each(|p| state.report(p));
+            }
+        }
+        result
+    }
+}
+
+impl Drop for TraceList {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One record's trace. What is wrong goes to `problems`; `None` where nothing of it can be used.
+fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], problems: &mut Vec<FormatError>) -> Option<Trace> {
+    let source = Source { format: format.name().to_owned(), path: path.to_owned(), line: number as usize };
+    let mut whole: Option<Trace> = None;
+    let each: Vec<&[u8]> =
+        if format == Format::Native && layout == Layout::Lines { bytes.split(|b| *b == b'\n').collect() } else { vec![bytes] };
+    let several = each.len() > 1;
+    for (i, line) in each.into_iter().enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let value = match format {
+            Format::Text => {
+                whole = Some(problems::parse_text(&String::from_utf8_lossy(line)));
+                continue;
+            }
+            // a line that is no JSON was reported and skipped when it was indexed
+            _ => match json::<Value>(line) {
+                Ok(value) => value,
+                Err(_) if several => continue,
+                Err(e) => {
+                    problems.push(e.at(path, layout.unit(), number as usize));
+                    continue;
+                }
+            },
+        };
+        match (format.parse(&value), &mut whole) {
+            (Ok(trace), Some(whole)) => whole.candidates.extend(trace.candidates),
+            (Ok(trace), None) => whole = Some(trace),
+            (Err(e), _) => problems.push(e.at(path, layout.unit(), number as usize + i)),
+        }
+    }
+    let mut trace = whole?;
+    if trace.id.is_empty() {
+        trace.id = format!("{}-{}", format.name(), number.saturating_sub(1));
+    }
+    trace.source = Some(source);
+    Some(trace)
+}
+
+/// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.
+fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T, FieldError> {
+    let text = String::from_utf8_lossy(bytes);
+    serde_json::from_str(&text).map_err(|e| FieldError::json(&e))
+}
+
+/// Finds the records of one file.
+struct Indexer<'a> {
+    shared: &'a Shared,
+    input: Input,
+    /// Native: the trace that the last record belongs to.
+    group: Option<String>,
+    first: usize,
+}
+
+impl<'a> Indexer<'a> {
+    fn new(shared: &'a Shared, input: Input) -> Self {
+        let mut state = shared.state();
+        let first = state.len;
+        state.starts.push(first);
+        drop(state);
+        Self { shared, input, group: None, first }
+    }
+
+    fn run(mut self) {
+        let mut splitter = Splitter::new(self.input.layout);
+        let head = std::mem::take(&mut self.input.head);
+        let mut broken = self.input.broken.take().map(|e| e.to_string());
+        if !self.feed(&mut splitter, &head) {
+            return;
+        }
+        drop(head);
+        if broken.is_none() {
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                match self.input.rest.read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(n) => {
+                        if !self.feed(&mut splitter, &chunk[..n]) {
+                            return;
+                        }
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => {
+                        broken = Some(e.to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        // what a broken stream leaves unfinished is part of the one message about it
+        let open = broken.is_none() && splitter.finish(&mut |piece| self.piece(piece));
+        let problem = broken.or(open.then(|| "the JSON array is not closed".to_owned()));
+        let mut state = self.shared.state();
+        if let Some(problem) = problem {
+            let records = state.len - self.first;
+            state.report(FormatError::BreaksOff { path: self.input.path.clone(), records, problem });
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// False where reading is to end.
+    fn feed(&mut self, splitter: &mut Splitter, chunk: &[u8]) -> bool {
+        if let Err(e) = self.input.keep.append(chunk) {
+            let path = format!("temporary copy of {}", self.input.path);
+            self.shared.state().report(FormatError::io(&path, e));
+            return false;
+        }
+        splitter.feed(chunk, &mut |piece| self.piece(piece));
+        self.shared.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+        !self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    fn report(&self, error: FormatError) {
+        self.shared.state().report(error);
+    }
+
+    fn piece(&mut self, piece: Piece<'_>) {
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let (path, unit, line) = (&self.input.path, self.input.layout.unit(), piece.number as usize);
+        if piece.too_long {
+            let problem = format!("is longer than {} MiB", LONGEST >> 20);
+            return self.report(FieldError::new("", problem, "split or remove it").at(path, unit, line));
+        }
+        let lossy = std::str::from_utf8(piece.bytes).is_err();
+        let group = match self.check(&piece) {
+            Ok(group) => group,
+            Err(e) => return self.report(e.at(path, unit, line)),
+        };
+        if lossy {
+            self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
+        }
+        let joins = group.is_some() && self.group == group && self.input.layout == Layout::Lines;
+        let mut state = self.shared.state();
+        if joins
+            && state.len > self.first
+            && let Some(last) = state.last_mut()
+        {
+            let end = piece.offset + piece.bytes.len() as u64;
+            if end - last.offset <= LONGEST as u64 {
+                last.len = (end - last.offset) as u32;
+                return;
+            }
+        }
+        state.push(Record { offset: piece.offset, len: piece.bytes.len() as u32, number: piece.number });
+        drop(state);
+        self.group = group;
+    }
+
+    /// Whether a record can be used, and which trace a native line belongs to.
+    fn check(&self, piece: &Piece<'_>) -> Result<Option<String>, FieldError> {
+        let format = self.input.format;
+        if format == Format::Text {
+            return Ok(None);
+        }
+        let whole = piece.offset < CHECKED;
+        let value: Option<Value> = if whole { Some(json(piece.bytes)?) } else { None };
+        if let Some(value) = &value {
+            format.parse(value)?;
+        }
+        if format == Format::Native {
+            return Ok(Some(match &value {
+                Some(value) => value.get("trace_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                None => {
+                    let text = String::from_utf8_lossy(piece.bytes);
+                    let id: Cow<'_, str> = serde_json::from_str::<Head<'_>>(&text).map_err(|e| FieldError::json(&e))?.trace_id;
+                    id.into_owned()
+                }
+            }));
+        }
+        if value.is_none() {
+            json::<IgnoredAny>(piece.bytes)?;
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_lines_that_are_not_whole_are_known_without_their_trace() {
+        let e = serde_json::from_str::<Head<'_>>("{\"a\": 1}").err().map(|e| FieldError::json(&e).problem);
+        assert!(e.unwrap().contains("missing field `trace_id`"));
+    }
+}

@@ -1,0 +1,397 @@
+//! The native format: a JSON line a candidate; consecutive lines of one `trace_id` are one trace.
+
+use super::error::{FieldError, FormatError};
+use super::fields::{Fields, as_integer, wrong};
+use super::openai::problem_of;
+use crate::trace::{
+    Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Segmentation, Source, Span, Step, StepKind, Token,
+    TokenReward, Trace, first_deviation, segment, step_rewards,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::Path;
+
+/// The version that this program writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u64 = 1;
+
+pub(super) fn fits(record: &Map<String, Value>) -> bool {
+    record.contains_key("schema_version") && record.contains_key("trace_id")
+}
+
+/// Enough of a line to know which trace it belongs to.
+#[derive(Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow)]
+    pub trace_id: Cow<'a, str>,
+}
+
+/// Under which granularity and rule the derived fields of a record are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Scoring<'a> {
+    /// Granularity of `step_rewards`.
+    pub granularity: Granularity,
+    /// Rule of `first_deviation`.
+    pub rule: Rule,
+    /// Its thresholds.
+    pub calibration: &'a Calibration,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    schema_version: u64,
+    trace_id: &'a str,
+    candidate: usize,
+    problem: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gold_answer: Option<&'a str>,
+    text: &'a str,
+    steps: Vec<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_kinds: Option<Vec<StepKind>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_spans: Option<Vec<Span>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Vec<Option<u32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<Option<f32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entropies: Option<Vec<Option<f32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_spans: Option<Vec<Span>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_rewards: Option<Vec<f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granularity: Option<Granularity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_rewards: Option<Vec<Option<f32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_rewards: Option<Vec<Option<f32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome_reward: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Vec<Option<f32>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gold_deviation: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_deviation: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deviation_rule: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deviation_value: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deviation_threshold: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish: Option<&'a FinishReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a Source>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+/// Fields of a record that end in the trace; any other is kept in `Candidate::extra`, and so is `source`, which says where a record first came from.
+const KNOWN: [&str; 29] = [
+    "schema_version",
+    "trace_id",
+    "candidate",
+    "problem",
+    "gold_answer",
+    "text",
+    "steps",
+    "step_kinds",
+    "token_spans",
+    "token_ids",
+    "logprobs",
+    "entropies",
+    "reward_spans",
+    "token_rewards",
+    "granularity",
+    "step_rewards",
+    "given_rewards",
+    "outcome_reward",
+    "labels",
+    "gold_deviation",
+    "first_deviation",
+    "deviation_rule",
+    "deviation_value",
+    "deviation_threshold",
+    "answer",
+    "correct",
+    "finish",
+    "policy",
+    "reward_model",
+];
+
+/// The native lines of a trace, one a candidate, without line ends. Values that are not finite become `null`.
+///
+/// `token_rewards` are the reward model's logits as they are, whatever the granularity. With `scoring`, `step_rewards` and `first_deviation`
+/// (−1: none is marked) are computed under it; without, step rewards are dense and the deviation is the source's own. A trace without candidates has no line.
+pub fn to_lines(trace: &Trace, scoring: Option<&Scoring<'_>>) -> Vec<String> {
+    let line = |(i, c)| serde_json::to_string(&record(trace, i, c, scoring)).unwrap_or_default();
+    trace.candidates.iter().enumerate().map(line).collect()
+}
+
+/// Writes traces as a native file: to a temporary file beside it first, so that `path` holds either all of them or what it held before.
+pub fn write_file<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>, scoring: Option<&Scoring<'_>>) -> Result<(), FormatError> {
+    let name = path.display().to_string();
+    let fail = |e: std::io::Error| FormatError::io(&name, e);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let mut out = std::io::BufWriter::new(file);
+    for trace in traces {
+        for line in to_lines(trace, scoring) {
+            writeln!(out, "{line}").map_err(fail)?;
+        }
+    }
+    let file = out.into_inner().map_err(|e| fail(e.into_error()))?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<&Scoring<'_>>) -> Record<'a> {
+    let spans: Vec<Span> = c.tokens.iter().map(|t| t.span).collect();
+    let reward_spans: Vec<Span> = c.rewards.iter().map(|r| r.span).collect();
+    let scored = !c.rewards.is_empty();
+    let given = c.steps.iter().any(|s| s.given_reward.is_some()).then(|| c.steps.iter().map(|s| s.given_reward).collect::<Vec<_>>());
+    let granularity = scoring.map_or(Granularity::Dense, |s| s.granularity);
+    let marked = scoring.and_then(|s| first_deviation(s.rule, c, c.steps.len(), s.granularity, s.calibration));
+    let judged = scoring.is_some_and(|s| can_judge(s, c));
+    let deviation = if judged { marked } else { c.deviation };
+    let gold = |g| match g {
+        GoldDeviation::None => -1,
+        GoldDeviation::Step(s) => s as i64,
+    };
+    let extra: Map<String, Value> = c.extra.as_deref().and_then(|e| serde_json::from_str(e).ok()).unwrap_or_default();
+    Record {
+        schema_version: SCHEMA_VERSION,
+        trace_id: &trace.id,
+        candidate: index,
+        problem: &trace.problem,
+        gold_answer: trace.gold_answer.as_deref(),
+        text: &c.text,
+        steps: c.steps.iter().map(|s| s.span).collect(),
+        step_kinds: c.steps.iter().any(|s| s.kind != StepKind::Reasoning).then(|| c.steps.iter().map(|s| s.kind).collect()),
+        token_ids: c.tokens.iter().any(|t| t.id.is_some()).then(|| c.tokens.iter().map(|t| t.id).collect()),
+        logprobs: c.tokens.iter().any(|t| t.logprob.is_some()).then(|| c.tokens.iter().map(|t| t.logprob).collect()),
+        entropies: c.tokens.iter().any(|t| t.entropy.is_some()).then(|| c.tokens.iter().map(|t| t.entropy).collect()),
+        reward_spans: (scored && reward_spans != spans).then_some(reward_spans),
+        token_spans: (!spans.is_empty()).then_some(spans),
+        token_rewards: scored.then(|| c.rewards.iter().map(|r| r.logit).collect()),
+        granularity: scored.then_some(granularity),
+        step_rewards: if scored { Some(step_rewards(granularity, &c.rewards, &c.steps)) } else { given.clone() },
+        given_rewards: given.filter(|_| scored),
+        outcome_reward: c.outcome_reward,
+        labels: c.steps.iter().any(|s| s.label.is_some()).then(|| c.steps.iter().map(|s| s.label).collect()),
+        gold_deviation: c.gold.map(gold),
+        first_deviation: deviation.map(|d| d.step as i64).or(judged.then_some(-1)),
+        deviation_rule: deviation.map(|d| d.rule).or_else(|| scoring.filter(|_| judged).map(|s| s.rule)),
+        deviation_value: deviation.map(|d| d.value).filter(|v| v.is_finite()),
+        deviation_threshold: deviation.map(|d| d.threshold).filter(|v| v.is_finite()),
+        answer: c.answer.as_deref(),
+        correct: c.correct,
+        finish: c.finish.as_ref(),
+        policy: c.policy.as_deref(),
+        reward_model: c.reward_model.as_deref(),
+        source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
+        extra,
+    }
+}
+
+/// Whether the rule has its threshold and its values.
+fn can_judge(scoring: &Scoring<'_>, c: &Candidate) -> bool {
+    match scoring.rule {
+        Rule::Threshold => scoring.calibration.threshold.is_some() && !c.rewards.is_empty(),
+        Rule::LargestDrop => !c.rewards.is_empty(),
+        Rule::LogProb => scoring.calibration.logprob.is_some() && c.tokens.iter().any(|t| t.logprob.is_some()),
+        Rule::Entropy => scoring.calibration.entropy.is_some() && c.tokens.iter().any(|t| t.entropy.is_some()),
+    }
+}
+
+/// Reads one line: the trace without candidates, and its one candidate.
+pub(super) fn parse(value: &Value) -> Result<(Trace, Candidate), FieldError> {
+    let record = Fields::record(value)?;
+    let version = record.integer("schema_version")?;
+    if version > SCHEMA_VERSION as i64 || version < 1 {
+        let problem = format!("is {version}, this program reads {SCHEMA_VERSION}");
+        return Err(FieldError::new("schema_version", problem, "use a newer reasonscope"));
+    }
+    let problem = match record.opt_text("problem")? {
+        Some(problem) => problem.to_owned(),
+        None if record.get("messages").is_some() => problem_of(&record.objects("messages")?)?,
+        None => String::new(),
+    };
+    let trace = Trace {
+        id: record.text("trace_id")?.to_owned(),
+        problem,
+        gold_answer: record.opt_text("gold_answer")?.map(Into::into),
+        ..Trace::default()
+    };
+    Ok((trace, candidate(&record)?))
+}
+
+fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
+    let text = record.text("text")?.to_owned();
+    let mut steps = match spans(record, "steps", &text)? {
+        Some(spans) => {
+            if let Some(i) = (1..spans.len()).find(|&i| spans[i].start < spans[i - 1].end) {
+                return Err(FieldError::new(
+                    format!("steps[{i}]"),
+                    "starts before the step before it ends",
+                    "give steps in order, not overlapping",
+                ));
+            }
+            spans.into_iter().map(|span| Step { span, ..Step::default() }).collect()
+        }
+        None => segment(&text, &Segmentation::Auto),
+    };
+    let n = steps.len();
+    if let Some(kinds) = record.opt_array("step_kinds")? {
+        aligned("step_kinds", kinds.len(), n, "steps")?;
+        for (i, (step, kind)) in steps.iter_mut().zip(kinds).enumerate() {
+            step.kind = StepKind::deserialize(kind)
+                .map_err(|_| FieldError::new(format!("step_kinds[{i}]"), "is unknown", "give reasoning or answer"))?;
+        }
+    }
+    let scored = record.get("token_rewards").is_some();
+    let given = if record.get("given_rewards").is_some() { "given_rewards" } else { "step_rewards" };
+    if given == "given_rewards" || !scored {
+        for (step, v) in steps.iter_mut().zip(numbers(record, given, n, "steps")?.unwrap_or_default()) {
+            step.given_reward = v;
+        }
+    }
+    for (step, v) in steps.iter_mut().zip(numbers(record, "labels", n, "steps")?.unwrap_or_default()) {
+        step.label = v;
+    }
+
+    let token_spans = spans(record, "token_spans", &text)?;
+    let count = token_spans.as_ref().map_or(0, Vec::len);
+    let logprobs = numbers(record, "logprobs", count, "token_spans")?;
+    let entropies = numbers(record, "entropies", count, "token_spans")?;
+    let ids = record.opt_array("token_ids")?;
+    if let Some(ids) = ids {
+        aligned("token_ids", ids.len(), count, "token_spans")?;
+    }
+    let mut tokens = Vec::with_capacity(count);
+    for (i, &span) in token_spans.iter().flatten().enumerate() {
+        let id = match ids.map(|ids| &ids[i]) {
+            None | Some(Value::Null) => None,
+            Some(v) => {
+                let id = as_integer(v).and_then(|id| u32::try_from(id).ok());
+                Some(id.ok_or_else(|| wrong(&format!("token_ids[{i}]"), v, "an id of 0 or more"))?)
+            }
+        };
+        let at = |values: &Option<Vec<Option<f32>>>| values.as_ref().and_then(|v| v[i]);
+        tokens.push(Token { id, span, logprob: at(&logprobs), entropy: at(&entropies) });
+    }
+
+    let mut rewards = Vec::new();
+    if scored {
+        let (name, reward_spans) = match spans(record, "reward_spans", &text)? {
+            Some(spans) => ("reward_spans", spans),
+            None => ("token_spans", token_spans.unwrap_or_default()),
+        };
+        let logits = numbers(record, "token_rewards", reward_spans.len(), name)?.unwrap_or_default();
+        rewards = reward_spans.into_iter().zip(logits).map(|(span, l)| TokenReward { span, logit: l.unwrap_or(f32::NAN) }).collect();
+    }
+
+    let extra: Map<String, Value> =
+        record.map.iter().filter(|(k, _)| !KNOWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok(Candidate {
+        rewards,
+        tokens,
+        outcome_reward: record.opt_f32("outcome_reward")?,
+        answer: record.opt_text("answer")?.map(Into::into),
+        correct: record.opt_bool("correct")?,
+        gold: step_index(record, "gold_deviation", n)?.map(|i| i.map_or(GoldDeviation::None, GoldDeviation::Step)),
+        policy: record.opt_text("policy")?.map(Into::into),
+        reward_model: record.opt_text("reward_model")?.map(Into::into),
+        finish: one_of(record, "finish", "stop, length, cancelled or {\"failed\": \"…\"}")?,
+        deviation: match step_index(record, "first_deviation", n)? {
+            Some(Some(step)) => Some(Deviation {
+                step,
+                rule: one_of(record, "deviation_rule", "threshold, largest_drop, log_prob or entropy")?.unwrap_or_default(),
+                value: record.opt_f32("deviation_value")?.unwrap_or(f32::NAN),
+                threshold: record.opt_f32("deviation_threshold")?.unwrap_or(f32::NAN),
+            }),
+            _ => None,
+        },
+        extra: (!extra.is_empty()).then(|| Value::Object(extra).to_string()),
+        text,
+        steps,
+    })
+}
+
+fn one_of<T: for<'a> Deserialize<'a>>(record: &Fields<'_>, key: &str, names: &str) -> Result<Option<T>, FieldError> {
+    let read = |v: &Value| T::deserialize(v.clone()).map_err(|_| FieldError::new(record.name(key), "is unknown", format!("give {names}")));
+    record.get(key).map(read).transpose()
+}
+
+/// −1 is `Some(None)`.
+fn step_index(record: &Fields<'_>, key: &str, steps: usize) -> Result<Option<Option<usize>>, FieldError> {
+    if record.get(key).is_none() {
+        return Ok(None);
+    }
+    let index = record.integer(key)?;
+    match usize::try_from(index) {
+        Err(_) if index == -1 => Ok(Some(None)),
+        Ok(i) if i < steps => Ok(Some(Some(i))),
+        _ => Err(FieldError::new(record.name(key), format!("is {index} with {steps} steps"), "give a 0-based step, or -1 for none")),
+    }
+}
+
+fn aligned(key: &str, len: usize, want: usize, with: &str) -> Result<(), FieldError> {
+    if len == want {
+        return Ok(());
+    }
+    Err(FieldError::new(key, format!("has {len} elements, `{with}` has {want}"), "make the arrays equally long"))
+}
+
+fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Option<Vec<Option<f32>>>, FieldError> {
+    let Some(values) = record.opt_array(key)? else { return Ok(None) };
+    aligned(key, values.len(), want, with)?;
+    let number = |(i, v): (usize, &Value)| match v {
+        Value::Null => Ok(None),
+        Value::Number(n) => Ok(n.as_f64().map(|x| x as f32)),
+        _ => Err(wrong(&format!("{key}[{i}]"), v, "a number or null")),
+    };
+    values.iter().enumerate().map(number).collect::<Result<_, _>>().map(Some)
+}
+
+fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option<Vec<Span>>, FieldError> {
+    let Some(values) = record.opt_array(key)? else { return Ok(None) };
+    let mut out = Vec::with_capacity(values.len());
+    for (i, v) in values.iter().enumerate() {
+        let name = || format!("{key}[{i}]");
+        let pair = v.as_array().filter(|p| p.len() == 2).map(|p| (p[0].as_u64(), p[1].as_u64()));
+        let Some((Some(start), Some(end))) = pair else {
+            return Err(FieldError::new(name(), "is no pair of byte positions", "give [start, end]"));
+        };
+        let span = Span::new(start as usize, end as usize);
+        if span.end > text.len() || span.start > span.end {
+            return Err(FieldError::new(
+                name(),
+                format!("is {start}..{end} in a text of {} bytes", text.len()),
+                "count UTF-8 bytes of `text`",
+            ));
+        }
+        if !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
+            return Err(FieldError::new(
+                name(),
+                format!("({start}..{end}) cuts a character"),
+                "count UTF-8 bytes of `text`, whole characters",
+            ));
+        }
+        out.push(span);
+    }
+    Ok(Some(out))
+}
