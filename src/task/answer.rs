@@ -40,6 +40,19 @@ pub fn same_answer(a: &str, b: &str) -> bool {
 /// A number loses thousands commas, currency and percent signs, a plus, leading and trailing zeros, and a unit behind it; a
 /// fraction is written `a/b`; anything else is lower-cased, without outer `$`, spaces or a final full stop.
 pub fn canonical(answer: &str) -> String {
+    let mut text = simpler(answer);
+    for _ in 0..16 {
+        let next = simpler(&text);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+/// One round of [`canonical`]; what it uncovers is left to the next.
+fn simpler(answer: &str) -> String {
     let mut text = answer.trim().replace("\\$", "$").replace("\\%", "%").replace("\\,", "").replace("\\!", "");
     text = strip_command(&text, "\\text").unwrap_or(text);
     let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '*' | '`' | '(' | ')' | '"'));
@@ -224,5 +237,42 @@ mod tests {
         assert_eq!(last_number("none"), None);
         assert_eq!(last_number("a,5").as_deref(), Some("5"));
         assert_eq!(last_number("é9é").as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        let pieces = [
+            "####",
+            "\\boxed{",
+            "}",
+            "{",
+            "answer is",
+            "A:",
+            "é",
+            "1",
+            ".",
+            ",",
+            "-",
+            "−",
+            "$",
+            "\n",
+            " ",
+            "/",
+            "<answer>",
+            "</answer>",
+            "½",
+        ];
+        let mut state = 1_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..8 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
+            }
+            if let Some(found) = answer(&text) {
+                assert_eq!(canonical(&found), found, "canonical once is canonical for good: {text:?}");
+            }
+            let _ = (last_number(&text), same_answer(&text, "1"));
+        }
     }
 }

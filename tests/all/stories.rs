@@ -134,6 +134,9 @@ fn distribution_is_as_documented() {
     }
     let most = answers.values().max().copied().unwrap_or(0);
     assert!(most * 100 < stories.len() * 3, "majority answer {most}: {answers:?}");
+    let share = |n: &usize| *n as f64 / stories.len() as f64;
+    let entropy: f64 = answers.values().map(|n| -share(n) * share(n).log2()).sum();
+    assert!(entropy > 6.0, "answers hold {entropy} bits");
     let total: usize = ops.values().sum();
     for op in Op::ALL {
         assert!(ops[&op] * 100 >= total * 8, "{op:?} {ops:?}");

@@ -245,3 +245,24 @@ impl From<&Story> for super::Demonstration {
         Self { problem: super::Problem { id: story.id.clone(), text: story.problem.clone(), gold }, solution: story.solution() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ignore_order_and_punctuation_only() {
+        let key = problem_key("Mia has 3 apples. Tom has 5 eggs.");
+        assert_eq!(key, problem_key("tom has 5  eggs; Mia has 3 apples"));
+        assert_ne!(key, problem_key("Mia has 3 apples. Tom has 6 eggs."));
+        assert_ne!(key, problem_key("Mia has 3 apples. Tom has 5 eggs eggs."));
+        assert_ne!(problem_key("12 3"), problem_key("1 23"));
+    }
+
+    #[test]
+    fn division_is_exact() {
+        assert_eq!(Op::Div.apply(12, 4), Some(3));
+        assert_eq!((Op::Div.apply(12, 5), Op::Div.apply(1, 0), Op::Div.apply(i64::MIN, -1)), (None, None, None));
+        assert_eq!(Op::Mul.apply(i64::MAX, 2), None);
+    }
+}
