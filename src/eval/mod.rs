@@ -8,6 +8,7 @@ pub mod report;
 pub mod rerank;
 pub mod scored;
 pub mod stats;
+pub mod stories;
 
 pub use scored::{ScoredCandidate, ScoredTrace};
 

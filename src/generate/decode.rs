@@ -2,6 +2,7 @@
 
 use crate::model::{Decoder, Drawn, ModelError, Sampler, TextTokenizer};
 use crate::trace::{Candidate, FinishReason, Sampling, Segmentation, Span, Token, segment};
+use rayon::prelude::*;
 use std::ops::ControlFlow;
 
 /// One sampled completion.
@@ -105,6 +106,38 @@ pub fn decode(
 
 fn rows(logits: &candle_core::Tensor) -> Result<Vec<f32>, ModelError> {
     Ok(logits.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// Prompts that are sampled as one batch on one thread.
+const PROMPTS: usize = 8;
+
+/// As [`decode`] for many prompts, several batches at a time on all threads; `done` hears how many prompts are through, and `Break` ends the work
+/// with the samples so far.
+pub fn decode_all(
+    decoder: &Decoder,
+    prompts: &[Prompt],
+    n: usize,
+    sampling: &Sampling,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Vec<Completion>>, ModelError> {
+    let mut out = Vec::with_capacity(prompts.len());
+    for wave in prompts.chunks(PROMPTS * rayon::current_num_threads().max(1) * 4) {
+        let parts: Vec<_> =
+            wave.par_chunks(PROMPTS).map(|p| decode(decoder, p, n, sampling, &mut |_, _, _| ControlFlow::Continue(()))).collect();
+        for part in parts {
+            out.extend(part?);
+        }
+        if done(out.len()).is_break() {
+            break;
+        }
+    }
+    Ok(out)
+}
+
+/// A seed for problem `i` of a run.
+pub fn mix(seed: u64, i: u64) -> u64 {
+    let x = (seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^ (x >> 29)
 }
 
 impl Completion {

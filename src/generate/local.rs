@@ -46,10 +46,9 @@ impl LocalPolicy {
         if problem.trim().is_empty() {
             return Err(ModelError::Input("the problem is empty; type at least one word".into()));
         }
-        let text = prompt(self.chat.as_ref(), problem)?;
         Ok(match &self.chat {
-            Some(_) => self.tokenizer.encode(&text, true)?.ids,
-            None => self.tokenizer.encode_lines(&text)?.ids,
+            Some(chat) => self.tokenizer.encode(&chat.prompt(problem)?, true)?.ids,
+            None => self.tokenizer.frame_problem(problem)?.ids,
         })
     }
 }

@@ -3,7 +3,7 @@
 mod decode;
 mod local;
 
-pub use decode::{Completion, Prompt, decode};
+pub use decode::{Completion, Prompt, decode, decode_all, mix};
 pub use local::{LocalPolicy, describe};
 
 use crate::trace::{Sampling, TraceEvent};

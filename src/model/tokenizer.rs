@@ -215,6 +215,18 @@ impl TextTokenizer {
         Ok(all)
     }
 
+    /// The one framing of a problem for models without chat template: the problem and a newline, its lines encoded one by one.
+    pub fn frame_problem(&self, problem: &str) -> Result<Encoded, ModelError> {
+        self.encode_lines(&super::prompt(None, problem)?)
+    }
+
+    /// The one framing of a completion, whoever wrote it: its lines encoded one by one, and the end token.
+    pub fn frame_completion(&self, end: u32, text: &str) -> Result<Vec<u32>, ModelError> {
+        let mut ids = self.encode_lines(text)?.ids;
+        ids.push(end);
+        Ok(ids)
+    }
+
     /// The text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut stream = self.stream();

@@ -1,7 +1,7 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
 use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
-use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name, ops, prompt};
+use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name, ops};
 use crate::trace::{Calibration, Span, TokenReward};
 use candle_core::{DType, Device, Tensor};
 
@@ -117,7 +117,7 @@ impl RewardModel for LocalReward {
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
         self.cache.clear();
         self.rows.clear();
-        let ids = self.tokenizer.encode_lines(&prompt(None, problem)?)?.ids;
+        let ids = self.tokenizer.frame_problem(problem)?.ids;
         let root = self.cache.add_row(None);
         let hidden = self.net.decoder.forward_cached(&[(root, &ids)], &mut self.cache)?;
         let last = hidden.narrow(0, ids.len() - 1, 1).map_err(ModelError::from)?;

@@ -136,6 +136,13 @@ pub struct Candidate {
     pub extra: Option<String>,
 }
 
+impl Candidate {
+    /// Takes the reward model's logits, one a token of the policy.
+    pub fn set_rewards(&mut self, logits: impl IntoIterator<Item = f32>) {
+        self.rewards = self.tokens.iter().zip(logits).map(|(t, logit)| TokenReward { span: t.span, logit }).collect();
+    }
+}
+
 /// The labelled first deviation of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,24 +1,12 @@
 //! Expert demonstrations as token sequences, with one framing for everybody: problem, newline, completion, end of sequence.
 
 use super::TrainError;
-use crate::model::{TextTokenizer, prompt};
+use crate::model::TextTokenizer;
 use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// The one framing of a problem: as [`prompt`] renders it for a model without chat template, its lines tokenised one by one.
-pub fn frame_prompt(tokenizer: &TextTokenizer, problem: &str) -> Result<Vec<u32>, TrainError> {
-    Ok(tokenizer.encode_lines(&prompt(None, problem)?)?.ids)
-}
-
-/// The one framing of a completion: its lines, each tokenised by itself, and the end token.
-pub fn frame_completion(tokenizer: &TextTokenizer, eos: u32, text: &str) -> Result<Vec<u32>, TrainError> {
-    let mut ids = tokenizer.encode_lines(text)?.ids;
-    ids.push(eos);
-    Ok(ids)
-}
 
 /// Training demonstrations of `stories`, all tokenised.
 pub struct Demonstrations {
@@ -48,8 +36,8 @@ impl Demonstrations {
         let (mut prompts, mut completions) = (Vec::with_capacity(n), Vec::with_capacity(n));
         for i in 0..n as u64 {
             let s = Self::story(seed, i);
-            prompts.push(frame_prompt(&tokenizer, &s.problem)?);
-            completions.push(frame_completion(&tokenizer, eos, &s.solution())?);
+            prompts.push(tokenizer.frame_problem(&s.problem)?.ids);
+            completions.push(tokenizer.frame_completion(eos, &s.solution())?);
         }
         Ok(Self { prompts, completions, tokenizer, eos, seed })
     }
@@ -101,7 +89,7 @@ impl Demonstrations {
         let story = Self::story(self.seed, i);
         let kind = *Corruption::ALL.choose(rng)?;
         let corrupted = stories::corrupt(&story, kind, rng.random_bool(0.5), rng)?;
-        let bad = frame_completion(&self.tokenizer, self.eos, &corrupted.text).ok()?;
+        let bad = self.tokenizer.frame_completion(self.eos, &corrupted.text).ok()?;
         let good = &self.completions[i as usize];
         let from = bad.iter().zip(good).position(|(a, b)| a != b)?;
         let prompt = &self.prompts[i as usize];

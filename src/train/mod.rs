@@ -10,7 +10,7 @@ mod run;
 mod sft;
 
 pub use checkpoint::write_atomically;
-pub use data::{Demonstrations, frame_completion, frame_prompt};
+pub use data::Demonstrations;
 pub use gail::{Labelled, Totals, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, accumulate};

@@ -146,6 +146,8 @@ pub struct GailConfig {
     pub rollouts_per_problem: usize,
     /// Sampling temperature of the pool.
     pub temperature: f32,
+    /// Tokens a sample may have; a longer one is left out of the pool.
+    pub max_tokens: usize,
     /// Targets are 1 − s/2 and s/2.
     pub label_smoothing: f32,
     /// Weight of the language-model loss on the experts of the batch, which keeps the likelihood of the head honest; 0 is off.

@@ -1,25 +1,21 @@
 //! A whole run: tokenizer, policy, rollouts, reward model, calibration; every stage leaves a file and is passed over when it is there.
 
 use super::checkpoint::{to_safetensors, write_atomically};
-use super::data::{Demonstrations, frame_prompt};
+use super::data::Demonstrations;
 use super::gail::{self, Rollout};
 use super::optim::AdamW;
 use super::recipe::{Recipe, SftConfig};
 use super::{Progress, TrainError, sft};
-use crate::generate::{Completion, Prompt, decode};
+use crate::generate::{Completion, Prompt, decode_all, mix};
 use crate::model::{Config, Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, story};
-use crate::trace::{Candidate, Sampling, TokenReward};
+use crate::trace::{Candidate, Sampling};
 use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
-
-/// Prompts that are sampled as one batch on one thread.
-const PROMPTS: usize = 8;
 
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
 /// threads. Leaves `policy/` and `reward/`, each a model directory, the latter with `reward.json`.
@@ -36,7 +32,7 @@ pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
     let policy_net = decoder(&config, &policy)?;
 
     let g = &recipe.reward.gail;
-    let sampling = Sampling { temperature: g.temperature, max_tokens: config.max_position_embeddings, ..Sampling::default() };
+    let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
     let rollouts = rollouts(recipe, &policy_net, &data, &sampling, progress)?;
 
     let shape = recipe.reward.shape.as_ref().map_or_else(|| config.clone(), |s| s.config(tokenizer.vocab_size(), eos));
@@ -54,10 +50,10 @@ pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
         let prompts = stories
             .iter()
             .enumerate()
-            .map(|(i, s)| Ok(Prompt { ids: frame_prompt(&tokenizer, &s.problem)?, seed: mix(recipe.seed ^ 0x63_616c, i as u64) }))
+            .map(|(i, s)| Ok(Prompt { ids: tokenizer.frame_problem(&s.problem)?.ids, seed: mix(recipe.seed ^ 0x63_616c, i as u64) }))
             .collect::<Result<Vec<_>, TrainError>>()?;
-        let samples = sample_all(&policy_net, &prompts, c.samples, &sampling, &mut |_| ControlFlow::Continue(()))?;
-        let groups = scored(&net, &tokenizer, &prompts, &samples)?;
+        let samples = decode_all(&policy_net, &prompts, c.samples, &sampling, &mut |_| ControlFlow::Continue(()))?;
+        let groups = score_groups(&net, &tokenizer, &prompts, samples)?;
         progress.say("calibration", c.problems, c.problems, &[])?;
         calibrate(&groups, c.false_alarm_rate, c.agreement)
     };
@@ -78,26 +74,21 @@ pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
 }
 
 /// Samples as scored candidates with their answers, a group a prompt.
-pub(crate) fn scored(
+pub(crate) fn score_groups(
     net: &RewardNet,
     tokenizer: &TextTokenizer,
     prompts: &[Prompt],
-    samples: &[Vec<Completion>],
+    samples: Vec<Vec<Completion>>,
 ) -> Result<Vec<Vec<Candidate>>, TrainError> {
-    let sequences: Vec<Sequence> = prompts.iter().zip(samples).flat_map(|(p, g)| g.iter().map(|c| Sequence::new(&p.ids, &c.ids))).collect();
+    let sequences: Vec<Sequence> = prompts.iter().zip(&samples).flat_map(|(p, g)| g.iter().map(|c| Sequence::new(&p.ids, &c.ids))).collect();
     let mut logits = score(net, &sequences)?.into_iter();
-    let candidate = |c: &Completion, logits: Vec<f32>| {
+    let mut candidate = |c: Completion| {
         let mut out = c.candidate(tokenizer);
-        out.rewards = out.tokens.iter().zip(logits).map(|(t, logit)| TokenReward { span: t.span, logit }).collect();
+        out.set_rewards(logits.next().unwrap_or_default());
         out.answer = answer(&out.text);
         out
     };
-    Ok(samples.iter().map(|g| g.iter().zip(logits.by_ref()).map(|(c, l)| candidate(c, l)).collect()).collect())
-}
-
-pub(crate) fn mix(seed: u64, i: u64) -> u64 {
-    let x = (seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x ^ (x >> 29)
+    Ok(samples.into_iter().map(|g| g.into_iter().map(&mut candidate).collect()).collect())
 }
 
 fn tokenizer(recipe: &Recipe) -> Result<TextTokenizer, TrainError> {
@@ -195,28 +186,6 @@ fn package(dir: &Path, config: &Config, tokenizer: &TextTokenizer, tensors: &[(S
     write_atomically(&dir.join("model.safetensors"), &to_safetensors(&rows, true, metadata)?)
 }
 
-/// Samples for every prompt, several batches at a time; `done` hears how many prompts are through.
-pub(crate) fn sample_all(
-    decoder: &Decoder,
-    prompts: &[Prompt],
-    n: usize,
-    sampling: &Sampling,
-    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<Vec<Vec<Completion>>, TrainError> {
-    let mut out = Vec::with_capacity(prompts.len());
-    for wave in prompts.chunks(PROMPTS * rayon::current_num_threads().max(1) * 4) {
-        let parts: Vec<_> =
-            wave.par_chunks(PROMPTS).map(|p| decode(decoder, p, n, sampling, &mut |_, _, _| ControlFlow::Continue(()))).collect();
-        for part in parts {
-            out.extend(part?);
-        }
-        if done(out.len()).is_break() {
-            return Err(TrainError::Interrupted);
-        }
-    }
-    Ok(out)
-}
-
 /// The pool of policy samples on training problems: read back where it is there, sampled and written otherwise.
 fn rollouts(
     recipe: &Recipe,
@@ -234,7 +203,7 @@ fn rollouts(
     let problems: Vec<u64> = data.batch(0, g.rollout_problems.min(data.len()));
     let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: data.prompt(i), seed: mix(recipe.seed ^ 0x726f_6c6c, i) }).collect();
     let began = std::time::Instant::now();
-    let samples = sample_all(policy, &prompts, g.rollouts_per_problem, sampling, &mut |done| match progress
+    let samples = decode_all(policy, &prompts, g.rollouts_per_problem, sampling, &mut |done| match progress
         .say("rollouts", done, prompts.len(), &[])
         .is_err()
         || progress.stopped()

@@ -1,0 +1,73 @@
+//! `stories` evaluated live: the policy samples, the reward model scores, the checker labels.
+
+use super::ScoredTrace;
+use crate::generate::{LocalPolicy, Prompt, decode_all, mix};
+use crate::model::ModelError;
+use crate::reward::{LocalReward, Sequence, score};
+use crate::task::answer::answer;
+use crate::task::stories::{Split, check, story};
+use crate::trace::{GoldDeviation, Granularity, Sampling, Trace};
+use std::ops::ControlFlow;
+
+/// What to sample.
+#[derive(Clone, Debug)]
+pub struct StoriesOptions {
+    /// Which problems; never one of [`Split::Train`] for a figure that is reported.
+    pub split: Split,
+    /// Number of problems.
+    pub problems: u64,
+    /// Seed of the problems and of the samples.
+    pub seed: u64,
+    /// Candidates of each.
+    pub n: usize,
+    /// How to sample; its seed is passed over.
+    pub sampling: Sampling,
+}
+
+/// Problems `0..problems` of the split with labelled and scored candidates; `done` hears how many problems are sampled, and `Break` ends the work.
+///
+/// The policy's ids are scored as they are; policy and reward model must share their tokenizer.
+pub fn sample(
+    policy: &LocalPolicy,
+    reward: &LocalReward,
+    options: &StoriesOptions,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Trace>, ModelError> {
+    if policy.tokenizer().fingerprint() != reward.tokenizer().fingerprint() {
+        return Err(ModelError::Input("policy and reward model have different tokenizers; evaluate a pair that was trained together".into()));
+    }
+    let stories: Vec<_> = (0..options.problems).map(|i| story(options.split, options.seed, i)).collect();
+    let prompts = stories
+        .iter()
+        .enumerate()
+        .map(|(i, s)| Ok(Prompt { ids: policy.prompt_ids(&s.problem)?, seed: mix(options.seed ^ 0x6576_616c, i as u64) }))
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    let groups = decode_all(policy.decoder(), &prompts, options.n, &options.sampling, done)?;
+    let mut traces = Vec::with_capacity(groups.len());
+    for ((story, prompt), group) in stories.iter().zip(&prompts).zip(groups) {
+        let sequences: Vec<Sequence> = group.iter().map(|c| Sequence::new(&prompt.ids, &c.ids)).collect();
+        let logits = score(reward.net(), &sequences)?;
+        let candidates = group.iter().zip(logits).map(|(completion, logits)| {
+            let mut c = completion.candidate(policy.tokenizer());
+            let verdict = check(story, &c.text);
+            c.set_rewards(logits);
+            c.answer = answer(&c.text);
+            c.correct = Some(verdict.correct);
+            c.gold = Some(verdict.first_error.map_or(GoldDeviation::None, GoldDeviation::Step));
+            c
+        });
+        traces.push(Trace {
+            id: story.id.clone(),
+            problem: story.problem.clone(),
+            gold_answer: Some(story.answer.to_string()),
+            candidates: candidates.collect(),
+            source: None,
+        });
+    }
+    Ok(traces)
+}
+
+/// What the metrics read of the traces, with rewards at `granularity`.
+pub fn scored(traces: &[Trace], granularity: Granularity) -> Vec<ScoredTrace> {
+    traces.iter().map(|t| ScoredTrace::from_trace(t, granularity)).collect()
+}
