@@ -3,10 +3,10 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use reasonscope::eval::report::{Options, evaluate};
-use reasonscope::eval::rerank::Method;
+use reasonscope::eval::rerank::{Method, accuracy};
 use reasonscope::eval::stats::Bootstrap;
 use reasonscope::eval::{ScoredCandidate, ScoredTrace};
-use reasonscope::task::answer::answer;
+use reasonscope::task::answer::{answer, canonical};
 use reasonscope::task::stories::{Corruption, Split, Story, check, corrupt, story};
 use reasonscope::trace::{Aggregation, Calibration};
 
@@ -138,4 +138,33 @@ fn print_report() {
         "{}",
         evaluate(&traces(|i, e, rng| if e == Some(i) { -1.0 } else { 1.0 } + 2.0 * rng.random::<f32>()), &options()).unwrap().text()
     );
+}
+
+/// The published GSM8K pool of 660 problems with (mostly) 56 answers each: mean .302, majority .599, oracle .936.
+#[test]
+fn a_real_pool_gives_its_known_figures() {
+    let root = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| "../shared/data".into(), std::path::PathBuf::from);
+    let path = root.join("gsm8k_pool/even_questions.jsonl.gz");
+    let Ok(file) = std::fs::File::open(&path) else {
+        eprintln!("skipped: {} is absent; set REASONSCOPE_DATA", path.display());
+        return;
+    };
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(flate2::read::MultiGzDecoder::new(file)));
+    let groups: Vec<Vec<ScoredCandidate>> = lines
+        .map(|line| {
+            let record: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let read = |c: &serde_json::Value| ScoredCandidate {
+                correct: c["correct"].as_bool().unwrap(),
+                answer: c["pred"].as_f64().map(|p| canonical(&p.to_string())),
+                ..ScoredCandidate::default()
+            };
+            record["candidates"].as_array().unwrap().iter().map(read).collect()
+        })
+        .collect();
+    assert_eq!(groups.len(), 660);
+    let mean = |method| groups.iter().map(|g| accuracy(method, g)).sum::<f64>() / groups.len() as f64;
+    for (method, known) in [(Method::Random, 0.302), (Method::Majority, 0.599), (Method::Oracle, 0.936)] {
+        let found = mean(method);
+        assert!((found - known).abs() < 0.002, "{}: {found} against {known}", method.name());
+    }
 }
