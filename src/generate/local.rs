@@ -2,7 +2,7 @@
 
 use super::{GenerateError, Policy, Prompt, decode};
 use crate::model::{
-    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, StreamDecoder, TextTokenizer, compute_dtype, device_name, prompt,
+    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, StreamDecoder, TextTokenizer, compute_dtype, device_name,
 };
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;

@@ -4,14 +4,13 @@ use super::data::Demonstrations;
 use super::optim::AdamW;
 use super::parallel::{Micro, accumulate};
 use super::recipe::GailConfig;
-use super::{Progress, TrainError, drive};
+use super::{Progress, Stage, TrainError, drive};
 use crate::model::ModelError;
 use crate::reward::{RewardNet, Sequence};
 use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
 
 /// Sequences of one micro-batch.
 const MICRO: usize = 8;
@@ -125,21 +124,19 @@ pub fn batch(step: usize, config: &GailConfig, data: &Demonstrations, rollouts: 
 }
 
 /// Trains `net`, whose variables `optimiser` holds, against the pool of policy samples.
-#[allow(clippy::too_many_arguments)]
 pub fn train(
-    stage: &str,
+    stage: &Stage,
     net: &RewardNet,
     mut optimiser: AdamW,
     data: &Demonstrations,
     rollouts: &[Rollout],
     config: &GailConfig,
-    checkpoint: &Path,
     progress: &mut Progress,
 ) -> Result<(), TrainError> {
     if rollouts.is_empty() {
         return Err(ModelError::Input("there are no policy samples to train against".into()).into());
     }
-    drive(stage, &mut optimiser, config.steps, checkpoint, progress, |step, optimiser| {
+    drive(stage, &mut optimiser, progress, |step, optimiser| {
         let mut batch = batch(step, config, data, rollouts)?;
         batch.sort_by_key(|l| l.sequence.ids.len());
         let totals = Totals::of(&batch);

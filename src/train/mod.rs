@@ -4,6 +4,7 @@ mod checkpoint;
 mod data;
 mod gail;
 mod optim;
+mod package;
 mod parallel;
 mod recipe;
 mod run;
@@ -18,7 +19,7 @@ pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe
 pub use run::run;
 pub use sft::loss as sft_loss;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What can go wrong while training.
@@ -90,7 +91,17 @@ pub struct Progress<'a> {
     pub stop: &'a AtomicBool,
     /// Updates between checkpoints.
     pub checkpoint_every: usize,
-    /// Identifies the recipe in checkpoints.
+}
+
+/// A stage of a run that can be resumed.
+pub struct Stage<'a> {
+    /// Its name in metrics.
+    pub name: &'a str,
+    /// Updates.
+    pub steps: usize,
+    /// Where its checkpoint is.
+    pub checkpoint: PathBuf,
+    /// Identifies all that its weights depend on; a checkpoint with another digest is refused.
     pub digest: String,
 }
 
@@ -107,27 +118,25 @@ impl Progress<'_> {
 
 /// Runs the updates of a stage from its checkpoint on: reports each, saves every `checkpoint_every` and at a stop.
 fn drive(
-    stage: &str,
+    stage: &Stage,
     optimiser: &mut AdamW,
-    steps: usize,
-    checkpoint: &Path,
     progress: &mut Progress,
     mut update: impl FnMut(usize, &mut AdamW) -> Result<Vec<(&'static str, f64)>, TrainError>,
 ) -> Result<(), TrainError> {
-    checkpoint::load(checkpoint, optimiser, &progress.digest)?;
-    while optimiser.step < steps {
+    checkpoint::load(&stage.checkpoint, optimiser, &stage.digest)?;
+    while optimiser.step < stage.steps {
         let began = std::time::Instant::now();
         let mut values = update(optimiser.step, optimiser)?;
         let seconds = began.elapsed().as_secs_f64();
         if let Some((_, n)) = values.iter().find(|v| v.0 == "num_tokens") {
             values.push(("tokens_per_second", n / seconds));
         }
-        progress.say(stage, optimiser.step, steps, &values)?;
+        progress.say(stage.name, optimiser.step, stage.steps, &values)?;
         let stop = progress.stopped();
-        if stop || optimiser.step % progress.checkpoint_every.max(1) == 0 || optimiser.step == steps {
-            checkpoint::save(checkpoint, optimiser, &progress.digest)?;
+        if stop || optimiser.step % progress.checkpoint_every.max(1) == 0 || optimiser.step == stage.steps {
+            checkpoint::save(&stage.checkpoint, optimiser, &stage.digest)?;
         }
-        if stop && optimiser.step < steps {
+        if stop && optimiser.step < stage.steps {
             return Err(TrainError::Interrupted);
         }
     }

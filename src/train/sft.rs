@@ -4,11 +4,10 @@ use super::data::Demonstrations;
 use super::optim::AdamW;
 use super::parallel::{Micro, accumulate};
 use super::recipe::SftConfig;
-use super::{Progress, TrainError, drive};
+use super::{Progress, Stage, TrainError, drive};
 use crate::model::{Decoder, Packed, ops};
 use crate::reward::Sequence;
 use candle_core::Tensor;
-use std::path::Path;
 
 /// Sequences of one micro-batch.
 const MICRO: usize = 8;
@@ -30,17 +29,16 @@ pub fn loss(decoder: &Decoder, sequences: &[Sequence], total: usize) -> Result<M
     Ok(Micro { loss: (nll / total as f64)?, sums })
 }
 
-/// Trains `decoder`, whose variables `optimiser` holds, for `config.steps` updates, resuming from `checkpoint` where there is one.
+/// Trains `decoder`, whose variables `optimiser` holds, for the updates of the stage, resuming from its checkpoint where there is one.
 pub fn train(
-    stage: &str,
+    stage: &Stage,
     decoder: &Decoder,
     mut optimiser: AdamW,
     data: &Demonstrations,
     config: &SftConfig,
-    checkpoint: &Path,
     progress: &mut Progress,
 ) -> Result<(), TrainError> {
-    drive(stage, &mut optimiser, config.steps, checkpoint, progress, |step, optimiser| {
+    drive(stage, &mut optimiser, progress, |step, optimiser| {
         let mut batch: Vec<Sequence> =
             data.batch(step * config.batch_size, config.batch_size).into_iter().map(|i| data.expert(i)).collect();
         batch.sort_by_key(|s| s.ids.len());
