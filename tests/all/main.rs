@@ -2,7 +2,10 @@
 
 mod eval;
 mod formats;
+mod gguf;
 mod gradients;
+mod parity;
 mod rooms;
 mod runtime;
 mod stories;
+mod tokenizer;
