@@ -60,6 +60,13 @@ impl TraceStore {
         self.trace
     }
 
+    /// Notes what a grader says of a candidate.
+    pub fn set_answer(&mut self, candidate: usize, answer: Option<String>, correct: Option<bool>) {
+        if let Some(target) = self.trace.candidates.get_mut(candidate) {
+            (target.answer, target.correct) = (answer, correct);
+        }
+    }
+
     /// Number of leading steps of a candidate that will not change any more.
     pub fn closed(&self, candidate: usize) -> usize {
         self.live.get(candidate).map_or(0, |l| l.closed)

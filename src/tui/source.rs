@@ -1,6 +1,7 @@
 //! Recorded traces: read by a thread of their own, so that the screen never waits for a file.
 
 use crate::trace::{GoldDeviation, Trace};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ pub trait TraceSource: Send {
     /// How many traces are known by now, and whether that is all of them.
     fn known(&mut self) -> (usize, bool);
     /// Reads one trace. The error names file, line, field and remedy.
-    fn read(&mut self, index: usize) -> Result<Trace, String>;
+    fn read(&mut self, index: usize) -> Result<Arc<Trace>, String>;
     /// What was skipped or doubtful since the last call, for people.
     fn notes(&mut self) -> Vec<String> {
         Vec::new()
@@ -21,8 +22,8 @@ impl TraceSource for Vec<Trace> {
     fn known(&mut self) -> (usize, bool) {
         (self.len(), true)
     }
-    fn read(&mut self, index: usize) -> Result<Trace, String> {
-        self.get(index).cloned().ok_or_else(|| format!("there is no trace {}", index + 1))
+    fn read(&mut self, index: usize) -> Result<Arc<Trace>, String> {
+        self.get(index).cloned().map(Arc::new).ok_or_else(|| format!("there is no trace {}", index + 1))
     }
 }
 
@@ -89,7 +90,7 @@ pub enum Report {
         complete: bool,
     },
     /// A trace.
-    Trace(usize, Result<Box<Trace>, String>),
+    Trace(usize, Result<Arc<Trace>, String>),
     /// Rows of the list.
     Rows(Vec<(usize, Row)>),
     /// Where the search ended: the match, or `None`.
@@ -229,7 +230,7 @@ impl<F: Fn(Report) -> bool> Reader<F> {
 
     fn answer(&mut self, ask: Ask, questions: &Receiver<Ask>) -> bool {
         match ask {
-            Ask::Trace(i) => (self.tell)(Report::Trace(i, self.source.read(i).map(Box::new))),
+            Ask::Trace(i) => (self.tell)(Report::Trace(i, self.source.read(i))),
             Ask::Rows(indices) => {
                 let rows = indices.into_iter().map(|i| (i, self.row(i))).collect();
                 (self.tell)(Report::Rows(rows))

@@ -1,10 +1,12 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
+use super::Sheet;
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Span, Step, Trace, TraceEvent,
-    aggregate, detect, step_rewards,
+    Aggregation, Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Segmentation, Span, Trace, TraceEvent,
+    TraceStore, Vote, aggregate, detect, majority, rank, step_entropy_max, step_logprob_min, step_of_each, step_rewards, token_rewards,
+    vote_weight, weighted_majority,
 };
-use crate::tui::{Grade, Settings, WrapCache};
+use crate::tui::{Grade, Role, Settings};
 
 /// Where the candidates come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,24 +39,22 @@ pub(crate) struct Cursor {
 pub(crate) struct Seen {
     /// One a step.
     pub rewards: Vec<Option<f32>>,
-    /// The rule's own values, one a step.
-    pub values: Vec<Option<f32>>,
+    /// Least log-probability of each step.
+    pub logprobs: Vec<Option<f32>>,
+    /// Highest entropy of each step.
+    pub entropies: Vec<Option<f32>>,
+    /// One a reward token: its reward under the granularity.
+    pub tokens: Vec<f32>,
+    /// The step rewards as one number.
     pub reward: Option<f32>,
     pub deviation: Option<Deviation>,
     /// 1 is best; 0 where there is no reward.
     pub rank: usize,
-    pub wide: WrapCache,
-    pub narrow: WrapCache,
-    pub stale: bool,
-}
-
-/// One answer and who gave it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Vote {
-    pub answer: String,
-    pub candidates: Vec<usize>,
-    /// Sum of the weights, in [0, 1] over all answers.
-    pub weight: f32,
+    pub wide: Sheet,
+    pub narrow: Sheet,
+    /// Colours of code, ascending.
+    pub code: Vec<(Span, Role)>,
+    stale: bool,
 }
 
 /// How rewards are coloured: the pivot is neutral, `range` away from it is the end of the scale.
@@ -62,29 +62,38 @@ pub(crate) struct Vote {
 pub(crate) struct Scale {
     pub pivot: f32,
     pub range: f32,
+    /// The pivot is the calibrated threshold.
+    pub calibrated: bool,
 }
 
 impl Scale {
-    /// Place of a reward on the scale, −1 to 1.
+    /// Place of a reward on the scale, −1 to 1; NaN stays NaN.
     pub fn place(self, reward: f32) -> f32 {
         ((reward - self.pivot) / self.range).clamp(-1.0, 1.0)
     }
+}
+
+/// What answers the candidates gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Votes {
+    pub plain: Vec<Vote>,
+    pub weighted: Vec<Vote>,
 }
 
 /// An opened problem.
 #[derive(Clone, Debug)]
 pub(crate) struct Doc {
     pub origin: Origin,
-    pub trace: Trace,
+    pub store: TraceStore,
     pub seen: Vec<Seen>,
     /// Candidates, best first; those without a reward last.
     pub order: Vec<usize>,
-    pub votes: Vec<Vote>,
+    pub votes: Votes,
     pub scale: Scale,
     pub cursor: Cursor,
-    /// First visible row of the trace view.
+    /// First visible line of the trace view.
     pub top: usize,
-    /// Rows of the selected step that are scrolled out, in the compare view.
+    /// Lines of the selected step that are scrolled out, in the compare view.
     pub skip: usize,
     /// The selected step is to be brought into view.
     pub reveal: bool,
@@ -109,11 +118,11 @@ impl Doc {
         let seen = trace.candidates.iter().map(|_| Seen { stale: true, ..Seen::default() }).collect();
         Self {
             origin,
-            trace,
+            store: TraceStore::new(trace, Segmentation::Auto),
             seen,
             order: Vec::new(),
-            votes: Vec::new(),
-            scale: Scale { pivot: 0.0, range: 1.0 },
+            votes: Votes::default(),
+            scale: Scale { pivot: 0.0, range: 1.0, calibrated: false },
             cursor: Cursor::default(),
             top: 0,
             skip: 0,
@@ -124,18 +133,26 @@ impl Doc {
         }
     }
 
+    pub fn trace(&self) -> &Trace {
+        self.store.trace()
+    }
+
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.store.trace().candidates
+    }
+
     /// The selected candidate.
     pub fn candidate(&self) -> Option<&Candidate> {
-        self.trace.candidates.get(self.cursor.candidate)
+        self.candidates().get(self.cursor.candidate)
     }
 
     pub fn seen_now(&self) -> Option<&Seen> {
         self.seen.get(self.cursor.candidate)
     }
 
-    /// Number of steps of the longest candidate, an unfinished one included.
+    /// Number of steps of the longest candidate.
     pub fn steps(&self) -> usize {
-        self.trace.candidates.iter().map(|c| c.steps.len()).max().unwrap_or(0)
+        self.candidates().iter().map(|c| c.steps.len()).max().unwrap_or(0)
     }
 
     /// Spans of what the token cursor walks over: the policy's tokens, or else the reward model's.
@@ -149,38 +166,25 @@ impl Doc {
 
     /// The step that holds a span, or the next one.
     pub fn step_of(candidate: &Candidate, span: Span) -> usize {
-        let last = span.end.saturating_sub(1).max(span.start);
-        candidate.steps.iter().position(|s| last < s.span.end).unwrap_or(candidate.steps.len().saturating_sub(1))
+        if candidate.steps.is_empty() { 0 } else { step_of_each([span], &candidate.steps)[0] }
+    }
+
+    /// Whether something is still written or read.
+    pub fn growing(&self, candidate: usize) -> bool {
+        self.origin == Origin::Live && self.candidates().get(candidate).is_some_and(|c| c.finish.is_none())
     }
 
     /// Applies what a policy or a reward model says.
-    pub fn apply(&mut self, event: TraceEvent, grade: Option<&Grade>) {
-        let (TraceEvent::Started { candidate }
-        | TraceEvent::Tokens { candidate, .. }
-        | TraceEvent::Rewards { candidate, .. }
-        | TraceEvent::Finished { candidate, .. }) = event;
-        let Some(target) = self.trace.candidates.get_mut(candidate) else { return };
-        if let Some(seen) = self.seen.get_mut(candidate) {
-            seen.stale = true;
-        }
-        match event {
-            TraceEvent::Started { .. } => *target = Candidate::default(),
-            TraceEvent::Tokens { text, tokens, .. } => {
-                target.text.push_str(&text);
-                target.tokens.extend(tokens);
-                target.steps = lines(&target.text);
-            }
-            TraceEvent::Rewards { from, rewards, .. } => {
-                target.rewards.truncate(from);
-                target.rewards.extend(rewards);
-            }
-            TraceEvent::Finished { reason, .. } => {
-                if let Some(grade) = grade.filter(|_| !matches!(reason, FinishReason::Failed(_) | FinishReason::Cancelled)) {
-                    let graded = grade(&target.text, self.trace.gold_answer.as_deref());
-                    (target.answer, target.correct) = (graded.answer, graded.correct);
-                }
-                target.finish = Some(reason);
-            }
+    pub fn apply(&mut self, event: &TraceEvent, grade: Option<&Grade>) {
+        let at = self.store.apply(event).candidate;
+        self.seen.resize_with(self.candidates().len(), || Seen { stale: true, ..Seen::default() });
+        self.seen[at].stale = true;
+        if let TraceEvent::Finished { reason: FinishReason::Stop | FinishReason::Length, .. } = event
+            && let Some(grade) = grade
+        {
+            let trace = self.trace();
+            let graded = grade(&trace.candidates[at].text, trace.gold_answer.as_deref());
+            self.store.set_answer(at, graded.answer, graded.correct);
         }
     }
 
@@ -196,55 +200,79 @@ impl Doc {
         if !all && self.seen.iter().all(|s| !s.stale) {
             return;
         }
-        for (candidate, seen) in self.trace.candidates.iter().zip(&mut self.seen) {
+        let calibration = self.calibrate(&made.calibration);
+        for (i, seen) in self.seen.iter_mut().enumerate() {
             if all || seen.stale {
-                seen.refresh(candidate, &made);
+                seen.refresh(&self.store.trace().candidates[i], self.store.closed(i), &made, &calibration);
             }
         }
+        self.rank(made.aggregation);
         self.made = Some(made);
-        self.rank();
     }
 
-    fn rank(&mut self) {
-        let mut order: Vec<usize> = (0..self.seen.len()).collect();
-        let key = |i: &usize| self.seen[*i].reward.filter(|r| !r.is_nan());
-        order.sort_by(|a, b| match (key(a), key(b)) {
-            (Some(x), Some(y)) => y.total_cmp(&x).then(a.cmp(b)),
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (None, None) => a.cmp(b),
-        });
-        for (rank, &i) in order.iter().enumerate() {
-            self.seen[i].rank = if self.seen[i].reward.is_some() { rank + 1 } else { 0 };
+    /// The pivot of the scale: the calibrated threshold, or the middle where rewards came with the file.
+    fn calibrate(&mut self, calibration: &Calibration) -> Calibration {
+        let given = || self.candidates().iter().filter(|c| c.rewards.is_empty()).flat_map(|c| &c.steps).filter_map(|s| s.given_reward);
+        let own = self.candidates().iter().all(|c| c.rewards.is_empty()) && given().next().is_some();
+        let pivot = match calibration.threshold.filter(|_| !own) {
+            Some(threshold) => threshold,
+            // A probability is neutral at one half, a logit at nought.
+            None if own && given().all(|r| (0.0..=1.0).contains(&r)) => 0.5,
+            None => 0.0,
+        };
+        self.scale.pivot = pivot;
+        self.scale.calibrated = calibration.threshold.is_some() && !own;
+        Calibration { threshold: Some(pivot), ..calibration.clone() }
+    }
+
+    fn rank(&mut self, aggregation: Aggregation) {
+        let scores: Vec<Option<f32>> = self.seen.iter().map(|s| s.reward).collect();
+        self.order = rank(&scores);
+        for (place, &i) in self.order.iter().enumerate() {
+            self.seen[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
         }
-        self.order = order;
+        let weights: Vec<Option<f32>> = scores.iter().map(|s| s.map(|s| vote_weight(aggregation, s))).collect();
+        self.votes = Votes { plain: majority(self.candidates()), weighted: weighted_majority(self.candidates(), &weights) };
+        let mut far: Vec<f32> = self.seen.iter().flat_map(|s| &s.rewards).flatten().map(|r| (r - self.scale.pivot).abs()).collect();
+        far.sort_by(f32::total_cmp);
+        let high = far.get(far.len() * 9 / 10).copied().unwrap_or(1.0);
+        let steps = [0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 50.0, 100.0];
+        self.scale.range = steps.into_iter().find(|s| *s >= high).unwrap_or(high);
     }
 }
 
 impl Seen {
-    fn refresh(&mut self, candidate: &Candidate, made: &Made) {
+    fn refresh(&mut self, candidate: &Candidate, closed: usize, made: &Made, calibration: &Calibration) {
         self.stale = false;
+        let finite = |r: Option<f32>| r.filter(|r| r.is_finite());
         self.rewards = if candidate.rewards.is_empty() {
-            candidate.steps.iter().map(|s| s.given_reward.filter(|r| r.is_finite())).collect()
+            candidate.steps.iter().map(|s| finite(s.given_reward)).collect()
         } else {
             step_rewards(made.granularity, &candidate.rewards, &candidate.steps)
         };
-        self.reward = aggregate(made.aggregation, &self.rewards).or(candidate.outcome_reward);
-        self.values = self.rewards.clone();
-        self.deviation = detect(made.rule, &self.values, &made.calibration);
+        self.tokens = if candidate.steps.is_empty() {
+            candidate.rewards.iter().map(|r| r.logit).collect()
+        } else {
+            let owner = step_of_each(candidate.rewards.iter().map(|r| r.span), &candidate.steps);
+            let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
+            let logits: Vec<f32> = candidate.rewards.iter().map(|r| r.logit).collect();
+            token_rewards(made.granularity, &logits, &ends)
+        };
+        self.logprobs = step_logprob_min(&candidate.tokens, &candidate.steps);
+        self.entropies = step_entropy_max(&candidate.tokens, &candidate.steps);
+        self.reward = finite(aggregate(made.aggregation, &self.rewards).or(candidate.outcome_reward));
+        let values = self.values(made.rule);
+        self.deviation = detect(made.rule, &values[..closed.min(values.len())], calibration);
     }
-}
 
-/// Steps a line each.
-fn lines(text: &str) -> Vec<Step> {
-    let mut at = 0;
-    text.split_inclusive('\n')
-        .filter_map(|line| {
-            let start = at + line.len() - line.trim_start().len();
-            at += line.len();
-            (!line.trim().is_empty()).then(|| Step { span: Span::new(start, start + line.trim().len()), ..Step::default() })
-        })
-        .collect()
+    /// A rule's own values, one a step.
+    pub fn values(&self, rule: Rule) -> &[Option<f32>] {
+        match rule {
+            Rule::Threshold | Rule::LargestDrop => &self.rewards,
+            Rule::LogProb => &self.logprobs,
+            Rule::Entropy => &self.entropies,
+        }
+    }
 }
 
 /// The labelled first wrong step, where there is one.

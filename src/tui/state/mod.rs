@@ -3,10 +3,12 @@
 mod doc;
 mod editor;
 mod list;
+mod sheet;
 
-pub(crate) use doc::{Doc, Heat, Origin, gold_step};
+pub(crate) use doc::{Doc, Heat, Origin, Scale, Seen, gold_step};
 pub(crate) use editor::Editor;
 pub(crate) use list::{Item, List, Mark};
+pub(crate) use sheet::{Line, Sheet};
 
 use super::keymap::Context;
 use super::source::Query;
@@ -110,7 +112,6 @@ pub(crate) struct Column {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
     pub text: String,
-    pub forward: bool,
     pub waiting: bool,
 }
 
@@ -148,7 +149,6 @@ pub struct State {
     pub(crate) themes: Vec<String>,
     pub(crate) grade: Option<Grade>,
     pub(crate) open_first: bool,
-    pub(crate) quit_asked: bool,
     /// Items that wait to be generated for once the policy is ready.
     pub(crate) waiting: Option<Item>,
     pub(crate) filter: Option<Query>,
@@ -187,7 +187,6 @@ impl State {
             themes,
             grade,
             open_first: false,
-            quit_asked: false,
             waiting: None,
             filter: None,
             asked: Vec::new(),

@@ -53,6 +53,8 @@ pub struct Glyphs {
     pub levels: &'static [&'static str],
     /// Part of a chart's bar below the pivot.
     pub chart_below: &'static str,
+    /// A point in a chart.
+    pub point: &'static str,
     /// Half a cell, upper.
     pub upper_half: &'static str,
     /// Progress, done.
@@ -100,6 +102,7 @@ pub const UNICODE: Glyphs = Glyphs {
     axis: "│",
     levels: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     chart_below: "▒",
+    point: "•",
     upper_half: "▀",
     progress_done: "━",
     progress_left: "─",
@@ -138,6 +141,7 @@ pub const ASCII: Glyphs = Glyphs {
     axis: "|",
     levels: &[".", ".", ":", ":", "+", "+", "#", "#"],
     chart_below: "=",
+    point: "o",
     upper_half: "-",
     progress_done: "#",
     progress_left: ".",

@@ -133,7 +133,7 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
 }
 
 fn back(state: &mut State) {
-    let many = state.doc().is_some_and(|d| d.trace.candidates.len() > 1);
+    let many = state.doc().is_some_and(|d| d.candidates().len() > 1);
     if let Some(doc) = state.doc_mut().filter(|d| d.cursor.token.is_some()) {
         doc.cursor.token = None;
     } else if !state.search.text.is_empty() {
@@ -207,8 +207,8 @@ fn opened(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
     }
     if let Some(doc) = state.docs.get_mut(&item) {
         doc.reveal = true;
-        let empty = doc.trace.candidates.is_empty();
-        match doc.trace.candidates.len() {
+        let empty = doc.candidates().is_empty();
+        match doc.candidates().len() {
             0 => state.view = View::Compare,
             1 => state.view = View::Trace,
             _ if state.layout.main.is_none() => state.view = View::Compare,
@@ -252,7 +252,7 @@ fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
             if !state.used.contains(&item) {
                 state.used.insert(0, item);
             }
-            state.docs.insert(item, Doc::new(origin, *trace));
+            state.docs.insert(item, Doc::new(origin, Trace::clone(&trace)));
             opened(state, item, effects);
             models::loaded(state, item, effects);
         }
@@ -339,7 +339,7 @@ fn wheel(state: &mut State, x: u16, y: u16, by: i32) {
 /// Remembers what the list shows of a document.
 pub(crate) fn mark(state: &mut State, item: Item) {
     let Some(doc) = state.docs.get(&item) else { return };
-    let labelled = doc.trace.candidates.iter().position(|c| c.gold.is_some()).unwrap_or(0);
+    let labelled = doc.candidates().iter().position(|c| c.gold.is_some()).unwrap_or(0);
     let Some(seen) = doc.seen.get(labelled) else { return };
     if seen.reward.is_some() {
         state.list.marks.insert(item, Mark { deviation: seen.deviation.map(|d| d.step), reward: seen.reward });

@@ -37,7 +37,7 @@ pub(super) fn take(state: &mut State, update: Update, effects: &mut Vec<Effect>)
             }
             let grade = state.grade.clone();
             if let Some(doc) = state.docs.get_mut(&item) {
-                doc.apply(event, grade.as_ref());
+                doc.apply(&event, grade.as_ref());
             }
         }
         Update::Done { id, tokens_per_second } => {
@@ -102,11 +102,11 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
     let id = state.id();
     let (n, sampling, now) = (state.settings.n, state.settings.sampling.clone(), state.now);
     let Some(doc) = state.docs.get_mut(&item) else { return };
-    if doc.trace.problem.trim().is_empty() {
+    if doc.trace().problem.trim().is_empty() {
         state.error("the problem is empty: press e and write one");
         return;
     }
-    let mut trace = doc.trace.clone();
+    let mut trace = doc.trace().clone();
     trace.candidates = vec![Candidate::default(); n];
     let problem = trace.problem.clone();
     let cursor = doc.cursor.candidate;
@@ -146,11 +146,11 @@ pub(super) fn score(state: &mut State, item: Item, urgent: bool, effects: &mut V
     let id = state.id();
     let Some(doc) = state.docs.get_mut(&item) else { return };
     let has = |c: &Candidate| !c.rewards.is_empty() || c.steps.iter().any(|s| s.given_reward.is_some()) || c.text.trim().is_empty();
-    if doc.asked || doc.trace.candidates.is_empty() || doc.trace.candidates.iter().all(has) {
+    if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(has) {
         return;
     }
     doc.asked = true;
-    let (problem, candidates) = (doc.trace.problem.clone(), doc.trace.candidates.clone());
+    let (problem, candidates) = (doc.trace().problem.clone(), doc.candidates().to_vec());
     state.scoring.insert(id, item);
     effects.push(Effect::Send(Request::Score { id, problem, candidates, urgent }));
 }
@@ -164,7 +164,7 @@ pub(super) fn score_ahead(state: &mut State, effects: &mut Vec<Effect>) {
     let near = (0..AHEAD).flat_map(|d| [at.checked_add(d), at.checked_sub(d + 1)]).flatten();
     let next = near.filter_map(|p| state.list.item(p)).find(|i| match (i, state.docs.get(i)) {
         (Item::Own(_), _) => false,
-        (_, Some(doc)) => !doc.asked && !doc.trace.candidates.is_empty(),
+        (_, Some(doc)) => !doc.asked && !doc.candidates().is_empty(),
         (Item::Recorded(r), None) => state.list.row(*r).is_some_and(|r| r.candidates > 0 && !r.failed) && !state.list.marks.contains_key(i),
     });
     let Some(item) = next else { return };

@@ -56,8 +56,7 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
                 .iter()
                 .enumerate()
                 .filter_map(|(place, &i)| {
-                    let step =
-                        if gold { doc.trace.candidates.get(i).and_then(gold_step) } else { doc.seen.get(i)?.deviation.map(|d| d.step) };
+                    let step = if gold { doc.candidates().get(i).and_then(gold_step) } else { doc.seen.get(i)?.deviation.map(|d| d.step) };
                     Some((place, step?))
                 })
                 .collect();
@@ -82,7 +81,7 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
 /// Candidates in the order on screen.
 fn shown_order(state: &State) -> Vec<usize> {
     let Some(doc) = state.doc() else { return Vec::new() };
-    if state.by_rank && !doc.order.is_empty() { doc.order.clone() } else { (0..doc.trace.candidates.len()).collect() }
+    if state.by_rank && !doc.order.is_empty() { doc.order.clone() } else { (0..doc.candidates().len()).collect() }
 }
 
 fn step_to(doc: &mut Doc, step: usize) {
@@ -130,7 +129,7 @@ pub(super) fn scroll(state: &mut State, by: i32) {
     let add = |at: usize, high: usize| (at as i64 + i64::from(by)).clamp(0, high as i64) as usize;
     match view {
         View::Trace => {
-            let rows = seen.wide.rows().len();
+            let rows = seen.wide.lines.len();
             let top = add(doc.top, rows.saturating_sub(height));
             let moved = top != doc.top;
             let (first, last) = (seen.wide.step_at(top), seen.wide.step_at((top + height).min(rows).saturating_sub(1)));
@@ -145,11 +144,11 @@ pub(super) fn scroll(state: &mut State, by: i32) {
             doc.cursor.step = to;
         }
         View::Compare => {
-            let rows = seen.narrow.rows().len();
-            let here = seen.narrow.rows_of(doc.cursor.step).start + doc.skip;
+            let rows = seen.narrow.lines.len();
+            let here = seen.narrow.lines_of(doc.cursor.step).start + doc.skip;
             let to = add(here, rows.saturating_sub(1));
             let step = seen.narrow.step_at(to);
-            doc.skip = to.saturating_sub(seen.narrow.rows_of(step).start);
+            doc.skip = to.saturating_sub(seen.narrow.lines_of(step).start);
             doc.cursor.step = step;
         }
     }
@@ -170,7 +169,7 @@ pub(super) fn find(state: &mut State, onwards: bool, times: usize, effects: &mut
     let Some(doc) = state.doc_mut() else { return };
     let mut places = Vec::new();
     for (place, &i) in shown.iter().enumerate() {
-        let Some(candidate) = doc.trace.candidates.get(i) else { continue };
+        let Some(candidate) = doc.candidates().get(i) else { continue };
         places.extend(find_in(&candidate.text, &text).map(|r| (place, Doc::step_of(candidate, crate::trace::Span::new(r.start, r.end)))));
     }
     places.dedup();

@@ -64,7 +64,7 @@ pub(super) fn run(state: &mut State, command: Command, count: Option<usize>, eff
         Overlay::Search(editor) => match command {
             Command::Submit => {
                 keep = false;
-                state.search = Search { text: editor.text().trim().to_string(), forward: true, waiting: false };
+                state.search = Search { text: editor.text().trim().to_string(), waiting: false };
                 if !state.search.text.is_empty() {
                     motion::find(state, true, 1, effects);
                 }
@@ -139,7 +139,7 @@ pub(super) fn edit_problem(state: &mut State) {
         return state.hint("no policy is loaded: give one with --policy to generate candidates");
     }
     if state.draft.text().is_empty() {
-        let problem = state.doc().map(|d| d.trace.problem.clone()).unwrap_or_default();
+        let problem = state.doc().map(|d| d.trace().problem.clone()).unwrap_or_default();
         state.draft.set(problem);
     }
     state.overlay = Some(Overlay::Problem);

@@ -1,5 +1,6 @@
 //! Drawing into the buffer: clipped, and safe for any text.
 
+use crate::trace::Span;
 use crate::tui::text::{Shown, fit, shown, width};
 use crate::tui::theme::{Glyphs, Role, Theme};
 use ratatui::buffer::Buffer;
@@ -20,6 +21,10 @@ impl<'a> Painter<'a> {
 
     pub fn glyphs(&self) -> &'a Glyphs {
         &self.theme.glyphs
+    }
+
+    pub fn area(&self) -> Rect {
+        self.buffer.area
     }
 
     pub fn style(&self, role: Role) -> Style {
@@ -99,6 +104,42 @@ impl<'a> Painter<'a> {
         let wide = (width(text) as u16).min(limit).min(right);
         self.text(right - wide, y, wide, text, style);
         right - wide
+    }
+
+    /// Draws the bytes `span` of `text`; where overlays (ascending by start within each layer) hold a byte, their styles are laid over the base.
+    #[allow(clippy::too_many_arguments)]
+    pub fn spans(&mut self, x: u16, y: u16, limit: u16, text: &str, span: Span, base: Style, overlays: &[(Span, Style)]) -> u16 {
+        let here: Vec<&(Span, Style)> = overlays.iter().filter(|o| o.0.start < span.end && span.start < o.0.end).collect();
+        if here.is_empty() {
+            return self.text(x, y, limit, span.of(text), base);
+        }
+        let end = x.saturating_add(limit).min(self.buffer.area.right());
+        let mut at = x;
+        for (offset, g) in span.of(text).grapheme_indices(true) {
+            let byte = span.start + offset;
+            let style = here.iter().filter(|o| o.0.start <= byte && byte < o.0.end).fold(base, |s, o| s.patch(o.1));
+            let wide = shown(g, usize::from(at - x), self.theme.glyphs.unicode).1 as u16;
+            if at.saturating_add(wide) > end {
+                break;
+            }
+            // A tab's width depends on where it stands.
+            match shown(g, usize::from(at - x), self.theme.glyphs.unicode).0 {
+                Shown::Blanks(n) => (0..n as u16).for_each(|i| self.cell(at + i, y, " ", style)),
+                _ => {
+                    self.text(at, y, wide, g, style);
+                }
+            }
+            at += wide;
+        }
+        at
+    }
+
+    /// Draws a rule over the top row of an area.
+    pub fn rule(&mut self, area: Rect, role: Role) {
+        let style = self.style(role);
+        for x in area.left()..area.right() {
+            self.glyph(x, area.y, 1, self.theme.glyphs.rule, style);
+        }
     }
 
     fn cell(&mut self, x: u16, y: u16, symbol: &str, style: Style) {

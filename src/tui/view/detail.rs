@@ -1,0 +1,203 @@
+//! Exact numbers of what is selected.
+
+use super::format::{exact, finish, signed, thousands};
+use super::paint::Painter;
+use super::trace::{one_line, reward_style};
+use crate::runtime::Slot;
+use crate::trace::{Deviation, FinishReason, Rule, StepKind};
+use crate::tui::state::{Doc, State};
+use crate::tui::text::width;
+use crate::tui::theme::{Glyphs, Role};
+use crate::tui::{aggregation_name, rule_name};
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Why a step was marked.
+pub(super) fn why(state: &State, doc: &Doc, d: Deviation, g: &Glyphs) -> String {
+    let value = signed(d.value, 2, g);
+    let threshold = signed(d.threshold, 2, g);
+    let (value, threshold) = (value.trim(), threshold.trim());
+    match d.rule {
+        Rule::Threshold if doc.scale.calibrated => {
+            let rate = state.models.calibration.false_alarm_rate;
+            let rate = rate.map(|r| format!(" (false alarms {:.0} %)", r * 100.0)).unwrap_or_default();
+            format!("reward {value} is below {threshold}{rate}")
+        }
+        Rule::Threshold => format!("reward {value} is below {threshold} (not calibrated)"),
+        Rule::LargestDrop => format!("the largest drop: {value} below the step before"),
+        Rule::LogProb => format!("a token's log-probability {value} is below {threshold}"),
+        Rule::Entropy => format!("entropy {value} is above {threshold}"),
+    }
+}
+
+/// A line of parts, as many as fit.
+struct Parts<'p, 'a> {
+    p: &'p mut Painter<'a>,
+    area: Rect,
+    x: u16,
+}
+
+impl Parts<'_, '_> {
+    fn put(&mut self, name: &str, value: &str, style: Style) {
+        let room = self.area.right().saturating_sub(self.x);
+        let gap = u16::from(!name.is_empty() && !value.is_empty());
+        if usize::from(room) < width(name) + width(value) + usize::from(gap) {
+            return;
+        }
+        let faint = self.p.style(Role::Faint);
+        self.x = self.p.text(self.x, self.area.y, room, name, faint) + gap;
+        let room = self.area.right().saturating_sub(self.x);
+        self.x = self.p.text(self.x, self.area.y, room, value, style) + 2;
+    }
+}
+
+pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
+    let area = state.layout.detail;
+    if area.is_empty() {
+        return;
+    }
+    let top = if area.height >= 3 {
+        p.rule(area, Role::Border);
+        1
+    } else {
+        0
+    };
+    let Some(doc) = state.doc() else { return };
+    let line = |y: u16| Rect { x: area.x + 1, y: area.y + y, width: area.width.saturating_sub(2), height: 1 };
+    let token = doc.cursor.token.is_some();
+    if area.height.saturating_sub(top) < 2 {
+        return if token { draw_token(doc, p, line(top)) } else { draw_step(state, doc, p, line(top)) };
+    }
+    draw_step(state, doc, p, line(top));
+    if token { draw_token(doc, p, line(top + 1)) } else { draw_candidate(state, doc, p, line(top + 1)) }
+}
+
+fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
+    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else { return };
+    let g = p.glyphs();
+    let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
+    let at = doc.cursor.step;
+    let Some(step) = candidate.steps.get(at) else {
+        p.cut(area.x, area.y, area.width, if candidate.text.is_empty() { "no text yet" } else { "no steps" }, dim);
+        return;
+    };
+    let reward = seen.rewards.get(at).copied().flatten();
+    let before = at.checked_sub(1).and_then(|i| seen.rewards.get(i).copied().flatten());
+    let scale = doc.scale;
+    let mut parts = Parts { p, area, x: area.x };
+    parts.put("step", &format!("{}/{}", at + 1, candidate.steps.len()), strong);
+    match reward {
+        Some(r) => {
+            let style = reward_style(parts.p, scale, reward);
+            let side = super::format::side(Some(scale.place(r)), g);
+            parts.put("reward", &format!("{side} {}", exact(r, g)), style);
+            if let Some(b) = before {
+                parts.put(g.delta, &signed(r - b, 2, g), dim);
+            }
+            let name = if scale.calibrated { "threshold" } else { "pivot" };
+            parts.put(name, signed(scale.pivot, 2, g).trim(), dim);
+        }
+        None => {
+            let waits = matches!(state.models.reward, Slot::Loading { .. } | Slot::Ready { .. });
+            parts.put("reward", if waits { "not scored yet" } else { "none" }, dim);
+        }
+    }
+    if let Some(d) = seen.deviation.filter(|d| d.step == at) {
+        let style = parts.p.style(Role::Wrong);
+        parts.put("", &format!("{} first deviation by {}", g.deviation, rule_name(d.rule)), style);
+    }
+    if crate::tui::state::gold_step(candidate) == Some(at) {
+        let style = parts.p.style(Role::Gold);
+        parts.put("", &format!("{} labelled", g.gold), style);
+    }
+    if let Some(label) = step.label {
+        parts.put("label", &format!("{label}"), dim);
+    }
+    if let Some(v) = seen.logprobs.get(at).copied().flatten() {
+        parts.put("log-prob min", &signed(v, 2, g), dim);
+    }
+    if let Some(v) = seen.entropies.get(at).copied().flatten() {
+        parts.put("entropy max", signed(v, 2, g).trim_start_matches('+'), dim);
+    }
+    if step.kind == StepKind::Answer {
+        parts.put("", "answer", dim);
+    }
+}
+
+fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
+    let (Some(candidate), Some(seen), Some(at)) = (doc.candidate(), doc.seen_now(), doc.cursor.token) else { return };
+    let g = p.glyphs();
+    let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
+    let units = Doc::units(candidate);
+    let Some(&span) = units.get(at) else { return };
+    let mut parts = Parts { p, area, x: area.x };
+    parts.put("token", &format!("{}/{}", at + 1, units.len()), strong);
+    parts.put("", &format!("{:?}", one_line_kept(span.of(&candidate.text))), strong);
+    let token = candidate.tokens.get(at);
+    if let Some(id) = token.and_then(|t| t.id) {
+        parts.put("id", &id.to_string(), dim);
+    }
+    let scored =
+        candidate.rewards.iter().position(|r| r.span.start < span.end.max(span.start + 1) && span.start < r.span.end.max(r.span.start + 1));
+    if let Some(i) = scored {
+        let style = parts.p.theme.reward(doc.scale.place(candidate.rewards[i].logit));
+        parts.put("logit", &exact(candidate.rewards[i].logit, g), style);
+        let shared = seen.tokens.get(i).copied().filter(|v| *v != candidate.rewards[i].logit);
+        if let Some(v) = shared {
+            parts.put("reward", &exact(v, g), dim);
+        }
+    }
+    if let Some(l) = token.and_then(|t| t.logprob) {
+        parts.put("log-prob", &exact(l, g), dim);
+        parts.put("p", &format!("{:.4}", l.exp()), dim);
+    }
+    if let Some(e) = token.and_then(|t| t.entropy) {
+        parts.put("entropy", &format!("{e:.4}"), dim);
+    }
+    parts.put("bytes", &format!("{}..{}", span.start, span.end), dim);
+}
+
+/// Text of a token; long ones are cut.
+fn one_line_kept(text: &str) -> String {
+    text.chars().take(24).collect()
+}
+
+fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
+    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else { return };
+    let g = p.glyphs();
+    let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
+    let n = doc.candidates().len();
+    let style = reward_style(p, doc.scale, seen.reward);
+    let mut parts = Parts { p, area, x: area.x };
+    parts.put("candidate", &format!("{}/{n}", doc.cursor.candidate + 1), strong);
+    if let Some(r) = seen.reward {
+        parts.put(aggregation_name(state.settings.aggregation), exact(r, g).as_str(), style);
+    }
+    if let Some(r) = candidate.outcome_reward {
+        parts.put("outcome", &exact(r, g), dim);
+    }
+    if let Some(answer) = &candidate.answer {
+        let (mark, role) = super::trace::verdict(candidate, g);
+        let style = parts.p.style(role);
+        parts.put("answer", format!("{} {mark}", one_line(answer, 20)).trim_end(), style);
+    }
+    let count = candidate.tokens.len().max(candidate.rewards.len());
+    if count > 0 {
+        parts.put("tokens", &thousands(count), dim);
+    }
+    match &candidate.finish {
+        Some(FinishReason::Failed(error)) => {
+            let style = parts.p.style(Role::Error);
+            parts.put("failed", &one_line(error, 80), style);
+        }
+        Some(_) => parts.put("end", finish(candidate), dim),
+        None if doc.growing(doc.cursor.candidate) => parts.put("", "writing", dim),
+        None => {}
+    }
+    if let Some(name) = &candidate.reward_model {
+        parts.put("rewards by", name, dim);
+    }
+    if let Some(source) = &doc.trace().source {
+        parts.put("from", &format!("{}:{}", source.path, source.line), dim);
+    }
+}

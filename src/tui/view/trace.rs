@@ -1,0 +1,369 @@
+//! A problem's title, and one candidate's text with the gutter of its steps.
+
+use super::format;
+use super::paint::Painter;
+use crate::trace::{Candidate, Span, StepKind};
+use crate::tui::source::find_in;
+use crate::tui::state::{Doc, Focus, Heat, Line, Scale, Seen, Sheet, State, View, gold_step};
+use crate::tui::theme::Role;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// How much of a step stands before its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gutter {
+    /// Number, side, reward, bar.
+    Full,
+    /// Number, side, reward.
+    Middle,
+    /// Side and number, the reward on the row below.
+    Small,
+}
+
+/// Cells of a bar on either side of its axis.
+const BAR: u16 = 4;
+
+impl Gutter {
+    pub fn of(width: u16) -> Self {
+        match width {
+            66.. => Self::Full,
+            44.. => Self::Middle,
+            _ => Self::Small,
+        }
+    }
+
+    pub fn width(self) -> u16 {
+        match self {
+            Self::Full => 13 + 2 * BAR + 2,
+            Self::Middle => 13,
+            Self::Small => 6,
+        }
+    }
+}
+
+/// Title and problem.
+pub(super) fn head(state: &State, p: &mut Painter<'_>) {
+    let area = state.layout.problem;
+    if area.is_empty() {
+        return;
+    }
+    let focused = state.focus == Focus::Main && state.overlay.is_none();
+    let Some(doc) = state.doc() else {
+        let text = if state.open.is_some() { "reading" } else { "nothing is open: choose a problem and press enter" };
+        p.cut(area.x + 1, area.y, area.width.saturating_sub(2), text, p.style(Role::Dim));
+        return;
+    };
+    let g = p.glyphs();
+    let dot = format!(" {} ", g.dot);
+    let room = |x: u16| area.right().saturating_sub(x).saturating_sub(1);
+    let trace = doc.trace();
+    let role = if focused { Role::Accent } else { Role::Title };
+    let id = if trace.id.is_empty() { "problem" } else { &trace.id };
+    let mut x = p.cut(area.x + 1, area.y, room(area.x).min(40), id, p.style(role));
+    let n = doc.candidates().len();
+    let mut part = |p: &mut Painter<'_>, text: &str, style: Style| {
+        if usize::from(room(x)) > text.chars().count() + 3 {
+            x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
+            x = p.text(x, area.y, room(x), text, style);
+        }
+    };
+    if n > 1 && state.view == View::Trace {
+        part(p, &format!("candidate {} of {n}", doc.cursor.candidate + 1), p.style(Role::Strong));
+    } else if n > 1 {
+        part(p, &format!("{n} candidates"), p.style(Role::Dim));
+    }
+    if let (View::Trace, Some(candidate), Some(seen)) = (state.view, doc.candidate(), doc.seen_now()) {
+        if let Some(reward) = seen.reward {
+            let style = p.theme.reward(doc.scale.place(reward));
+            part(
+                p,
+                &format!("{} {}", format::signed(reward, 2, g).trim(), crate::tui::aggregation_name(state.settings.aggregation)),
+                style,
+            );
+            if n > 1 {
+                part(p, &format!("rank {}", seen.rank), p.style(Role::Strong));
+            }
+        }
+        if let Some(answer) = &candidate.answer {
+            let (mark, role) = verdict(candidate, g);
+            part(p, format!("answer {} {mark}", one_line(answer, 24)).trim_end(), p.style(role));
+        }
+        if let Some(policy) = &candidate.policy {
+            part(p, policy, p.style(Role::Dim));
+        }
+    }
+    if let Some(gold) = &trace.gold_answer {
+        part(p, &format!("{} {}", g.gold, one_line(gold, 24)), p.style(Role::Gold));
+    }
+    let rule = area.height > 1
+        && area.height > 1 + u16::from(state.layout.body.height > 0 && state.layout.main.is_some_and(|m| m.height > 14))
+        || area.height > 2;
+    let text_rows = area.height.saturating_sub(1 + u16::from(rule));
+    let rows = super::layout::wrap_plain(&trace.problem, area.width.saturating_sub(2));
+    for (y, row) in rows.iter().take(usize::from(text_rows)).enumerate() {
+        let last = y + 1 == usize::from(text_rows) && rows.len() > usize::from(text_rows);
+        let line = row.of(&trace.problem);
+        let after = p.text(area.x + 1, area.y + 1 + y as u16, area.width.saturating_sub(2), line, p.style(Role::Dim));
+        if last {
+            p.glyph(after.min(area.right().saturating_sub(2)), area.y + 1 + y as u16, 2, g.ellipsis, p.style(Role::Faint));
+        }
+    }
+    if rule {
+        p.rule(Rect { y: area.bottom() - 1, height: 1, ..area }, Role::Border);
+    }
+}
+
+/// Glyph and role of a candidate's answer.
+pub(super) fn verdict(candidate: &Candidate, g: &crate::tui::Glyphs) -> (&'static str, Role) {
+    match candidate.correct {
+        Some(true) => (g.right, Role::Right),
+        Some(false) => (g.wrong, Role::Wrong),
+        None => ("", Role::Strong),
+    }
+}
+
+/// Text on one line, cut.
+pub(super) fn one_line(text: &str, limit: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::tui::text::fit(&line, limit).0.to_string()
+}
+
+pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
+    let body = state.layout.body;
+    let Some(doc) = state.doc() else { return };
+    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else {
+        return empty(state, p);
+    };
+    let sheet = &seen.wide;
+    let page = Rect { width: body.width.saturating_sub(1), ..body };
+    let look = Look { state, doc, candidate, seen, sheet, selected: true };
+    look.draw(p, page, doc.top);
+    super::page::scrollbar(p, Rect { x: page.right(), width: 1, ..body }, doc.top, sheet.lines.len());
+}
+
+/// What there is to say while there is no candidate.
+pub(super) fn empty(state: &State, p: &mut Painter<'_>) {
+    use crate::runtime::Slot;
+    let body = state.layout.body;
+    let text = match &state.models.policy {
+        _ if !state.has_models => "this problem has no candidates, and no policy is loaded".to_string(),
+        Slot::Loading { name, progress } => format!("loading {name}: {:.0} %", progress * 100.0),
+        Slot::Failed { name, error } => format!("{name} could not be loaded: {error}"),
+        Slot::Ready { .. } => "press r to generate".to_string(),
+        Slot::Absent => "this problem has no candidates; give a --policy to generate some".to_string(),
+    };
+    for (y, row) in super::layout::wrap_plain(&text, body.width.saturating_sub(4)).iter().enumerate().take(usize::from(body.height)) {
+        p.text(body.x + 2, body.y + y as u16, body.width.saturating_sub(4), row.of(&text), p.style(Role::Dim));
+    }
+}
+
+/// One candidate's text on a page.
+pub(super) struct Look<'a> {
+    pub state: &'a State,
+    pub doc: &'a Doc,
+    pub candidate: &'a Candidate,
+    pub seen: &'a Seen,
+    pub sheet: &'a Sheet,
+    /// It is the selected candidate.
+    pub selected: bool,
+}
+
+impl Look<'_> {
+    pub fn draw(&self, p: &mut Painter<'_>, page: Rect, top: usize) {
+        let gutter = Gutter::of(page.width + u16::from(self.state.view == View::Trace));
+        let text_x = page.x + gutter.width().min(page.width);
+        let visible = self.sheet.lines.iter().skip(top).take(usize::from(page.height));
+        let spans = visible.clone().filter_map(|l| match l {
+            Line::Row(i) => self.sheet.wrap.rows().get(*i).map(|r| r.span),
+            _ => None,
+        });
+        let range = spans.fold(None, |a: Option<Span>, s| Some(a.map_or(s, |a| Span::new(a.start.min(s.start), a.end.max(s.end)))));
+        let overlays = range.map(|r| self.overlays(p, r)).unwrap_or_default();
+        for (y, line) in visible.enumerate() {
+            let y = page.y + y as u16;
+            match *line {
+                Line::Mark(step) => self.mark(p, Rect { y, height: 1, ..page }, step),
+                Line::Answer(_) => self.answer(p, Rect { y, height: 1, ..page }, gutter),
+                Line::Row(i) => {
+                    let Some(row) = self.sheet.wrap.rows().get(i) else { continue };
+                    let current = row.step == Some(self.doc.cursor.step);
+                    if current {
+                        p.tint(Rect { x: page.x, y, width: page.width, height: 1 }, p.style(Role::Step));
+                    }
+                    if let Some(step) = row.step {
+                        let nth = self.sheet.wrap.rows()[..i].iter().rev().take_while(|r| r.step == Some(step)).count();
+                        self.gutter(p, Rect { y, height: 1, ..page }, gutter, step, nth);
+                    }
+                    if current && self.selected {
+                        p.glyph(page.x, y, 1, p.glyphs().wall_focus, p.style(Role::Accent));
+                    }
+                    let kind = row.step.and_then(|s| self.candidate.steps.get(s)).map(|s| s.kind);
+                    let role = match kind {
+                        None => Role::Faint,
+                        _ if row.code => Role::Code,
+                        Some(StepKind::Answer) => Role::Answer,
+                        Some(StepKind::Reasoning) => Role::Text,
+                    };
+                    if row.code {
+                        p.tint(Rect { x: text_x, y, width: page.right().saturating_sub(text_x), height: 1 }, p.style(Role::Code));
+                    }
+                    let after =
+                        p.spans(text_x, y, page.right().saturating_sub(text_x), &self.candidate.text, row.span, p.style(role), &overlays);
+                    let last = i + 1 == self.sheet.wrap.rows().len();
+                    if last && self.candidate.finish.is_none() && self.state.running() && self.doc.origin == crate::tui::state::Origin::Live
+                    {
+                        p.glyph(after, y, page.right().saturating_sub(after), p.glyphs().caret, p.style(Role::Accent));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Colours of tokens and matches inside a range of the text, in the order they are laid on.
+    fn overlays(&self, p: &Painter<'_>, range: Span) -> Vec<(Span, Style)> {
+        let mut out = Vec::new();
+        let inside = |s: Span| s.start < range.end && range.start < s.end;
+        for highlight in self.seen.code.iter().filter(|h| inside(h.0)) {
+            out.push((highlight.0, p.style(highlight.1)));
+        }
+        match self.state.heat {
+            Heat::Off => {}
+            Heat::Reward => {
+                let tokens = self.candidate.rewards.iter().zip(&self.seen.tokens);
+                out.extend(tokens.filter(|t| inside(t.0.span)).map(|(t, v)| (t.span, p.theme.heat(self.doc.scale.place(*v)))));
+            }
+            Heat::LogProb | Heat::Entropy => {
+                for token in self.candidate.tokens.iter().filter(|t| inside(t.span)) {
+                    let place =
+                        if self.state.heat == Heat::LogProb { token.logprob.map(logprob_place) } else { token.entropy.map(entropy_place) };
+                    out.extend(place.map(|t| (token.span, p.theme.heat(t))));
+                }
+            }
+        }
+        if !self.state.search.text.is_empty() {
+            let needle = &self.state.search.text;
+            let from = floor(&self.candidate.text, range.start.saturating_sub(needle.len()));
+            let to = floor(&self.candidate.text, (range.end + needle.len()).min(self.candidate.text.len()));
+            let found = find_in(&self.candidate.text[from..to], needle);
+            out.extend(found.map(|r| (Span::new(from + r.start, from + r.end), p.style(Role::Search))));
+        }
+        if self.selected
+            && let Some(span) = self.doc.cursor.token.and_then(|t| Doc::units(self.candidate).get(t).copied())
+        {
+            out.push((span, p.style(Role::Cursor)));
+        }
+        out
+    }
+
+    fn gutter(&self, p: &mut Painter<'_>, area: Rect, gutter: Gutter, step: usize, nth: usize) {
+        let g = p.glyphs();
+        let reward = self.seen.rewards.get(step).copied().flatten();
+        let place = reward.map(|r| self.doc.scale.place(r));
+        let style = p.theme.reward(place.unwrap_or(f32::NAN));
+        let current = step == self.doc.cursor.step;
+        let number = p.style(if current { Role::Strong } else { Role::Faint });
+        let side = format::side(place, g);
+        let shown = reward.map_or_else(|| String::from(g.unknown), |r| format::signed(r, 2, g));
+        match gutter {
+            Gutter::Small => match nth {
+                0 => {
+                    p.glyph(area.x + 1, area.y, 1.min(area.width), side, style);
+                    p.right((area.x + 5).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
+                }
+                1 => {
+                    let short = reward.map_or_else(String::new, |r| format::signed(r, 1, g));
+                    p.right((area.x + 5).min(area.right()), area.y, 5, &short, style);
+                }
+                _ => {}
+            },
+            Gutter::Middle | Gutter::Full if nth == 0 => {
+                p.right(area.x + 4, area.y, 3, &(step + 1).to_string(), number);
+                p.glyph(area.x + 5, area.y, 1, side, style);
+                p.right(area.x + 12, area.y, 6, &shown, style);
+                if gutter == Gutter::Full {
+                    bar(p, area.x + 13, area.y, place, style);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn mark(&self, p: &mut Painter<'_>, area: Rect, step: usize) {
+        let g = p.glyphs();
+        let predicted = self.seen.deviation.filter(|d| d.step == step);
+        let labelled = gold_step(self.candidate) == Some(step);
+        let long = area.width >= 44;
+        let mut x = area.x + if long { 1 } else { 0 };
+        let room = |x: u16| area.right().saturating_sub(x);
+        if let Some(d) = predicted {
+            let chip = if long { format!(" {} first deviation ", g.deviation) } else { format!(" {} deviates ", g.deviation) };
+            x = p.text(x, area.y, room(x), &chip, p.style(Role::Deviation));
+            if long {
+                let why = super::detail::why(self.state, self.doc, d, g);
+                x = p.cut(x + 1, area.y, room(x + 1), &why, p.style(Role::Dim)) + 1;
+            }
+        }
+        if labelled {
+            let text = match (predicted.is_some(), long) {
+                (true, true) => format!(" {} labelled here too", g.gold),
+                (false, true) => format!(" {} labelled first error", g.gold),
+                (true, false) => format!(" {} too", g.gold),
+                (false, false) => format!(" {} labelled", g.gold),
+            };
+            p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
+        }
+    }
+
+    fn answer(&self, p: &mut Painter<'_>, area: Rect, gutter: Gutter) {
+        let x = area.x + gutter.width().min(area.width);
+        let room = area.right().saturating_sub(x);
+        let after = p.cut(x, area.y, room, "answer ", p.style(Role::Faint));
+        p.rule(Rect { x: after, width: area.right().saturating_sub(after), ..area }, Role::Border);
+    }
+}
+
+/// A bar to the right of its axis above the pivot, to the left below it; in half cells.
+fn bar(p: &mut Painter<'_>, x: u16, y: u16, place: Option<f32>, style: Style) {
+    let g = p.glyphs();
+    p.glyph(x + BAR, y, 1, g.axis, p.style(Role::Border));
+    let Some(t) = place.filter(|t| t.is_finite()) else { return };
+    let halves = ((t.abs() * f32::from(2 * BAR)).round() as u16).max(1);
+    let (full, half) = (halves / 2, halves % 2);
+    if t >= 0.0 {
+        (0..full).for_each(|i| {
+            p.glyph(x + BAR + 1 + i, y, 1, g.bar, style);
+        });
+        if half == 1 {
+            p.glyph(x + BAR + 1 + full, y, 1, g.bar_left, style);
+        }
+    } else {
+        (0..full).for_each(|i| {
+            p.glyph(x + BAR - 1 - i, y, 1, g.bar_below, style);
+        });
+        if half == 1 {
+            p.glyph(x + BAR - 1 - full, y, 1, g.bar_right, style);
+        }
+    }
+}
+
+/// Log-probability on the scale of −1 (6 nats) to 1 (sure).
+fn logprob_place(logprob: f32) -> f32 {
+    1.0 + logprob / 3.0
+}
+
+/// Entropy on the scale of −1 (3 nats) to 1 (none).
+fn entropy_place(entropy: f32) -> f32 {
+    1.0 - entropy / 1.5
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// The scale is the document's; kept here for the other views of it.
+pub(super) fn reward_style(p: &Painter<'_>, scale: Scale, reward: Option<f32>) -> Style {
+    p.theme.reward(reward.map_or(f32::NAN, |r| scale.place(r)))
+}
