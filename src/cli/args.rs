@@ -1,6 +1,6 @@
 //! Options that several subcommands share.
 
-use crate::runtime::ModelRef;
+use crate::runtime::{DeviceChoice, ModelRef};
 use crate::trace::{Aggregation, Granularity, Sampling};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -20,22 +20,12 @@ pub struct OutputArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub struct DeviceArgs {
     /// Where the models run; `auto` takes a GPU where the build and the machine have one
-    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Models")]
-    pub device: Device,
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = device(), help_heading = "Models")]
+    pub device: DeviceChoice,
 }
 
-/// A device by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// A GPU where the build and the machine have one, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA GPU; needs a build with `--features cuda`.
-    Cuda,
-    /// An Apple GPU; needs a build with `--features metal`.
-    Metal,
+fn device() -> impl TypedValueParser<Value = DeviceChoice> {
+    PossibleValuesParser::new(["auto", "cpu", "cuda", "metal"]).map(|name| name.parse().unwrap_or_default())
 }
 
 /// How candidates are sampled.
@@ -124,7 +114,7 @@ pub enum Color {
     None,
 }
 
-/// A model on the command line: `embedded`, `none`, a directory, or a `.gguf` file.
+/// A model on the command line: `embedded`, `none`, or a path.
 pub fn model(text: &str) -> Result<ModelRef, String> {
     if text.is_empty() { Err("name a directory, a .gguf file or `embedded`".into()) } else { Ok(ModelRef::parse(text)) }
 }

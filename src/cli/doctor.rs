@@ -105,12 +105,12 @@ fn simd() -> &'static str {
     }
 }
 
-fn models(models: &[ModelRef], _device: &DeviceArgs) -> Vec<Finding> {
+fn models(models: &[ModelRef], device: &DeviceArgs) -> Vec<Finding> {
     models
         .iter()
-        .map(|model| match model.check() {
-            Ok(()) => Finding::new("models", model.to_string(), State::Fine, "found"),
-            Err(e) => Finding::new("models", model.to_string(), State::Broken, e),
+        .map(|model| match model.policy(device.device) {
+            Ok(_) => Finding::new("models", model.to_string(), State::Fine, "found"),
+            Err(e) => Finding::new("models", model.to_string(), State::Broken, e.to_string()),
         })
         .collect()
 }

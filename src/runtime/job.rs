@@ -94,15 +94,17 @@ impl Job {
 
     /// Takes what the policy wrote; `keep` is false where nobody will read it.
     pub fn take_news(&mut self, news: &mut News, keep: bool) {
+        let shares_tokens = matches!(self.source, Source::Live { shares_tokens: true, .. });
         for (reading, delta) in self.candidates.iter_mut().zip(&mut news.candidates) {
             let (text, mut tokens) = (std::mem::take(&mut delta.text), std::mem::take(&mut delta.tokens));
             if keep && !reading.through {
                 reading.text.push_str(&text);
-                if matches!(self.source, Source::Live { shares_tokens: true, .. }) {
+                if shares_tokens {
                     reading.tokens.append(&mut tokens);
                 }
             }
             reading.finished |= delta.finished;
+            reading.end_if_read(shares_tokens);
         }
         if let (Source::Live { end, .. }, Some(ended)) = (&mut self.source, news.end.take()) {
             *end = Some(ended);
@@ -209,6 +211,12 @@ impl Job {
 impl Reading {
     fn has_unread(&self) -> bool {
         !self.through && (self.finished || self.read_text < self.text.len() || self.read_tokens < self.tokens.len())
+    }
+
+    /// A candidate whose tokens were read as they are has its end-of-sequence token among them: no empty last piece, which would score it again.
+    fn end_if_read(&mut self, shares_tokens: bool) {
+        let read = self.read_tokens == self.tokens.len() && self.read_text == self.text.len();
+        self.through |= shares_tokens && self.finished && read && !self.tokens.is_empty();
     }
 
     fn cut(&self, local: usize, candidate: usize, shares_tokens: bool) -> Cut {

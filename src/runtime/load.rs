@@ -1,7 +1,9 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::Policy;
-use crate::reward::RewardModel;
+use super::embedded;
+use crate::generate::{LocalPolicy, Policy};
+use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress};
+use crate::reward::{LocalReward, RewardModel};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -13,47 +15,51 @@ pub enum ModelRef {
     Embedded,
     /// None at all.
     None,
-    /// A directory with `config.json`, `tokenizer.json` and safetensors.
-    Directory(PathBuf),
-    /// A GGUF file.
-    Gguf(PathBuf),
+    /// A model directory, a GGUF file, or a hub id that the local cache holds.
+    Path(PathBuf),
 }
 
 impl ModelRef {
-    /// Reads `embedded`, `none`, a path that ends in `.gguf`, or else a directory; the disk is not asked.
+    /// Reads `embedded`, `none`, or else a path; the disk is not asked.
     pub fn parse(text: &str) -> Self {
         match text {
             "embedded" => Self::Embedded,
             "none" => Self::None,
-            path if path.to_ascii_lowercase().ends_with(".gguf") => Self::Gguf(path.into()),
-            path => Self::Directory(path.into()),
+            path => Self::Path(path.into()),
         }
     }
 
-    /// Whether something is there to load; the message names the path and the remedy.
-    pub fn check(&self) -> Result<(), String> {
+    /// The model's files, `None` for `none`. Errors where nothing is there to load; they name the path and the remedy.
+    fn files(&self, embedded: fn() -> Option<ModelFiles>) -> Result<Option<ModelFiles>, ModelError> {
         match self {
-            Self::Embedded | Self::None => Ok(()),
-            Self::Directory(path) if path.is_dir() => {
-                let missing: Vec<&str> = ["config.json", "tokenizer.json"].into_iter().filter(|f| !path.join(f).is_file()).collect();
-                if missing.is_empty() {
-                    Ok(())
-                } else {
-                    Err(format!(
-                        "{}: no {} in it; a model directory has config.json, tokenizer.json and safetensors",
-                        path.display(),
-                        missing.join(" and no ")
-                    ))
-                }
-            }
-            Self::Directory(path) if path.is_file() => {
-                Err(format!("{}: is a file; name the directory it is in, or a .gguf file, or `embedded`", path.display()))
-            }
-            Self::Gguf(path) if path.is_file() => Ok(()),
-            Self::Directory(path) | Self::Gguf(path) => {
-                Err(format!("{}: does not exist; name a directory, a .gguf file or `embedded`", path.display()))
-            }
+            Self::None => Ok(None),
+            Self::Path(path) => ModelFiles::open(path).map(Some),
+            Self::Embedded => embedded().map(Some).ok_or_else(|| {
+                ModelError::Input("this build has no embedded model; name one, or train one with `reasonscope train RECIPE`".into())
+            }),
         }
+    }
+
+    /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
+    pub fn policy(&self, device: DeviceChoice) -> Result<Option<Loader<dyn Policy>>, ModelError> {
+        let Some(files) = self.files(embedded::policy)? else { return Ok(None) };
+        files.config()?;
+        let load = move |progress: Option<Progress>| {
+            let model = LocalPolicy::open(&files, &device.open()?, progress)?;
+            Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
+        };
+        Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }))
+    }
+
+    /// What loads this model as a reward model; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
+    pub fn reward(&self, device: DeviceChoice) -> Result<Option<Loader<dyn RewardModel>>, ModelError> {
+        let Some(files) = self.files(embedded::reward)? else { return Ok(None) };
+        files.config()?;
+        let load = move |progress: Option<Progress>| {
+            let model = LocalReward::open(&files, &device.open()?, progress)?;
+            Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> })
+        };
+        Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }))
     }
 }
 
@@ -62,7 +68,7 @@ impl fmt::Display for ModelRef {
         match self {
             Self::Embedded => f.write_str("embedded"),
             Self::None => f.write_str("none"),
-            Self::Directory(path) | Self::Gguf(path) => write!(f, "{}", path.display()),
+            Self::Path(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -76,7 +82,7 @@ pub struct Loaded<M: ?Sized> {
 }
 
 /// Loads a model on the thread that will own it; told progress goes from 0 to 1. The error names file, field and remedy.
-pub type Load<M> = Box<dyn FnOnce(&mut dyn FnMut(f32)) -> Result<Loaded<M>, String> + Send>;
+pub type Load<M> = Box<dyn FnOnce(Option<Progress>) -> Result<Loaded<M>, String> + Send>;
 
 /// A model to load.
 pub struct Loader<M: ?Sized> {
@@ -88,7 +94,7 @@ pub struct Loader<M: ?Sized> {
 
 impl<M: ?Sized> Loader<M> {
     /// A loader from a closure.
-    pub fn new(name: impl Into<String>, load: impl FnOnce(&mut dyn FnMut(f32)) -> Result<Loaded<M>, String> + Send + 'static) -> Self {
+    pub fn new(name: impl Into<String>, load: impl FnOnce(Option<Progress>) -> Result<Loaded<M>, String> + Send + 'static) -> Self {
         Self { name: name.into(), load: Box::new(load) }
     }
 }
@@ -110,19 +116,16 @@ mod tests {
     fn names_are_read() {
         assert_eq!(ModelRef::parse("embedded"), ModelRef::Embedded);
         assert_eq!(ModelRef::parse("none"), ModelRef::None);
-        assert_eq!(ModelRef::parse("a/B.GGUF"), ModelRef::Gguf("a/B.GGUF".into()));
-        assert_eq!(ModelRef::parse("a/b"), ModelRef::Directory("a/b".into()));
+        assert_eq!(ModelRef::parse("a/b.gguf"), ModelRef::Path("a/b.gguf".into()));
     }
 
     #[test]
     fn what_is_not_there_is_said_with_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
-        let message = ModelRef::Directory(dir.path().into()).check().unwrap_err();
-        assert!(message.contains("no config.json and no tokenizer.json"), "{message}");
-        let message = ModelRef::Gguf(dir.path().join("x.gguf")).check().unwrap_err();
-        assert!(message.contains("does not exist; name"), "{message}");
-        let file = dir.path().join("model.safetensors");
-        std::fs::write(&file, "").unwrap();
-        assert!(ModelRef::Directory(file).check().unwrap_err().contains("is a file"));
+        let said =
+            |path: &std::path::Path| ModelRef::Path(path.into()).policy(DeviceChoice::Cpu).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(said(dir.path()).contains("config.json"), "{}", said(dir.path()));
+        assert!(said(&dir.path().join("x.gguf")).contains("no such file"));
+        assert!(ModelRef::None.policy(DeviceChoice::Cpu).unwrap().is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
 mod board;
+mod embedded;
 mod engine;
 mod job;
 mod load;
@@ -11,6 +12,7 @@ mod panics;
 mod policy;
 mod scorer;
 
+pub use crate::model::DeviceChoice;
 pub use engine::{Engine, SendError};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;

@@ -9,11 +9,12 @@ use super::scorer::load;
 use crate::generate::Policy;
 use crate::trace::{FinishReason, Sampling, TraceEvent};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Loads the policy and serves requests until the engine is gone.
-pub(super) fn run(shared: &Shared, loader: Option<Loader<dyn Policy>>) {
+pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn Policy>>) {
     let mut policy = load(shared, loader, |status| &mut status.policy);
     while let Some(generate) = shared.next_generate() {
         match &mut policy {

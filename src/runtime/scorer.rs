@@ -5,8 +5,10 @@ use super::engine::{Shared, guarded};
 use super::job::{Job, Source};
 use super::load::Loader;
 use super::{ModelsStatus, RequestId, Slot, Update};
+use crate::model::Progress;
 use crate::reward::{Piece, RewardModel, Scored};
 use crate::trace::{Span, TraceEvent};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(40);
 const REST: Duration = Duration::from_secs(1);
 
 /// Loads the reward model and serves the board until the engine is gone.
-pub(super) fn run(shared: &Shared, loader: Option<Loader<dyn RewardModel>>) {
+pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn RewardModel>>) {
     let model = load(shared, loader, |status| &mut status.reward);
     if let Ok(model) = &model {
         let calibration = model.calibration().clone();
@@ -27,16 +29,17 @@ pub(super) fn run(shared: &Shared, loader: Option<Loader<dyn RewardModel>>) {
 
 /// Loads a model and keeps its slot up to date; a failure or a panic becomes `Slot::Failed`, which is given back.
 pub(super) fn load<M: ?Sized>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     loader: Option<Loader<M>>,
     slot: fn(&mut ModelsStatus) -> &mut Slot,
 ) -> Result<Box<M>, Slot> {
     let Some(Loader { name, load }) = loader else { return Err(Slot::Absent) };
-    let mut progress = |progress: f32| {
+    let (told, loading) = (shared.clone(), name.clone());
+    let progress: Progress = Arc::new(move |progress| {
         let progress = progress.clamp(0.0, 1.0);
-        shared.update_status(|s| *slot(s) = Slot::Loading { name: name.clone(), progress });
-    };
-    match guarded(|| load(&mut progress)).and_then(|r| r) {
+        told.update_status(|s| *slot(s) = Slot::Loading { name: loading.clone(), progress });
+    });
+    match guarded(|| load(Some(progress))).and_then(|r| r) {
         Ok(loaded) => {
             shared.update_status(|s| *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about });
             Ok(loaded.model)

@@ -142,7 +142,9 @@ where
     Box<M>: Send,
 {
     Some(Loader::new(name, move |progress| {
-        progress(0.5);
+        if let Some(progress) = progress {
+            progress(0.5);
+        }
         Ok(Loaded { model, about: "fake".into() })
     }))
 }
@@ -341,7 +343,7 @@ fn models_that_do_not_load_are_said_and_requests_to_them_fail() {
 
 #[test]
 fn without_a_reward_model_candidates_are_written_all_the_same() {
-    let failing = || Loader::new("broken", |_: &mut dyn FnMut(f32)| Err("no".into()));
+    let failing = || Loader::new("broken", |_| Err("no".into()));
     for reward in [None, Some(failing())] {
         let policy = ready("writer", Box::new(Writer { words: 5, ..Writer::default() }) as Box<dyn Policy>);
         let engine = Engine::start(Models { policy, reward }).unwrap();
