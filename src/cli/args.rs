@@ -1,7 +1,7 @@
 //! Options that several subcommands share.
 
 use crate::runtime::{DeviceChoice, ModelRef};
-use crate::trace::{Aggregation, Granularity, Sampling};
+use crate::trace::{Aggregation, Granularity, Sampling, Segmentation};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
@@ -79,6 +79,9 @@ pub struct RewardArgs {
     /// How step rewards become one number for a candidate
     #[arg(long, value_name = "AGGREGATION", default_value = "mean", value_parser = aggregation())]
     pub aggregation: Aggregation,
+    /// How text without given steps is cut: auto, blank, line, step, sentence or sep:TEXT
+    #[arg(long, value_name = "RULE", default_value = "auto")]
+    pub segment: Segmentation,
 }
 
 /// How the screen looks.

@@ -2,10 +2,18 @@
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, SamplingArgs, model};
 use super::exit::Exit;
+use super::headless::{Next, Summary, Walk, drive, ready};
+use super::interrupt::Interrupt;
 use super::output::Output;
-use crate::runtime::ModelRef;
-use anyhow::{Result, bail};
+use super::progress::Reporter;
+use super::resume::Written;
+use crate::format::{Options, Scoring, TraceList, to_lines};
+use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
+use crate::task::answer::{answer, same_answer};
+use crate::trace::{Rule, Trace};
+use anyhow::{Context, Result};
 use clap::Args;
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// Arguments of `generate`.
@@ -21,7 +29,7 @@ pub struct Generate {
     device: DeviceArgs,
     /// Problems: any format that `inspect` opens, or a text file with a problem a line; `-` is standard input
     #[arg(long, value_name = "FILE", required_unless_present = "problem")]
-    problems: Vec<PathBuf>,
+    problems: Vec<String>,
     /// A problem on the command line
     #[arg(long, value_name = "TEXT")]
     problem: Vec<String>,
@@ -38,8 +46,118 @@ pub struct Generate {
 }
 
 impl Generate {
-    pub(super) fn run(self, _messages: &OutputArgs) -> Result<Exit> {
-        let _output = Output::open(self.output.as_deref())?;
-        bail!("generating is not part of this build")
+    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let device = self.device.device;
+        let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
+        let list = TraceList::open(&self.problems, Options { problems: true })?;
+        let mut output = Output::open(self.output.as_deref())?;
+        let written = match (&self.output, self.resume) {
+            (Some(path), true) => Written::copy(path, &mut output)?,
+            _ => Written::default(),
+        };
+        let interrupt = Interrupt::listen()?;
+        let mut reporter = Reporter::new(messages, "problems");
+        let engine = Engine::start(models).context("cannot start the models' threads")?;
+        let status = ready(&engine, &mut reporter, &interrupt)?;
+        let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
+        let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
+
+        let walk = RefCell::new(Walk::new(list));
+        let typed = RefCell::new(self.typed());
+        let mut tally = Tally::default();
+        let next = |reporter: &mut Reporter| {
+            Ok(loop {
+                let next = match typed.borrow_mut().next() {
+                    Some(trace) => Next::Trace(Box::new(trace)),
+                    None => walk.borrow_mut().next(reporter),
+                };
+                match next {
+                    Next::Trace(trace) if written.has(&trace) => {}
+                    other => break other,
+                }
+            })
+        };
+        let request = |id, trace: &Trace| Request::Generate {
+            id,
+            problem: trace.problem.clone(),
+            n: usize::from(self.sampling.n),
+            sampling: self.sampling.sampling(),
+        };
+        let done = |mut trace: Trace| {
+            for candidate in &mut trace.candidates {
+                candidate.policy = policy.clone();
+                candidate.reward_model = reward.clone();
+                candidate.answer = answer(&candidate.text);
+                candidate.correct = trace.gold_answer.as_ref().map(|gold| candidate.answer.as_ref().is_some_and(|a| same_answer(a, gold)));
+            }
+            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
+            for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
+                output.line(&line)?;
+            }
+            tally.add(&trace);
+            output.flush()
+        };
+        let total = || walk.borrow().total().map(|t| t + self.problem.len() as u64);
+        let summary = drive(&engine, &mut reporter, &interrupt, &self.rewards.segment, total, next, request, done)?;
+        drop(engine);
+        let (skipped, broken) = walk.into_inner().close(&mut reporter);
+        let name = output.name().to_string();
+        output.finish()?;
+        if summary.interrupted {
+            reporter
+                .warn(&format!("interrupted: {} problems are in {name}; the same command with -o and --resume goes on", summary.traces));
+        }
+        tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        Ok(match () {
+            () if summary.interrupted => Exit::Interrupted,
+            () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,
+            () => Exit::Ok,
+        })
+    }
+
+    /// The problems on the command line.
+    fn typed(&self) -> impl Iterator<Item = Trace> + use<> {
+        let problems = self.problem.clone();
+        problems.into_iter().enumerate().map(|(i, problem)| Trace { id: format!("problem-{i}"), problem, ..Trace::default() })
+    }
+}
+
+/// What is said at the end.
+#[derive(Default)]
+struct Tally {
+    candidates: u64,
+    tokens: u64,
+    judged: u64,
+    correct: u64,
+}
+
+impl Tally {
+    fn add(&mut self, trace: &Trace) {
+        for c in &trace.candidates {
+            self.candidates += 1;
+            self.tokens += c.tokens.len() as u64;
+            self.judged += u64::from(c.correct.is_some());
+            self.correct += u64::from(c.correct == Some(true));
+        }
+    }
+
+    fn tell(&self, reporter: &mut Reporter, summary: &Summary, skipped: usize, kept: usize, name: &str) {
+        let rate = summary.tokens_per_second.map(|r| format!(", {r:.0} tokens/s")).unwrap_or_default();
+        let kept_note = if kept > 0 { format!(" ({kept} problems were there already)") } else { String::new() };
+        reporter.say(&format!(
+            "{} candidates for {} problems, {} tokens in {:.1} s{rate}, into {name}{kept_note}",
+            self.candidates, summary.traces, self.tokens, summary.seconds
+        ));
+        if self.judged > 0 {
+            reporter.say(&format!("{} of {} candidates have the reference answer", self.correct, self.judged));
+        }
+        if skipped > 0 {
+            reporter.warn(&format!("{skipped} bad records were skipped"));
+        }
+        reporter.record(serde_json::json!({
+            "event": "summary", "problems": summary.traces, "candidates": self.candidates, "failed": summary.failed, "skipped": skipped,
+            "kept": kept, "interrupted": summary.interrupted, "seconds": summary.seconds, "tokens": self.tokens,
+            "tokens_per_second": summary.tokens_per_second, "judged": self.judged, "correct": self.correct, "output": name,
+        }));
     }
 }

@@ -2,10 +2,17 @@
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
 use super::exit::Exit;
+use super::headless::{Next, Walk, drive, ready};
+use super::interrupt::Interrupt;
 use super::output::Output;
-use crate::runtime::ModelRef;
-use anyhow::{Result, bail};
+use super::progress::Reporter;
+use super::resume::Written;
+use crate::format::{Options, Scoring, TraceList, to_lines};
+use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
+use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, segment, step_rewards};
+use anyhow::{Context, Result};
 use clap::Args;
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// Arguments of `score`.
@@ -13,7 +20,7 @@ use std::path::PathBuf;
 pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    files: Vec<String>,
     /// Reward model: a directory, a .gguf file or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
@@ -30,8 +37,124 @@ pub struct Score {
 }
 
 impl Score {
-    pub(super) fn run(self, _messages: &OutputArgs) -> Result<Exit> {
-        let _output = Output::open(self.output.as_deref())?;
-        bail!("scoring is not part of this build")
+    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let reward = self.reward.reward(self.device.device)?;
+        let list = TraceList::open(&self.files, Options::default())?;
+        let mut output = Output::open(self.output.as_deref())?;
+        let written = match (&self.output, self.resume) {
+            (Some(path), true) => Written::copy(path, &mut output)?,
+            _ => Written::default(),
+        };
+        let interrupt = Interrupt::listen()?;
+        let mut reporter = Reporter::new(messages, "traces");
+        let engine = Engine::start(Models { policy: None, reward }).context("cannot start the model's thread")?;
+        let status = ready(&engine, &mut reporter, &interrupt)?;
+        let model_name = if let Slot::Ready { name, .. } = &status.reward { name.clone() } else { String::new() };
+
+        let walk = RefCell::new(Walk::new(list));
+        let mut tally = Tally::default();
+        let next = |reporter: &mut Reporter| {
+            Ok(loop {
+                match walk.borrow_mut().next(reporter) {
+                    Next::Trace(trace) if written.has(&trace) || trace.candidates.is_empty() => {}
+                    Next::Trace(trace) => break Next::Trace(Box::new(self.prepare(*trace, &model_name))),
+                    other => break other,
+                }
+            })
+        };
+        let request =
+            |id, trace: &Trace| Request::Score { id, problem: trace.problem.clone(), candidates: trace.candidates.clone(), urgent: false };
+        let done = |trace: Trace| {
+            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
+            for line in to_lines(&trace, Some(&scoring)) {
+                output.line(&line)?;
+            }
+            tally.add(&trace, &self.rewards, &status.calibration);
+            output.flush()
+        };
+        let summary = drive(&engine, &mut reporter, &interrupt, &self.rewards.segment, || walk.borrow().total(), next, request, done)?;
+        drop(engine);
+        let (skipped, broken) = walk.into_inner().close(&mut reporter);
+        let name = output.name().to_string();
+        output.finish()?;
+        if summary.interrupted {
+            reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
+        }
+        tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        Ok(match () {
+            () if summary.interrupted => Exit::Interrupted,
+            () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,
+            () => Exit::Ok,
+        })
+    }
+
+    /// Cuts what the source did not cut, and takes away what is computed anew.
+    fn prepare(&self, mut trace: Trace, model_name: &str) -> Trace {
+        for candidate in &mut trace.candidates {
+            if candidate.steps.is_empty() {
+                candidate.steps = segment(&candidate.text, &self.rewards.segment);
+            }
+            candidate.rewards.clear();
+            candidate.reward_model = Some(model_name.to_string());
+        }
+        trace
+    }
+}
+
+/// What is said at the end.
+#[derive(Default)]
+struct Tally {
+    candidates: u64,
+    rewards: Vec<f32>,
+    marked: u64,
+    wrong: u64,
+    hit: u64,
+    right: u64,
+    unmarked: u64,
+}
+
+impl Tally {
+    fn add(&mut self, trace: &Trace, how: &RewardArgs, calibration: &Calibration) {
+        for c in &trace.candidates {
+            self.candidates += 1;
+            self.rewards.extend(aggregate(how.aggregation, &step_rewards(how.granularity, &c.rewards, &c.steps)));
+            let marked = first_deviation(Rule::Threshold, c, c.steps.len(), how.granularity, calibration).map(|d| d.step);
+            self.marked += u64::from(marked.is_some());
+            match c.gold {
+                Some(GoldDeviation::Step(gold)) => {
+                    self.wrong += 1;
+                    self.hit += u64::from(marked == Some(gold));
+                }
+                Some(GoldDeviation::None) => {
+                    self.right += 1;
+                    self.unmarked += u64::from(marked.is_none());
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn tell(&self, reporter: &mut Reporter, summary: &super::headless::Summary, skipped: usize, kept: usize, name: &str) {
+        let mean = self.rewards.iter().sum::<f32>() / self.rewards.len().max(1) as f32;
+        let seconds = summary.seconds;
+        let kept_note = if kept > 0 { format!(" ({kept} traces were there already)") } else { String::new() };
+        reporter.say(&format!(
+            "{} candidates of {} traces scored in {seconds:.1} s into {name}{kept_note}; mean reward {mean:+.3}; a deviation marked in {}",
+            self.candidates, summary.traces, self.marked
+        ));
+        if self.wrong + self.right > 0 {
+            reporter.say(&format!(
+                "against the labels: first wrong step hit in {} of {} wrong candidates; {} of {} right ones unmarked",
+                self.hit, self.wrong, self.unmarked, self.right
+            ));
+        }
+        if skipped > 0 {
+            reporter.warn(&format!("{skipped} bad records were skipped"));
+        }
+        reporter.record(serde_json::json!({
+            "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "skipped": skipped,
+            "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "marked": self.marked,
+            "wrong": self.wrong, "hit": self.hit, "right": self.right, "unmarked": self.unmarked, "output": name,
+        }));
     }
 }

@@ -1,0 +1,246 @@
+//! Drives the models without a screen: a few requests at a time, results in the order of the input.
+
+use super::interrupt::Interrupt;
+use super::progress::Reporter;
+use crate::format::{FormatError, TraceList};
+use crate::runtime::{Engine, ModelsStatus, Request, RequestId, Slot, Update};
+use crate::trace::{Segmentation, Trace, TraceStore};
+use anyhow::{Result, bail};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Requests that are with the models at a time, so that they never wait for the input or the output.
+const WINDOW: usize = 4;
+/// How often the interrupt flag is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// Messages about bad records that are shown one by one.
+const SHOWN: usize = 20;
+
+/// What comes next from the input.
+pub enum Next {
+    /// A trace to work on.
+    Trace(Box<Trace>),
+    /// Nothing yet.
+    Wait,
+    /// Nothing any more.
+    End,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Traces that are through.
+    pub traces: u64,
+    /// Traces that failed.
+    pub failed: u64,
+    /// The user stopped it.
+    pub interrupted: bool,
+    /// Tokens generated a second, mean over the requests.
+    pub tokens_per_second: Option<f32>,
+    /// Seconds from the first request to the last result.
+    pub seconds: f32,
+}
+
+struct Working {
+    id: RequestId,
+    store: TraceStore,
+    ended: Option<Result<(), String>>,
+}
+
+/// Runs every trace of `next` through the engine: `request` makes the request, `done` takes the result, in order of the input.
+pub fn drive(
+    engine: &Engine,
+    reporter: &mut Reporter,
+    interrupt: &Interrupt,
+    segmentation: &Segmentation,
+    total: impl Fn() -> Option<u64>,
+    mut next: impl FnMut(&mut Reporter) -> Result<Next>,
+    mut request: impl FnMut(RequestId, &Trace) -> Request,
+    mut done: impl FnMut(Trace) -> Result<()>,
+) -> Result<Summary> {
+    let mut summary = Summary::default();
+    let mut working: VecDeque<Working> = VecDeque::new();
+    let (mut rates, mut last_id, mut ended) = (Vec::new(), 0, false);
+    let mut started = None;
+    loop {
+        if interrupt.is_set() && !summary.interrupted {
+            summary.interrupted = true;
+            for w in &working {
+                engine.send(Request::Cancel { id: w.id })?;
+            }
+            ended = true;
+        }
+        while !ended && working.len() < WINDOW {
+            match next(reporter)? {
+                Next::Trace(trace) => {
+                    last_id += 1;
+                    started.get_or_insert_with(Instant::now);
+                    engine.send(request(last_id, &trace))?;
+                    working.push_back(Working { id: last_id, store: TraceStore::new(*trace, segmentation.clone()), ended: None });
+                }
+                Next::Wait => break,
+                Next::End => ended = true,
+            }
+        }
+        if ended && working.is_empty() {
+            break;
+        }
+        for update in engine.wait(LOOK) {
+            match update {
+                Update::Models(status) => loading(reporter, &status)?,
+                Update::Event { id, event } => {
+                    if let Some(w) = working.iter_mut().find(|w| w.id == id) {
+                        w.store.apply(&event);
+                    }
+                }
+                Update::Warning { id, message } => {
+                    if let Some(w) = working.iter().find(|w| w.id == id) {
+                        reporter.warn(&format!("{}: {message}", name(w.store.trace())));
+                    }
+                }
+                Update::Done { id, tokens_per_second } => {
+                    rates.extend(tokens_per_second);
+                    end(&mut working, id, Ok(()));
+                }
+                Update::Failed { id, error } => end(&mut working, id, Err(error)),
+            }
+        }
+        // After an interrupt every request ends, but only those that ended before it are whole.
+        if summary.interrupted {
+            break;
+        }
+        while let Some(first) = working.front_mut() {
+            let Some(result) = first.ended.take() else { break };
+            let Some(Working { store, .. }) = working.pop_front() else { break };
+            match result {
+                Ok(()) => {
+                    summary.traces += 1;
+                    done(store.into_trace())?;
+                }
+                Err(error) => {
+                    summary.failed += 1;
+                    reporter.warn(&format!("{}: {error}", name(store.trace())));
+                }
+            }
+            reporter.progress(summary.traces + summary.failed, total(), "");
+        }
+    }
+    for w in working {
+        if matches!(w.ended, Some(Ok(()))) && w.store.trace().candidates.iter().all(whole) {
+            summary.traces += 1;
+            done(w.store.into_trace())?;
+        }
+    }
+    summary.seconds = started.map_or(0.0, |s| s.elapsed().as_secs_f32());
+    summary.tokens_per_second = (!rates.is_empty()).then(|| rates.iter().sum::<f32>() / rates.len() as f32);
+    Ok(summary)
+}
+
+fn end(working: &mut VecDeque<Working>, id: RequestId, result: Result<(), String>) {
+    if let Some(w) = working.iter_mut().find(|w| w.id == id) {
+        w.ended = Some(result);
+    }
+}
+
+fn whole(candidate: &crate::trace::Candidate) -> bool {
+    !matches!(candidate.finish, Some(crate::trace::FinishReason::Cancelled))
+}
+
+/// Where a trace came from, for messages.
+fn name(trace: &Trace) -> String {
+    match &trace.source {
+        Some(s) => format!("{}, record {} ({})", s.path, s.line, trace.id),
+        None => trace.id.clone(),
+    }
+}
+
+/// Shows how loading goes; a model that does not load ends the run.
+fn loading(reporter: &mut Reporter, status: &ModelsStatus) -> Result<()> {
+    for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
+        match slot {
+            Slot::Failed { name, error } => bail!("the {what} {name} did not load: {error}"),
+            Slot::Loading { name, progress } => reporter.status(&format!("loading {what} {name} {:.0} %", progress * 100.0)),
+            Slot::Absent | Slot::Ready { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the models are loaded; says what they are. Fails where one does not load.
+pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<ModelsStatus> {
+    loop {
+        let status = engine.status();
+        loading(reporter, &status)?;
+        let waits = [&status.policy, &status.reward].into_iter().any(|s| matches!(s, Slot::Loading { .. }));
+        if !waits || interrupt.is_set() {
+            for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
+                if let Slot::Ready { name, about } = slot {
+                    reporter.say(&format!("{what} {name}: {about}"));
+                }
+            }
+            return Ok(status);
+        }
+        engine.wait(LOOK);
+    }
+}
+
+/// Walks over the traces of files, tells what is wrong with them, and never blocks.
+pub struct Walk {
+    list: TraceList,
+    at: usize,
+    told: usize,
+    bad: u64,
+}
+
+impl Walk {
+    /// From the first trace on.
+    pub fn new(list: TraceList) -> Self {
+        Self { list, at: 0, told: 0, bad: 0 }
+    }
+
+    /// The next trace that can be read.
+    pub fn next(&mut self, reporter: &mut Reporter) -> Next {
+        loop {
+            self.tell(reporter);
+            if self.at < self.list.len() {
+                self.at += 1;
+                match self.list.get(self.at - 1) {
+                    Ok(trace) => return Next::Trace(Box::new(Arc::unwrap_or_clone(trace))),
+                    Err(_) => self.bad += 1,
+                }
+            } else if self.list.is_complete() {
+                self.tell(reporter);
+                return if self.at < self.list.len() { continue } else { Next::End };
+            } else {
+                return Next::Wait;
+            }
+        }
+    }
+
+    /// Number of traces, once it is known.
+    pub fn total(&self) -> Option<u64> {
+        self.list.is_complete().then(|| self.list.len() as u64)
+    }
+
+    /// Closes the account: records that were skipped, and whether a file could not be read to its end.
+    pub fn close(&mut self, reporter: &mut Reporter) -> (usize, bool) {
+        self.tell(reporter);
+        let errors = self.list.errors();
+        if self.list.error_count() > SHOWN {
+            reporter.warn(&format!("{} more messages about bad records are not shown", self.list.error_count() - SHOWN));
+        }
+        let broken = errors.iter().any(|e| matches!(e, FormatError::BreaksOff { .. } | FormatError::Io { .. }));
+        (self.list.skipped(), broken)
+    }
+
+    fn tell(&mut self, reporter: &mut Reporter) {
+        if self.list.error_count() > self.told {
+            let errors = self.list.errors();
+            for error in errors.iter().take(SHOWN).skip(self.told) {
+                reporter.warn(&error.to_string());
+            }
+            self.told = self.list.error_count();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `--resume`: what an earlier run already wrote.
+
+use super::output::Output;
+use crate::trace::Trace;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+/// The traces that an output file holds.
+#[derive(Default)]
+pub struct Written(HashSet<(String, String, usize)>);
+
+#[derive(Deserialize)]
+struct Line {
+    trace_id: String,
+    source: Option<Place>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    path: String,
+    line: usize,
+}
+
+impl Written {
+    /// Copies an earlier run's lines to `output` as they are. A file that is not there is an empty one.
+    pub fn copy(path: &Path, output: &mut Output) -> Result<Self> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(e).with_context(|| path.display().to_string()),
+        };
+        let mut written = Self::default();
+        for (i, line) in BufReader::new(file).lines().enumerate() {
+            let place = || format!("{}, line {}", path.display(), i + 1);
+            let line = line.with_context(place)?;
+            match serde_json::from_str::<Line>(&line) {
+                Ok(Line { trace_id, source }) => {
+                    let (path, number) = source.map_or((String::new(), 0), |s| (s.path, s.line));
+                    written.0.insert((trace_id, path, number));
+                }
+                Err(e) => bail!("{}: not a record of an earlier run ({e}); remove the line, or leave --resume out to begin anew", place()),
+            }
+            output.line(&line)?;
+        }
+        Ok(written)
+    }
+
+    /// Whether the trace is there.
+    pub fn has(&self, trace: &Trace) -> bool {
+        let (path, line) = trace.source.as_ref().map_or((String::new(), 0), |s| (s.path.clone(), s.line));
+        self.0.contains(&(trace.id.clone(), path, line))
+    }
+
+    /// Number of traces.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
