@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, SamplingArgs, model};
 use super::exit::Exit;
-use super::headless::{Next, Summary, Walk, drive, ready};
+use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::progress::Reporter;
@@ -98,7 +98,8 @@ impl Generate {
             output.flush()
         };
         let total = || walk.borrow().total().map(|t| t + self.problem.len() as u64);
-        let summary = drive(&engine, &mut reporter, &interrupt, &self.rewards.segment, total, next, request, done)?;
+        let with = Headless { engine: &engine, interrupt: &interrupt, segmentation: &self.rewards.segment };
+        let summary = drive(&with, &mut reporter, total, next, request, done)?;
         drop(engine);
         let (skipped, broken) = walk.into_inner().close(&mut reporter);
         let name = output.name().to_string();

@@ -48,17 +48,26 @@ struct Working {
     ended: Option<Result<(), String>>,
 }
 
+/// What a run needs beside its input and output.
+pub struct Headless<'a> {
+    /// The models.
+    pub engine: &'a Engine,
+    /// When to stop.
+    pub interrupt: &'a Interrupt,
+    /// How text without given steps is cut.
+    pub segmentation: &'a Segmentation,
+}
+
 /// Runs every trace of `next` through the engine: `request` makes the request, `done` takes the result, in order of the input.
 pub fn drive(
-    engine: &Engine,
+    with: &Headless<'_>,
     reporter: &mut Reporter,
-    interrupt: &Interrupt,
-    segmentation: &Segmentation,
     total: impl Fn() -> Option<u64>,
     mut next: impl FnMut(&mut Reporter) -> Result<Next>,
     mut request: impl FnMut(RequestId, &Trace) -> Request,
     mut done: impl FnMut(Trace) -> Result<()>,
 ) -> Result<Summary> {
+    let Headless { engine, interrupt, segmentation } = *with;
     let mut summary = Summary::default();
     let mut working: VecDeque<Working> = VecDeque::new();
     let (mut rates, mut last_id, mut ended) = (Vec::new(), 0, false);

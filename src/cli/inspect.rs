@@ -1,19 +1,25 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
+use super::args::{Color, DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
 use super::exit::Exit;
-use crate::runtime::ModelRef;
-use anyhow::{Result, bail};
+use crate::format;
+use crate::runtime::{Engine, ModelRef, Models};
+use crate::task::answer::{answer, same_answer};
+use crate::task::stories::{Split, story};
+use crate::trace::{Rule, Segmentation, Trace, segment};
+use crate::tui;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// Traces to open (native JSONL, ProcessBench, GSM8K, OpenAI chat; plain or .gz; `-` for standard input); none: live
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
+    /// Traces to open (native JSONL, ProcessBench, PRM800K, GSM8K, OpenAI chat and others; plain or .gz; `-` for standard input); none: live
+    #[arg(value_name = "FILE", conflicts_with = "problems")]
+    files: Vec<String>,
     #[command(flatten)]
     live: LiveArgs,
 }
@@ -21,17 +27,17 @@ pub struct Inspect {
 /// What the live inspector takes; also the arguments of the program without a subcommand.
 #[derive(Args, Debug)]
 pub struct LiveArgs {
-    /// Model that writes candidates: a directory, a .gguf file or `embedded`
-    #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
-    pub policy: ModelRef,
+    /// Model that writes candidates: a directory, a .gguf file, `embedded` or `none` [default: embedded; none with FILE]
+    #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
+    pub policy: Option<ModelRef>,
     /// Model that scores them: a directory, a .gguf file, `embedded` or `none`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     pub reward: ModelRef,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Problems to choose from: any format that `inspect` opens, or a text file with a problem a line
+    /// Problems to choose from: any format that `inspect` opens, or a text file with a problem a line [default: stories that no model was trained on]
     #[arg(long, value_name = "FILE")]
-    pub problems: Option<PathBuf>,
+    pub problems: Vec<String>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[command(flatten)]
@@ -39,6 +45,9 @@ pub struct LiveArgs {
     #[command(flatten)]
     pub screen: ScreenArgs,
 }
+
+/// Stories to choose from where no problems are named.
+const STORIES: u64 = 200;
 
 impl Inspect {
     pub(super) fn live(live: LiveArgs) -> Self {
@@ -49,6 +58,118 @@ impl Inspect {
         if !std::io::stdout().is_terminal() {
             bail!("the inspector needs a terminal and standard output is none; use `reasonscope score` or `reasonscope generate` instead");
         }
-        bail!("the inspector is not part of this build")
+        let Self { files, live } = self;
+        let recorded = !files.is_empty();
+        let default = if recorded { ModelRef::None } else { ModelRef::Embedded };
+        let policy = live.policy.unwrap_or(default).policy(live.device.device)?;
+        let reward = live.reward.reward(live.device.device)?;
+        let traces: Box<dyn tui::TraceSource> = if recorded {
+            Box::new(Files::open(&files, format::Options::default(), &live.rewards.segment)?)
+        } else if !live.problems.is_empty() {
+            Box::new(Files::open(&live.problems, format::Options { problems: true }, &live.rewards.segment)?)
+        } else {
+            Box::new(Stories)
+        };
+        let ScreenArgs { theme, ascii, color } = live.screen;
+        let options = tui::Options {
+            traces,
+            models: None,
+            open_first: !recorded,
+            grade: Some(Arc::new(grade)),
+            settings: tui::Settings {
+                n: usize::from(live.sampling.n),
+                sampling: live.sampling.sampling(),
+                granularity: live.rewards.granularity,
+                aggregation: live.rewards.aggregation,
+                rule: Rule::default(),
+            },
+            theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
+            theme_dirs: super::themes::directories(),
+            depth: depth(color),
+            ascii: ascii || !tui::Glyphs::locale_is_utf8(super::env),
+            notes: Vec::new(),
+        };
+        let models = if policy.is_none() && reward.is_none() {
+            None
+        } else {
+            let engine = Engine::start(Models { policy, reward }).context("cannot start the models' threads")?;
+            let (requests, updates) = engine.channels().context("cannot start the models' threads")?;
+            Some(tui::Channels { requests, updates })
+        };
+        Ok(match tui::run(tui::Options { models, ..options })? {
+            tui::ExitReason::Quit => Exit::Ok,
+            tui::ExitReason::Signal(_) => Exit::Interrupted,
+        })
+    }
+}
+
+/// Finds the final answer of a candidate.
+fn grade(text: &str, gold: Option<&str>) -> tui::Graded {
+    let answer = answer(text);
+    let correct = gold.map(|gold| answer.as_ref().is_some_and(|a| same_answer(a, gold)));
+    tui::Graded { answer, correct }
+}
+
+fn depth(color: Color) -> tui::ColorDepth {
+    match color {
+        Color::Auto => tui::ColorDepth::from_env(super::env),
+        Color::Truecolor => tui::ColorDepth::TrueColor,
+        Color::Ansi256 => tui::ColorDepth::Ansi256,
+        Color::Ansi16 => tui::ColorDepth::Ansi16,
+        Color::None => tui::ColorDepth::None,
+    }
+}
+
+/// Traces of files.
+struct Files {
+    list: format::TraceList,
+    segmentation: Segmentation,
+    told: usize,
+}
+
+impl Files {
+    fn open(paths: &[String], options: format::Options, segmentation: &Segmentation) -> Result<Self> {
+        if let Some(path) = paths.iter().find(|p| Path::new(p.as_str()).is_dir()) {
+            bail!("{path}: is a directory; name trace files, or a model with --policy");
+        }
+        Ok(Self { list: format::TraceList::open(paths, options)?, segmentation: segmentation.clone(), told: 0 })
+    }
+}
+
+impl tui::TraceSource for Files {
+    fn known(&mut self) -> (usize, bool) {
+        let complete = self.list.is_complete();
+        (self.list.len(), complete)
+    }
+
+    fn read(&mut self, index: usize) -> Result<Trace, String> {
+        let mut trace = Arc::unwrap_or_clone(self.list.get(index).map_err(|e| e.to_string())?);
+        for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
+            candidate.steps = segment(&candidate.text, &self.segmentation);
+        }
+        Ok(trace)
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        if self.list.error_count() == self.told {
+            return Vec::new();
+        }
+        let notes = self.list.errors().iter().skip(self.told).map(ToString::to_string).collect();
+        self.told = self.list.error_count();
+        notes
+    }
+}
+
+/// Stories from the test pool, made when they are asked for.
+struct Stories;
+
+impl tui::TraceSource for Stories {
+    fn known(&mut self) -> (usize, bool) {
+        (STORIES as usize, true)
+    }
+
+    fn read(&mut self, index: usize) -> Result<Trace, String> {
+        let story = story(Split::InDistribution, 0, index as u64);
+        Ok(Trace { id: story.id.clone(), problem: story.problem.clone(), gold_answer: Some(story.answer.to_string()), ..Trace::default() })
     }
 }

@@ -1,16 +1,39 @@
-//! `keys`: the keys.
+//! `keys`: what every key does.
 
 use super::args::OutputArgs;
 use super::exit::Exit;
-use anyhow::{Result, bail};
+use crate::tui;
+use anyhow::Result;
 use clap::Args;
+use std::fmt::Write;
 
 /// Arguments of `keys`.
 #[derive(Args, Debug)]
 pub struct Keys {}
 
 impl Keys {
-    pub(super) fn run(self, _messages: &OutputArgs) -> Result<Exit> {
-        bail!("the keys are not part of this build")
+    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let text = if messages.json {
+            let list: Vec<serde_json::Value> = tui::BINDINGS
+                .iter()
+                .map(|b| serde_json::json!({ "context": b.context.title(), "keys": b.on.split(' ').collect::<Vec<_>>(), "does": b.desc }))
+                .collect();
+            format!("{}\n", serde_json::Value::from(list))
+        } else {
+            let width = tui::BINDINGS.iter().map(|b| b.on.chars().count()).max().unwrap_or(0);
+            let mut text = String::new();
+            let mut context = None;
+            for b in tui::BINDINGS {
+                if context != Some(b.context) {
+                    let gap = if context.is_some() { "\n" } else { "" };
+                    writeln!(text, "{gap}{}", b.context.title())?;
+                    context = Some(b.context);
+                }
+                writeln!(text, "  {:width$}  {}", b.on, b.desc)?;
+            }
+            text
+        };
+        super::print(&text)?;
+        Ok(Exit::Ok)
     }
 }

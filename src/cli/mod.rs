@@ -120,6 +120,11 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
+/// A variable of the environment.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Prints a text on standard output.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();

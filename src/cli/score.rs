@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
 use super::exit::Exit;
-use super::headless::{Next, Walk, drive, ready};
+use super::headless::{Headless, Next, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::progress::Reporter;
@@ -72,7 +72,8 @@ impl Score {
             tally.add(&trace, &self.rewards, &status.calibration);
             output.flush()
         };
-        let summary = drive(&engine, &mut reporter, &interrupt, &self.rewards.segment, || walk.borrow().total(), next, request, done)?;
+        let with = Headless { engine: &engine, interrupt: &interrupt, segmentation: &self.rewards.segment };
+        let summary = drive(&with, &mut reporter, || walk.borrow().total(), next, request, done)?;
         drop(engine);
         let (skipped, broken) = walk.into_inner().close(&mut reporter);
         let name = output.name().to_string();

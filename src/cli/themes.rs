@@ -1,16 +1,49 @@
-//! `themes`: the themes.
+//! `themes`: the themes that there are.
 
 use super::args::OutputArgs;
 use super::exit::Exit;
-use anyhow::{Result, bail};
+use crate::tui;
+use anyhow::Result;
 use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
 
 /// Arguments of `themes`.
 #[derive(Args, Debug)]
 pub struct Themes {}
 
+/// Directories with the user's own themes.
+pub fn directories() -> Vec<PathBuf> {
+    tui::user_theme_dir(super::env).into_iter().collect()
+}
+
 impl Themes {
-    pub(super) fn run(self, _messages: &OutputArgs) -> Result<Exit> {
-        bail!("the themes are not part of this build")
+    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let themes = tui::themes(&directories());
+        let text = if messages.json {
+            let list: Vec<serde_json::Value> = themes
+                .iter()
+                .map(|t| {
+                    serde_json::json!({
+                        "name": t.name, "description": t.description, "path": t.path, "default": t.name == tui::DEFAULT_THEME,
+                    })
+                })
+                .collect();
+            format!("{}\n", serde_json::Value::from(list))
+        } else {
+            let width = themes.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
+            let mut text = String::new();
+            for t in &themes {
+                let default = if t.name == tui::DEFAULT_THEME { " (default)" } else { "" };
+                let place = t.path.as_ref().map(|p| format!("  [{}]", p.display())).unwrap_or_default();
+                writeln!(text, "{:width$}  {}{default}{place}", t.name, t.description)?;
+            }
+            if let [directory, ..] = directories().as_slice() {
+                writeln!(text, "\nYour own themes go into {}", directory.display())?;
+            }
+            text
+        };
+        super::print(&text)?;
+        Ok(Exit::Ok)
     }
 }

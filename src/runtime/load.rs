@@ -1,8 +1,7 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use super::embedded;
 use crate::generate::{LocalPolicy, Policy};
-use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress};
+use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward};
 use crate::reward::{LocalReward, RewardModel};
 use std::fmt;
 use std::path::PathBuf;
@@ -30,19 +29,17 @@ impl ModelRef {
     }
 
     /// The model's files, `None` for `none`. Errors where nothing is there to load; they name the path and the remedy.
-    fn files(&self, embedded: fn() -> Option<ModelFiles>) -> Result<Option<ModelFiles>, ModelError> {
+    fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
         match self {
             Self::None => Ok(None),
             Self::Path(path) => ModelFiles::open(path).map(Some),
-            Self::Embedded => embedded().map(Some).ok_or_else(|| {
-                ModelError::Input("this build has no embedded model; name one, or train one with `reasonscope train RECIPE`".into())
-            }),
+            Self::Embedded => Ok(Some(embedded())),
         }
     }
 
     /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn policy(&self, device: DeviceChoice) -> Result<Option<Loader<dyn Policy>>, ModelError> {
-        let Some(files) = self.files(embedded::policy)? else { return Ok(None) };
+        let Some(files) = self.files(embedded_policy)? else { return Ok(None) };
         files.config()?;
         let load = move |progress: Option<Progress>| {
             let model = LocalPolicy::open(&files, &device.open()?, progress)?;
@@ -53,7 +50,7 @@ impl ModelRef {
 
     /// What loads this model as a reward model; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn reward(&self, device: DeviceChoice) -> Result<Option<Loader<dyn RewardModel>>, ModelError> {
-        let Some(files) = self.files(embedded::reward)? else { return Ok(None) };
+        let Some(files) = self.files(embedded_reward)? else { return Ok(None) };
         files.config()?;
         let load = move |progress: Option<Progress>| {
             let model = LocalReward::open(&files, &device.open()?, progress)?;

@@ -3,7 +3,6 @@
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
 mod board;
-mod embedded;
 mod engine;
 mod job;
 mod load;
