@@ -2,17 +2,23 @@
 
 use super::args::{DeviceArgs, OutputArgs, model};
 use super::exit::Exit;
-use crate::runtime::ModelRef;
+use crate::runtime::{DeviceChoice, ModelRef};
+use crate::tui;
 use anyhow::Result;
 use clap::Args;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Environment variables that the program reads, for the manual page.
 pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("REASONSCOPE_DATA", "Directory with public data sets for the tests and recipes that read them; ../shared/data where it is not set."),
-    ("REASONSCOPE_CACHE", "Directory for models that tests fetch; reasonscope in the user's cache directory where it is not set."),
+    (
+        "XDG_CACHE_HOME",
+        "Directory for caches; tests/fetch_smollm2.sh puts a model for the tests into reasonscope in it. ~/.cache where it is not set.",
+    ),
+    ("XDG_CONFIG_HOME", "Directory for configuration; your own themes go into reasonscope/themes in it. ~/.config where it is not set."),
     ("NO_COLOR", "Set and not empty: no colour."),
     ("COLORTERM", "truecolor or 24bit: 24-bit colour."),
     ("TERM", "What the terminal can show; dumb: no colour."),
@@ -60,8 +66,8 @@ impl Finding {
 impl Doctor {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut findings = program();
-        findings.extend(devices(&self.device));
-        findings.extend(models(&self.models, &self.device));
+        findings.extend(devices(self.device.device));
+        findings.extend(models(&self.models, self.device.device));
         findings.extend(directories());
         findings.extend(terminal());
         super::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
@@ -78,9 +84,21 @@ fn program() -> Vec<Finding> {
     vec![if cfg!(debug_assertions) { version.remedy("models run several times faster with `cargo build --release`") } else { version }]
 }
 
-fn devices(_args: &DeviceArgs) -> Vec<Finding> {
+fn devices(asked: DeviceChoice) -> Vec<Finding> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    vec![Finding::new("devices", "cpu", State::Fine, format!("{cores} cores, {}, {}", std::env::consts::ARCH, simd()))]
+    let mut found = vec![Finding::new("devices", "cpu", State::Fine, format!("{cores} cores, {}, {}", std::env::consts::ARCH, simd()))];
+    for (name, choice) in [("cuda", DeviceChoice::Cuda), ("metal", DeviceChoice::Metal)] {
+        let state = if asked == choice { State::Broken } else { State::Absent };
+        found.push(match choice.open() {
+            Ok(_) => Finding::new("devices", name, State::Fine, "works"),
+            Err(e) => {
+                let message = e.to_string();
+                let (what, remedy) = message.split_once("; ").unwrap_or((&message, "use --device cpu"));
+                Finding::new("devices", name, state, what).remedy(remedy)
+            }
+        });
+    }
+    found
 }
 
 /// The widest vector instructions that this processor has and matrix products use.
@@ -105,14 +123,32 @@ fn simd() -> &'static str {
     }
 }
 
-fn models(models: &[ModelRef], device: &DeviceArgs) -> Vec<Finding> {
-    models
-        .iter()
-        .map(|model| match model.policy(device.device) {
-            Ok(_) => Finding::new("models", model.to_string(), State::Fine, "found"),
-            Err(e) => Finding::new("models", model.to_string(), State::Broken, e.to_string()),
-        })
-        .collect()
+fn models(named: &[ModelRef], device: DeviceChoice) -> Vec<Finding> {
+    let embedded =
+        [("embedded policy", false), ("embedded reward model", true)].map(|(name, reward)| (name.to_string(), ModelRef::Embedded, reward));
+    let named = named.iter().map(|m| {
+        let is_reward = matches!(m, ModelRef::Path(p) if p.join("reward.json").is_file());
+        (m.to_string(), m.clone(), is_reward)
+    });
+    let named = named.filter(|(_, m, _)| *m != ModelRef::Embedded);
+    embedded.into_iter().chain(named).map(|(name, model, reward)| loads(name, &model, reward, device)).collect()
+}
+
+/// Loads a model, to say that it can be.
+fn loads(name: String, model: &ModelRef, reward: bool, device: DeviceChoice) -> Finding {
+    let start = Instant::now();
+    let about = if reward {
+        model.reward(device).map_err(|e| e.to_string()).and_then(|l| l.map(|l| (l.load)(None).map(|l| l.about)).transpose())
+    } else {
+        model.policy(device).map_err(|e| e.to_string()).and_then(|l| l.map(|l| (l.load)(None).map(|l| l.about)).transpose())
+    };
+    match about {
+        Ok(about) => {
+            let about = about.unwrap_or_else(|| "no model".into());
+            Finding::new("models", name, State::Fine, format!("{about}, loaded in {:.0} ms", start.elapsed().as_secs_f32() * 1e3))
+        }
+        Err(error) => Finding::new("models", name, State::Broken, error).remedy("see the message; `embedded` is always there"),
+    }
 }
 
 fn directories() -> Vec<Finding> {
@@ -123,7 +159,7 @@ fn directories() -> Vec<Finding> {
             .remedy_if_absent("only tests and some recipes read it; set REASONSCOPE_DATA to a directory with the public data sets"),
         match &cache {
             Some(cache) => directory("model cache", cache).remedy_if_absent("only a test uses it; tests/fetch_smollm2.sh fills it"),
-            None => Finding::new("directories", "model cache", State::Absent, "no home directory").remedy("set REASONSCOPE_CACHE"),
+            None => Finding::new("directories", "model cache", State::Absent, "no home directory").remedy("set XDG_CACHE_HOME"),
         },
     ]
 }
@@ -141,12 +177,10 @@ fn directory(name: &str, path: &Path) -> Finding {
     }
 }
 
-/// `REASONSCOPE_CACHE`, or `reasonscope` in the user's cache directory.
+/// `reasonscope` in the user's cache directory.
 fn cache_directory() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|v: &std::ffi::OsString| !v.is_empty()).map(PathBuf::from);
-    set("REASONSCOPE_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|d| d.join("reasonscope")))
-        .or_else(|| set("HOME").map(|d| d.join(".cache").join("reasonscope")))
+    set("XDG_CACHE_HOME").map(|d| d.join("reasonscope")).or_else(|| set("HOME").map(|d| d.join(".cache").join("reasonscope")))
 }
 
 fn terminal() -> Vec<Finding> {
@@ -158,15 +192,23 @@ fn terminal() -> Vec<Finding> {
         Finding::new("terminal", "screen", State::Absent, "standard output is not a terminal")
             .remedy("the inspector needs one; score and generate do not")
     };
-    let locale = [var("LC_ALL"), var("LC_CTYPE"), var("LANG")].into_iter().find(|v| !v.is_empty()).unwrap_or_default();
-    let utf8 = locale.to_ascii_lowercase().replace('-', "").contains("utf8");
-    let characters = if utf8 {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(var).find(|v| !v.is_empty()).unwrap_or_else(|| "no locale is set".into());
+    let characters = if tui::Glyphs::locale_is_utf8(super::env) {
         Finding::new("terminal", "characters", State::Fine, format!("UTF-8 ({locale})"))
     } else {
-        let what = if locale.is_empty() { "no locale is set".into() } else { format!("{locale} is not UTF-8") };
-        Finding::new("terminal", "characters", State::Absent, what).remedy("set LANG to a UTF-8 locale, or use --ascii")
+        Finding::new("terminal", "characters", State::Absent, format!("not UTF-8 ({locale})"))
+            .remedy("set LANG to a UTF-8 locale; until then the inspector draws with ASCII")
     };
-    vec![tty, characters]
+    let (colours, remedy) = match tui::ColorDepth::from_env(super::env) {
+        tui::ColorDepth::TrueColor => ("24 bits", None),
+        tui::ColorDepth::Ansi256 => ("256", Some("where the terminal has 24 bits, set COLORTERM=truecolor or use --color truecolor")),
+        tui::ColorDepth::Ansi16 => ("16", Some("where the terminal has more, set TERM to what it is, or use --color")),
+        tui::ColorDepth::None => ("none", Some("NO_COLOR is set or TERM names a terminal without colour; --color overrides both")),
+    };
+    let term = format!("{colours} (TERM={}, COLORTERM={}, NO_COLOR={})", var("TERM"), var("COLORTERM"), var("NO_COLOR"));
+    let mut colours = Finding::new("terminal", "colours", State::Fine, term);
+    colours.remedy = remedy.map(String::from);
+    vec![tty, characters, colours]
 }
 
 fn as_text(findings: &[Finding]) -> String {

@@ -105,6 +105,11 @@ impl Inspect {
 
 /// Finds the final answer of a candidate.
 fn grade(text: &str, gold: Option<&str>) -> tui::Graded {
+    // The only way to a panic while the screen is taken, for the test that the terminal survives one.
+    #[cfg(debug_assertions)]
+    if super::env("REASONSCOPE_TEST_PANIC").is_some() {
+        std::panic::panic_any("a panic was asked for");
+    }
     let answer = answer(text);
     let correct = gold.map(|gold| answer.as_ref().is_some_and(|a| same_answer(a, gold)));
     tui::Graded { answer, correct }

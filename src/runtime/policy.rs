@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// Loads the policy and serves requests until the engine is gone.
 pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn Policy>>) {
-    let mut policy = load(shared, loader, |status| &mut status.policy);
+    let mut policy = load(shared, loader, |status| &mut status.policy, |_, _| ());
     while let Some(generate) = shared.next_generate() {
         match &mut policy {
             Ok(policy) => serve(shared, policy.as_mut(), &generate),

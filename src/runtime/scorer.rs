@@ -19,19 +19,17 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Loads the reward model and serves the board until the engine is gone.
 pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn RewardModel>>) {
-    let model = load(shared, loader, |status| &mut status.reward);
-    if let Ok(model) = &model {
-        let calibration = model.calibration().clone();
-        shared.update_status(|s| s.calibration = calibration);
-    }
+    let model = load(shared, loader, |status| &mut status.reward, |model, status| status.calibration = model.calibration().clone());
     Scorer { shared, model, jobs: Vec::new(), context: None, rested: Instant::now(), arrivals: 0 }.run();
 }
 
-/// Loads a model and keeps its slot up to date; a failure or a panic becomes `Slot::Failed`, which is given back.
+/// Loads a model and keeps its slot up to date; a failure or a panic becomes `Slot::Failed`, which is given back. What
+/// `ready` adds is seen together with `Slot::Ready`.
 pub(super) fn load<M: ?Sized>(
     shared: &Arc<Shared>,
     loader: Option<Loader<M>>,
     slot: fn(&mut ModelsStatus) -> &mut Slot,
+    ready: fn(&M, &mut ModelsStatus),
 ) -> Result<Box<M>, Slot> {
     let Some(Loader { name, load }) = loader else { return Err(Slot::Absent) };
     let (told, loading) = (shared.clone(), name.clone());
@@ -41,7 +39,10 @@ pub(super) fn load<M: ?Sized>(
     });
     match guarded(|| load(Some(progress))).and_then(|r| r) {
         Ok(loaded) => {
-            shared.update_status(|s| *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about });
+            shared.update_status(|s| {
+                ready(&loaded.model, s);
+                *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about };
+            });
             Ok(loaded.model)
         }
         Err(error) => {

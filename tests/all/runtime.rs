@@ -406,6 +406,21 @@ fn wrong_requests_are_refused_with_a_remedy() {
 }
 
 #[test]
+fn thresholds_are_there_as_soon_as_the_reward_model_is_ready() {
+    for _ in 0..50 {
+        let reader = Reader { calibration: Calibration { threshold: Some(-1.0), ..Calibration::default() }, ..Reader::default() };
+        let engine = engine(None, Some(reader));
+        loop {
+            let status = engine.status();
+            if matches!(status.reward, Slot::Ready { .. }) {
+                assert_eq!(status.calibration.threshold, Some(-1.0));
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn an_id_in_use_is_refused() {
     let engine = engine(Some(Writer { words: usize::MAX, ..Writer::default() }), None);
     engine.send(generate(1, "p", 1)).unwrap();

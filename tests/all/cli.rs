@@ -1,0 +1,288 @@
+//! The real binary without a screen: exit codes, streams, files, interruption, bad input.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reasonscope"));
+    command.args(args).env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    program(args).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn records(text: &str) -> Vec<Value> {
+    text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+}
+
+fn sample(name: &str) -> String {
+    format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn help_version_listings_and_pages_are_on_standard_output() {
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["score", "--help"],
+        &["themes"],
+        &["keys"],
+        &["man"],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+        &["doctor"],
+    ] {
+        let output = run(args);
+        assert_eq!(code(&output), 0, "{args:?}: {}", err(&output));
+        assert!(!out(&output).is_empty() && err(&output).is_empty(), "{args:?}");
+    }
+    for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "] {
+        assert!(out(&run(&["--help"])).contains(code));
+    }
+}
+
+#[test]
+fn listings_are_json_when_asked() {
+    let lists = |args: &[&str]| serde_json::from_str::<Vec<Value>>(&out(&run(args))).unwrap();
+    assert!(lists(&["themes", "--json"]).iter().any(|t| t["default"] == true));
+    assert!(lists(&["keys", "--json"]).iter().all(|k| k["keys"][0].is_string() && k["does"].is_string()));
+    let found = lists(&["doctor", "--json"]);
+    for area in ["program", "devices", "models", "directories", "terminal"] {
+        assert!(found.iter().any(|f| f["area"] == area), "{area}");
+    }
+    assert!(found.iter().all(|f| f["state"] == "ok" || f["remedy"].is_string()), "what is not found has a remedy: {found:?}");
+}
+
+#[test]
+fn wrong_command_lines_end_with_2_and_say_why() {
+    for (args, part) in [
+        (&["scor"][..], "score"),
+        (&["score"], "FILE"),
+        (&["generate"], "--problems"),
+        (&["-n", "0"], "1..=1024"),
+        (&["--temperature", "-1"], "0 or above"),
+        (&["--top-p", "0"], "above 0"),
+        (&["--granularity", "interval:0"], "above 0"),
+        (&["--aggregation", "median"], "mean"),
+        (&["--device", "tpu"], "cuda"),
+        (&["--segment", "verse"], "sentence"),
+        (&["--train", "a.toml", "-n", "2"], "--train"),
+        (&["score", "x.jsonl", "--resume"], "--output"),
+    ] {
+        let output = run(args);
+        assert_eq!(code(&output), 2, "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(part), "{args:?}: {}", err(&output));
+        assert!(out(&output).is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_done_ends_with_1_and_one_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("no/such/out.jsonl").display().to_string();
+    let empty = dir.path().join("empty.jsonl");
+    std::fs::write(&empty, "").unwrap();
+    let empty = empty.display().to_string();
+    let native = sample("native.jsonl");
+    for (args, part) in [
+        (&[][..], "needs a terminal"),
+        (&["inspect", &native], "needs a terminal"),
+        (&["score", "missing.jsonl"], "missing.jsonl"),
+        (&["score", &empty], "empty.jsonl"),
+        (&["score", &native, "-o", &nowhere], "does not exist"),
+        (&["score", &native, "--reward", "missing"], "missing"),
+        (&["score", &native, "--device", "cuda"], "cuda"),
+        (&["generate", "--problem", "x", "--policy", dir.path().to_str().unwrap()], "config.json"),
+        (&["generate", "--problem", "  "], "empty"),
+        (&["train", "missing.toml"], "missing.toml"),
+    ] {
+        if part == "cuda" && cfg!(feature = "cuda") {
+            continue;
+        }
+        let output = run(args);
+        assert_eq!(code(&output), 1, "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(part), "{args:?}: {}", err(&output));
+        assert!(out(&output).is_empty(), "{args:?}");
+    }
+}
+
+const STORY: &str = "Ben has 12 pears. He gives 5 pears to Mia. How many pears does Ben have left?";
+
+#[test]
+fn candidates_are_generated_scored_while_they_grow_and_scored_again_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("live.jsonl");
+    let file = file.to_str().unwrap();
+    let output = run(&["generate", "--problem", STORY, "-n", "3", "--reward", "embedded", "-o", file, "--json"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let summary = records(&err(&output)).into_iter().find(|r| r["event"] == "summary").unwrap();
+    assert_eq!((&summary["problems"], &summary["candidates"]), (&1.into(), &3.into()));
+    let live = records(&std::fs::read_to_string(file).unwrap());
+    assert_eq!(live.len(), 3);
+    for (i, record) in live.iter().enumerate() {
+        assert_eq!(record["candidate"], i);
+        assert_eq!(record["problem"], STORY);
+        assert!(!record["text"].as_str().unwrap().is_empty());
+        assert!(!record["token_rewards"].as_array().unwrap().is_empty());
+        assert!(record["step_rewards"].as_array().unwrap().iter().all(Value::is_number));
+    }
+    let again = run(&["generate", "--problem", STORY, "-n", "2"]);
+    let texts = |records: &[Value]| records.iter().map(|r| r["text"].clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&records(&out(&again))), texts(&live[..2]), "candidate i depends on the seed and on i alone");
+    let scored = run(&["score", file, "-q"]);
+    assert_eq!(code(&scored), 0, "{}", err(&scored));
+    assert!(err(&scored).is_empty());
+    for (record, live) in records(&out(&scored)).iter().zip(&live) {
+        let rewards = |r: &Value| r["step_rewards"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+        for (a, b) in rewards(record).iter().zip(rewards(live)) {
+            assert!((a - b).abs() < 1e-2, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn bad_lines_among_good_are_reported_counted_and_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mixed.jsonl");
+    let good =
+        |i: u32| format!(r#"{{"id":"p-{i}","problem":"{STORY}","steps":["Ben has 7 pears."],"label":-1,"final_answer_correct":true}}"#);
+    std::fs::write(&file, format!("{}\n{{\"problem\": 3\n{}\n", good(1), good(2))).unwrap();
+    let output = run(&["score", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(records(&out(&output)).len(), 2);
+    assert!(err(&output).contains("mixed.jsonl, line 2") && err(&output).contains("1 bad records were skipped"), "{}", err(&output));
+}
+
+#[test]
+fn resuming_keeps_what_is_there_and_does_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (problems, file) = (dir.path().join("problems.txt"), dir.path().join("out.jsonl"));
+    let (problems, file) = (problems.to_str().unwrap(), file.to_str().unwrap());
+    std::fs::write(problems, format!("{STORY}\n")).unwrap();
+    let args = ["generate", "--problems", problems, "-n", "1", "--max-tokens", "8", "-o", file];
+    assert_eq!(code(&run(&args)), 0);
+    let first = std::fs::read_to_string(file).unwrap();
+    std::fs::write(problems, format!("{STORY}\nMia has 3 plums. She buys 4 plums. How many plums does Mia have?\n")).unwrap();
+    let output = run(&[&args[..], &["--resume"]].concat());
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let both = std::fs::read_to_string(file).unwrap();
+    assert!(both.starts_with(&first) && both.lines().count() == 2, "{both}");
+    std::fs::write(file, "not json\n").unwrap();
+    let output = run(&[&args[..], &["--resume"]].concat());
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("line 1") && err(&output).contains("--resume"));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "not json\n", "what was there stays");
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+fn many_problems(dir: &Path) -> String {
+    let file = dir.join("many.txt");
+    let text: String = (10..2000).map(|i| STORY.replace("12", &i.to_string()) + "\n").collect();
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupting_keeps_what_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (problems, file) = (many_problems(dir.path()), dir.path().join("out.jsonl"));
+    let mut child = program(&["generate", "--problems", &problems, "-n", "1", "--max-tokens", "4"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    signal(&child, "-INT");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.len() < 1900);
+    rest.iter().for_each(|l| assert!(serde_json::from_str::<Value>(l).is_ok(), "{l}"));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130);
+    assert!(err(&output).contains("interrupted") && err(&output).contains("--resume"), "{}", err(&output));
+
+    let mut child =
+        program(&["generate", "--problems", &problems, "-n", "1", "--max-tokens", "4", "-o", file.to_str().unwrap()]).spawn().unwrap();
+    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".tmp"));
+    while temporary().is_none_or(|t| t.metadata().unwrap().len() == 0) {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(!file.exists(), "the file appears when it is whole");
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", err(&output));
+    assert!(!records(&std::fs::read_to_string(&file).unwrap()).is_empty());
+    assert!(temporary().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let problems = many_problems(dir.path());
+    let mut child = program(&["generate", "--problems", &problems, "-n", "1", "--max-tokens", "4"]).spawn().unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0);
+    assert!(!err(&output).contains("panicked") && !err(&output).contains("error"), "{}", err(&output));
+}
+
+#[test]
+fn standard_input_is_read_where_it_is_named() {
+    let mut child = program(&["generate", "--problems", "-", "-n", "1", "--max-tokens", "4", "-q"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{STORY}\n{STORY}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(records(&out(&output)).len(), 2);
+}
+
+#[test]
+fn a_recipe_trains_and_both_spellings_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = dir.path().join("tiny.toml");
+    let folder = dir.path().join("run");
+    let text = format!(
+        "seed = 1\noutput = {folder:?}\n\
+         [data]\ntask = \"stories\"\ndemonstrations = 40\nvocab_size = 300\n\
+         [policy.shape]\nhidden_size = 16\nlayers = 1\nheads = 2\nkv_heads = 1\nintermediate_size = 32\ncontext = 256\n\
+         [policy.sft]\nsteps = 2\nbatch_size = 2\n\
+         [reward.gail]\nsteps = 1\nexperts = 1\npolicy_samples = 1\ncorrupted = 1\nrollout_problems = 2\nrollouts_per_problem = 2\n\
+         temperature = 1.0\nlabel_smoothing = 0.1\nlm_weight = 0.1\n\
+         [reward.calibration]\nproblems = 2\nsamples = 2\nfalse_alarm_rate = 0.1\nagreement = 0.5\n"
+    );
+    std::fs::write(&recipe, text).unwrap();
+    let recipe = recipe.to_str().unwrap();
+    let output = run(&["train", recipe, "--json"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert!(records(&metrics).iter().any(|r| r["stage"] == "policy" && r["step"] == 2), "{metrics}");
+    let reward = folder.join("reward").display().to_string();
+    let output = run(&["--train", recipe]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(err(&output).contains(&reward), "{}", err(&output));
+    let policy = folder.join("policy").display().to_string();
+    let output = run(&["generate", "--policy", &policy, "--reward", &reward, "--problem", STORY, "-n", "2", "--max-tokens", "8"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(records(&out(&output)).len(), 2);
+}

@@ -1,0 +1,182 @@
+//! The real binary in a real terminal: start, stream, resize, signals, panic, no terminal, and a clean terminal afterwards.
+#![cfg(unix)]
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A program in a terminal of its own.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    writer: Box<dyn Write + Send>,
+    parser: Arc<Mutex<vt100::Parser>>,
+    modes: String,
+    _home: tempfile::TempDir,
+}
+
+fn size(rows: u16, cols: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+impl Terminal {
+    fn start(args: &[&str], rows: u16, cols: u16, env: &[(&str, &str)]) -> Self {
+        let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
+        let modes = format!("{:?}", pair.master.get_termios());
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_reasonscope"));
+        command.args(args);
+        command.cwd(env!("CARGO_MANIFEST_DIR"));
+        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("HOME", home.path().to_str().unwrap())].iter().chain(env) {
+            command.env(name, value);
+        }
+        command.env_remove("NO_COLOR");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
+        let feed = parser.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                feed.lock().unwrap().process(&buffer[..n]);
+            }
+        });
+        let writer = pair.master.take_writer().unwrap();
+        // The slave stays open, so that the modes can be asked for after the program has gone.
+        std::mem::forget(pair.slave);
+        Self { master: pair.master, child, writer, parser, modes, _home: home }
+    }
+
+    fn text(&self) -> String {
+        self.parser.lock().unwrap().screen().contents()
+    }
+
+    fn wait_for(&self, what: &str, there: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let text = self.text();
+            if there(&text) {
+                return text;
+            }
+            assert!(start.elapsed() < Duration::from_secs(120), "waited for {what}; on screen:\n{text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn resize(&self, rows: u16, cols: u16) {
+        self.parser.lock().unwrap().screen_mut().set_size(rows, cols);
+        self.master.resize(size(rows, cols)).unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.process_id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end; the exit code.
+    fn end(&mut self) -> u32 {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // The reader may still have the last bytes before it.
+                std::thread::sleep(Duration::from_millis(200));
+                return status.exit_code();
+            }
+            if start.elapsed() > Duration::from_secs(120) {
+                let _ = self.child.kill();
+                panic!("it does not end; on screen:\n{}", self.text());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The terminal is as it was before.
+    fn assert_clean(&self) {
+        let parser = self.parser.lock().unwrap();
+        let screen = parser.screen();
+        assert!(!screen.alternate_screen(), "the alternate screen was not left");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "bracketed paste is on");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is captured");
+        assert_eq!(format!("{:?}", self.master.get_termios()), self.modes, "the terminal's modes have changed");
+    }
+}
+
+const LIVE: [&str; 4] = ["-n", "2", "--max-tokens", "200"];
+
+#[test]
+fn it_starts_streams_and_leaves_a_clean_terminal() {
+    let mut terminal = Terminal::start(&LIVE, 30, 100, &[]);
+    assert!(terminal.modes.contains("Termios"));
+    terminal.wait_for("an answer", |t| t.contains("####"));
+    assert!(terminal.parser.lock().unwrap().screen().alternate_screen());
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+}
+
+#[test]
+fn it_opens_recorded_traces() {
+    let mut terminal = Terminal::start(&["inspect", "samples/processbench.jsonl"], 24, 80, &[]);
+    terminal.wait_for("a trace", |t| t.contains("processbench") || t.contains("gsm8k"));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+}
+
+#[test]
+fn it_lives_through_every_size() {
+    let mut terminal = Terminal::start(&LIVE, 1, 1, &[]);
+    for (rows, cols) in [(24, 80), (1, 1), (2, 400), (400, 2), (15, 60), (30, 100)] {
+        terminal.resize(rows, cols);
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(terminal.child.try_wait().unwrap().is_none(), "it ended at {rows}×{cols}");
+    }
+    terminal.wait_for("an answer", |t| t.contains("####"));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+}
+
+#[test]
+fn signals_end_it_cleanly() {
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        let mut terminal = Terminal::start(&LIVE, 24, 80, &[]);
+        terminal.wait_for("a first frame", |t| !t.trim().is_empty());
+        terminal.signal(signal);
+        assert_eq!(terminal.end(), 130, "{signal}");
+        terminal.assert_clean();
+    }
+}
+
+#[test]
+fn a_panic_leaves_a_clean_terminal_and_says_what_happened() {
+    let mut terminal = Terminal::start(&LIVE, 24, 80, &[("REASONSCOPE_TEST_PANIC", "1")]);
+    assert_eq!(terminal.end(), 101);
+    terminal.assert_clean();
+    assert!(terminal.text().contains("a panic was asked for"), "{}", terminal.text());
+}
+
+#[test]
+fn errors_are_said_before_the_screen_is_taken() {
+    let wrong = "this is no model";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), wrong).unwrap();
+    for args in [
+        &["inspect", "missing.jsonl"][..],
+        &["--reward", "missing-model"],
+        &["--policy", dir.path().to_str().unwrap()],
+        &["--theme", "no-such-theme"],
+        &["--problems", "missing.txt"],
+    ] {
+        let mut terminal = Terminal::start(args, 24, 80, &[]);
+        assert_eq!(terminal.end(), 1, "{args:?}: {}", terminal.text());
+        terminal.assert_clean();
+        assert!(terminal.text().contains("reasonscope: "), "{args:?}: {}", terminal.text());
+    }
+}
