@@ -147,12 +147,16 @@ impl tui::TraceSource for Files {
         (self.list.len(), complete)
     }
 
-    fn read(&mut self, index: usize) -> Result<Trace, String> {
-        let mut trace = Arc::unwrap_or_clone(self.list.get(index).map_err(|e| e.to_string())?);
+    fn read(&mut self, index: usize) -> Result<Arc<Trace>, String> {
+        let shared = self.list.get(index).map_err(|e| e.to_string())?;
+        if shared.candidates.iter().all(|c| !c.steps.is_empty()) {
+            return Ok(shared);
+        }
+        let mut trace = Arc::unwrap_or_clone(shared);
         for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
             candidate.steps = segment(&candidate.text, &self.segmentation);
         }
-        Ok(trace)
+        Ok(Arc::new(trace))
     }
 
     fn notes(&mut self) -> Vec<String> {
@@ -173,8 +177,9 @@ impl tui::TraceSource for Stories {
         (STORIES as usize, true)
     }
 
-    fn read(&mut self, index: usize) -> Result<Trace, String> {
+    fn read(&mut self, index: usize) -> Result<Arc<Trace>, String> {
         let story = story(Split::InDistribution, 0, index as u64);
-        Ok(Trace { id: story.id.clone(), problem: story.problem.clone(), gold_answer: Some(story.answer.to_string()), ..Trace::default() })
+        let gold_answer = Some(story.answer.to_string());
+        Ok(Arc::new(Trace { id: story.id, problem: story.problem, gold_answer, ..Trace::default() }))
     }
 }

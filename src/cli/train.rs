@@ -49,8 +49,7 @@ impl Train {
             reporter.progress(m.step as u64, Some(m.steps as u64), &format!("of {}  {note}", m.stage));
             Ok(())
         };
-        let digest = format!("{recipe:?}");
-        let mut progress = Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every, digest };
+        let mut progress = Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every };
         let result = crate::train::run(&recipe, &mut progress);
         metrics.finish()?;
         if let Some(error) = failed {
