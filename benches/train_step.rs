@@ -40,7 +40,8 @@ fn ours(shape: &Shape, batch: usize, length: usize) -> f64 {
 }
 
 fn torch(python: &str, s: &Shape, batch: usize, length: usize) -> Option<f64> {
-    let numbers = [s.hidden_size, s.layers, s.heads, s.kv_heads, s.intermediate_size, VOCABULARY, batch, length, rayon::current_num_threads()];
+    let numbers =
+        [s.hidden_size, s.layers, s.heads, s.kv_heads, s.intermediate_size, VOCABULARY, batch, length, rayon::current_num_threads()];
     let out = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/train_step.py"))
         .args(numbers.map(|n| n.to_string()))
@@ -59,11 +60,20 @@ fn main() {
     }
     let python = std::env::var("REASONSCOPE_PYTHON").ok();
     for (hidden, layers) in [(128, 4), (256, 6)] {
-        let shape = Shape { hidden_size: hidden, layers, heads: hidden / 32, kv_heads: hidden / 32, intermediate_size: hidden * 11 / 4, context: 256 };
+        let shape = Shape {
+            hidden_size: hidden,
+            layers,
+            heads: hidden / 32,
+            kv_heads: hidden / 32,
+            intermediate_size: hidden * 11 / 4,
+            context: 256,
+        };
         for turn in 1..=TURNS {
             let a = ours(&shape, 32, 128);
             match python.as_deref().and_then(|p| torch(p, &shape, 32, 128)) {
-                Some(b) => println!("d {hidden} × {layers}, batch 32 × 128, turn {turn}: {a:.0} tokens/s, PyTorch {b:.0}, ratio {:.2}", a / b),
+                Some(b) => {
+                    println!("d {hidden} × {layers}, batch 32 × 128, turn {turn}: {a:.0} tokens/s, PyTorch {b:.0}, ratio {:.2}", a / b)
+                }
                 None => println!("d {hidden} × {layers}, batch 32 × 128, turn {turn}: {a:.0} tokens/s"),
             }
         }

@@ -34,7 +34,9 @@ pub fn sample(
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Vec<Trace>, ModelError> {
     if policy.tokenizer().fingerprint() != reward.tokenizer().fingerprint() {
-        return Err(ModelError::Input("policy and reward model have different tokenizers; evaluate a pair that was trained together".into()));
+        return Err(ModelError::Input(
+            "policy and reward model have different tokenizers; evaluate a pair that was trained together".into(),
+        ));
     }
     let stories: Vec<_> = (0..options.problems).map(|i| story(options.split, options.seed, i)).collect();
     let prompts = stories

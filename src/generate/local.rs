@@ -1,9 +1,7 @@
 //! A policy that runs on this machine.
 
 use super::{GenerateError, Policy, Prompt, decode};
-use crate::model::{
-    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, StreamDecoder, TextTokenizer, compute_dtype, device_name,
-};
+use crate::model::{ChatTemplate, Decoder, ModelError, ModelFiles, Progress, StreamDecoder, TextTokenizer, compute_dtype, device_name};
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
 use std::ops::ControlFlow;

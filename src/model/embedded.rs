@@ -15,5 +15,8 @@ pub fn embedded_policy() -> ModelFiles {
 
 /// The embedded reward model.
 pub fn embedded_reward() -> ModelFiles {
-    ModelFiles::Embedded { name: "embedded reward", files: files!("reward", "config.json", "tokenizer.json", "model.safetensors", "reward.json") }
+    ModelFiles::Embedded {
+        name: "embedded reward",
+        files: files!("reward", "config.json", "tokenizer.json", "model.safetensors", "reward.json"),
+    }
 }

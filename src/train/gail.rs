@@ -11,27 +11,22 @@ use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 
 /// Sequences of one micro-batch.
 const MICRO: usize = 8;
 
-/// A sequence with its label and the first completion token that counts.
+/// A sequence with its label and the completion tokens that count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
     /// What is read.
     pub sequence: Sequence,
     /// Written by an expert.
     pub expert: bool,
-    /// Completion tokens before this one do not count.
-    pub from: usize,
+    /// The completion tokens that count: `start..end`.
+    pub counted: Range<usize>,
     /// Takes part in the language-model term.
     pub lm: bool,
-}
-
-impl Labelled {
-    fn counted(&self) -> usize {
-        self.sequence.completion().len().saturating_sub(self.from)
-    }
 }
 
 /// Numbers of counted expert and policy tokens and of language-model tokens in a whole batch.
@@ -47,7 +42,7 @@ impl Totals {
     pub fn of(batch: &[Labelled]) -> Self {
         let mut t = Self::default();
         for l in batch {
-            *if l.expert { &mut t.expert } else { &mut t.policy } += l.counted();
+            *if l.expert { &mut t.expert } else { &mut t.policy } += l.counted.len();
             t.lm += if l.lm { l.sequence.completion().len() } else { 0 };
         }
         t
@@ -63,7 +58,7 @@ pub fn loss(net: &RewardNet, batch: &[Labelled], totals: Totals, smoothing: f32,
     for l in batch {
         let share = 0.5 / if l.expert { totals.expert } else { totals.policy }.max(1) as f32;
         for i in 0..l.sequence.completion().len() {
-            weight.push(if i >= l.from { share } else { 0.0 });
+            weight.push(if l.counted.contains(&i) { share } else { 0.0 });
             target.push(if l.expert { 1.0 - smoothing / 2.0 } else { smoothing / 2.0 });
             lm.push(if l.lm { lm_weight / totals.lm.max(1) as f32 } else { 0.0 });
         }
@@ -101,25 +96,29 @@ pub type Rollout = (u64, Vec<u32>);
 /// The batch of one update: experts and policy samples on the same problems, and corrupted experts each with its twin under the same mask.
 pub fn batch(step: usize, config: &GailConfig, data: &Demonstrations, rollouts: &[Rollout]) -> Result<Vec<Labelled>, TrainError> {
     let mut rng = ChaCha8Rng::seed_from_u64(data.seed() ^ 0x6761_696c ^ ((step as u64) << 20));
+    let whole = |sequence: Sequence, expert: bool| Labelled { counted: 0..sequence.completion().len(), sequence, expert, lm: expert };
     let mut out = Vec::new();
     let mut chosen: Vec<usize> = (0..config.policy_samples.max(config.experts)).map(|_| rng.random_range(0..rollouts.len())).collect();
     chosen.shuffle(&mut rng);
     for &r in chosen.iter().take(config.experts) {
-        out.push(Labelled { sequence: data.expert(rollouts[r].0), expert: true, from: 0, lm: true });
+        out.push(whole(data.expert(rollouts[r].0), true));
     }
     for &r in chosen.iter().take(config.policy_samples) {
         let (problem, completion) = &rollouts[r];
-        out.push(Labelled { sequence: Sequence::new(&data.prompt(*problem), completion), expert: false, from: 0, lm: false });
+        out.push(whole(Sequence::new(&data.prompt(*problem), completion), false));
     }
-    let first = out.len();
-    while out.len() < first + 2 * config.corrupted {
+    let (mut pairs, mut tries) = (0, 0);
+    while pairs < config.corrupted && tries < 20 * config.corrupted {
+        tries += 1;
         let problem = rng.random_range(0..data.len() as u64);
         if let Some((bad, good, from)) = data.corrupted(problem, &mut rng) {
-            out.push(Labelled { sequence: bad, expert: false, from, lm: false });
-            out.push(Labelled { sequence: good, expert: true, from, lm: true });
+            // The same positions on both sides, or where a token stands would tell who wrote it.
+            let counted = from..bad.completion().len().min(good.completion().len());
+            out.push(Labelled { sequence: bad, expert: false, counted: counted.clone(), lm: false });
+            out.push(Labelled { sequence: good, expert: true, counted, lm: true });
+            pairs += 1;
         }
     }
-    out.retain(|l| l.counted() > 0);
     Ok(out)
 }
 

@@ -12,7 +12,7 @@ mod sft;
 
 pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
-pub use gail::{Labelled, Totals, loss as gail_loss};
+pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, accumulate};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};

@@ -101,7 +101,14 @@ impl Run<'_, '_> {
     }
 
     /// A decoder's weights after `sft`, from `start` where it has them and from the seed elsewhere.
-    fn fine_tune(&mut self, name: &str, digest: &str, config: &Config, start: Frozen, sft: Option<&SftConfig>) -> Result<Frozen, TrainError> {
+    fn fine_tune(
+        &mut self,
+        name: &str,
+        digest: &str,
+        config: &Config,
+        start: Frozen,
+        sft: Option<&SftConfig>,
+    ) -> Result<Frozen, TrainError> {
         let store = self.store(config, start);
         let net = Decoder::load(config, &store, &mut |_| {})?;
         if let Some(sft) = sft {

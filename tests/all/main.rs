@@ -11,3 +11,4 @@ mod rooms;
 mod runtime;
 mod stories;
 mod tokenizer;
+mod train;
