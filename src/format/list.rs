@@ -120,13 +120,12 @@ impl Shared {
 impl TraceList {
     /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
+        if paths.iter().filter(|p| p.as_ref() == "-").count() > 1 {
+            return Err(FormatError::file("-", "is named twice", "name standard input once"));
+        }
         let mut inputs = Vec::new();
-        for (i, path) in paths.iter().enumerate() {
-            let path = path.as_ref();
-            if path == "-" && paths[..i].iter().any(|p| p.as_ref() == "-") {
-                return Err(FormatError::file("-", "is named twice", "name standard input once"));
-            }
-            inputs.push(Input::open(path, options.problems)?);
+        for path in paths {
+            inputs.push(Input::open(path.as_ref(), options.problems)?);
         }
         let shared = Arc::new(Shared::default());
         shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);

@@ -295,8 +295,8 @@ fn rubbish_gives_one_clear_message() {
         let error = TraceList::open(&[path], Options::default()).err().unwrap().to_string();
         assert!(error.contains(message), "{error}");
     }
-    let error = TraceList::open(&["-", "-"], PROBLEMS).err().map(|e| e.to_string());
-    drop(error);
+    let error = TraceList::open(&["-", "-"], PROBLEMS).err().unwrap().to_string();
+    assert!(error.contains("is named twice"), "{error}");
 }
 
 #[test]
