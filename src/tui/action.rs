@@ -1,7 +1,10 @@
 //! What can happen, and what is to be done about it.
 
 use super::source::Report;
+use super::state::Item;
+use super::theme::Role;
 use crate::runtime::{Request, Update};
+use crate::trace::Span;
 
 /// What a key, a click or a line of the help asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +140,8 @@ pub enum Action {
     ModelsGone,
     /// The file thread says something.
     Report(Report),
+    /// Code was coloured: the problem, the candidate, the blocks that were asked for, the colours.
+    Highlighted(Item, usize, Vec<Span>, Vec<(Span, Role)>),
     /// Time went on; milliseconds since the start.
     Tick(u64),
 }
@@ -154,6 +159,8 @@ pub enum Effect {
     Send(Request),
     /// Ask the file thread.
     Ask(super::source::Ask),
+    /// Colour the code blocks of a candidate's text.
+    Highlight(Item, usize, String, Vec<Span>),
     /// Use another theme.
     Theme(String),
 }

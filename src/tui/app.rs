@@ -3,21 +3,26 @@
 use super::action::{Action, Effect};
 use super::face::Face;
 use super::source::{self, Report};
+use super::state::Item;
 use super::terminal::Guard;
 use super::{ExitReason, Options, TuiError};
 use crate::runtime::Update;
+use crate::trace::Span;
 use crossterm::event::EventStream;
 use futures_util::{FutureExt, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use std::io::{BufWriter, Stdout};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(33);
 /// The time between two frames where only a spinner turns.
 const SPIN: Duration = Duration::from_millis(120);
+
+/// Code to colour: the problem, the candidate, its text, the blocks.
+type Colouring = (Item, usize, String, Vec<Span>);
 
 type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 
@@ -35,7 +40,19 @@ pub(super) fn run(mut options: Options) -> Result<ExitReason, TuiError> {
         let signals = Signals::new()?;
         let guard = Guard::take()?;
         let screen = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, std::io::stdout())))?;
-        let app = App { face, screen, guard, asks, requests, updates, reports, start: Instant::now(), keys: EventStream::new() };
+        let app = App {
+            face,
+            screen,
+            guard,
+            asks,
+            colourer: None,
+            coloured: unbounded_channel(),
+            requests,
+            updates,
+            reports,
+            start: Instant::now(),
+            keys: EventStream::new(),
+        };
         app.run(signals).await
     })
 }
@@ -45,6 +62,8 @@ struct App {
     screen: Screen,
     guard: Guard,
     asks: std::sync::mpsc::Sender<source::Ask>,
+    colourer: Option<std::sync::mpsc::Sender<Colouring>>,
+    coloured: (UnboundedSender<Action>, UnboundedReceiver<Action>),
     requests: Option<Sender<crate::runtime::Request>>,
     updates: Option<Receiver<Update>>,
     reports: UnboundedReceiver<Report>,
@@ -57,6 +76,7 @@ enum Woken {
     Terminal(crossterm::event::Event),
     Update(Option<Update>),
     Report(Report),
+    Coloured(Action),
     Signal(Signal),
     Frame,
     TerminalGone,
@@ -82,6 +102,7 @@ impl App {
                 },
                 () = sleep_until(due) => Woken::Frame,
                 report = self.reports.recv() => report.map_or(Woken::Frame, Woken::Report),
+                Some(action) = self.coloured.1.recv() => Woken::Coloured(action),
                 update = receive(&mut self.updates) => Woken::Update(update),
             };
             let now = self.start.elapsed().as_millis() as u64;
@@ -104,6 +125,7 @@ impl App {
                 }
                 Woken::Update(update) => effects.extend(self.take(update)),
                 Woken::Report(report) => effects.extend(self.face.act(Action::Report(report))),
+                Woken::Coloured(action) => effects.extend(self.face.act(action)),
                 Woken::Frame => {}
             }
             while let Ok(report) = self.reports.try_recv() {
@@ -162,10 +184,33 @@ impl App {
                         self.face.act(Action::ModelsGone);
                     }
                 }
+                Effect::Highlight(item, candidate, text, blocks) => {
+                    let job = (item, candidate, text, blocks);
+                    // Without a thread the code stays plain.
+                    let _ = self.colourer().map(|c| c.send(job));
+                }
                 Effect::Theme(_) => {}
             }
         }
         Ok(None)
+    }
+
+    /// The thread that colours code, started when there is code to colour.
+    fn colourer(&mut self) -> std::io::Result<&std::sync::mpsc::Sender<Colouring>> {
+        if self.colourer.is_none() {
+            let (send, jobs) = std::sync::mpsc::channel::<Colouring>();
+            let done = self.coloured.0.clone();
+            std::thread::Builder::new().name("colours".into()).spawn(move || {
+                for (item, candidate, text, blocks) in jobs {
+                    let colours = super::highlight(&text, &blocks);
+                    if done.send(Action::Highlighted(item, candidate, blocks, colours)).is_err() {
+                        return;
+                    }
+                }
+            })?;
+            self.colourer = Some(send);
+        }
+        self.colourer.as_ref().ok_or_else(|| std::io::Error::other("no thread"))
     }
 
     fn redraw(&mut self) -> Result<(), TuiError> {

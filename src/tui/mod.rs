@@ -6,6 +6,8 @@
 mod action;
 mod app;
 mod face;
+mod files;
+mod highlight;
 mod keymap;
 mod settings;
 mod source;
@@ -19,9 +21,12 @@ mod wrap;
 
 pub use action::{Action, Command, Effect};
 pub use face::Face;
+pub use files::Files;
+pub use highlight::highlight;
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
 pub use settings::{Field, Settings, aggregation_name, granularity_name, rule_name};
 pub use source::{Ask, Query, Report, Row, TraceSource};
+pub use state::Item;
 pub use theme::{
     ASCII, ColorDepth, DEFAULT_THEME, Glyphs, ROLE_NAMES, ROLES, Role, Theme, ThemeError, ThemeInfo, UNICODE, themes, user_theme_dir,
 };

@@ -75,17 +75,17 @@ impl Field {
     /// Its name, and its unit or range.
     pub fn label(self) -> (&'static str, &'static str) {
         match self {
-            Self::N => ("candidates", "1 to 64"),
+            Self::N => ("candidates", "1 to 1024"),
             Self::Temperature => ("temperature", "0 is greedy"),
             Self::TopP => ("top-p", "1 is off"),
             Self::TopK => ("top-k", "0 is off"),
             Self::MinP => ("min-p", "0 is off"),
             Self::MaxTokens => ("max tokens", "a candidate"),
-            Self::Seed => ("seed", "candidate i has its own stream"),
-            Self::Granularity => ("granularity", "tokens that carry the reward"),
+            Self::Seed => ("seed", "a stream each"),
+            Self::Granularity => ("granularity", "where rewards are read"),
             Self::Interval => ("interval k", "every k-th token"),
             Self::Aggregation => ("aggregation", "step rewards to one"),
-            Self::Rule => ("deviation", "what marks the first one"),
+            Self::Rule => ("deviation", "what marks the first"),
         }
     }
 
@@ -129,7 +129,7 @@ impl Settings {
         let add = |value: usize, low: usize, high: usize| (value as i64).saturating_add(by).clamp(low as i64, high as i64) as usize;
         let sampling = &mut self.sampling;
         match field {
-            Field::N => self.n = add(self.n, 1, 64),
+            Field::N => self.n = add(self.n, 1, 1024),
             Field::Temperature => sampling.temperature = rounded(sampling.temperature + 0.1 * by as f32, 0.0, 5.0),
             Field::TopP => sampling.top_p = rounded(sampling.top_p + 0.05 * by as f32, 0.05, 1.0),
             Field::TopK => sampling.top_k = add(sampling.top_k, 0, 100_000),
@@ -171,7 +171,7 @@ impl Settings {
             value.ok_or_else(|| format!("{name}: {text:?} is no number from {low} to {high}"))
         };
         match field {
-            Field::N => self.n = whole(1, 64)?,
+            Field::N => self.n = whole(1, 1024)?,
             Field::Temperature => self.sampling.temperature = part(0.0, 5.0)?,
             Field::TopP => self.sampling.top_p = part(0.01, 1.0)?,
             Field::TopK => self.sampling.top_k = whole(0, 100_000)?,
@@ -255,7 +255,7 @@ mod tests {
     fn typed_numbers_are_checked() {
         let mut s = Settings::default();
         assert!(s.set(Field::Temperature, "0,7").is_ok() && s.sampling.temperature == 0.7);
-        assert_eq!(s.set(Field::N, "0"), Err("candidates: \"0\" is no whole number from 1 to 64".into()));
+        assert_eq!(s.set(Field::N, "0"), Err("candidates: \"0\" is no whole number from 1 to 1024".into()));
         assert!(s.set(Field::Temperature, "NaN").is_err() && s.set(Field::Seed, "-1").is_err());
     }
 }

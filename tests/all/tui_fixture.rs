@@ -57,9 +57,16 @@ fn scored(k: usize, text: &str) -> (Vec<Token>, Vec<TokenReward>) {
     let line_of = |at: usize| text[..at].matches('\n').count();
     let spans = pieces(text);
     let tokens = spans.iter().enumerate().map(|(i, s)| {
-        let odd = WRONG[k % 8].is_some_and(|w| line_of(s.start) == w) && s.of(text).trim().bytes().any(|b| b.is_ascii_digit()) && noise(k, i) > 0.6;
+        let odd = WRONG[k % 8].is_some_and(|w| line_of(s.start) == w)
+            && s.of(text).trim().bytes().any(|b| b.is_ascii_digit())
+            && noise(k, i) > 0.6;
         let logprob = if odd { -2.0 - 2.0 * noise(k, i + 99) } else { -0.7 * noise(k, i + 7).powi(3) };
-        Token { id: Some(20 + (i as u32 * 7919) % 480), span: *s, logprob: Some(logprob), entropy: Some((-logprob * 0.6 + 0.2 * noise(k, i + 3)).min(2.5)) }
+        Token {
+            id: Some(20 + (i as u32 * 7919) % 480),
+            span: *s,
+            logprob: Some(logprob),
+            entropy: Some((-logprob * 0.6 + 0.2 * noise(k, i + 3)).min(2.5)),
+        }
     });
     let rewards = spans.iter().enumerate().map(|(i, s)| {
         let line = line_of(s.start);
@@ -119,20 +126,31 @@ pub fn recorded() -> Vec<Trace> {
     let nasty = Candidate {
         text: NASTY.into(),
         steps: segment(NASTY, &Segmentation::Line),
-        rewards: pieces(NASTY).into_iter().enumerate().map(|(i, span)| TokenReward { span, logit: [f32::NAN, 1.0, f32::NEG_INFINITY, 4e6][i % 4] }).collect(),
+        rewards: pieces(NASTY)
+            .into_iter()
+            .enumerate()
+            .map(|(i, span)| TokenReward { span, logit: [f32::NAN, 1.0, f32::NEG_INFINITY, 4e6][i % 4] })
+            .collect(),
         ..Candidate::default()
     };
     let mut out = vec![
         labelled("gsm8k-0", 0, GoldDeviation::None),
         labelled("gsm8k-1", 5, GoldDeviation::Step(2)),
         labelled("gsm8k-2", 7, GoldDeviation::Step(2)),
-        Trace { id: "rolls".into(), problem: PROBLEM.into(), gold_answer: Some("3".into()), candidates: (0..8).map(candidate).collect(), source: None },
+        Trace {
+            id: "rolls".into(),
+            problem: PROBLEM.into(),
+            gold_answer: Some("3".into()),
+            candidates: (0..8).map(candidate).collect(),
+            source: None,
+        },
         Trace { id: "program".into(), problem: "Write a program for the boxes.".into(), candidates: vec![with_code], ..Trace::default() },
         Trace { id: "thought".into(), problem: PROBLEM.into(), candidates: vec![with_think], ..Trace::default() },
         Trace { id: "nasty \x1b[2J".into(), problem: NASTY.into(), candidates: vec![nasty, Candidate::default()], ..Trace::default() },
     ];
     for i in out.len()..40 {
-        let problem = format!("Mira has {} pencils and buys {} boxes of {} more. How many pencils does she have?", 3 + i, 2 + i % 4, 6 + i % 5);
+        let problem =
+            format!("Mira has {} pencils and buys {} boxes of {} more. How many pencils does she have?", 3 + i, 2 + i % 4, 6 + i % 5);
         let mut c = candidate(i);
         c.gold = (i % 3 == 0).then_some(WRONG[i % 8].map_or(GoldDeviation::None, GoldDeviation::Step));
         out.push(Trace { id: format!("gsm8k-{i}"), problem, candidates: vec![c], ..Trace::default() });
@@ -144,12 +162,16 @@ pub fn recorded() -> Vec<Trace> {
 pub fn problems() -> Vec<Trace> {
     let all = [
         ("stories-1", PROBLEM),
-        ("stories-2", "A train with 9 cars of 64 seats is two thirds full. At the next stop 45 people leave and 21 enter. How many seats are free?"),
+        (
+            "stories-2",
+            "A train with 9 cars of 64 seats is two thirds full. At the next stop 45 people leave and 21 enter. How many seats are free?",
+        ),
         ("stories-3", "Ada reads 24 pages a day, on Sundays twice as many. How many pages does she read in three weeks?"),
         ("stories-4", "A tank loses 1/8 of its 96 litres a day. After how many days is less than half of it left?"),
         ("stories-5", "Seven friends share 91 marbles evenly; then each gives 4 to Tom, who is not one of them. How many has each?"),
     ];
-    all.map(|(id, p)| Trace { id: id.into(), problem: p.into(), gold_answer: (id == "stories-1").then(|| "3".into()), ..Trace::default() }).to_vec()
+    all.map(|(id, p)| Trace { id: id.into(), problem: p.into(), gold_answer: (id == "stories-1").then(|| "3".into()), ..Trace::default() })
+        .to_vec()
 }
 
 pub fn calibration() -> Calibration {
@@ -181,7 +203,10 @@ pub fn writing(id: u64, k: usize, size: usize) -> Vec<Update> {
         let (from, to) = (part[0].span.start, part[part.len() - 1].span.end);
         out.push(Update::Event { id, event: TraceEvent::Tokens { candidate: k, text: text[from..to].into(), tokens: part.to_vec() } });
         let from = i * size;
-        out.push(Update::Event { id, event: TraceEvent::Rewards { candidate: k, from, rewards: rewards[from..from + part.len()].to_vec() } });
+        out.push(Update::Event {
+            id,
+            event: TraceEvent::Rewards { candidate: k, from, rewards: rewards[from..from + part.len()].to_vec() },
+        });
     }
     out.push(Update::Event { id, event: TraceEvent::Finished { candidate: k, reason: FinishReason::Stop } });
     out
@@ -276,6 +301,10 @@ impl Screen {
             match effect {
                 Effect::Send(request) => self.sent.push(request),
                 Effect::Quit => self.quit = true,
+                Effect::Highlight(item, candidate, text, blocks) => {
+                    let colours = reasonscope::tui::highlight(&text, &blocks);
+                    self.act(Action::Highlighted(item, candidate, blocks, colours));
+                }
                 Effect::Ask(Ask::Trace(i)) => {
                     let trace = self.traces.read(i);
                     self.act(Action::Report(Report::Trace(i, trace)));

@@ -54,6 +54,10 @@ pub(crate) struct Seen {
     pub narrow: Sheet,
     /// Colours of code, ascending.
     pub code: Vec<(Span, Role)>,
+    /// Code blocks that the colours are of.
+    pub coloured: Vec<Span>,
+    /// Colours are being found.
+    pub colouring: bool,
     stale: bool,
 }
 

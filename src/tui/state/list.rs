@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// One entry of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Item {
+pub enum Item {
     /// A problem the user wrote, by number.
     Own(usize),
     /// An entry of the source.

@@ -7,7 +7,8 @@ mod sheet;
 
 pub(crate) use doc::{Doc, Heat, Origin, Scale, Seen, gold_step};
 pub(crate) use editor::Editor;
-pub(crate) use list::{Item, List, Mark};
+pub use list::Item;
+pub(crate) use list::{List, Mark};
 pub(crate) use sheet::{Line, Sheet};
 
 use super::keymap::Context;

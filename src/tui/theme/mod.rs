@@ -149,7 +149,9 @@ impl Theme {
         }
         match self.depth {
             ColorDepth::TrueColor | ColorDepth::Ansi256 => {
-                let paint = self.base.mix(self.on_scale(t.signum()), 0.06 + 0.5 * t.abs().min(1.0));
+                // What is below stands out more: it is what one looks for.
+                let most = if t < 0.0 { 0.6 } else { 0.32 };
+                let paint = self.base.mix(self.on_scale(t.signum()), 0.04 + most * t.abs().min(1.0));
                 resolve(paint, self.depth).map_or(Style::new(), |c| Style::new().bg(c))
             }
             _ => below.patch(self.reward(t)),
@@ -172,6 +174,11 @@ fn fit_look(role: Role, look: Look, depth: ColorDepth) -> Style {
         return style.add_modifier(PLAIN[role as usize]);
     }
     if shallow && STAND_OUT.contains(&role) && look.bg.is_some() {
+        // Reversed, the ground gets the colour that the theme chose for it; without one the terminal's own pair is turned round.
+        style.fg = match look.bg {
+            Some(Paint::Rgb { ansi: Some(_), .. }) => look.bg.and_then(|p| resolve(p, depth)),
+            _ => None,
+        };
         style = style.add_modifier(Modifier::REVERSED);
     }
     style

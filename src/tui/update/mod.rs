@@ -36,6 +36,11 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Update(u) => models::take(state, u, &mut effects),
         Action::ModelsGone => models::gone(state),
         Action::Report(report) => take_report(state, report, &mut effects),
+        Action::Highlighted(item, candidate, blocks, colours) => {
+            if let Some(seen) = state.docs.get_mut(&item).and_then(|d| d.seen.get_mut(candidate)) {
+                (seen.code, seen.coloured, seen.colouring) = (colours, blocks, false);
+            }
+        }
         Action::Tick(now) => state.now = now,
     }
     models::score_ahead(state, &mut effects);
@@ -44,12 +49,32 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
 
 /// What the screen shows and does not have yet.
 pub(crate) fn wants(state: &mut State) -> Vec<Effect> {
+    let mut wants = uncoloured(state);
     let missing: Vec<usize> = state.list.missing().into_iter().filter(|i| !state.asked.contains(&Item::Recorded(*i))).collect();
     if state.layout.list.is_none() || missing.is_empty() {
-        return Vec::new();
+        return wants;
     }
     state.asked.extend(missing.iter().map(|i| Item::Recorded(*i)));
-    vec![Effect::Ask(Ask::Rows(missing))]
+    wants.push(Effect::Ask(Ask::Rows(missing)));
+    wants
+}
+
+/// Code on screen whose colours are not known yet.
+fn uncoloured(state: &mut State) -> Vec<Effect> {
+    let (view, columns) = (state.view, state.layout.columns.clone());
+    let (Some(item), Some(doc)) = (state.open, state.doc_mut()) else { return Vec::new() };
+    let shown = if view == View::Trace { vec![doc.cursor.candidate] } else { columns.iter().map(|c| c.candidate).collect() };
+    let mut out = Vec::new();
+    for i in shown {
+        let (Some(candidate), Some(seen)) = (doc.store.trace().candidates.get(i), doc.seen.get_mut(i)) else { continue };
+        let sheet = if view == View::Trace { &seen.wide } else { &seen.narrow };
+        let blocks = sheet.wrap.code();
+        if !seen.colouring && seen.coloured != blocks {
+            seen.colouring = true;
+            out.push(Effect::Highlight(item, i, candidate.text.clone(), blocks.to_vec()));
+        }
+    }
+    out
 }
 
 fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut Vec<Effect>) {

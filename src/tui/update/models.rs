@@ -93,6 +93,8 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
         state.waiting = Some(item);
         match (&state.models.policy, state.has_models) {
             (Slot::Failed { error, .. }, _) => state.error(error.clone()),
+            // Before the first word from the models' threads nothing is known of them.
+            (Slot::Absent, true) if state.models.reward == Slot::Absent => {}
             (Slot::Absent, _) | (_, false) => state.hint("no policy is loaded: give one with --policy to generate candidates"),
             _ => {}
         }

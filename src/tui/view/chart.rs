@@ -24,8 +24,8 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     };
     p.cut(area.x + 2, area.y, area.width.saturating_sub(4), name, p.style(Role::Faint));
     let plot = Rect { x: area.x + LABELS, y: area.y + 1, width: area.width - LABELS - 1, height: area.height - 2 };
-    let Some(range) = Range::of(doc, state.view) else {
-        p.cut(plot.x, plot.y, plot.width, "no rewards yet", p.style(Role::Faint));
+    let Some(range) = Range::of(doc, state.view, plot.height) else {
+        p.cut(plot.x, plot.y, plot.width, "no rewards", p.style(Role::Faint));
         return;
     };
     labels(doc, p, area, plot, &range);
@@ -36,14 +36,18 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
 }
 
-/// What the plot spans from bottom to top; the pivot is always inside.
+/// What the plot spans from bottom to top; the pivot lies between two rows.
 struct Range {
     low: f32,
     high: f32,
+    pivot: f32,
+    /// Rows above the pivot.
+    above: u16,
+    height: u16,
 }
 
 impl Range {
-    fn of(doc: &Doc, view: View) -> Option<Self> {
+    fn of(doc: &Doc, view: View, height: u16) -> Option<Self> {
         let one = view == View::Trace || doc.candidates().len() < 2;
         let seen = doc.seen.iter().enumerate().filter(|(i, _)| !one || *i == doc.cursor.candidate);
         let values: Vec<f32> = seen.flat_map(|(_, s)| s.rewards.iter().flatten().copied()).collect();
@@ -53,36 +57,47 @@ impl Range {
         let pivot = doc.scale.pivot;
         let low = values.iter().copied().fold(pivot, f32::min);
         let high = values.iter().copied().fold(pivot, f32::max);
-        let pad = ((high - low) * 0.05).max(0.05);
-        Some(Self { low: low - pad, high: high + pad })
+        let span = (high - low).max(f32::MIN_POSITIVE);
+        let share = ((high - pivot) / span * f32::from(height)).round() as u16;
+        // A side that has values has at least a row.
+        let above = share.clamp(u16::from(high > pivot), height - u16::from(low < pivot && height > 1));
+        Some(Self { low, high, pivot, above, height })
     }
 
-    /// Rows from the top, as a fraction of `height`.
-    fn down(&self, value: f32, height: u16) -> f32 {
-        (self.high - value) / (self.high - self.low) * f32::from(height)
+    /// Rows between the value and the pivot.
+    fn rows(&self, value: f32) -> f32 {
+        let (far, rows) = if value >= self.pivot { (self.high, self.above) } else { (self.low, self.height - self.above) };
+        ((value - self.pivot) / (far - self.pivot)).abs().clamp(0.0, 1.0) * f32::from(rows)
+    }
+
+    /// The row a value lies in, from the top.
+    fn row(&self, value: f32) -> u16 {
+        let rows = self.rows(value).ceil() as u16;
+        if value >= self.pivot { self.above - rows.min(self.above) } else { (self.above + rows.max(1) - 1).min(self.height - 1) }
     }
 }
 
 fn labels(doc: &Doc, p: &mut Painter<'_>, area: Rect, plot: Rect, range: &Range) {
     let g = p.glyphs();
     let style = p.style(Role::Faint);
-    let pivot_row = (range.down(doc.scale.pivot, plot.height) as u16).min(plot.height - 1);
-    for (row, value) in [(0, range.high), (plot.height - 1, range.low)] {
-        if row != pivot_row {
-            p.right(plot.x - 1, plot.y + row, LABELS - 1, &signed(value, 1, g), style);
-        }
+    let pivot = range.above.min(plot.height - 1);
+    if range.above > 0 && range.high > range.pivot {
+        p.right(plot.x - 1, plot.y, LABELS - 1, &signed(range.high, 2, g), style);
     }
-    p.right(plot.x - 1, plot.y + pivot_row, LABELS - 1, &signed(doc.scale.pivot, 2, g), p.style(Role::Threshold));
+    if range.above + 1 < plot.height {
+        p.right(plot.x - 1, plot.bottom() - 1, LABELS - 1, &signed(range.low, 2, g), style);
+    }
+    p.right(plot.x - 1, plot.y + pivot, LABELS - 1, &signed(doc.scale.pivot, 2, g), p.style(Role::Threshold));
     for x in plot.left()..plot.right() {
-        p.glyph(x, plot.y + pivot_row, 1, g.threshold, p.style(Role::Threshold));
+        p.glyph(x, plot.y + pivot, 1, g.threshold, p.style(Role::Threshold));
     }
     let name = if doc.scale.calibrated { "threshold" } else { "pivot" };
-    p.right(plot.right(), area.y, 12, &format!(" {name} "), p.style(Role::Faint));
+    p.right(plot.right(), area.y, 12, &format!(" {} {name} ", g.threshold), p.style(Role::Faint));
 }
 
 /// Cells a step, and the number of steps shown.
 fn pitch(steps: usize, width: u16) -> (u16, usize) {
-    let each = (width / (steps.max(1) as u16).max(1)).clamp(1, 8);
+    let each = (width / (steps.max(1) as u16).max(1)).clamp(1, 7);
     (each, steps.min(usize::from(width / each)))
 }
 
@@ -106,39 +121,28 @@ fn bars(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
     let g = p.glyphs();
     let (each, shown) = pitch(seen.rewards.len(), plot.width);
     let first = doc.cursor.step.saturating_sub(shown.saturating_sub(1)).min(seen.rewards.len().saturating_sub(shown));
-    let zero = range.down(doc.scale.pivot, plot.height);
     let wide = if each > 2 { each - 1 } else { each };
     for (i, reward) in seen.rewards.iter().skip(first).take(shown).enumerate() {
         let step = first + i;
         let x = plot.x + i as u16 * each;
         let Some(r) = *reward else {
-            p.glyph(x, plot.y + (zero as u16).min(plot.height - 1), wide, g.unknown, p.style(Role::Faint));
+            p.glyph(x, plot.y + range.above.min(plot.height - 1), 1, g.unknown, p.style(Role::Faint));
             continue;
         };
         let style = reward_style(p, doc.scale, Some(r));
-        let value = range.down(r, plot.height);
-        for row in 0..plot.height {
-            let (top, bottom) = (f32::from(row), f32::from(row + 1));
-            // Part of this cell between the value and the pivot.
-            let glyph = if r >= doc.scale.pivot {
-                let part = (bottom.min(zero) - top.max(value)).clamp(0.0, 1.0);
-                let level = (part * g.levels.len() as f32).round() as usize;
-                level.checked_sub(1).map(|l| g.levels[l.min(g.levels.len() - 1)])
+        let rows = range.rows(r);
+        for k in 0..rows.ceil() as u16 {
+            let part = (rows - f32::from(k)).min(1.0);
+            let (y, glyph) = if r >= range.pivot {
+                let level = ((part * g.levels.len() as f32).round() as usize).clamp(1, g.levels.len());
+                (range.above.checked_sub(k + 1), g.levels[level - 1])
             } else {
-                let part = (bottom.min(value) - top.max(zero)).clamp(0.0, 1.0);
-                if part > 0.75 {
-                    Some(g.chart_below)
-                } else if part > 0.25 {
-                    Some(g.upper_half)
-                } else {
-                    None
-                }
+                (Some(range.above + k).filter(|y| *y < plot.height), if part > 0.5 { g.chart_below } else { g.upper_half })
             };
-            if let Some(glyph) = glyph {
-                (0..wide).for_each(|k| {
-                    p.glyph(x + k, plot.y + row, 1, glyph, style);
-                });
-            }
+            let Some(y) = y else { continue };
+            (0..wide).for_each(|c| {
+                p.glyph(x + c, plot.y + y, 1, glyph, style);
+            });
         }
         if seen.deviation.is_some_and(|d| d.step == step) {
             p.glyph(x, plot.y, 1, g.deviation, p.style(Role::Deviation));
@@ -166,7 +170,7 @@ fn lines(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
             .skip(first)
             .take(shown)
             .enumerate()
-            .map(|(k, r)| r.map(|r| (plot.x + k as u16 * each, plot.y + (range.down(r, plot.height) as u16).min(plot.height - 1))))
+            .map(|(k, r)| r.map(|r| (plot.x + k as u16 * each, plot.y + range.row(r))))
             .collect();
         if near {
             // The selected candidate's points are joined; the others would only cover each other.

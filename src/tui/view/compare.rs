@@ -23,7 +23,7 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
         let table = if beside { Rect { width: board.width - VOTES - 2, ..board } } else { board };
         draw_board(state, doc, p, table, beside);
         if beside {
-            draw_votes(doc, p, Rect { x: table.right() + 2, width: VOTES, ..board }, state);
+            draw_votes(doc, p, Rect { x: table.right() + 1, width: VOTES, ..board }, state);
         }
         p.rule(Rect { y: board.bottom() - 1, height: 1, ..board }, Role::Border);
     }
@@ -47,7 +47,7 @@ pub(super) fn board_rows(doc: &Doc, rows: usize) -> impl Iterator<Item = usize> 
 }
 
 fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside: bool) {
-    let votes = if !beside && area.height >= 3 && state.layout.board.height + state.layout.body.height >= 18 { 1 } else { 0 };
+    let votes = if !beside && area.height >= 3 && state.layout.board.height + state.layout.body.height >= 16 { 1 } else { 0 };
     let rows = usize::from(area.height.saturating_sub(2 + votes));
     let cells = Cells::of(doc, area.width);
     let head = p.style(Role::Faint);
@@ -215,7 +215,7 @@ fn draw_votes(doc: &Doc, p: &mut Painter<'_>, area: Rect, state: &State) {
         }
     }
     if doc.votes.plain.is_empty() {
-        let text = if state.running() { "answers come with the ends" } else { "no answers" };
+        let text = if state.running() { "no answers yet" } else { "no answers" };
         p.cut(area.x, area.y + 1, area.width, text, p.style(Role::Faint));
     }
 }

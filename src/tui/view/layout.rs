@@ -7,6 +7,8 @@ use ratatui::layout::Rect;
 
 /// From this width on the list stands beside the trace.
 const WIDE: u16 = 100;
+/// From this width on it stands beside all candidates, too.
+const WIDER: u16 = 150;
 /// The narrowest column of the compare view.
 const COLUMN: u16 = 25;
 /// Below this the compare view stacks its candidates.
@@ -24,8 +26,9 @@ pub(crate) fn prepare(state: &mut State, area: Rect) {
     state.layout = Layout::default();
     let [panes, status] = split_bottom(area, 1);
     state.layout.status = status;
-    let main = if area.width >= WIDE {
-        let [list, main] = split_left(panes, (area.width / 4).clamp(30, 46));
+    let beside = area.width >= WIDE && (state.view == View::Trace || state.focus == Focus::List || area.width >= WIDER);
+    let main = if beside {
+        let [list, main] = split_left(panes, (area.width * 3 / 10).clamp(32, 56));
         state.layout.list = Some(list);
         main
     } else if state.focus == Focus::List {
@@ -74,7 +77,8 @@ fn fit_main(state: &mut State, main: Rect) {
     };
     let [rest, area] = split_bottom(main, detail);
     state.layout.detail = area;
-    let charted = state.chart.unwrap_or(height >= 30);
+    let many = state.view == View::Compare && state.doc().is_some_and(|d| d.candidates().len() > 1);
+    let charted = state.chart.unwrap_or(height >= if many { 50 } else { 28 });
     let chart = if charted && rest.height > 12 { (rest.height / 4).clamp(5, 11) } else { 0 };
     let [rest, area] = split_bottom(rest, chart);
     state.layout.chart = area;
@@ -113,8 +117,10 @@ pub(super) fn wrap_plain(text: &str, width: u16) -> Vec<Span> {
 
 fn fit_trace(state: &mut State, body: Rect) {
     state.layout.body = body;
-    let gutter = super::trace::Gutter::of(body.width);
-    let width = usize::from(body.width.saturating_sub(gutter.width()).saturating_sub(1));
+    // The last cell is the scroll bar's.
+    let page = body.width.saturating_sub(1);
+    let gutter = super::trace::Gutter::of(page);
+    let width = usize::from(page.saturating_sub(gutter.width()).saturating_sub(1));
     let height = usize::from(body.height);
     let mut hits = Vec::new();
     if let Some(doc) = state.doc_mut() {
@@ -163,8 +169,8 @@ fn fit_compare(state: &mut State, rest: Rect) {
         return fit_stack(state, rest);
     }
     // Header, a row a candidate, a rule.
-    let board = (count + 2).min((rest.height * 2 / 5).max(4)).min(12);
-    let votes = if rest.width < super::compare::VOTES_BESIDE && rest.height >= 18 { 1 } else { 0 };
+    let votes = if rest.width < super::compare::VOTES_BESIDE && rest.height >= 16 { 1 } else { 0 };
+    let board = (count + 2).min((rest.height * 2 / 5).max(4)).min(14);
     let [board, body] = split_top(rest, board + votes);
     state.layout.board = board;
     state.layout.body = body;
@@ -210,6 +216,9 @@ fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut 
     seen.narrow.update(candidate, width, [seen.deviation.map(|d| d.step), gold_step(candidate)]);
     let height = usize::from(body.height);
     let most = seen.narrow.lines.len().saturating_sub(height);
+    if doc.follow && doc.cursor.candidate == column.candidate {
+        doc.cursor.step = candidate.steps.len().saturating_sub(1);
+    }
     column.top = if doc.follow {
         most
     } else {
@@ -225,9 +234,9 @@ fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut 
     }
 }
 
-/// A column without its title.
+/// A column without its title and its right margin.
 pub(super) fn text_area(column: Rect) -> Rect {
-    Rect { y: column.y + 1.min(column.height), height: column.height.saturating_sub(1), ..column }
+    Rect { y: column.y + 1.min(column.height), height: column.height.saturating_sub(1), width: column.width.saturating_sub(1), ..column }
 }
 
 /// Candidates below each other: a line of the board and the selected step of each.

@@ -45,13 +45,13 @@ fn columns(state: &State, area: Rect) -> (bool, bool) {
             Item::Own(_) => None,
         })
     };
-    let labelled = rows().any(|r| r.gold.is_some()) || shown().any(|i| state.list.marks.contains_key(&i));
-    (labelled && area.width >= 24, rows().any(|r| r.candidates > 1) && area.width >= 24)
+    let labelled = rows().any(|r| r.gold.is_some()) || state.doc().is_some_and(|d| d.origin == crate::tui::state::Origin::Recorded);
+    (labelled && area.width >= 24, rows().any(|r| r.candidates > 1 || r.correct.is_some()) && area.width >= 24)
 }
 
 const GOLD: u16 = 4;
 const MARK: u16 = 4;
-const SEVERAL: u16 = 6;
+const SEVERAL: u16 = 5;
 
 fn title(state: &State, p: &mut Painter<'_>, area: Rect, labelled: bool, several: bool, focused: bool) {
     let role = if focused { Role::Accent } else { Role::Title };
@@ -69,7 +69,7 @@ fn title(state: &State, p: &mut Painter<'_>, area: Rect, labelled: bool, several
         right -= GOLD + 1;
     }
     if several && right > x + SEVERAL {
-        p.right(right, area.y, SEVERAL, "right", style);
+        p.right(right, area.y, SEVERAL, "ok", style);
     }
 }
 
@@ -115,12 +115,14 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
         right = right.saturating_sub(GOLD + 1);
     }
     if several {
-        let shown = match row.map(|r| (r.correct, r.candidates)) {
-            Some((Some((right, of)), _)) => format!("{right}/{of}"),
-            Some((None, n)) => format!("{}{n}", g.times),
-            None => String::new(),
+        let (shown, role) = match row.map(|r| (r.correct, r.candidates)) {
+            Some((Some((1, 1)), _)) => (g.right.to_string(), Role::Right),
+            Some((Some((0, 1)), _)) => (g.wrong.to_string(), Role::Wrong),
+            Some((Some((right, of)), _)) => (format!("{right}/{of}"), Role::Dim),
+            Some((None, n)) if n > 1 => (format!("{}{n}", g.times), Role::Dim),
+            _ => (String::new(), Role::Dim),
         };
-        p.right(right, area.y, SEVERAL, &shown, keep(p.style(Role::Dim)));
+        p.right(right, area.y, SEVERAL, &shown, keep(p.style(role)));
         right = right.saturating_sub(SEVERAL + 1);
     }
     let left = area.x + 1;

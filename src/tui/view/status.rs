@@ -76,7 +76,7 @@ fn hints(state: &State, p: &mut Painter<'_>, area: Rect) {
         (Command::Down, "step"),
         (Command::Right, "candidate"),
         (Command::NextDeviation, "deviation"),
-        (Command::ToggleCompare, "compare"),
+        (Command::ToggleCompare, "one or all"),
         (Command::CycleHeat, "heat"),
         (Command::NextToken, "token"),
         (Command::Settings, "settings"),

@@ -93,7 +93,7 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
         }
     }
     if let Some(gold) = &trace.gold_answer {
-        part(p, &format!("{} {}", g.gold, one_line(gold, 24)), p.style(Role::Gold));
+        part(p, &format!("reference {}", one_line(gold, 24)), p.style(Role::Dim));
     }
     let rule = area.height > 1
         && area.height > 1 + u16::from(state.layout.body.height > 0 && state.layout.main.is_some_and(|m| m.height > 14))
@@ -170,7 +170,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     pub fn draw(&self, p: &mut Painter<'_>, page: Rect, top: usize) {
-        let gutter = Gutter::of(page.width + u16::from(self.state.view == View::Trace));
+        let gutter = Gutter::of(page.width);
         let text_x = page.x + gutter.width().min(page.width);
         let visible = self.sheet.lines.iter().skip(top).take(usize::from(page.height));
         let spans = visible.clone().filter_map(|l| match l {
@@ -298,10 +298,6 @@ impl Look<'_> {
         if let Some(d) = predicted {
             let chip = if long { format!(" {} first deviation ", g.deviation) } else { format!(" {} deviates ", g.deviation) };
             x = p.text(x, area.y, room(x), &chip, p.style(Role::Deviation));
-            if long {
-                let why = super::detail::why(self.state, self.doc, d, g);
-                x = p.cut(x + 1, area.y, room(x + 1), &why, p.style(Role::Dim)) + 1;
-            }
         }
         if labelled {
             let text = match (predicted.is_some(), long) {
@@ -310,7 +306,11 @@ impl Look<'_> {
                 (true, false) => format!(" {} too", g.gold),
                 (false, false) => format!(" {} labelled", g.gold),
             };
-            p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
+            x = p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
+        }
+        if let Some(d) = predicted.filter(|_| long) {
+            let why = super::detail::why(self.state, self.doc, d, g);
+            p.cut(x + 1, area.y, room(x + 1), &why, p.style(Role::Dim));
         }
     }
 
