@@ -65,7 +65,7 @@ use Context::{Anywhere, Editor, Line, List, Page, Settings, Trace};
 
 /// The table. More special contexts go before `Anywhere`.
 pub const BINDINGS: &[Binding] = &[
-    bind(Trace, "j <down>", C::Down, "next step; the line below while tokens are walked"),
+    bind(Trace, "j <down>", C::Down, "next step"),
     bind(Trace, "k <up>", C::Up, "step before"),
     bind(Trace, "h <left>", C::Left, "candidate before"),
     bind(Trace, "l <right>", C::Right, "next candidate"),
@@ -77,13 +77,13 @@ pub const BINDINGS: &[Binding] = &[
     bind(Trace, "<C-b> <pgup>", C::PageUp, "a page back"),
     bind(Trace, "w", C::NextToken, "next token, exact numbers below"),
     bind(Trace, "b", C::PreviousToken, "token before"),
-    bind(Trace, "]e", C::NextDeviation, "next predicted deviation, over all candidates"),
+    bind(Trace, "]e", C::NextDeviation, "next predicted deviation, in any candidate"),
     bind(Trace, "[e", C::PreviousDeviation, "predicted deviation before"),
-    bind(Trace, "]g", C::NextGold, "next labelled deviation, over all candidates"),
+    bind(Trace, "]g", C::NextGold, "next labelled deviation, in any candidate"),
     bind(Trace, "[g", C::PreviousGold, "labelled deviation before"),
     bind(Trace, "<ret>", C::Enter, "the selected candidate alone"),
     bind(Trace, "v", C::ToggleCompare, "one candidate, or all side by side"),
-    bind(Trace, "t", C::CycleHeat, "colour tokens: off, reward, log-probability, entropy"),
+    bind(Trace, "t", C::CycleHeat, "token colours: reward, log-prob, entropy, off"),
     bind(Trace, "c", C::ToggleChart, "chart of the rewards on and off"),
     bind(Trace, "i", C::ToggleProblem, "problem whole or in short"),
     bind(Trace, "o", C::ToggleOrder, "candidates by rank or by number"),
@@ -96,7 +96,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(List, "<C-f> <pgdn> <space>", C::PageDown, "a page on"),
     bind(List, "<C-b> <pgup>", C::PageUp, "a page back"),
     bind(List, "<ret> l <right>", C::Enter, "open"),
-    bind(List, "f", C::Filter, "list only some: words, gold:wrong, gold:right, gold:none"),
+    bind(List, "f", C::Filter, "filter: words, gold:wrong, gold:right, gold:none"),
     bind(Settings, "j <down> <tab>", C::Down, "next setting"),
     bind(Settings, "k <up> <S-tab>", C::Up, "setting before"),
     bind(Settings, "l <right> +", C::Right, "more, or the next value"),
@@ -121,7 +121,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Line, "<home> <C-a>", C::Home, "to the start"),
     bind(Line, "<end> <C-e>", C::End, "to the end"),
     bind(Editor, "<ret>", C::Submit, "generate for this problem"),
-    bind(Editor, "<A-ret> <C-j> <C-o>", C::Newline, "new line"),
+    bind(Editor, "<A-ret> <C-j>", C::Newline, "new line"),
     bind(Editor, "<esc>", C::Back, "give up; the text is kept"),
     bind(Editor, "<backspace> <C-h>", C::Backspace, "delete the character before"),
     bind(Editor, "<del>", C::Delete, "delete the character here"),
@@ -146,8 +146,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Anywhere, "e", C::EditProblem, "write a problem of your own"),
     bind(Anywhere, "s", C::CycleGranularity, "granularity: sparse, step, interval, dense"),
     bind(Anywhere, "a", C::CycleAggregation, "aggregation: mean, min, last, product, sum"),
-    bind(Anywhere, "d", C::CycleRule, "deviation rule: threshold, drop, log-prob, entropy"),
-    bind(Anywhere, ",", C::Settings, "settings: temperature, N, tokens, seed and more"),
+    bind(Anywhere, "d", C::CycleRule, "deviation: threshold, drop, log-prob, entropy"),
+    bind(Anywhere, ",", C::Settings, "settings: temperature, N, tokens, seed, ..."),
     bind(Anywhere, "T", C::CycleTheme, "next theme"),
     bind(Anywhere, "m", C::Messages, "messages and lints"),
     bind(Anywhere, "?", C::Help, "this help"),
@@ -362,8 +362,8 @@ mod tests {
                 assert!(seen.insert((format!("{:?}", b.context), on.into()), b.desc).is_none(), "{on} twice in {:?}", b.context);
             }
         }
-        for ((context, on), _) in &seen {
-            for ((other, longer), _) in &seen {
+        for (context, on) in seen.keys() {
+            for (other, longer) in seen.keys() {
                 let shares = context == other || context == "Anywhere";
                 assert!(!(shares && longer != on && longer.starts_with(on.as_str()) && !on.starts_with('<')), "{on} hides {longer}");
             }

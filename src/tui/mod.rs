@@ -6,7 +6,6 @@
 mod action;
 mod app;
 mod face;
-mod files;
 mod highlight;
 mod keymap;
 mod settings;
@@ -21,7 +20,6 @@ mod wrap;
 
 pub use action::{Action, Command, Effect};
 pub use face::Face;
-pub use files::Files;
 pub use highlight::highlight;
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
 pub use settings::{Field, Settings, aggregation_name, granularity_name, rule_name};

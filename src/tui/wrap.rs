@@ -171,7 +171,7 @@ impl WrapCache {
                 let end = text[row..at].trim_end_matches([' ', '\t']).len() + row;
                 cut = (end > row && !in_code(row)).then_some((end, at, column)).or(cut);
             }
-            if column + wide > self.width && at > row && !(blank && !in_code(row)) {
+            if column + wide > self.width && at > row && (!blank || in_code(row)) {
                 let (end, next, used) = cut.unwrap_or((at, at, column));
                 push(row, end, in_code(row), &mut first);
                 column -= used;

@@ -231,6 +231,7 @@ pub struct Screen {
     pub terminal: Terminal<TestBackend>,
     pub sent: Vec<Request>,
     pub quit: bool,
+    buffer: Buffer,
     traces: Vec<Trace>,
     now: u64,
 }
@@ -279,7 +280,7 @@ impl Screen {
     pub fn with(setup: Setup, traces: Vec<Trace>) -> Self {
         let face = Face::new(&options(&setup)).expect("theme");
         let terminal = Terminal::new(TestBackend::new(setup.size.0, setup.size.1)).expect("terminal");
-        let mut screen = Self { face, terminal, sent: Vec::new(), quit: false, traces, now: 0 };
+        let mut screen = Self { face, terminal, sent: Vec::new(), quit: false, buffer: Buffer::default(), traces, now: 0 };
         let len = screen.traces.len();
         screen.draw();
         screen.act(Action::Report(Report::Known { len, complete: true }));
@@ -362,14 +363,15 @@ impl Screen {
 
     pub fn draw(&mut self) -> &Buffer {
         for _ in 0..3 {
-            self.terminal.draw(|f| self.face.draw(f)).expect("draw");
+            // The backend keeps what a wide character covers; the frame is what was drawn.
+            self.buffer = self.terminal.draw(|f| self.face.draw(f)).expect("draw").buffer.clone();
             let wants = self.face.wants();
             if wants.is_empty() {
                 break;
             }
             self.perform(wants);
         }
-        self.terminal.backend().buffer()
+        &self.buffer
     }
 
     /// The screen's text, a line a row, without blanks at the ends.

@@ -140,7 +140,7 @@ fn check(buffer: &Buffer, ascii: bool) {
             );
             assert!(!ascii || symbol.is_ascii(), "{symbol:?} at {x},{y}");
             if covered > 0 {
-                assert_eq!(symbol, " ", "at {x},{y}, behind a wide character");
+                assert_eq!(symbol, " ", "at {x},{y}, behind {:?}", buffer[(x - 1, y)].symbol());
                 covered -= 1;
             } else {
                 covered = symbol.width().saturating_sub(1);
@@ -201,7 +201,7 @@ const KEYS: &[&str] = &[
 
 #[test]
 fn every_view_of_any_trace_fits_any_screen() {
-    for seed in 0..160 {
+    for seed in 0..100 {
         let mut r = Random(seed);
         let size = match seed % 4 {
             0 => (1 + r.below(12) as u16, 1 + r.below(8) as u16),
@@ -217,7 +217,7 @@ fn every_view_of_any_trace_fits_any_screen() {
         if live {
             s.updates([ready()]);
         }
-        for _ in 0..40 {
+        for _ in 0..25 {
             let key = r.pick(KEYS);
             s.keys(key);
             if r.below(12) == 0 {

@@ -57,13 +57,13 @@ fn help(p: &mut Painter<'_>, area: Rect, scroll: usize) {
         role: if i == 1 { Role::Title } else { Role::Text },
     }));
     let keys = entries.iter().filter(|e| !e.right.is_empty()).map(|e| width(&e.left)).max().unwrap_or(0) as u16;
-    let inside = panel(p, area, 78.min(area.width), area.height, "Help", "j k scroll, esc close");
+    let inside = panel(p, area, 92.min(area.width), area.height, "Help", "j k scroll, esc close");
     pages(p, inside, &entries, keys, scroll);
 }
 
 /// Keys as the table has them, with spelled-out names.
 fn readable(on: &str) -> String {
-    on.replace("<C-", "<ctrl-").replace("<A-", "<alt-").replace("<S-", "<shift-").replace("<ret>", "<enter>")
+    on.replace("<C-", "<ctrl-").replace("<A-", "<alt-").replace("<S-", "<shift-").replace("ret>", "enter>")
 }
 
 fn pages(p: &mut Painter<'_>, inside: Rect, entries: &[Entry], keys: u16, scroll: usize) {
@@ -179,7 +179,7 @@ fn problem(state: &State, p: &mut Painter<'_>, area: Rect) {
     let w = 84.min(area.width);
     let text = state.draft.text();
     let rows = wrap_plain_kept(text, w.saturating_sub(5));
-    let h = (rows.len() as u16 + 2).clamp(8, area.height.max(1)).min(area.height);
+    let h = (rows.len() as u16 + 2).max(8).min(area.height);
     let inside = panel(p, area, w, h, "Your own problem", "enter generate, alt-enter new line, esc close");
     let cursor = state.draft.cursor();
     let at = rows.iter().rposition(|r| r.start <= cursor).unwrap_or(0);

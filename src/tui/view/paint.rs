@@ -67,7 +67,7 @@ impl<'a> Painter<'a> {
                 Shown::Nothing | Shown::Break => {}
             }
             for x in at.saturating_add(1)..next {
-                self.cell(x, y, " ", style);
+                self.covered(x, y, style);
             }
             at = next;
         }
@@ -142,7 +142,21 @@ impl<'a> Painter<'a> {
         }
     }
 
+    /// The cell behind a wide character.
+    fn covered(&mut self, x: u16, y: u16, style: Style) {
+        if let Some(cell) = self.buffer.cell_mut((x, y)) {
+            cell.set_symbol(" ").set_style(style);
+        }
+    }
+
     fn cell(&mut self, x: u16, y: u16, symbol: &str, style: Style) {
+        // What is drawn over the second half of a wide character takes the first half away, too.
+        if let Some(before) = x.checked_sub(1).and_then(|x| self.buffer.cell_mut((x, y)))
+            && before.symbol().len() > 1
+            && width(before.symbol()) > 1
+        {
+            before.set_symbol(" ");
+        }
         if let Some(cell) = self.buffer.cell_mut((x, y)) {
             cell.set_symbol(symbol).set_style(style);
         }

@@ -295,7 +295,7 @@ impl Look<'_> {
         let long = area.width >= 44;
         let mut x = area.x + if long { 1 } else { 0 };
         let room = |x: u16| area.right().saturating_sub(x);
-        if let Some(d) = predicted {
+        if predicted.is_some() {
             let chip = if long { format!(" {} first deviation ", g.deviation) } else { format!(" {} deviates ", g.deviation) };
             x = p.text(x, area.y, room(x), &chip, p.style(Role::Deviation));
         }
