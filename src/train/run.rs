@@ -18,6 +18,9 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+/// Stream of the seed that initial weights are drawn from.
+const INITIAL: u64 = 0xc56da532;
+
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
 /// threads. Leaves `policy/` and `reward/`, each a model directory, the latter with `reward.json`.
 ///
@@ -97,7 +100,7 @@ impl Run<'_, '_> {
     }
 
     fn store(&self, config: &Config, start: Frozen) -> VarStore {
-        VarStore::new(self.recipe.seed, config.num_hidden_layers, &Device::Cpu, DType::F32).with_initial(start.0)
+        VarStore::new(self.recipe.seed ^ INITIAL, config.num_hidden_layers, &Device::Cpu, DType::F32).with_initial(start.0)
     }
 
     /// A decoder's weights after `sft`, from `start` where it has them and from the seed elsewhere.
