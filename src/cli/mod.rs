@@ -3,6 +3,7 @@
 pub mod args;
 mod completions;
 mod doctor;
+mod eval;
 pub mod exit;
 mod generate;
 mod headless;
@@ -55,6 +56,8 @@ enum Command {
     Generate(generate::Generate),
     /// Train by a recipe
     Train(train::Train),
+    /// Evaluate a policy and a reward model on held-out stories, beside the baselines
+    Eval(eval::Eval),
     /// List the themes
     Themes(themes::Themes),
     /// List the keys
@@ -107,6 +110,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Score(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),
+        Some(Command::Eval(command)) => command.run(&output),
         Some(Command::Themes(command)) => command.run(&output),
         Some(Command::Keys(command)) => command.run(&output),
         Some(Command::Completions(command)) => command.run(),

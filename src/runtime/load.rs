@@ -29,7 +29,7 @@ impl ModelRef {
     }
 
     /// The model's files, `None` for `none`. Errors where nothing is there to load; they name the path and the remedy.
-    fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
+    pub fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
         match self {
             Self::None => Ok(None),
             Self::Path(path) => ModelFiles::open(path).map(Some),
