@@ -1,9 +1,10 @@
-//! Thresholds without labels, from the policy's own samples on problems kept aside.
+//! Thresholds without step labels, from the policy's own samples on problems kept aside.
 //!
-//! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here a sample stands for a
-//! right one when its answer is the one that most samples of its problem agree on.
+//! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here samples that are probably
+//! right stand for right ones: those that agree with the demonstration's answer, or, where no answer may be used, with most samples of the problem.
 
 use crate::trace::{Calibration, Candidate, Granularity, step_entropy_max, step_logprob_min, step_rewards};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Least reward, least log-probability and highest entropy over a candidate's steps.
@@ -17,23 +18,48 @@ fn extremes(c: &Candidate) -> Option<[f32; 3]> {
     ])
 }
 
-/// Candidates that stand for right ones: their answer is the most frequent of its problem, given by at least the share `agreement` of the samples.
-pub fn agreeing(group: &[Candidate], agreement: f32) -> Vec<&Candidate> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for a in group.iter().filter_map(|c| c.answer.as_deref()) {
-        *counts.entry(a).or_default() += 1;
+/// Which samples stand for right ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandIns {
+    /// Those whose answer is the demonstration's. Uses answers, no step labels.
+    Answer,
+    /// Those whose answer is the most frequent of the problem, given by at least this share of its samples. Uses no answers, and is misled where the
+    /// policy is wrong most of the time in the same way.
+    Majority(f32),
+}
+
+/// Samples of one problem, scored, and the answer of its demonstration.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The samples.
+    pub candidates: Vec<Candidate>,
+    /// Canonical answer of the demonstration.
+    pub answer: String,
+}
+
+/// The candidates of a group that stand for right ones.
+pub fn stand_ins(group: &Group, which: StandIns) -> Vec<&Candidate> {
+    let giving = |answer: &str| group.candidates.iter().filter(|c| c.answer.as_deref() == Some(answer)).collect();
+    match which {
+        StandIns::Answer => giving(&group.answer),
+        StandIns::Majority(share) => {
+            let mut counts: HashMap<&str, usize> = HashMap::new();
+            for a in group.candidates.iter().filter_map(|c| c.answer.as_deref()) {
+                *counts.entry(a).or_default() += 1;
+            }
+            match counts.iter().max_by_key(|(a, n)| (**n, std::cmp::Reverse(**a))) {
+                Some((best, &n)) if n as f32 >= share * group.candidates.len() as f32 => giving(best),
+                _ => Vec::new(),
+            }
+        }
     }
-    let Some((&best, &n)) = counts.iter().max_by_key(|(a, n)| (**n, std::cmp::Reverse(**a))) else { return Vec::new() };
-    if (n as f32) < agreement * group.len() as f32 {
-        return Vec::new();
-    }
-    group.iter().filter(|c| c.answer.as_deref() == Some(best)).collect()
 }
 
 /// Split-conformal thresholds (arXiv 2107.07511 §1): the ⌊α(n+1)⌋-th smallest least reward of the `n` stand-ins, so that a fresh trace like them
-/// is marked with probability at most `false_alarm_rate`; the same for log-probability and entropy. `groups`: scored samples, a problem each.
-pub fn calibrate(groups: &[Vec<Candidate>], false_alarm_rate: f32, agreement: f32) -> Calibration {
-    let found: Vec<[f32; 3]> = groups.iter().flat_map(|g| agreeing(g, agreement)).filter_map(extremes).collect();
+/// is marked with probability at most `false_alarm_rate`; the same for log-probability and entropy.
+pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns) -> Calibration {
+    let found: Vec<[f32; 3]> = groups.iter().flat_map(|g| stand_ins(g, which)).filter_map(extremes).collect();
     let n = found.len();
     let k = (false_alarm_rate * (n + 1) as f32).floor() as usize;
     let at = |column: usize, sign: f32| {
@@ -41,17 +67,17 @@ pub fn calibrate(groups: &[Vec<Candidate>], false_alarm_rate: f32, agreement: f3
         v.sort_by(f32::total_cmp);
         k.checked_sub(1).and_then(|k| v.get(k)).map(|x| x * sign)
     };
+    let how = match which {
+        StandIns::Answer => "whose answer is the demonstration's; uses answers, no step labels".to_owned(),
+        StandIns::Majority(s) => format!("whose answer at least {:.0} % of their group share; no labels", s * 100.0),
+    };
     Calibration {
         threshold: at(0, 1.0),
         logprob: at(1, 1.0),
         entropy: at(2, -1.0),
         false_alarm_rate: Some(false_alarm_rate),
         samples: n,
-        method: format!(
-            "split conformal on {n} samples of the policy, of {} problems kept aside, whose answer at least {:.0} % of their group share; no labels",
-            groups.len(),
-            agreement * 100.0
-        ),
+        method: format!("split conformal on {n} samples of the policy, of {} problems kept aside, {how}", groups.len()),
     }
 }
 
@@ -73,14 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn only_agreeing_samples_count_and_the_quantile_is_conformal() {
+    fn only_stand_ins_count_and_the_quantile_is_conformal() {
         // 9 agreeing samples with least rewards −1 … −9; of n + 1 = 10, a rate of 0.2 takes the 2nd smallest
-        let mut group: Vec<Candidate> = (1..=9).map(|i| candidate("7", -(i as f32))).collect();
-        group.push(candidate("8", -50.0));
-        let c = calibrate(&[group.clone()], 0.2, 0.9);
+        let mut candidates: Vec<Candidate> = (1..=9).map(|i| candidate("7", -(i as f32))).collect();
+        candidates.push(candidate("8", -50.0));
+        let groups = [Group { candidates, answer: "8".into() }];
+        let c = calibrate(&groups, 0.2, StandIns::Majority(0.9));
         assert_eq!((c.threshold, c.samples), (Some(-8.0), 9));
         assert_eq!(c.entropy, Some(8.0));
         assert_eq!(c.logprob, Some(-0.8));
-        assert_eq!(calibrate(&[group], 0.2, 0.95).samples, 0);
+        assert_eq!(calibrate(&groups, 0.2, StandIns::Majority(0.95)).samples, 0);
+        let c = calibrate(&groups, 0.5, StandIns::Answer);
+        assert_eq!((c.threshold, c.samples), (Some(-50.0), 1));
     }
 }

@@ -1,6 +1,5 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
-use super::net::running_least;
 use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name, ops};
 use crate::trace::{Calibration, Span, TokenReward};
@@ -11,8 +10,6 @@ struct Row {
     cache: usize,
     /// State after the last token read, `[1, hidden]`.
     last: Tensor,
-    /// Least log-probability of its tokens so far.
-    least: f32,
     /// Tokens scored.
     scored: usize,
     /// Bytes read.
@@ -126,7 +123,7 @@ impl RewardModel for LocalReward {
         let last = hidden.narrow(0, ids.len() - 1, 1).map_err(ModelError::from)?;
         for _ in 0..candidates {
             let cache = self.cache.add_row(Some(root));
-            self.rows.push(Row { cache, last: last.clone(), least: f32::INFINITY, scored: 0, bytes: 0, ended: false });
+            self.rows.push(Row { cache, last: last.clone(), scored: 0, bytes: 0, ended: false });
         }
         Ok(())
     }
@@ -193,15 +190,6 @@ impl LocalReward {
         let targets: Vec<u32> = new.iter().flat_map(|n| n.1.iter().copied()).collect();
         let before = Tensor::cat(&before, 0)?;
         let log_prob = ops::token_log_prob(&self.net.decoder.logits(&before)?, &targets)?;
-        let values: Vec<f32> = log_prob.to_dtype(DType::F32)?.to_vec1()?;
-        let (mut least, mut at) = (Vec::with_capacity(values.len()), 0);
-        for (candidate, ids, _) in new {
-            let row = &mut self.rows[*candidate];
-            least.extend(running_least(&values[at..at + ids.len()], row.least).into_iter().map(|l| l.1));
-            row.least = least.last().copied().unwrap_or(row.least);
-            at += ids.len();
-        }
-        let least = Tensor::from_vec(least, values.len(), after.device())?;
-        Ok(self.net.head(&after, &log_prob, &least)?.to_dtype(DType::F32)?.to_vec1()?)
+        Ok(self.net.head(&after, Some(&log_prob))?.to_dtype(DType::F32)?.to_vec1()?)
     }
 }

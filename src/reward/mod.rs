@@ -6,7 +6,7 @@ mod local;
 mod net;
 mod score;
 
-pub use calibrate::{agreeing, calibrate};
+pub use calibrate::{Group, StandIns, calibrate, stand_ins};
 pub use card::RewardCard;
 pub use local::LocalReward;
 pub use net::{Head, RewardNet, Sequence};

@@ -1,7 +1,7 @@
 //! The network of a reward model: a decoder with a scalar head or a likelihood head.
 
 use crate::model::{Decoder, ModelError, Packed, WeightSource, ops};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// How a token's logit is read off the decoder.
@@ -11,10 +11,8 @@ pub enum Head {
     /// f = v·h + b, h the state after the token.
     Scalar,
     /// f = w·ln π_θ(token | before) + v·h + b: the comparison with what was expected is handed over (the −ln π of AIRL, arXiv 1710.11248).
-    Likelihood,
-    /// As `Likelihood`, plus u·(the least ln π_θ of the completion so far): what follows an unlikely token stays under its shadow.
     #[default]
-    RunningLikelihood,
+    Likelihood,
 }
 
 /// A completion to be scored: the whole sequence and where its completion begins.
@@ -46,23 +44,18 @@ pub struct RewardNet {
     weight: Tensor,
     bias: Tensor,
     likelihood: Option<Tensor>,
-    running: Option<Tensor>,
 }
 
 impl RewardNet {
-    /// Puts the head `reward.{weight [1, hidden], bias [1], likelihood [1], running [1]}` of `source` on a decoder.
+    /// Puts the head `reward.{weight [1, hidden], bias [1], likelihood [1]}` of `source` on a decoder.
     pub fn load(decoder: Decoder, kind: Head, source: &dyn WeightSource) -> Result<Self, ModelError> {
         let hidden = decoder.config().hidden_size;
         Ok(Self {
             weight: source.tensor("reward.weight", &[1, hidden])?,
             bias: source.tensor("reward.bias", &[1])?,
             likelihood: match kind {
+                Head::Likelihood => Some(source.tensor("reward.likelihood", &[1])?),
                 Head::Scalar => None,
-                _ => Some(source.tensor("reward.likelihood", &[1])?),
-            },
-            running: match kind {
-                Head::RunningLikelihood => Some(source.tensor("reward.running", &[1])?),
-                _ => None,
             },
             decoder,
             kind,
@@ -74,16 +67,14 @@ impl RewardNet {
         self.kind
     }
 
-    /// Logits of tokens `[n]`: `after` `[n, hidden]` the states after them, `log_prob` `[n]` their log-probabilities, `least` `[n]` the least of the
-    /// completion's log-probabilities up to and with each.
-    pub fn head(&self, after: &Tensor, log_prob: &Tensor, least: &Tensor) -> Result<Tensor, ModelError> {
-        let mut f = ops::linear(after, &self.weight)?.squeeze(1)?.broadcast_add(&self.bias)?;
-        for (x, w) in [(log_prob, &self.likelihood), (least, &self.running)] {
-            if let Some(w) = w {
-                f = (f + x.to_dtype(self.decoder.dtype())?.broadcast_mul(w)?)?;
-            }
-        }
-        Ok(f)
+    /// Logits of tokens: `after` `[n, hidden]` the states after them, `log_prob` `[n]` their log-probabilities (likelihood head only).
+    pub fn head(&self, after: &Tensor, log_prob: Option<&Tensor>) -> Result<Tensor, ModelError> {
+        let f = ops::linear(after, &self.weight)?.squeeze(1)?.broadcast_add(&self.bias)?;
+        Ok(match (&self.likelihood, log_prob) {
+            (Some(w), Some(lp)) => (f + lp.to_dtype(self.decoder.dtype())?.broadcast_mul(w)?)?,
+            (None, _) => f,
+            (Some(_), None) => return Err(ModelError::Input("a likelihood head needs log-probabilities".into())),
+        })
     }
 
     /// Logits `[Σ completion tokens]` and ln π_θ of the same tokens, differentiable; sequences one after the other.
@@ -106,30 +97,6 @@ impl RewardNet {
         let pick = |index: Vec<u32>| Tensor::from_vec(index, targets.len(), hidden.device()).and_then(|i| hidden.index_select(&i, 0));
         let (before, after) = (pick(before)?, pick(after)?);
         let log_prob = ops::token_log_prob(&self.decoder.logits(&before)?, &targets)?;
-        let values: Vec<f32> = log_prob.to_dtype(DType::F32)?.to_vec1()?;
-        let mut at = 0;
-        let mut least = Vec::with_capacity(values.len());
-        for s in sequences {
-            let n = s.completion().len();
-            least.extend(running_least(&values[at..at + n], f32::INFINITY).iter().map(|&(i, _)| (at + i.unwrap_or(0)) as u32));
-            at += n;
-        }
-        let least = log_prob.index_select(&Tensor::from_vec(least, values.len(), hidden.device())?, 0)?;
-        Ok((self.head(&after, &log_prob, &least)?, log_prob))
+        Ok((self.head(&after, Some(&log_prob))?, log_prob))
     }
-}
-
-/// Where the least value so far stands, and it; `None` where it is the one carried over from `before`.
-pub(super) fn running_least(values: &[f32], before: f32) -> Vec<(Option<usize>, f32)> {
-    let (mut at, mut least) = (None, before);
-    values
-        .iter()
-        .enumerate()
-        .map(|(i, &v)| {
-            if v < least {
-                (at, least) = (Some(i), v);
-            }
-            (at, least)
-        })
-        .collect()
 }

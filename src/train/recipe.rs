@@ -3,7 +3,7 @@
 use super::TrainError;
 use super::optim::OptimConfig;
 use crate::model::{Config, RopeScaling};
-use crate::reward::Head;
+use crate::reward::{Head, StandIns};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -157,7 +157,7 @@ pub struct GailConfig {
     pub optim: OptimConfig,
 }
 
-/// Label-free thresholds from the policy's own samples on problems kept aside.
+/// Thresholds without step labels, from the policy's own samples on problems kept aside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationConfig {
@@ -167,8 +167,8 @@ pub struct CalibrationConfig {
     pub samples: usize,
     /// Stated chance that a right trace is marked.
     pub false_alarm_rate: f32,
-    /// A sample stands for a right one if its answer is the majority's and at least this share of the samples agree.
-    pub agreement: f32,
+    /// Which samples stand for right ones.
+    pub stand_ins: StandIns,
 }
 
 impl Recipe {

@@ -9,9 +9,9 @@ use super::recipe::{GailConfig, Recipe, SftConfig};
 use super::{Progress, Stage, TrainError, sft};
 use crate::generate::{Completion, Prompt, decode_all, mix};
 use crate::model::{Config, Decoder, END_TOKEN, TextTokenizer, VarStore};
-use crate::reward::{RewardCard, RewardNet, Sequence, calibrate, score};
+use crate::reward::{Group, RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::answer::answer;
-use crate::task::stories::{Split, story};
+use crate::task::stories::{Split, Story, story};
 use crate::trace::{Calibration, Candidate, Sampling};
 use candle_core::{DType, Device};
 use serde::Serialize;
@@ -183,15 +183,17 @@ impl Run<'_, '_> {
     fn calibrate(&mut self, policy: &Decoder, net: &RewardNet, sampling: &Sampling) -> Result<Calibration, TrainError> {
         let c = &self.recipe.reward.calibration;
         let seed = self.recipe.seed ^ 0x63_616c;
-        let prompts = (0..c.problems as u64)
-            .map(|i| {
-                let problem = story(Split::Validation, self.recipe.seed, i).problem;
-                Ok(Prompt { ids: self.tokenizer.frame_problem(&problem)?.ids, seed: mix(seed, i) })
-            })
+        let stories: Vec<Story> = (0..c.problems as u64).map(|i| story(Split::Validation, self.recipe.seed, i)).collect();
+        let prompts = stories
+            .iter()
+            .zip(0..)
+            .map(|(s, i)| Ok(Prompt { ids: self.tokenizer.frame_problem(&s.problem)?.ids, seed: mix(seed, i) }))
             .collect::<Result<Vec<_>, TrainError>>()?;
         let samples = self.sample("calibration", policy, &prompts, c.samples, sampling)?;
-        let groups = score_groups(net, &self.tokenizer, &prompts, samples)?;
-        Ok(calibrate(&groups, c.false_alarm_rate, c.agreement))
+        let scored = score_groups(net, &self.tokenizer, &prompts, samples)?;
+        let groups: Vec<Group> =
+            scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, answer: s.answer.to_string() }).collect();
+        Ok(calibrate(&groups, c.false_alarm_rate, c.stand_ins))
     }
 }
 

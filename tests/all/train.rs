@@ -19,7 +19,7 @@ fn recipe(output: &Path) -> Recipe {
         sft = {{ steps = 2, batch_size = 4 }}
         gail = {{ steps = 7, experts = 3, policy_samples = 3, corrupted = 2, rollout_problems = 6, rollouts_per_problem = 2, temperature = 0.0,
                  max_tokens = 400, label_smoothing = 0.1, lm_weight = 0.5 }}
-        calibration = {{ problems = 3, samples = 2, false_alarm_rate = 0.1, agreement = 0.5 }}
+        calibration = {{ problems = 3, samples = 2, false_alarm_rate = 0.1, stand_ins = {{ majority = 0.5 }} }}
         "#
     );
     toml::from_str(&text).unwrap()
