@@ -9,10 +9,11 @@ use super::{ExitReason, Options, TuiError};
 use crate::runtime::Update;
 use crate::trace::Span;
 use crossterm::event::EventStream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use std::io::{BufWriter, Stdout};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -119,7 +120,7 @@ impl App {
                 Woken::Terminal(event) => {
                     at_once = true;
                     effects.extend(self.face.terminal(event));
-                    while let Some(Some(Ok(event))) = self.keys.next().now_or_never() {
+                    while let Some(event) = waiting(&mut self.keys).await {
                         effects.extend(self.face.terminal(event));
                     }
                 }
@@ -214,10 +215,23 @@ impl App {
     }
 
     fn redraw(&mut self) -> Result<(), TuiError> {
-        self.screen.clear()?;
+        // `clear` would ask the terminal where the cursor is, and the answer would go to the stream of keys.
+        let size = self.screen.size()?;
+        self.screen.resize(size.into())?;
         self.draw()?;
         Ok(())
     }
+}
+
+/// An event that is there already.
+///
+/// The stream is asked with this task's waker: it keeps the one that it was asked with first and would wake nobody with another.
+async fn waiting(keys: &mut EventStream) -> Option<crossterm::event::Event> {
+    std::future::poll_fn(|cx| match keys.poll_next_unpin(cx) {
+        Poll::Ready(Some(Ok(event))) => Poll::Ready(Some(event)),
+        _ => Poll::Ready(None),
+    })
+    .await
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -114,10 +114,10 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         parts.put("label", &format!("{label}"), dim);
     }
     if let Some(v) = seen.logprobs.get(at).copied().flatten() {
-        parts.put("log-prob min", &signed(v, 2, g), dim);
+        parts.put("log-prob min", signed(v, 2, g).trim(), dim);
     }
     if let Some(v) = seen.entropies.get(at).copied().flatten() {
-        parts.put("entropy max", signed(v, 2, g).trim_start_matches('+'), dim);
+        parts.put("entropy max", signed(v, 2, g).trim().trim_start_matches('+'), dim);
     }
     if step.kind == StepKind::Answer {
         parts.put("", "answer", dim);
