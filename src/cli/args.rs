@@ -36,16 +36,16 @@ pub struct SamplingArgs {
     #[arg(short, long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub n: u16,
     /// Softmax temperature; 0 is greedy
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = number::<0>)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number::<0>)]
     pub temperature: f32,
     /// Sample from the smallest set of tokens whose probability reaches P; 1 is off
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = number::<1>)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number::<1>)]
     pub top_p: f32,
     /// Sample from the K likeliest tokens; 0 is off
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub top_k: usize,
     /// Drop tokens less than P times as likely as the likeliest; 0 is off
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = number::<2>)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, value_parser = number::<2>)]
     pub min_p: f32,
     /// Tokens a candidate may have at most
     #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = positive)]

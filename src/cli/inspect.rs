@@ -105,8 +105,8 @@ impl Inspect {
 
 /// Finds the final answer of a candidate.
 fn grade(text: &str, gold: Option<&str>) -> tui::Graded {
-    // The only way to a panic while the screen is taken, for the test that the terminal survives one.
     #[cfg(debug_assertions)]
+    #[allow(clippy::panic, reason = "the only way to a panic while the screen is taken, for the test that the terminal survives one")]
     if super::env("REASONSCOPE_TEST_PANIC").is_some() {
         std::panic::panic_any("a panic was asked for");
     }

@@ -265,10 +265,10 @@ fn a_recipe_trains_and_both_spellings_are_the_same() {
     let text = format!(
         "seed = 1\noutput = {folder:?}\n\
          [data]\ntask = \"stories\"\ndemonstrations = 40\nvocab_size = 300\n\
-         [policy.shape]\nhidden_size = 16\nlayers = 1\nheads = 2\nkv_heads = 1\nintermediate_size = 32\ncontext = 256\n\
+         [policy.shape]\nhidden_size = 16\nlayers = 1\nheads = 2\nkv_heads = 1\nintermediate_size = 32\ncontext = 1024\n\
          [policy.sft]\nsteps = 2\nbatch_size = 2\n\
-         [reward.gail]\nsteps = 1\nexperts = 1\npolicy_samples = 1\ncorrupted = 1\nrollout_problems = 2\nrollouts_per_problem = 2\n\
-         temperature = 1.0\nlabel_smoothing = 0.1\nlm_weight = 0.1\n\
+         [reward.gail]\nsteps = 1\nexperts = 1\npolicy_samples = 1\ncorrupted = 1\nrollout_problems = 2\nrollouts_per_problem = 4\n\
+         temperature = 1.0\nlabel_smoothing = 0.1\nlm_weight = 0.1\nmax_tokens = 600\n\
          [reward.calibration]\nproblems = 2\nsamples = 2\nfalse_alarm_rate = 0.1\nagreement = 0.5\n"
     );
     std::fs::write(&recipe, text).unwrap();

@@ -16,6 +16,9 @@ struct Terminal {
     _home: tempfile::TempDir,
 }
 
+/// The emulator itself panics on wide characters in a terminal of one column: it is never smaller than this, whatever the program is told.
+const EMULATED: u16 = 4;
+
 fn size(rows: u16, cols: u16) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
@@ -28,13 +31,17 @@ impl Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_reasonscope"));
         command.args(args);
         command.cwd(env!("CARGO_MANIFEST_DIR"));
-        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("HOME", home.path().to_str().unwrap())].iter().chain(env) {
+        for (name, value) in
+            [("TERM", "xterm-256color"), ("RUST_BACKTRACE", "0"), ("LANG", "C.UTF-8"), ("HOME", home.path().to_str().unwrap())]
+                .iter()
+                .chain(env)
+        {
             command.env(name, value);
         }
         command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let parser = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(rows.max(EMULATED), cols.max(EMULATED), 0)));
         let feed = parser.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -69,7 +76,7 @@ impl Terminal {
     }
 
     fn resize(&self, rows: u16, cols: u16) {
-        self.parser.lock().unwrap().screen_mut().set_size(rows, cols);
+        self.parser.lock().unwrap().screen_mut().set_size(rows.max(EMULATED), cols.max(EMULATED));
         self.master.resize(size(rows, cols)).unwrap();
     }
 
@@ -123,7 +130,22 @@ fn it_starts_streams_and_leaves_a_clean_terminal() {
 #[test]
 fn it_opens_recorded_traces() {
     let mut terminal = Terminal::start(&["inspect", "samples/processbench.jsonl"], 24, 80, &[]);
-    terminal.wait_for("a trace", |t| t.contains("processbench") || t.contains("gsm8k"));
+    terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+}
+
+#[test]
+fn keys_are_heard_while_nothing_else_happens() {
+    let mut terminal = Terminal::start(&["inspect", "samples/processbench.jsonl", "--reward", "none"], 24, 80, &[]);
+    terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+    for _ in 0..5 {
+        terminal.keys("?");
+        terminal.wait_for("the help", |t| !t.contains("bakery-1"));
+        terminal.keys("q");
+        terminal.wait_for("the list", |t| t.contains("bakery-1"));
+    }
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
     terminal.assert_clean();

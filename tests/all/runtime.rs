@@ -192,10 +192,11 @@ fn errors(updates: &[Update], wanted: u64) -> Vec<&str> {
 fn apply(updates: &[Update], wanted: u64) -> Vec<Candidate> {
     let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
     for update in updates {
-        if let Update::Event { id, event } = update {
-            if *id == wanted {
+        match update {
+            Update::Event { id, event } if *id == wanted => {
                 store.apply(event);
             }
+            _ => {}
         }
     }
     store.into_trace().candidates
