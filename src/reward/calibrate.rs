@@ -1,7 +1,7 @@
 //! Thresholds without step labels, from the policy's own samples on problems kept aside.
 //!
-//! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here samples that are probably
-//! right stand for right ones: those that agree with the demonstration's answer, or, where no answer may be used, with most samples of the problem.
+//! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here samples that are right
+//! stand for right ones: those that repeat the demonstration, or, where there is none, those that agree with most samples of the problem.
 
 use crate::trace::{Calibration, Candidate, Granularity, step_entropy_max, step_logprob_min, step_rewards};
 use serde::{Deserialize, Serialize};
@@ -22,27 +22,27 @@ fn extremes(c: &Candidate) -> Option<[f32; 3]> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StandIns {
-    /// Those whose answer is the demonstration's. Uses answers, no step labels.
-    Answer,
-    /// Those whose answer is the most frequent of the problem, given by at least this share of its samples. Uses no answers, and is misled where the
-    /// policy is wrong most of the time in the same way.
+    /// Those that are the demonstration word for word, and so have no wrong step.
+    Demonstration,
+    /// Those whose answer is the most frequent of the problem, given by at least this share of its samples. Misled where the policy
+    /// is often wrong in one way, or right with wrong steps.
     Majority(f32),
 }
 
-/// Samples of one problem, scored, and the answer of its demonstration.
+/// Samples of one problem, scored, and its demonstration.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     /// The samples.
     pub candidates: Vec<Candidate>,
-    /// Canonical answer of the demonstration.
-    pub answer: String,
+    /// Text of the expert's completion.
+    pub demonstration: String,
 }
 
 /// The candidates of a group that stand for right ones.
 pub fn stand_ins(group: &Group, which: StandIns) -> Vec<&Candidate> {
     let giving = |answer: &str| group.candidates.iter().filter(|c| c.answer.as_deref() == Some(answer)).collect();
     match which {
-        StandIns::Answer => giving(&group.answer),
+        StandIns::Demonstration => group.candidates.iter().filter(|c| c.text == group.demonstration).collect(),
         StandIns::Majority(share) => {
             let mut counts: HashMap<&str, usize> = HashMap::new();
             for a in group.candidates.iter().filter_map(|c| c.answer.as_deref()) {
@@ -68,7 +68,7 @@ pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns) -> Ca
         k.checked_sub(1).and_then(|k| v.get(k)).map(|x| x * sign)
     };
     let how = match which {
-        StandIns::Answer => "whose answer is the demonstration's; uses answers, no step labels".to_owned(),
+        StandIns::Demonstration => "that repeat the demonstration; no labels".to_owned(),
         StandIns::Majority(s) => format!("whose answer at least {:.0} % of their group share; no labels", s * 100.0),
     };
     Calibration {
@@ -103,13 +103,14 @@ mod tests {
         // 9 agreeing samples with least rewards −1 … −9; of n + 1 = 10, a rate of 0.2 takes the 2nd smallest
         let mut candidates: Vec<Candidate> = (1..=9).map(|i| candidate("7", -(i as f32))).collect();
         candidates.push(candidate("8", -50.0));
-        let groups = [Group { candidates, answer: "8".into() }];
+        let groups = [Group { candidates, demonstration: "abcd".into() }];
         let c = calibrate(&groups, 0.2, StandIns::Majority(0.9));
         assert_eq!((c.threshold, c.samples), (Some(-8.0), 9));
         assert_eq!(c.entropy, Some(8.0));
         assert_eq!(c.logprob, Some(-0.8));
         assert_eq!(calibrate(&groups, 0.2, StandIns::Majority(0.95)).samples, 0);
-        let c = calibrate(&groups, 0.5, StandIns::Answer);
-        assert_eq!((c.threshold, c.samples), (Some(-50.0), 1));
+        let mut groups = groups;
+        groups[0].candidates[3].text = "abce".into();
+        assert_eq!(calibrate(&groups, 0.5, StandIns::Demonstration).samples, 9);
     }
 }

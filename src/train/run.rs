@@ -192,7 +192,7 @@ impl Run<'_, '_> {
         let samples = self.sample("calibration", policy, &prompts, c.samples, sampling)?;
         let scored = score_groups(net, &self.tokenizer, &prompts, samples)?;
         let groups: Vec<Group> =
-            scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, answer: s.answer.to_string() }).collect();
+            scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, demonstration: s.solution() }).collect();
         Ok(calibrate(&groups, c.false_alarm_rate, c.stand_ins))
     }
 }
