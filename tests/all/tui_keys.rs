@@ -310,6 +310,19 @@ fn failures_are_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn lints_are_counted_and_listed() {
+    let mut traces = problems();
+    let cut = reasonscope::trace::Candidate { finish: Some(FinishReason::Length), ..crate::tui_fixture::candidate(0) };
+    traces[0].candidates = vec![cut, crate::tui_fixture::candidate(1)];
+    let mut s = Screen::with(Setup { size: (120, 40), ..Setup::default() }, traces);
+    s.keys("<ret>");
+    assert!(s.text().contains("(m)"), "{}", s.text());
+    s.keys("m");
+    let text = s.text();
+    assert!(text.contains("candidate 1: ") && text.contains("(truncated)"), "{text}");
+}
+
+#[test]
 fn an_empty_problem_is_no_request() {
     let mut traces = problems();
     traces[0].problem = "  \n".into();

@@ -1,6 +1,7 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
 use super::Sheet;
+use crate::diagnose::{Lint, lint};
 use crate::trace::{
     Aggregation, Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Segmentation, Span, Trace, TraceEvent,
     TraceStore, Vote, aggregate, detect, majority, rank, step_entropy_max, step_logprob_min, step_of_each, step_rewards, token_rewards,
@@ -93,6 +94,8 @@ pub(crate) struct Doc {
     /// Candidates, best first; those without a reward last.
     pub order: Vec<usize>,
     pub votes: Votes,
+    /// Most severe first; of growing candidates once all have ended.
+    pub lints: Vec<Lint>,
     pub scale: Scale,
     pub cursor: Cursor,
     /// First visible line of the trace view.
@@ -126,6 +129,7 @@ impl Doc {
             seen,
             order: Vec::new(),
             votes: Votes::default(),
+            lints: Vec::new(),
             scale: Scale { pivot: 0.0, range: 1.0, calibrated: false },
             cursor: Cursor::default(),
             top: 0,
@@ -211,6 +215,9 @@ impl Doc {
             }
         }
         self.rank(made.aggregation);
+        if !(0..self.candidates().len()).any(|i| self.growing(i)) {
+            self.lints = lint(self.trace());
+        }
         self.made = Some(made);
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct Layout {
     pub list: Option<Rect>,
     pub main: Option<Rect>,
     pub problem: Rect,
+    /// The problem's last row is a rule.
+    pub problem_rule: bool,
     pub board: Rect,
     pub body: Rect,
     pub columns: Vec<Column>,

@@ -3,6 +3,7 @@
 use super::format::{exact, finish, signed, thousands};
 use super::paint::Painter;
 use super::trace::{one_line, reward_style};
+use crate::diagnose::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Rule, StepKind};
 use crate::tui::state::{Doc, State};
@@ -193,6 +194,10 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         Some(_) => parts.put("end", finish(candidate), dim),
         None if doc.growing(doc.cursor.candidate) => parts.put("", "writing", dim),
         None => {}
+    }
+    if let Some(lint) = doc.lints.iter().find(|l| l.candidate == Some(doc.cursor.candidate)) {
+        let style = parts.p.style(if lint.severity > Severity::Note { Role::Warning } else { Role::Dim });
+        parts.put("", &format!("{} {}", g.warning, lint.code.name()), style);
     }
     if let Some(name) = &candidate.reward_model {
         parts.put("rewards by", name, dim);

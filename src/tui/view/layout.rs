@@ -82,7 +82,8 @@ fn fit_main(state: &mut State, main: Rect) {
     let chart = if charted && rest.height > 12 { (rest.height / 4).clamp(5, 11) } else { 0 };
     let [rest, area] = split_bottom(rest, chart);
     state.layout.chart = area;
-    let problem = fit_problem(state, rest);
+    let (problem, rule) = fit_problem(state, rest);
+    state.layout.problem_rule = rule;
     let [area, rest] = split_top(rest, problem);
     state.layout.problem = area;
     match state.view {
@@ -91,9 +92,9 @@ fn fit_main(state: &mut State, main: Rect) {
     }
 }
 
-/// Lines of the title and the problem below it.
-fn fit_problem(state: &State, area: Rect) -> u16 {
-    let Some(doc) = state.doc() else { return 1.min(area.height) };
+/// Lines of the title and the problem below it, and whether a rule is the last of them.
+fn fit_problem(state: &State, area: Rect) -> (u16, bool) {
+    let Some(doc) = state.doc() else { return (1.min(area.height), false) };
     let rows = wrap_plain(&doc.trace().problem, area.width.saturating_sub(2)).len() as u16;
     let most = match area.height {
         ..=10 => 0,
@@ -103,8 +104,8 @@ fn fit_problem(state: &State, area: Rect) -> u16 {
     };
     let most = if state.problem_whole { area.height / 2 } else { most };
     // A rule below it where there is room.
-    let rule = u16::from(area.height > 14);
-    (1 + rows.min(most) + rule).min(area.height)
+    let rule = area.height > 14;
+    ((1 + rows.min(most) + u16::from(rule)).min(area.height), rule)
 }
 
 /// Rows of a text that has no steps.

@@ -3,6 +3,7 @@
 use super::layout::wrap_plain;
 use super::page::{panel, scrollbar};
 use super::paint::Painter;
+use crate::diagnose::Severity;
 use crate::runtime::Slot;
 use crate::tui::Field;
 use crate::tui::keymap::{BINDINGS, Context};
@@ -84,7 +85,7 @@ fn pages(p: &mut Painter<'_>, inside: Rect, entries: &[Entry], keys: u16, scroll
 }
 
 fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
-    let inside = panel(p, area, 100.min(area.width), area.height, "Messages", "j k scroll, esc close");
+    let inside = panel(p, area, 100.min(area.width), area.height, "Lints and messages", "j k scroll, esc close");
     let room = inside.width.saturating_sub(4);
     let mut lines: Vec<(String, Role)> = Vec::new();
     let mut add = |mark: &str, text: &str, role: Role| {
@@ -93,6 +94,15 @@ fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
             lines.push((format!("{mark:2}{}", row.of(text)), role));
         }
     };
+    for lint in state.doc().map_or(&[][..], |d| &d.lints) {
+        let role = match lint.severity {
+            Severity::Error => Role::Error,
+            Severity::Warning => Role::Warning,
+            Severity::Note => Role::Dim,
+        };
+        let who = lint.candidate.map_or(String::from("all candidates"), |c| format!("candidate {}", c + 1));
+        add(p.glyphs().warning, &format!("{who}: {} ({})", lint.message, lint.code.name()), role);
+    }
     for (what, slot) in [("policy", &state.models.policy), ("reward model", &state.models.reward)] {
         match slot {
             Slot::Absent => {}

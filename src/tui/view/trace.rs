@@ -2,6 +2,7 @@
 
 use super::format;
 use super::paint::Painter;
+use crate::diagnose::Severity;
 use crate::trace::{Candidate, Span, StepKind};
 use crate::tui::source::find_in;
 use crate::tui::state::{Doc, Focus, Heat, Line, Scale, Seen, Sheet, State, View, gold_step};
@@ -95,9 +96,12 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     if let Some(gold) = &trace.gold_answer {
         part(p, &format!("reference {}", one_line(gold, 24)), p.style(Role::Dim));
     }
-    let rule = area.height > 1
-        && area.height > 1 + u16::from(state.layout.body.height > 0 && state.layout.main.is_some_and(|m| m.height > 14))
-        || area.height > 2;
+    let serious = doc.lints.iter().filter(|l| l.severity > Severity::Note).count();
+    if serious > 0 {
+        let word = if serious == 1 { "warning" } else { "warnings" };
+        part(p, &format!("{} {serious} {word} (m)", g.warning), p.style(Role::Warning));
+    }
+    let rule = state.layout.problem_rule;
     let text_rows = area.height.saturating_sub(1 + u16::from(rule));
     let rows = super::layout::wrap_plain(&trace.problem, area.width.saturating_sub(2));
     for (y, row) in rows.iter().take(usize::from(text_rows)).enumerate() {
