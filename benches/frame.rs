@@ -7,7 +7,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport, layout::Rect};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Calibration, Span, Token, TokenReward, Trace, TraceEvent};
+use reasonscope::trace::{Calibration, Segmentation, Span, Token, TokenReward, Trace, TraceEvent};
 use reasonscope::tui::{Action, Channels, ColorDepth, DEFAULT_THEME, Effect, Face, Options, Report, Settings};
 use std::error::Error;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
         traces: Box::new(Vec::<Trace>::new()),
         models: Some(Channels { requests, updates }),
         open_first: true,
+        segmentation: Segmentation::Auto,
         grade: None,
         settings: Settings { n: CANDIDATES, ..Settings::default() },
         theme: DEFAULT_THEME.into(),

@@ -75,6 +75,7 @@ impl Inspect {
             traces,
             models: None,
             open_first: !recorded,
+            segmentation: live.rewards.segment.clone(),
             grade: Some(Arc::new(grade)),
             settings: tui::Settings {
                 n: usize::from(live.sampling.n),

@@ -27,6 +27,7 @@ impl Face {
         let mut state = State::new(options.settings.clone(), options.models.is_some(), options.grade.clone(), names);
         state.theme.clone_from(&theme.name);
         state.open_first = options.open_first;
+        state.segmentation = options.segmentation.clone();
         options.notes.iter().for_each(|n| state.note(n.clone()));
         Ok(Self { state, keymap: Keymap::new(), theme, dirs: options.theme_dirs.clone(), dirty: true })
     }

@@ -1,6 +1,6 @@
 //! The terminal face.
 //!
-//! [`run`] takes the screen. Inside, everything that happens is an [`Action`]; [`update`](update::update) turns state and action into a new state
+//! [`run`] takes the screen. Inside, everything that happens is an [`Action`]; `update` turns state and action into a new state
 //! and [`Effect`]s and touches nothing else; views read the state and draw. [`Face`] holds these together without a terminal, for tests and benchmarks.
 
 mod action;
@@ -31,6 +31,7 @@ pub use theme::{
 pub use wrap::{Row as WrappedRow, WrapCache};
 
 use crate::runtime::{Request, Update};
+use crate::trace::Segmentation;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -43,6 +44,8 @@ pub struct Options {
     pub models: Option<Channels>,
     /// Start with the first problem open rather than in the list.
     pub open_first: bool,
+    /// How generated text is cut into steps.
+    pub segmentation: Segmentation,
     /// Finds the final answer of a finished candidate; `None`: only answers that came with the trace are shown.
     pub grade: Option<Grade>,
     /// How rewards are read and candidates are sampled.

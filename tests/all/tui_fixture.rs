@@ -258,6 +258,7 @@ pub fn options(setup: &Setup) -> Options {
         traces: Box::new(Vec::<Trace>::new()),
         models: setup.live.then_some(Channels { requests, updates }),
         open_first: setup.live,
+        segmentation: Segmentation::Auto,
         grade: Some(Arc::new(|text, gold| {
             let answer = text.rsplit_once("#### ").map(|a| a.1.trim().to_string());
             Graded { correct: gold.zip(answer.as_deref()).map(|(g, a)| g == a), answer }

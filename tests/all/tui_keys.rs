@@ -34,7 +34,7 @@ fn live() -> Screen {
 
 fn last_id(s: &Screen) -> u64 {
     let ids = s.sent.iter().filter_map(|r| if let Request::Generate { id, .. } = r { Some(*id) } else { None });
-    ids.last().expect("a request")
+    ids.max().expect("a request")
 }
 
 #[test]

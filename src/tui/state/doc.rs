@@ -121,11 +121,11 @@ struct Made {
 }
 
 impl Doc {
-    pub fn new(origin: Origin, trace: Trace) -> Self {
+    pub fn new(origin: Origin, trace: Trace, segmentation: &Segmentation) -> Self {
         let seen = trace.candidates.iter().map(|_| Seen { stale: true, ..Seen::default() }).collect();
         Self {
             origin,
-            store: TraceStore::new(trace, Segmentation::Auto),
+            store: TraceStore::new(trace, segmentation.clone()),
             seen,
             order: Vec::new(),
             votes: Votes::default(),

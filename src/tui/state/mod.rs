@@ -15,6 +15,7 @@ use super::keymap::Context;
 use super::source::Query;
 use super::{Action, Grade, Settings};
 use crate::runtime::{ModelsStatus, RequestId, Slot};
+use crate::trace::Segmentation;
 use ratatui::layout::Rect;
 use std::collections::HashMap;
 
@@ -152,6 +153,7 @@ pub struct State {
     pub(crate) themes: Vec<String>,
     pub(crate) grade: Option<Grade>,
     pub(crate) open_first: bool,
+    pub(crate) segmentation: Segmentation,
     /// Items that wait to be generated for once the policy is ready.
     pub(crate) waiting: Option<Item>,
     pub(crate) filter: Option<Query>,
@@ -190,6 +192,7 @@ impl State {
             themes,
             grade,
             open_first: false,
+            segmentation: Segmentation::default(),
             waiting: None,
             filter: None,
             asked: Vec::new(),

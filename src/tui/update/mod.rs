@@ -219,7 +219,7 @@ pub(super) fn open(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
         Item::Own(i) => {
             let problem = state.list.own.get(i).cloned().unwrap_or_default();
             let trace = Trace { id: format!("own-{}", i + 1), problem, ..Trace::default() };
-            state.docs.insert(item, Doc::new(Origin::Live, trace));
+            state.docs.insert(item, Doc::new(Origin::Live, trace, &state.segmentation));
             opened(state, item, effects);
         }
     }
@@ -277,7 +277,7 @@ fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
             if !state.used.contains(&item) {
                 state.used.insert(0, item);
             }
-            state.docs.insert(item, Doc::new(origin, Trace::clone(&trace)));
+            state.docs.insert(item, Doc::new(origin, Trace::clone(&trace), &state.segmentation));
             opened(state, item, effects);
             models::loaded(state, item, effects);
         }

@@ -112,7 +112,7 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
     trace.candidates = vec![Candidate::default(); n];
     let problem = trace.problem.clone();
     let cursor = doc.cursor.candidate;
-    *doc = Doc::new(Origin::Live, trace);
+    *doc = Doc::new(Origin::Live, trace, &state.segmentation);
     doc.cursor.candidate = cursor.min(n - 1);
     doc.asked = true;
     state.waiting = None;
