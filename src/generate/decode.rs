@@ -18,6 +18,9 @@ pub struct Completion {
     pub stopped: bool,
 }
 
+/// What hears `(prompt, candidate, token)` as tokens come, `None` at the end of a candidate.
+pub type TokenSink<'a> = dyn FnMut(usize, usize, Option<&Drawn>) -> ControlFlow<()> + 'a;
+
 /// A prompt to continue, and the seed of its candidates.
 #[derive(Clone, Debug)]
 pub struct Prompt {
@@ -29,14 +32,14 @@ pub struct Prompt {
 
 /// Samples `n` completions for every prompt as one batch; `result[p][i]` is candidate i of prompt p. `sampling.seed` is passed over for the prompts' own.
 ///
-/// `sink` sees `(prompt, candidate, token)` as tokens come, `None` at the end of a candidate; `Break` stops everything. A candidate also
+/// `Break` from `sink` stops everything. A candidate also
 /// ends at `sampling.max_tokens` and where the context is full. Fails on an empty prompt or one that fills the context.
 pub fn decode(
     decoder: &Decoder,
     prompts: &[Prompt],
     n: usize,
     sampling: &Sampling,
-    sink: &mut dyn FnMut(usize, usize, Option<&Drawn>) -> ControlFlow<()>,
+    sink: &mut TokenSink,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
     struct Live {
         prompt: usize,

@@ -249,7 +249,7 @@ impl CustomOp1 for TokenLogProb {
     }
 }
 
-/// ln softmax(logits)[target], row by row: `logits` `[n, vocabulary]`, one target a row. Fails on a target outside the vocabulary.
+/// ln softmax(logits) at the target, row by row: `logits` `[n, vocabulary]`, one target a row. Fails on a target outside the vocabulary.
 pub fn token_log_prob(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     let (n, v) = logits.dims2()?;
     if targets.len() != n || targets.iter().any(|&t| t as usize >= v) {

@@ -14,7 +14,7 @@ pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
 pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
-pub use parallel::{Micro, accumulate};
+pub use parallel::{Micro, Sums, accumulate};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
 pub use sft::loss as sft_loss;
@@ -133,7 +133,7 @@ fn drive(
         }
         progress.say(stage.name, optimiser.step, stage.steps, &values)?;
         let stop = progress.stopped();
-        if stop || optimiser.step % progress.checkpoint_every.max(1) == 0 || optimiser.step == stage.steps {
+        if stop || optimiser.step.is_multiple_of(progress.checkpoint_every.max(1)) || optimiser.step == stage.steps {
             checkpoint::save(&stage.checkpoint, optimiser, &stage.digest)?;
         }
         if stop && optimiser.step < stage.steps {

@@ -7,13 +7,16 @@ use super::optim::Gradients;
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
+/// Named sums for the metrics.
+pub type Sums = Vec<(&'static str, f64)>;
+
 /// What one micro-batch gives: a loss to differentiate (a scalar, already weighted so that the sum over micro-batches is the batch's loss)
 /// and named sums for the metrics.
 pub struct Micro {
     /// Scalar.
     pub loss: Tensor,
     /// Named sums; added up over micro-batches.
-    pub sums: Vec<(&'static str, f64)>,
+    pub sums: Sums,
 }
 
 /// Adds up gradients, losses and sums of `items` under `f`.
@@ -21,8 +24,8 @@ pub fn accumulate<T: Sync>(
     items: &[T],
     vars: &[(String, Var)],
     f: impl Fn(&T) -> Result<Micro, TrainError> + Sync,
-) -> Result<(Gradients, Vec<(&'static str, f64)>), TrainError> {
-    type Part = Result<(Vec<Option<Vec<f32>>>, Vec<(&'static str, f64)>), TrainError>;
+) -> Result<(Gradients, Sums), TrainError> {
+    type Part = Result<(Vec<Option<Vec<f32>>>, Sums), TrainError>;
     let run = |item: &T| -> Part {
         let Micro { loss, sums } = f(item)?;
         let grads = loss.backward()?;
@@ -34,7 +37,7 @@ pub fn accumulate<T: Sync>(
     };
     let parts: Vec<Part> = items.par_iter().map(run).collect();
     let mut total: Vec<Option<Vec<f32>>> = vec![None; vars.len()];
-    let mut sums: Vec<(&'static str, f64)> = Vec::new();
+    let mut sums: Sums = Vec::new();
     for part in parts {
         let (grads, part_sums) = part?;
         for (t, g) in total.iter_mut().zip(grads) {
