@@ -99,8 +99,11 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
             parts.put(name, signed(scale.pivot, 2, g).trim(), dim);
         }
         None => {
-            let waits = matches!(state.models.reward, Slot::Loading { .. } | Slot::Ready { .. });
-            parts.put("reward", if waits { "not scored yet" } else { "none" }, dim);
+            let loads = matches!(state.models.reward, Slot::Loading { .. });
+            let busy = state.open.is_some_and(|open| {
+                state.scoring.values().any(|i| *i == open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done)
+            });
+            parts.put("reward", if loads || busy { "not scored yet" } else { "none" }, dim);
         }
     }
     if let Some(d) = seen.deviation.filter(|d| d.step == at) {

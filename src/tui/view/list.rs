@@ -19,12 +19,12 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
             p.glyph(main.x.saturating_sub(1), y, 1, wall, p.style(role));
         }
     }
-    let (labelled, several) = columns(state, area);
-    title(state, p, area, labelled, several, focused);
+    let columns = Columns::of(state, area);
+    title(state, p, area, columns, focused);
     for y in 1..area.height {
         let at = state.list.top + usize::from(y) - 1;
         let Some(item) = state.list.item(at) else { break };
-        row(state, p, Rect { y: area.y + y, height: 1, ..area }, (at, item), labelled, several);
+        row(state, p, Rect { y: area.y + y, height: 1, ..area }, (at, item), columns);
     }
     if state.list.count() == 0 && area.height > 2 {
         let text = match () {
@@ -36,24 +36,40 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
 }
 
-/// Whether rows have labels and several candidates, as far as they are known.
-fn columns(state: &State, area: Rect) -> (bool, bool) {
-    let shown = || (state.list.top..state.list.top + usize::from(area.height)).filter_map(|p| state.list.item(p));
-    let rows = || {
-        shown().filter_map(|i| match i {
-            Item::Recorded(i) => state.list.row(i),
-            Item::Own(_) => None,
-        })
-    };
-    let labelled = rows().any(|r| r.gold.is_some()) || state.doc().is_some_and(|d| d.origin == crate::tui::state::Origin::Recorded);
-    (labelled && area.width >= 24, rows().any(|r| r.candidates > 1 || r.correct.is_some()) && area.width >= 24)
+/// The columns beside the problem that have something in them.
+#[derive(Clone, Copy)]
+struct Columns {
+    several: bool,
+    gold: bool,
+    predicted: bool,
+}
+
+impl Columns {
+    /// As far as the rows on screen are known.
+    fn of(state: &State, area: Rect) -> Self {
+        if area.width < 24 {
+            return Self { several: false, gold: false, predicted: false };
+        }
+        let shown = || (state.list.top..state.list.top + usize::from(area.height)).filter_map(|p| state.list.item(p));
+        let rows = || {
+            shown().filter_map(|i| match i {
+                Item::Recorded(i) => state.list.row(i),
+                Item::Own(_) => None,
+            })
+        };
+        Self {
+            several: rows().any(|r| r.candidates > 1 || r.correct.is_some()),
+            gold: rows().any(|r| r.gold.is_some()),
+            predicted: rows().any(|r| r.candidates > 0) && !state.list.marks.is_empty(),
+        }
+    }
 }
 
 const GOLD: u16 = 4;
 const MARK: u16 = 4;
 const SEVERAL: u16 = 5;
 
-fn title(state: &State, p: &mut Painter<'_>, area: Rect, labelled: bool, several: bool, focused: bool) {
+fn title(state: &State, p: &mut Painter<'_>, area: Rect, columns: Columns, focused: bool) {
     let role = if focused { Role::Accent } else { Role::Title };
     let count = state.list.count();
     let x = p.cut(area.x + 1, area.y, area.width.saturating_sub(1), "Problems", p.style(role));
@@ -62,18 +78,20 @@ fn title(state: &State, p: &mut Painter<'_>, area: Rect, labelled: bool, several
     let x = p.cut(x, area.y, area.right().saturating_sub(x), &format!("{of}{more}"), p.style(Role::Dim));
     let mut right = area.right().saturating_sub(1);
     let style = p.style(Role::Faint);
-    if labelled && right > x + GOLD + MARK + 1 {
+    if columns.predicted && right > x + MARK {
         p.right(right, area.y, MARK, "pred", style);
         right -= MARK + 1;
+    }
+    if columns.gold && right > x + GOLD {
         p.right(right, area.y, GOLD, "gold", style);
         right -= GOLD + 1;
     }
-    if several && right > x + SEVERAL {
+    if columns.several && right > x + SEVERAL {
         p.right(right, area.y, SEVERAL, "ok", style);
     }
 }
 
-fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item), labelled: bool, several: bool) {
+fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item), columns: Columns) {
     let g = p.glyphs();
     let selected = at == state.list.at;
     let open = state.open == Some(item);
@@ -91,7 +109,7 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
         Item::Own(_) => None,
     };
     let gold = row.and_then(|r| r.gold);
-    if labelled {
+    if columns.predicted {
         let mark = state.list.marks.get(&item);
         if let Some(mark) = mark {
             let shown = mark.deviation.map_or_else(|| g.unknown.to_string(), |s| format!("{}{}", g.deviation, s + 1));
@@ -110,11 +128,13 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
             p.right(right, area.y, MARK, &shown, keep(p.style(role)));
         }
         right = right.saturating_sub(MARK + 1);
+    }
+    if columns.gold {
         let role = if matches!(gold, Some(GoldDeviation::Step(_))) { Role::Gold } else { Role::Faint };
         p.right(right, area.y, GOLD, &format::gold(gold, g), keep(p.style(role)));
         right = right.saturating_sub(GOLD + 1);
     }
-    if several {
+    if columns.several {
         let (shown, role) = match row.map(|r| (r.correct, r.candidates)) {
             Some((Some((1, 1)), _)) => (g.right.to_string(), Role::Right),
             Some((Some((0, 1)), _)) => (g.wrong.to_string(), Role::Wrong),
