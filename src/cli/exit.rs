@@ -30,7 +30,7 @@ Exit codes:
   0    everything asked for was done
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
-  3    a gate was not met (see `train`)
+  3    a gate was not met; no command of this version sets one
   130  interrupted; what was done is kept";
 
 /// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].
