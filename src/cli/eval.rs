@@ -7,10 +7,7 @@ use super::output::Output;
 use super::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
 use crate::eval::rerank::Method;
-use crate::eval::stories::{StoriesOptions, sample, scored};
-use crate::generate::LocalPolicy;
-use crate::model::{embedded_policy, embedded_reward};
-use crate::reward::{LocalReward, RewardModel};
+use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
 use crate::runtime::ModelRef;
 use crate::task::stories::Split;
 use crate::trace::Sampling;
@@ -78,14 +75,13 @@ fn split() -> impl TypedValueParser<Value = Split> {
 
 impl Eval {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        let (Some(policy), Some(reward)) = (self.policy.files(embedded_policy)?, self.reward.files(embedded_reward)?) else {
+        let (Some(policy), Some(reward)) = (self.policy.policy_files()?, self.reward.reward_files()?) else {
             bail!("evaluation needs a policy and a reward model; `none` is neither");
         };
         let mut output = Output::open(self.output.as_deref())?;
         let device = self.device.device.open()?;
         let mut reporter = Reporter::new(messages, "problems");
-        let policy = LocalPolicy::open(&policy, &device, None)?;
-        let reward = LocalReward::open(&reward, &device, None)?;
+        let pair = Pair::open(&policy, &reward, &device)?;
         let interrupt = Interrupt::listen()?;
         let options = StoriesOptions {
             split: self.split,
@@ -94,7 +90,7 @@ impl Eval {
             n: usize::from(self.n),
             sampling: Sampling { temperature: self.temperature, max_tokens: self.max_tokens, ..Sampling::default() },
         };
-        let traces = sample(&policy, &reward, &options, &mut |done| {
+        let traces = sample(&pair, &options, &mut |done| {
             reporter.progress(done as u64, Some(self.problems), "sampled");
             if interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -110,16 +106,16 @@ impl Eval {
                 self.split.name(),
                 self.problems,
                 self.n,
-                crate::generate::Policy::name(&policy),
+                pair.names().0,
                 self.temperature,
-                reward.name(),
+                pair.names().1,
                 self.rewards.granularity,
                 self.rewards.aggregation,
                 self.seed
             ),
             sizes,
             main: Method::Reward(self.rewards.aggregation),
-            calibration: reward.calibration().clone(),
+            calibration: pair.calibration().clone(),
             ..Options::default()
         };
         report.bootstrap.seed = self.seed;

@@ -1,13 +1,43 @@
 //! `stories` evaluated live: the policy samples, the reward model scores, the checker labels.
 
 use super::ScoredTrace;
-use crate::generate::{LocalPolicy, Prompt, decode_all, mix};
-use crate::model::ModelError;
-use crate::reward::{LocalReward, Sequence, score};
+use crate::generate::{LocalPolicy, Policy, Prompt, decode_all, mix};
+use crate::model::{ModelError, ModelFiles};
+use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, check, story};
-use crate::trace::{GoldDeviation, Granularity, Sampling, Trace};
+use crate::trace::{Calibration, GoldDeviation, Granularity, Sampling, Trace};
+use candle_core::Device;
 use std::ops::ControlFlow;
+
+/// A policy and the reward model that is judged on its candidates.
+pub struct Pair {
+    policy: LocalPolicy,
+    reward: LocalReward,
+}
+
+impl Pair {
+    /// Loads both. Fails where they do not share their tokenizer: the policy's ids are scored as they are.
+    pub fn open(policy: &ModelFiles, reward: &ModelFiles, device: &Device) -> Result<Self, ModelError> {
+        let (policy, reward) = (LocalPolicy::open(policy, device, None)?, LocalReward::open(reward, device, None)?);
+        if policy.tokenizer().fingerprint() != reward.tokenizer().fingerprint() {
+            return Err(ModelError::Input(
+                "policy and reward model have different tokenizers; evaluate a pair that was trained together".into(),
+            ));
+        }
+        Ok(Self { policy, reward })
+    }
+
+    /// Names of the policy and of the reward model.
+    pub fn names(&self) -> (&str, &str) {
+        (self.policy.name(), self.reward.name())
+    }
+
+    /// The reward model's thresholds.
+    pub fn calibration(&self) -> &Calibration {
+        self.reward.calibration()
+    }
+}
 
 /// What to sample.
 #[derive(Clone, Debug)]
@@ -25,19 +55,11 @@ pub struct StoriesOptions {
 }
 
 /// Problems `0..problems` of the split with labelled and scored candidates; `done` hears how many problems are sampled, and `Break` ends the work.
-///
-/// The policy's ids are scored as they are; policy and reward model must share their tokenizer.
 pub fn sample(
-    policy: &LocalPolicy,
-    reward: &LocalReward,
+    Pair { policy, reward }: &Pair,
     options: &StoriesOptions,
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Vec<Trace>, ModelError> {
-    if policy.tokenizer().fingerprint() != reward.tokenizer().fingerprint() {
-        return Err(ModelError::Input(
-            "policy and reward model have different tokenizers; evaluate a pair that was trained together".into(),
-        ));
-    }
     let stories: Vec<_> = (0..options.problems).map(|i| story(options.split, options.seed, i)).collect();
     let prompts = stories
         .iter()

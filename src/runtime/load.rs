@@ -29,7 +29,7 @@ impl ModelRef {
     }
 
     /// The model's files, `None` for `none`. Errors where nothing is there to load; they name the path and the remedy.
-    pub fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
+    fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
         match self {
             Self::None => Ok(None),
             Self::Path(path) => ModelFiles::open(path).map(Some),
@@ -37,9 +37,19 @@ impl ModelRef {
         }
     }
 
+    /// The files of this model as a policy.
+    pub fn policy_files(&self) -> Result<Option<ModelFiles>, ModelError> {
+        self.files(embedded_policy)
+    }
+
+    /// The files of this model as a reward model.
+    pub fn reward_files(&self) -> Result<Option<ModelFiles>, ModelError> {
+        self.files(embedded_reward)
+    }
+
     /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn policy(&self, device: DeviceChoice) -> Result<Option<Loader<dyn Policy>>, ModelError> {
-        let Some(files) = self.files(embedded_policy)? else { return Ok(None) };
+        let Some(files) = self.policy_files()? else { return Ok(None) };
         files.config()?;
         let load = move |progress: Option<Progress>| {
             let model = LocalPolicy::open(&files, &device.open()?, progress)?;
@@ -50,7 +60,7 @@ impl ModelRef {
 
     /// What loads this model as a reward model; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn reward(&self, device: DeviceChoice) -> Result<Option<Loader<dyn RewardModel>>, ModelError> {
-        let Some(files) = self.files(embedded_reward)? else { return Ok(None) };
+        let Some(files) = self.reward_files()? else { return Ok(None) };
         files.config()?;
         let load = move |progress: Option<Progress>| {
             let model = LocalReward::open(&files, &device.open()?, progress)?;

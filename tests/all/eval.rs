@@ -131,15 +131,6 @@ fn unlabelled_unscored_traces_still_give_the_reranking() {
     assert!(text.contains("majority") && !text.contains("reward mean") && !text.contains("log-prob"));
 }
 
-#[test]
-#[ignore = "prints a report to read"]
-fn print_report() {
-    println!(
-        "{}",
-        evaluate(&traces(|i, e, rng| if e == Some(i) { -1.0 } else { 1.0 } + 2.0 * rng.random::<f32>()), &options()).unwrap().text()
-    );
-}
-
 /// The published GSM8K pool of 660 problems with (mostly) 56 answers each: mean .302, majority .599, oracle .936.
 #[test]
 fn a_real_pool_gives_its_known_figures() {

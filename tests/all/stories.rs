@@ -176,14 +176,3 @@ fn held_out_splits_are_what_they_say() {
 fn template(line: &str) -> String {
     line.replace(|c: char| c.is_ascii_digit(), "").trim().to_string()
 }
-
-#[test]
-#[ignore = "prints samples to read"]
-fn samples() {
-    for split in Split::ALL {
-        for i in 0..12 {
-            let s = story(split, 0, i);
-            println!("[{}]\n{}\n{}\n", s.id, s.problem, s.solution());
-        }
-    }
-}
