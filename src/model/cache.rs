@@ -3,6 +3,7 @@
 use super::ModelError;
 use super::kernels::{Heads, KeyValues, Rotary, cached_attention};
 use super::ops;
+use super::threads;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
@@ -143,7 +144,7 @@ impl KvCache {
                 cached_attention(q, prefix, own, heads, out);
             }
         };
-        if work > 1 << 20 && jobs.len() > 1 && rayon::current_thread_index().is_none() {
+        if work > 1 << 19 && jobs.len() > 1 && threads::idle() {
             jobs.into_par_iter().for_each(run);
         } else {
             jobs.into_iter().for_each(run);

@@ -28,6 +28,7 @@ impl Linear {
         let y = match &self.weight {
             LinearWeight::Dense(w) => ops::linear(x, w)?,
             LinearWeight::Quantized(w) => w.forward(x)?,
+            LinearWeight::Codes(w) => Tensor::from_vec(ops::with([x], |[x]| w.forward(x))?, (x.dim(0)?, w.dims().0), x.device())?,
         };
         match &self.bias {
             Some(b) => y.broadcast_add(b),

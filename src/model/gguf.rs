@@ -1,7 +1,7 @@
 //! GGUF files: metadata to a [`Config`], tensors under their Hugging Face names, quantised weights kept so.
 
 use super::{
-    ChatTemplate, Config, LinearWeight, ModelError, Progress, RopeScaling, TextTokenizer, WeightSource, config_json::supported,
+    ChatTemplate, Codes, Config, LinearWeight, ModelError, Progress, RopeScaling, TextTokenizer, WeightSource, config_json::supported,
     load::Counter,
 };
 use candle_core::{
@@ -218,7 +218,8 @@ impl GgufFile {
 
 /// Weights of a GGUF file under Hugging Face names.
 ///
-/// Linear weights stay quantised, except that Q4_1, Q5_0 and Q5_1, for which candle has no SIMD kernels, become Q8_0. Everything else is dequantised.
+/// Linear weights stay quantised: as [`Codes`] where the format and the processor have them, otherwise in candle's own form, except that Q4_1, Q5_0
+/// and Q5_1, for which candle has no SIMD kernels, become Q8_0. Everything else is dequantised.
 /// `lm_head.weight` of a model with tied embeddings is the embedding, so that the output projection can stay quantised beside a dense embedding.
 pub struct GgufSource {
     file: GgufFile,
@@ -280,6 +281,11 @@ impl WeightSource for GgufSource {
 
     fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeight, ModelError> {
         let tensor = self.read(name, &[out, input], &self.device)?;
+        if self.device.is_cpu()
+            && let Some(codes) = Codes::new(&tensor)?
+        {
+            return Ok(LinearWeight::Codes(Arc::new(codes)));
+        }
         let tensor = match tensor.dtype() {
             GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
                 return Ok(LinearWeight::Dense(tensor.dequantize(&self.device)?.to_dtype(self.dtype)?));

@@ -4,7 +4,7 @@ use super::gemm::{Mat, gemm};
 use pulp::Arch;
 
 /// Runs `f` compiled for the widest vectors of this processor.
-fn simd<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn simd<R>(f: impl FnOnce() -> R) -> R {
     struct Run<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Run<F> {
         type Output = R;
@@ -18,7 +18,7 @@ fn simd<R>(f: impl FnOnce() -> R) -> R {
 
 /// eˣ to about 2 ulp, 0 below −87; straight-line, so that loops over it become vector code.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     let c = x.clamp(-87.0, 88.0);
     let n = (c * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
     let r = (c - n * 0.693_359_4) + n * 2.121_944_4e-4;
@@ -312,70 +312,96 @@ pub struct KeyValues {
 
 /// Attention of `t` new queries (already rotated, `[t, heads.q·dim]`) over `prefix` and then `own`, whose last `t` positions are the queries' own.
 pub fn cached_attention(q: &[f32], prefix: Option<&KeyValues>, own: &KeyValues, heads: Heads, out: &mut [f32]) {
+    let parts = [prefix, Some(own)];
+    match (q.len() / (heads.q * heads.dim), heads.dim) {
+        (1..4, 32) => few_queries::<32>(q, parts, heads, out),
+        (1..4, 64) => few_queries::<64>(q, parts, heads, out),
+        (1..4, 128) => few_queries::<128>(q, parts, heads, out),
+        _ => many_queries(q, parts, heads, out),
+    }
+}
+
+/// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them.
+fn visible_softmax(s: &mut [f32], n: usize) {
+    let t = s.len() / n;
+    simd(|| {
+        for (i, row) in s.chunks_exact_mut(n).enumerate() {
+            let (live, dead) = row.split_at_mut(n - t + i + 1);
+            let (_, sum) = exponentiate(live);
+            let r = 1.0 / sum;
+            live.iter_mut().for_each(|x| *x *= r);
+            dead.fill(0.0);
+        }
+    });
+}
+
+fn many_queries(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &mut [f32]) {
     let Heads { q: hq, kv: hkv, dim } = heads;
     let (rq, rkv) = (hq * dim, hkv * dim);
     let t = q.len() / rq;
     let scale = 1.0 / (dim as f32).sqrt();
-    let (np, no) = (prefix.map_or(0, |p| p.k.len() / rkv), own.k.len() / rkv);
-    let n = np + no;
+    let parts = parts.into_iter().flatten().filter(|kv| !kv.k.is_empty());
+    let n: usize = parts.clone().map(|kv| kv.k.len() / rkv).sum();
     let mut s = vec![0.0; t * n];
     for h in 0..hq {
         let at = h / (hq / hkv) * dim;
-        let parts = [(prefix, 0, np), (Some(own), np, no)];
-        if t >= 4 {
-            let qh = Mat::rows(&q[h * dim..], t, dim, rq);
-            for (kv, first, len) in parts {
-                if let Some(kv) = kv.filter(|_| len > 0) {
-                    gemm(&mut s[first..], n, 0.0, scale, qh, Mat::rows(&kv.k[at..], len, dim, rkv).t());
-                }
-            }
-        } else {
-            simd(|| {
-                for (q, s) in q.chunks_exact(rq).zip(s.chunks_exact_mut(n)) {
-                    let q = &q[h * dim..(h + 1) * dim];
-                    for (kv, first, len) in parts {
-                        if let Some(kv) = kv {
-                            for (s, k) in s[first..first + len].iter_mut().zip(kv.k.chunks_exact(rkv)) {
-                                *s = dot(q, &k[at..at + dim]) * scale;
-                            }
-                        }
-                    }
-                }
-            });
+        let mut first = 0;
+        for kv in parts.clone() {
+            let len = kv.k.len() / rkv;
+            gemm(&mut s[first..], n, 0.0, scale, Mat::rows(&q[h * dim..], t, dim, rq), Mat::rows(&kv.k[at..], len, dim, rkv).t());
+            first += len;
         }
+        visible_softmax(&mut s, n);
+        let (mut first, mut beta) = (0, 0.0);
+        for kv in parts.clone() {
+            let len = kv.k.len() / rkv;
+            gemm(&mut out[h * dim..], rq, beta, 1.0, Mat::rows(&s[first..], t, len, n), Mat::rows(&kv.v[at..], len, dim, rkv));
+            (first, beta) = (first + len, 1.0);
+        }
+    }
+}
+
+/// One head's rows of `[n, heads, D]`.
+#[inline(always)]
+fn head_rows<const D: usize>(x: &[f32], head: usize, heads: usize) -> impl Iterator<Item = &[f32; D]> {
+    x.as_chunks::<D>().0.chunks_exact(heads).map(move |row| &row[head])
+}
+
+/// As [`many_queries`] for heads of width `D`, with a head's sums in registers.
+fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &mut [f32]) {
+    let (rq, rkv, group) = (heads.q * D, heads.kv * D, heads.q / heads.kv);
+    let t = q.len() / rq;
+    let scale = 1.0 / (D as f32).sqrt();
+    let n: usize = parts.iter().flatten().map(|kv| kv.k.len() / rkv).sum();
+    // Of the query heads that share keys: scores `[query head, t, n]`.
+    let mut s = vec![0.0; group * t * n];
+    for g in 0..heads.kv {
+        let query = |i: usize| (i % t) * heads.q + g * group + i / t;
         simd(|| {
-            for (i, row) in s.chunks_exact_mut(n).enumerate() {
-                let (live, dead) = row.split_at_mut(n - t + i + 1);
-                let (_, sum) = exponentiate(live);
-                live.iter_mut().for_each(|x| *x /= sum);
-                dead.fill(0.0);
+            let queries = q.as_chunks::<D>().0;
+            let mut p = 0;
+            for kv in parts.iter().flatten() {
+                for k in head_rows::<D>(&kv.k, g, heads.kv) {
+                    for i in 0..group * t {
+                        s[i * n + p] = dot(&queries[query(i)], k) * scale;
+                    }
+                    p += 1;
+                }
             }
         });
-        if t >= 4 {
-            let mut beta = 0.0;
-            for (kv, first, len) in parts {
-                if let Some(kv) = kv.filter(|_| len > 0) {
-                    gemm(&mut out[h * dim..], rq, beta, 1.0, Mat::rows(&s[first..], t, len, n), Mat::rows(&kv.v[at..], len, dim, rkv));
-                    beta = 1.0;
-                }
-            }
-        } else {
-            simd(|| {
-                for (out, s) in out.chunks_exact_mut(rq).zip(s.chunks_exact(n)) {
-                    let out = &mut out[h * dim..(h + 1) * dim];
-                    out.fill(0.0);
-                    for (kv, first, len) in parts {
-                        if let Some(kv) = kv {
-                            for (&p, v) in s[first..first + len].iter().zip(kv.v.chunks_exact(rkv)) {
-                                for (o, v) in out.iter_mut().zip(&v[at..at + dim]) {
-                                    *o += p * v;
-                                }
-                            }
-                        }
+        s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n));
+        simd(|| {
+            let out = out.as_chunks_mut::<D>().0;
+            for (i, s) in s.chunks_exact(n).enumerate() {
+                let (mut sum, mut s) = ([0.0f32; D], s.iter());
+                for kv in parts.iter().flatten() {
+                    for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).zip(s.by_ref()) {
+                        sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += p * v);
                     }
                 }
-            });
-        }
+                out[query(i)] = sum;
+            }
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod chat;
+mod codes;
 mod config;
 mod config_json;
 mod decoder;
@@ -17,12 +18,14 @@ mod load;
 pub mod ops;
 mod rotary;
 mod sample;
+mod threads;
 mod tokenizer;
 mod var;
 mod weights;
 
 pub use cache::KvCache;
 pub use chat::{ChatTemplate, Message, prompt};
+pub use codes::Codes;
 pub use config::{Config, RopeScaling};
 pub use config_json::{FAMILIES, parse_config};
 pub use decoder::{Decoder, Packed};

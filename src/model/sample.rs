@@ -1,9 +1,13 @@
 //! Drawing the next token from a distribution.
 
 use super::ModelError;
+use super::kernels::{exp, simd};
 use crate::trace::Sampling;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// Tokens of the vocabulary whose weights are added up at a time.
+const CHUNK: usize = 256;
 
 /// Draws the tokens of one candidate.
 ///
@@ -53,26 +57,33 @@ impl Sampler {
         } else {
             let scale = 1.0 / self.temperature;
             self.weights.clear();
-            self.weights.extend(logits.iter().map(|l| ((l - max) * scale).exp()));
+            simd(|| self.weights.extend(logits.iter().map(|l| exp((l - max) * scale))));
             if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 { self.pick_any() } else { self.pick_kept() }
         };
         Ok(Drawn { id, logprob: (logits[id as usize] - max - log_sum).min(0.0), entropy })
     }
 
     fn pick_any(&mut self) -> u32 {
-        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
-        let mut left = self.rng.random::<f64>() * total;
+        // By chunks first: the search for the drawn token reads one chunk, not the vocabulary.
+        let mass = |chunk: &[f32]| chunk.iter().map(|&w| f64::from(w)).sum::<f64>();
+        let sums: Vec<f64> = simd(|| self.weights.chunks(CHUNK).map(mass).collect());
+        let mut left = self.rng.random::<f64>() * sums.iter().sum::<f64>();
         let mut last = 0;
-        for (i, &w) in self.weights.iter().enumerate() {
-            if w > 0.0 {
+        for (chunk, sum) in self.weights.chunks(CHUNK).zip(&sums).enumerate().map(|(i, (c, s))| ((i * CHUNK, c), s)) {
+            if left >= *sum {
+                left -= sum;
+                last = chunk.1.iter().rposition(|w| *w > 0.0).map_or(last, |i| chunk.0 + i);
+                continue;
+            }
+            for (i, &w) in chunk.1.iter().enumerate().filter(|(_, w)| **w > 0.0) {
                 left -= f64::from(w);
-                last = i as u32;
+                last = chunk.0 + i;
                 if left < 0.0 {
-                    break;
+                    return last as u32;
                 }
             }
         }
-        last
+        last as u32
     }
 
     fn pick_kept(&mut self) -> u32 {
@@ -155,34 +166,40 @@ struct Raw {
 }
 
 fn read(logits: &[f32]) -> Result<Raw, ModelError> {
-    let (mut max, mut best, mut bad) = (f32::NEG_INFINITY, 0, None);
-    for (i, &l) in logits.iter().enumerate() {
-        if l > max {
-            (max, best) = (l, i as u32);
+    let (max, bad) = simd(|| {
+        let (mut max, mut bad) = (f32::NEG_INFINITY, false);
+        for &l in logits {
+            max = if l > max { l } else { max };
+            bad |= l.is_nan() | (l == f32::INFINITY);
         }
-        if l.is_nan() || l == f32::INFINITY {
-            bad = bad.or(Some((i, l)));
-        }
-    }
-    if let Some((i, l)) = bad {
+        (max, bad)
+    });
+    if bad {
+        let (i, l) = logits.iter().enumerate().find(|(_, l)| l.is_nan() || **l == f32::INFINITY).unwrap_or((0, &f32::NAN));
         return Err(ModelError::NotFinite(format!(
             "the model's logit of token {i} is {l}: its weights are damaged, or the number format overflows"
         )));
     }
-    if max == f32::NEG_INFINITY {
+    let Some(best) = logits.iter().position(|l| *l == max).filter(|_| max > f32::NEG_INFINITY) else {
         return Err(ModelError::NotFinite("the model excludes every token".into()));
-    }
-    // Entropy = ln Σe^d − Σ d·e^d / Σe^d, with d = logit − max.
-    let (mut sum, mut weighted) = (0.0f64, 0.0f64);
-    for &l in logits {
-        let d = l - max;
-        let e = d.exp();
-        if e > 0.0 {
-            sum += f64::from(e);
-            weighted += f64::from(d * e);
+    };
+    // Entropy = ln Σe^d − Σ d·e^d / Σe^d, with d = logit − max; an excluded token adds nothing.
+    let (sum, weighted) = simd(|| {
+        let (mut sum, mut weighted) = ([0.0f64; 16], [0.0f64; 16]);
+        let (chunks, rest) = logits.as_chunks::<16>();
+        let mut add = |l: f32, i: usize| {
+            let d = (l - max).max(-200.0);
+            let e = exp(d);
+            sum[i] += f64::from(e);
+            weighted[i] += f64::from(d * e);
+        };
+        for chunk in chunks {
+            (0..16).for_each(|i| add(chunk[i], i));
         }
-    }
-    Ok(Raw { max, best, log_sum: sum.ln() as f32, entropy: (sum.ln() - weighted / sum).max(0.0) as f32 })
+        rest.iter().enumerate().for_each(|(i, l)| add(*l, i));
+        (sum.iter().sum::<f64>(), weighted.iter().sum::<f64>())
+    });
+    Ok(Raw { max, best: best as u32, log_sum: sum.ln() as f32, entropy: (sum.ln() - weighted / sum).max(0.0) as f32 })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where a decoder's weights come from.
 
-use super::ModelError;
+use super::{Codes, ModelError};
 use candle_core::{Tensor, quantized::QMatMul};
 
 /// Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), whatever the file calls them.
@@ -24,4 +24,6 @@ pub enum LinearWeight {
     Dense(Tensor),
     /// `[out, in]`, quantised; inference only.
     Quantized(std::sync::Arc<QMatMul>),
+    /// `[out, in]` in 4- or 8-bit codes for this processor; inference only.
+    Codes(std::sync::Arc<Codes>),
 }
