@@ -16,6 +16,8 @@ pub enum Signal {
     Reward,
     /// Baseline: the least token log-probability of the step, in nats.
     LogProb,
+    /// Baseline: the same under the reward model's own decoder, without its head.
+    CriticLogProb,
     /// Baseline: the highest token entropy of the step, in nats, negated.
     Entropy,
 }
@@ -26,6 +28,7 @@ impl Signal {
         match self {
             Signal::Reward => "reward",
             Signal::LogProb => "log-prob",
+            Signal::CriticLogProb => "critic log-prob",
             Signal::Entropy => "entropy",
         }
     }
@@ -36,6 +39,7 @@ impl Signal {
         match self {
             Signal::Reward => candidate.step_rewards.iter().map(known).collect(),
             Signal::LogProb => candidate.step_logprob_min.iter().map(known).collect(),
+            Signal::CriticLogProb => candidate.step_critic_logprob_min.iter().map(known).collect(),
             Signal::Entropy => candidate.step_entropy_max.iter().map(|v| known(v).map(|v| -v)).collect(),
         }
     }

@@ -200,6 +200,9 @@ pub fn evaluate(traces: &[ScoredTrace], options: &Options) -> Result<Report, Eva
         ),
         "Thresholds marked \"best\" are chosen on these very labels: an upper bound, kept for the baselines' benefit.".into(),
     ];
+    if candidates.iter().any(|c| c.critic_logprob_sum.is_some()) {
+        notes.push("Critic log-prob: the log-probability under the reward model's own decoder, without its head.".into());
+    }
     if unreachable > 0 {
         notes.push(format!("{unreachable} wrong traces lack a step at their end; no method can mark it, and all are charged with it."));
     }
@@ -227,11 +230,13 @@ fn has_rewards(traces: &[ScoredTrace]) -> bool {
 fn methods(traces: &[ScoredTrace]) -> Vec<Method> {
     let (rewards, any) = (has_rewards(traces), |f: fn(&ScoredCandidate) -> bool| traces.iter().flat_map(|t| &t.candidates).any(f));
     let (logprobs, answers) = (any(|c| c.logprob_sum.is_some()), any(|c| c.answer.is_some()));
+    let critic = any(|c| c.critic_logprob_sum.is_some());
     let usable = |m: &Method| match m {
         Method::Reward(_) => rewards,
         Method::WeightedMajority(_) => rewards && answers,
         Method::Majority => answers,
         Method::LogProbSum | Method::LogProbMean => logprobs,
+        Method::CriticLogProbSum | Method::CriticLogProbMean => critic,
         _ => true,
     };
     Method::all().into_iter().filter(usable).collect()
@@ -345,9 +350,12 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
     let per = |marker: Marker| traces.iter().map(|t| localise::counts(marker, t)).collect::<Vec<_>>();
     let fixed = &options.calibration;
     let mut out = Vec::new();
-    for (signal, threshold, sign) in
-        [(Signal::Reward, fixed.threshold, 1.0), (Signal::LogProb, fixed.logprob, 1.0), (Signal::Entropy, fixed.entropy, -1.0_f32)]
-    {
+    for (signal, threshold, sign) in [
+        (Signal::Reward, fixed.threshold, 1.0),
+        (Signal::LogProb, fixed.logprob, 1.0),
+        (Signal::CriticLogProb, None, 1.0),
+        (Signal::Entropy, fixed.entropy, -1.0_f32),
+    ] {
         let known = traces.iter().flat_map(|t| &t.candidates).any(|c| signal.values(c).iter().any(Option::is_some));
         if !known {
             continue;

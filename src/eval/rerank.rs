@@ -19,6 +19,10 @@ pub enum Method {
     LogProbSum,
     /// The highest mean per token of policy log-probabilities.
     LogProbMean,
+    /// The highest sum of log-probabilities under the reward model's own decoder, without its head.
+    CriticLogProbSum,
+    /// The highest mean per token of the same.
+    CriticLogProbMean,
     /// The highest aggregated reward.
     Reward(Aggregation),
     /// The most frequent answer; candidates without an answer do not vote; the first candidate where none has one.
@@ -33,7 +37,8 @@ impl Method {
     /// Every method, baselines first.
     pub fn all() -> Vec<Method> {
         let aggregations = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
-        let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean, Method::Majority];
+        let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean];
+        all.extend([Method::CriticLogProbSum, Method::CriticLogProbMean, Method::Majority]);
         all.extend(aggregations.map(Method::Reward));
         all.extend(aggregations.map(Method::WeightedMajority));
         all.push(Method::Oracle);
@@ -55,6 +60,8 @@ impl Method {
             Method::Longest => "longest".into(),
             Method::LogProbSum => "log-prob sum".into(),
             Method::LogProbMean => "log-prob mean".into(),
+            Method::CriticLogProbSum => "critic log-prob sum".into(),
+            Method::CriticLogProbMean => "critic log-prob mean".into(),
             Method::Majority => "majority".into(),
             Method::Reward(a) => format!("reward {}", of(a)),
             Method::WeightedMajority(a) => format!("weighted majority {}", of(a)),
@@ -71,12 +78,15 @@ impl Method {
 /// The candidate that a method picks; `None` for no candidates, for `Random`, and for `Oracle` where none is right.
 pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
     let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps } as f32;
+    let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
     match method {
         Method::Random => None,
         Method::Shortest => first_best(candidates, |c| Some(-size(c))),
         Method::Longest => first_best(candidates, |c| Some(size(c))),
         Method::LogProbSum => first_best(candidates, |c| c.logprob_sum),
-        Method::LogProbMean => first_best(candidates, |c| c.logprob_sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32)),
+        Method::LogProbMean => first_best(candidates, |c| mean(c.logprob_sum, c)),
+        Method::CriticLogProbSum => first_best(candidates, |c| c.critic_logprob_sum),
+        Method::CriticLogProbMean => first_best(candidates, |c| mean(c.critic_logprob_sum, c)),
         Method::Reward(a) => first_best(candidates, |c| aggregate(a, &c.step_rewards)),
         Method::Majority => vote(candidates, |_| 1.0),
         Method::WeightedMajority(a) => {
@@ -196,7 +206,10 @@ mod tests {
 
     #[test]
     fn each_method_picks_by_hand() {
-        let g = group();
+        let mut g = group();
+        for (c, sum) in g.iter_mut().zip([-9.0, -10.0, -3.0, -30.0]) {
+            c.critic_logprob_sum = Some(sum);
+        }
         for (method, expected) in [
             (Method::Shortest, 2),
             (Method::Longest, 3),
@@ -207,6 +220,9 @@ mod tests {
             (Method::Reward(Aggregation::Last), 2),
             (Method::Reward(Aggregation::Product), 1),
             (Method::Reward(Aggregation::Sum), 1),
+            // -10 / 20 against -3 / 8
+            (Method::CriticLogProbSum, 2),
+            (Method::CriticLogProbMean, 2),
             (Method::Majority, 0),
             // sigma(-0.5) + sigma(0.5) = 1 against sigma(2.5) = 0.924
             (Method::WeightedMajority(Aggregation::Mean), 0),

@@ -1,6 +1,6 @@
 //! What the metrics read: candidates with their outcome, their labelled first error and their scores.
 
-use crate::trace::{Candidate, GoldDeviation, Granularity, Trace, step_entropy_max, step_logprob_min, step_rewards};
+use crate::trace::{Candidate, GoldDeviation, Granularity, Token, Trace, step_entropy_max, step_logprob_min, step_rewards};
 use serde::{Deserialize, Serialize};
 
 /// One problem with its scored candidates.
@@ -31,6 +31,10 @@ pub struct ScoredCandidate {
     pub step_logprob_min: Vec<Option<f32>>,
     /// Highest token entropy of each step, in nats.
     pub step_entropy_max: Vec<Option<f32>>,
+    /// Log-probability of the whole candidate under the reward model's own decoder, in nats, where it was asked.
+    pub critic_logprob_sum: Option<f32>,
+    /// Least token log-probability of each step under the reward model's own decoder, in nats.
+    pub step_critic_logprob_min: Vec<Option<f32>>,
     /// Reward of each step, in logits.
     pub step_rewards: Vec<Option<f32>>,
     /// Final answer in canonical form.
@@ -55,7 +59,17 @@ impl ScoredCandidate {
             step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
             step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
             answer: candidate.answer.clone(),
+            ..Self::default()
         }
+    }
+
+    /// Adds what the reward model's own decoder says of the candidate's tokens, `logprobs` in nats.
+    pub fn with_critic(mut self, candidate: &Candidate, logprobs: &[f32]) -> Self {
+        let tokens = candidate.tokens.iter().zip(logprobs);
+        let tokens: Vec<Token> = tokens.map(|(t, &lp)| Token { logprob: Some(lp), ..*t }).collect();
+        self.critic_logprob_sum = (!tokens.is_empty()).then(|| logprobs.iter().sum());
+        self.step_critic_logprob_min = step_logprob_min(&tokens, &candidate.steps);
+        self
     }
 }
 
@@ -92,6 +106,10 @@ mod tests {
         assert_eq!(scored.step_rewards, [Some(1.0), Some(-1.0)]);
         assert_eq!(scored.step_logprob_min, [Some(0.0), Some(-2.0)]);
         assert_eq!(scored.step_entropy_max, [Some(0.0), Some(2.0)]);
+        assert_eq!((scored.critic_logprob_sum, scored.step_critic_logprob_min.len()), (None, 0));
+        let scored = scored.with_critic(&candidate, &[-0.5, -4.0, -1.0]);
+        assert_eq!((scored.critic_logprob_sum, scored.logprob_sum), (Some(-5.5), Some(-3.0)));
+        assert_eq!(scored.step_critic_logprob_min, [Some(-0.5), Some(-4.0)]);
         let mut unknown = candidate;
         unknown.tokens[1].logprob = None;
         unknown.gold = None;

@@ -54,12 +54,20 @@ pub struct StoriesOptions {
     pub sampling: Sampling,
 }
 
-/// Problems `0..problems` of the split with labelled and scored candidates; `done` hears how many problems are sampled, and `Break` ends the work.
+/// A problem with its candidates, and what the reward model's own decoder says of their tokens.
+pub struct Sampled {
+    /// The problem with labelled and scored candidates.
+    pub trace: Trace,
+    /// ln π of every token of every candidate under the reward model's decoder, nats.
+    pub critic_logprobs: Vec<Vec<f32>>,
+}
+
+/// Problems `0..problems` of the split with their candidates; `done` hears how many problems are sampled, and `Break` ends the work.
 pub fn sample(
     Pair { policy, reward }: &Pair,
     options: &StoriesOptions,
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<Vec<Trace>, ModelError> {
+) -> Result<Vec<Sampled>, ModelError> {
     let stories: Vec<_> = (0..options.problems).map(|i| story(options.split, options.seed, i)).collect();
     let prompts = stories
         .iter()
@@ -70,7 +78,7 @@ pub fn sample(
     let mut traces = Vec::with_capacity(groups.len());
     for ((story, prompt), group) in stories.iter().zip(&prompts).zip(groups) {
         let sequences: Vec<Sequence> = group.iter().map(|c| Sequence::new(&prompt.ids, &c.ids)).collect();
-        let logits = score(reward.net(), &sequences)?;
+        let (logits, critic_logprobs): (Vec<_>, _) = score(reward.net(), &sequences)?.into_iter().map(|s| (s.logits, s.logprobs)).unzip();
         let candidates = group.iter().zip(logits).map(|(completion, logits)| {
             let mut c = completion.candidate(policy.tokenizer());
             let verdict = check(story, &c.text);
@@ -80,18 +88,25 @@ pub fn sample(
             c.gold = Some(verdict.first_error.map_or(GoldDeviation::None, GoldDeviation::Step));
             c
         });
-        traces.push(Trace {
+        let trace = Trace {
             id: story.id.clone(),
             problem: story.problem.clone(),
             gold_answer: Some(story.answer.to_string()),
             candidates: candidates.collect(),
             source: None,
-        });
+        };
+        traces.push(Sampled { trace, critic_logprobs });
     }
     Ok(traces)
 }
 
 /// What the metrics read of the traces, with rewards at `granularity`.
-pub fn scored(traces: &[Trace], granularity: Granularity) -> Vec<ScoredTrace> {
-    traces.iter().map(|t| ScoredTrace::from_trace(t, granularity)).collect()
+pub fn scored(sampled: &[Sampled], granularity: Granularity) -> Vec<ScoredTrace> {
+    let with_critic = |Sampled { trace, critic_logprobs }: &Sampled| {
+        let mut scored = ScoredTrace::from_trace(trace, granularity);
+        let candidates = scored.candidates.into_iter().zip(&trace.candidates).zip(critic_logprobs);
+        scored.candidates = candidates.map(|((s, c), logprobs)| s.with_critic(c, logprobs)).collect();
+        scored
+    };
+    sampled.iter().map(with_critic).collect()
 }

@@ -7,20 +7,30 @@ use rayon::prelude::*;
 /// Sequences read in one pass.
 const BATCH: usize = 16;
 
-/// Logits of every completion token of every sequence, read without padding on all threads.
-pub fn score(net: &RewardNet, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>, ModelError> {
-    let parts: Vec<Result<Vec<Vec<f32>>, ModelError>> = sequences
+/// What a reward model says of every token of a completion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenScores {
+    /// Logits, before any granularity.
+    pub logits: Vec<f32>,
+    /// ln π under the reward model's own decoder, in nats: the baseline that its head must beat.
+    pub logprobs: Vec<f32>,
+}
+
+/// Scores every completion token of every sequence, read without padding on all threads.
+pub fn score(net: &RewardNet, sequences: &[Sequence]) -> Result<Vec<TokenScores>, ModelError> {
+    let parts: Vec<Result<Vec<TokenScores>, ModelError>> = sequences
         .par_chunks(BATCH)
         .map(|chunk| {
-            let (logits, _) = net.forward(&chunk.iter().collect::<Vec<_>>())?;
-            let flat: Vec<f32> = logits.to_dtype(candle_core::DType::F32)?.to_vec1()?;
-            let mut rest = flat.as_slice();
+            let (logits, logprobs) = net.forward(&chunk.iter().collect::<Vec<_>>())?;
+            let flat = |t: candle_core::Tensor| t.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>();
+            let (logits, logprobs) = (flat(logits)?, flat(logprobs)?);
+            let mut at = 0;
             Ok(chunk
                 .iter()
                 .map(|s| {
-                    let (mine, tail) = rest.split_at(s.completion().len());
-                    rest = tail;
-                    mine.to_vec()
+                    let mine = at..at + s.completion().len();
+                    at = mine.end;
+                    TokenScores { logits: logits[mine.clone()].to_vec(), logprobs: logprobs[mine].to_vec() }
                 })
                 .collect())
         })

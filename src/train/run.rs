@@ -206,10 +206,10 @@ fn score_groups(
 ) -> Result<Vec<Vec<Candidate>>, TrainError> {
     let sequences: Vec<Sequence> =
         prompts.iter().zip(&samples).flat_map(|(p, g)| g.iter().map(|c| Sequence::new(&p.ids, &c.ids))).collect();
-    let mut logits = score(net, &sequences)?.into_iter();
+    let mut scores = score(net, &sequences)?.into_iter();
     let mut candidate = |c: Completion| {
         let mut out = c.candidate(tokenizer);
-        out.set_rewards(logits.next().unwrap_or_default());
+        out.set_rewards(scores.next().unwrap_or_default().logits);
         out.answer = answer(&out.text);
         out
     };

@@ -27,6 +27,7 @@ fn candidate(story: &Story, text: &str, reward: Reward, rng: &mut ChaCha8Rng) ->
         step_entropy_max: (0..verdict.lines).map(|_| noise(rng).map(|x| -x)).collect(),
         step_rewards: (0..verdict.lines).map(|i| Some(reward(i, verdict.first_error, rng))).collect(),
         answer: answer(text),
+        ..ScoredCandidate::default()
     }
 }
 
