@@ -93,7 +93,8 @@ impl LocalReward {
         for s in &mut spans {
             *s = Span::new(s.start + row.bytes, s.end + row.bytes);
         }
-        if let (true, Some(&eos)) = (piece.finished && row.bytes + whole > 0, self.net.decoder.config().eos_token_ids.first()) {
+        let ended = piece.finished && !piece.cut_short && row.bytes + whole > 0;
+        if let (true, Some(&eos)) = (ended, self.net.decoder.config().eos_token_ids.first()) {
             ids.push(eos);
             spans.push(Span::new(piece.text.len(), piece.text.len()));
         }
@@ -191,5 +192,23 @@ impl LocalReward {
         let before = Tensor::cat(&before, 0)?;
         let log_prob = ops::token_log_prob(&self.net.decoder.logits(&before)?, &targets)?;
         Ok(self.net.head(&after, Some(&log_prob))?.to_dtype(DType::F32)?.to_vec1()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_text_is_scored_unless_the_text_was_cut_short() {
+        let mut model = LocalReward::open(&crate::model::embedded_reward(), &Device::Cpu, None).unwrap();
+        let text = "Mia has 2 * 3 = 6 apples.\n#### 6";
+        model.begin("Mia has 2 bags with 3 apples each. How many apples does Mia have?", 2).unwrap();
+        let piece = |candidate, cut_short| Piece { candidate, text, tokens: &[], new: 0..text.len(), finished: true, cut_short };
+        let scored = model.append(&[piece(0, false), piece(1, true)]).unwrap();
+        let (ended, cut) = (&scored[0].rewards, &scored[1].rewards);
+        assert_eq!(ended.len(), cut.len() + 1);
+        assert_eq!(ended.last().unwrap().span, Span::new(text.len(), text.len()));
+        assert!(ended.iter().zip(cut).all(|(a, b)| (a.logit - b.logit).abs() < 1e-4 && a.span == b.span));
     }
 }

@@ -10,7 +10,7 @@ pub use calibrate::{Group, StandIns, calibrate, stand_ins};
 pub use card::RewardCard;
 pub use local::LocalReward;
 pub use net::{Head, RewardNet, Sequence};
-pub use score::score;
+pub use score::{TokenScores, score};
 
 use crate::trace::{Calibration, Token, TokenReward};
 use std::ops::Range;
@@ -55,8 +55,10 @@ pub struct Piece<'a> {
     pub tokens: &'a [Token],
     /// Bytes of `text` appended since the last call.
     pub new: Range<usize>,
-    /// Whether nothing follows; the end-of-sequence token is scored then.
+    /// Whether nothing follows; the end-of-sequence token is scored then, unless the text was cut short.
     pub finished: bool,
+    /// Whether what was read is all there will be though its writer had not ended it.
+    pub cut_short: bool,
 }
 
 /// New rewards of one candidate.

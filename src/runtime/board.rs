@@ -1,7 +1,7 @@
 //! Where the policy's thread and the faces leave text for the reward model's thread.
 
 use super::RequestId;
-use crate::trace::Token;
+use crate::trace::{FinishReason, Token};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,8 @@ pub(super) struct Inbox {
 pub(super) struct Recorded {
     pub id: RequestId,
     pub problem: String,
-    pub texts: Vec<String>,
+    /// The texts, and whether each was cut before its end.
+    pub texts: Vec<(String, bool)>,
     pub urgent: bool,
     pub cancelled: Arc<AtomicBool>,
 }
@@ -58,6 +59,7 @@ pub(super) struct Delta {
     pub text: String,
     pub tokens: Vec<Token>,
     pub finished: bool,
+    pub cut: bool,
 }
 
 /// How generation ended.
@@ -97,12 +99,13 @@ impl Board {
     }
 
     /// Leaves what a candidate got. The reward model's thread is not woken: it looks by itself, at its own pace.
-    pub fn append(&self, id: RequestId, candidate: usize, text: &str, tokens: &[Token], finished: bool) {
+    pub fn append(&self, id: RequestId, candidate: usize, text: &str, tokens: &[Token], finish: Option<&FinishReason>) {
         let mut inbox = self.lock();
         if let Some(delta) = inbox.news.iter_mut().find(|n| n.id == id).and_then(|n| n.candidates.get_mut(candidate)) {
             delta.text.push_str(text);
             delta.tokens.extend_from_slice(tokens);
-            delta.finished |= finished;
+            delta.finished |= finish.is_some();
+            delta.cut |= finish.is_some_and(FinishReason::is_cut);
         }
     }
 

@@ -4,7 +4,7 @@ use super::board::{Board, Recorded};
 use super::load::Models;
 use super::outbox::Outbox;
 use super::{ModelsStatus, Request, RequestId, Slot, Update, policy, scorer};
-use crate::trace::{FinishReason, TraceEvent};
+use crate::trace::{Candidate, FinishReason, TraceEvent};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,7 +86,8 @@ impl Engine {
             }
             Request::Score { id, problem, candidates, urgent } => {
                 let cancelled = shared.admit(id)?;
-                let texts = candidates.into_iter().map(|c| c.text).collect();
+                let text = |c: Candidate| (c.text, c.finish.is_some_and(|f| f.is_cut()));
+                let texts = candidates.into_iter().map(text).collect();
                 shared.board.recorded(Recorded { id, problem, texts, urgent, cancelled });
             }
             Request::Cancel { id } => {

@@ -50,6 +50,8 @@ struct Reading {
     read_tokens: usize,
     /// Nothing follows.
     finished: bool,
+    /// It was stopped before its end.
+    cut_short: bool,
     /// Read to its end, or failed.
     through: bool,
     error: Option<String>,
@@ -68,7 +70,8 @@ pub(super) struct Cut {
 impl Job {
     pub fn recorded(recorded: Recorded, arrival: u64) -> Self {
         let Recorded { id, problem, texts, urgent, cancelled } = recorded;
-        let candidates = texts.into_iter().map(|text| Reading { text, finished: true, ..Reading::default() }).collect();
+        let candidates =
+            texts.into_iter().map(|(text, cut_short)| Reading { text, finished: true, cut_short, ..Reading::default() }).collect();
         Self { id, problem, source: Source::Recorded { urgent }, cancelled, arrival, candidates, alone: false, panic: None }
     }
 
@@ -104,6 +107,7 @@ impl Job {
                 }
             }
             reading.finished |= delta.finished;
+            reading.cut_short |= delta.cut;
             reading.end_if_read(shares_tokens);
         }
         if let (Source::Live { end, .. }, Some(ended)) = (&mut self.source, news.end.take()) {
@@ -163,6 +167,7 @@ impl Job {
             tokens: &reading.tokens[reading.read_tokens.min(cut.tokens_end)..cut.tokens_end],
             new: reading.read_text..cut.text_end,
             finished: cut.finished,
+            cut_short: reading.cut_short,
         }
     }
 

@@ -60,11 +60,11 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         match &event {
             TraceEvent::Tokens { text, tokens, .. } => {
                 tokens_written += tokens.len();
-                shared.board.append(*id, candidate, text, tokens, false);
+                shared.board.append(*id, candidate, text, tokens, None);
             }
-            TraceEvent::Finished { .. } => {
+            TraceEvent::Finished { reason, .. } => {
                 open[candidate] = false;
-                shared.board.append(*id, candidate, "", &[], true);
+                shared.board.append(*id, candidate, "", &[], Some(reason));
             }
             _ => {}
         }
@@ -78,7 +78,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         Ok(()) => FinishReason::Stop,
     };
     for candidate in (0..*n).filter(|&c| open[c]) {
-        shared.board.append(*id, candidate, "", &[], true);
+        shared.board.append(*id, candidate, "", &[], Some(&reason));
         shared.outbox.event(*id, TraceEvent::Finished { candidate, reason: reason.clone() }, cancelled);
     }
     let rate = (tokens_written > 0 && seconds > 0.0).then(|| tokens_written as f32 / seconds);

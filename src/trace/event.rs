@@ -52,6 +52,13 @@ pub enum FinishReason {
     Failed(String),
 }
 
+impl FinishReason {
+    /// Whether the text stops before its writer ended it, so that no end-of-sequence token follows.
+    pub fn is_cut(&self) -> bool {
+        *self != FinishReason::Stop
+    }
+}
+
 /// How to sample candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -7,6 +7,7 @@ use crate::task::stories::{self, Corruption, Split, Story};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Mutex;
 
 /// Training demonstrations of `stories`, all tokenised.
 pub struct Demonstrations {
@@ -15,6 +16,8 @@ pub struct Demonstrations {
     tokenizer: TextTokenizer,
     eos: u32,
     seed: u64,
+    /// The epoch that was asked for last, and its order.
+    order: Mutex<Option<(usize, Vec<u32>)>>,
 }
 
 impl Demonstrations {
@@ -39,7 +42,7 @@ impl Demonstrations {
             prompts.push(tokenizer.frame_problem(&s.problem)?.ids);
             completions.push(tokenizer.frame_completion(eos, &s.solution())?);
         }
-        Ok(Self { prompts, completions, tokenizer, eos, seed })
+        Ok(Self { prompts, completions, tokenizer, eos, seed, order: Mutex::default() })
     }
 
     /// How many there are.
@@ -61,10 +64,15 @@ impl Demonstrations {
     pub fn batch(&self, from: usize, n: usize) -> Vec<u64> {
         let mut out = Vec::with_capacity(n);
         let mut at = from;
+        let mut kept = self.order.lock().unwrap_or_else(|e| e.into_inner());
         while out.len() < n {
             let epoch = at / self.len();
-            let mut order: Vec<u32> = (0..self.len() as u32).collect();
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed ^ (epoch as u64) << 32));
+            if kept.as_ref().is_none_or(|(of, _)| *of != epoch) {
+                let mut order: Vec<u32> = (0..self.len() as u32).collect();
+                order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed ^ (epoch as u64) << 32));
+                *kept = Some((epoch, order));
+            }
+            let Some((_, order)) = kept.as_ref() else { break };
             let begin = at % self.len();
             let take = (n - out.len()).min(self.len() - begin);
             out.extend(order[begin..begin + take].iter().map(|&i| u64::from(i)));

@@ -47,7 +47,9 @@ fn every_corruption_is_found_at_its_line() {
                     assert!(v.correct, "later lines keep the right values\n{}", c.text);
                 }
             }
-            assert!(made > 360, "{kind:?} carry {carry}: only {made} of 400");
+            // A story of one person has nobody to take for another.
+            let expected = if kind == Corruption::Person { 300 } else { 360 };
+            assert!(made > expected, "{kind:?} carry {carry}: only {made} of 400");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Corrupted expert solutions, wrong from a known line on.
 
+use super::words::{Word, classify};
 use super::{Op, Story, check};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -14,6 +15,8 @@ pub enum Corruption {
     Operator,
     /// Another number of the story in place of an operand, with arithmetic that holds.
     Operand,
+    /// Another person of the story in place of the one whose quantity the line computes.
+    Person,
     /// A needed line left out.
     SkippedStep,
     /// A wrong `####` line after right steps.
@@ -22,8 +25,14 @@ pub enum Corruption {
 
 impl Corruption {
     /// Every corruption.
-    pub const ALL: [Corruption; 5] =
-        [Corruption::Number, Corruption::Operator, Corruption::Operand, Corruption::SkippedStep, Corruption::WrongAnswer];
+    pub const ALL: [Corruption; 6] = [
+        Corruption::Number,
+        Corruption::Operator,
+        Corruption::Operand,
+        Corruption::Person,
+        Corruption::SkippedStep,
+        Corruption::WrongAnswer,
+    ];
 }
 
 /// A spoiled expert solution.
@@ -40,7 +49,8 @@ pub struct Corrupted {
 /// Spoils a story's expert solution at a random line, or returns `None` where this corruption finds nothing to spoil.
 ///
 /// With `carry` the wrong value is used in the lines that follow, the answer line included (for a skipped step: the value before
-/// it); without, the following lines keep the right values. A wrong answer is the last line, so `carry` changes nothing there.
+/// it); without, the following lines keep the right values. A wrong answer is the last line and a wrong person has the right value, so `carry`
+/// changes nothing there.
 /// A skipped line is always one that the next line needs, so that everything before the first difference is right.
 pub fn corrupt(story: &Story, kind: Corruption, carry: bool, rng: &mut impl Rng) -> Option<Corrupted> {
     (0..24).find_map(|_| attempt(story, kind, carry, rng))
@@ -75,6 +85,13 @@ fn attempt(story: &Story, kind: Corruption, carry: bool, rng: &mut impl Rng) -> 
             let wrong = step.op.apply(a, b).filter(|r| *r > 0)?;
             lines[at] = step.line_with(a, step.op, b, wrong);
             replay(story, at, wrong, carry, &mut lines)?;
+            at
+        }
+        Corruption::Person => {
+            let line = &mut lines[at];
+            let (named, other) = (*names(line).choose(rng)?, names(&story.problem));
+            let other = *other.into_iter().filter(|n| !names(line).contains(n)).collect::<Vec<_>>().choose(rng)?;
+            *line = line.replacen(named, other, 1);
             at
         }
         Corruption::SkippedStep => {
@@ -124,6 +141,12 @@ fn near(value: i64, rng: &mut impl Rng) -> i64 {
     let place = 10_i64.pow(rng.random_range(0..value.max(1).ilog10() + 1));
     let by = if rng.random_bool(0.5) { 1 } else { rng.random_range(1..=9) };
     if rng.random_bool(0.5) && value - by * place > 0 { value - by * place } else { value + by * place }
+}
+
+/// The people that a text names.
+fn names(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter(|w| matches!(classify(w), Word::Name(_))).collect()
 }
 
 /// The numbers of the problem text and of the solution, each once.
