@@ -3,7 +3,7 @@
 use super::data::Demonstrations;
 use super::optim::AdamW;
 use super::parallel::{Micro, accumulate};
-use super::recipe::{GailConfig, PolicyMask};
+use super::recipe::GailConfig;
 use super::{Progress, Stage, TrainError, drive};
 use crate::model::ModelError;
 use crate::reward::{RewardNet, Sequence};
@@ -100,25 +100,12 @@ pub fn batch(step: usize, config: &GailConfig, data: &Demonstrations, rollouts: 
     let mut out = Vec::new();
     let mut chosen: Vec<usize> = (0..config.policy_samples.max(config.experts)).map(|_| rng.random_range(0..rollouts.len())).collect();
     chosen.shuffle(&mut rng);
-    let counted = |&r: &usize| -> Option<Range<usize>> {
-        let (problem, completion) = &rollouts[r];
-        let expert = data.expert(*problem);
-        let from = expert.completion().iter().zip(completion).position(|(a, b)| a != b);
-        (config.policy_mask == PolicyMask::Divergence).then(|| {
-            let end = expert.completion().len().min(completion.len());
-            from.unwrap_or(end)..end
-        })
-    };
-    for r in chosen.iter().take(config.experts) {
-        let mut l = whole(data.expert(rollouts[*r].0), true);
-        l.counted = counted(r).unwrap_or(l.counted);
-        out.push(l);
+    for &r in chosen.iter().take(config.experts) {
+        out.push(whole(data.expert(rollouts[r].0), true));
     }
-    for r in chosen.iter().take(config.policy_samples) {
-        let (problem, completion) = &rollouts[*r];
-        let mut l = whole(Sequence::new(&data.prompt(*problem), completion), false);
-        l.counted = counted(r).unwrap_or(l.counted);
-        out.push(l);
+    for &r in chosen.iter().take(config.policy_samples) {
+        let (problem, completion) = &rollouts[r];
+        out.push(whole(Sequence::new(&data.prompt(*problem), completion), false));
     }
     let (mut pairs, mut tries) = (0, 0);
     while pairs < config.corrupted && tries < 20 * config.corrupted {

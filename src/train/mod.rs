@@ -15,7 +15,7 @@ pub use data::Demonstrations;
 pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, Sums, accumulate};
-pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, PolicyMask, Recipe, RewardConfig, SftConfig, Shape};
+pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
 pub use sft::loss as sft_loss;
 

@@ -138,9 +138,6 @@ pub struct GailConfig {
     pub experts: usize,
     /// Policy samples an update (negatives), on the same problems.
     pub policy_samples: usize,
-    /// Which of their tokens count.
-    #[serde(default)]
-    pub policy_mask: PolicyMask,
     /// Corrupted experts an update (negatives from the first corrupted token on), each beside its expert twin under the same mask (positives).
     pub corrupted: usize,
     /// Problems that the policy answers once for the pool of samples.
@@ -158,17 +155,6 @@ pub struct GailConfig {
     /// Optimiser.
     #[serde(default)]
     pub optim: OptimConfig,
-}
-
-/// Which tokens of a policy sample, and of the expert on the same problem, the adversarial loss counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolicyMask {
-    /// All of both.
-    #[default]
-    All,
-    /// Those from the first token on in which the two differ, as far as the shorter one goes: the same positions on both sides.
-    Divergence,
 }
 
 /// Thresholds without step labels, from the policy's own samples on problems kept aside.

@@ -13,7 +13,7 @@ use crate::reward::{Group, RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, Story, story};
 use crate::trace::{Calibration, Candidate, Sampling};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -73,7 +73,9 @@ impl Run<'_, '_> {
             None => (policy_config, policy),
         };
         let warm_digest = digest(&(recipe.seed, &recipe.data, &config, &reward.sft, reward.shape.is_none().then_some(&policy_digest)))?;
-        let warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
+        let mut warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
+        // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
+        warm.0.insert("reward.weight".into(), Tensor::zeros((1, config.hidden_size), DType::F32, &Device::Cpu)?);
         let store = self.store(&config, warm);
         let net = RewardNet::load(Decoder::load(&config, &store, &mut |_| {})?, reward.head, &store)?;
         let stage = Stage {
