@@ -1,7 +1,7 @@
 //! Options that several subcommands share.
 
 use crate::runtime::{DeviceChoice, ModelRef};
-use crate::trace::{Aggregation, Granularity, Sampling, Segmentation};
+use crate::trace::{Aggregation, Granularity, Sampling, Segmentation, Trace, aggregate, step_rewards};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
@@ -82,6 +82,15 @@ pub struct RewardArgs {
     /// How text without given steps is cut: auto, blank, line, step, sentence or sep:TEXT
     #[arg(long, value_name = "RULE", default_value = "auto")]
     pub segment: Segmentation,
+}
+
+impl RewardArgs {
+    /// Gives every scored candidate its one number.
+    pub fn judge(&self, trace: &mut Trace) {
+        for c in trace.candidates.iter_mut().filter(|c| !c.rewards.is_empty()) {
+            c.outcome_reward = aggregate(self.aggregation, &step_rewards(self.granularity, &c.rewards, &c.steps));
+        }
+    }
 }
 
 /// How the screen looks.

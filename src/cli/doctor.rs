@@ -27,7 +27,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Models to look at: a directory, a .gguf file or `embedded`
+    /// Models to look at: a directory, a .gguf file, a hub id in the local cache or `embedded`
     #[arg(value_name = "MODEL", value_parser = model)]
     models: Vec<ModelRef>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 pub struct Eval {
-    /// Policy that writes the candidates: a directory, a .gguf file or `embedded`
+    /// Policy that writes the candidates: a directory, a .gguf file, a hub id in the local cache or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
     /// Reward model that is judged: a directory or `embedded`

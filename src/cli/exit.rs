@@ -58,9 +58,24 @@ pub fn of(error: &anyhow::Error) -> Option<Exit> {
     Some(Exit::Failed)
 }
 
+/// An error with its causes in one line; a cause that the error before it already quotes is not said twice.
+pub fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said {
+        said if said.is_empty() => cause,
+        said if said.ends_with(&cause) => said,
+        said => format!("{said}: {cause}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow::anyhow!("no such file").context("a.jsonl: no such file").context("cannot open");
+        assert_eq!(message(&error), "cannot open: a.jsonl: no such file");
+    }
 
     #[test]
     fn errors_lead_to_their_exit() {

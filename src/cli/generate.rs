@@ -11,7 +11,7 @@ use crate::format::{Options, Scoring, TraceList, to_lines};
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::task::answer::{answer, same_answer};
 use crate::trace::{Rule, Trace};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ use std::path::PathBuf;
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
 pub struct Generate {
-    /// Model that writes candidates: a directory, a .gguf file or `embedded`
+    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
-    /// Model that scores the candidates while they are written: a directory, a .gguf file, `embedded` or `none`
+    /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
     #[command(flatten)]
@@ -72,7 +72,15 @@ impl Generate {
                     None => walk.borrow_mut().next(reporter),
                 };
                 match next {
-                    Next::Trace(trace) if written.has(&trace) => {}
+                    Next::Trace(trace) if written.has(&trace) => {
+                        let (found, n) = (written.candidates(&trace), usize::from(self.sampling.n));
+                        if found != n {
+                            bail!(
+                                "the output has {found} candidates of {}, not {n}; give -n {found}, or leave --resume out to begin anew",
+                                trace.id
+                            );
+                        }
+                    }
                     other => break other,
                 }
             })
@@ -90,6 +98,7 @@ impl Generate {
                 candidate.answer = answer(&candidate.text);
                 candidate.correct = trace.gold_answer.as_ref().map(|gold| candidate.answer.as_ref().is_some_and(|a| same_answer(a, gold)));
             }
+            self.rewards.judge(&mut trace);
             let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
             for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
                 output.line(&line)?;

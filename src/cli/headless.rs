@@ -78,6 +78,8 @@ pub fn drive(
             for w in &working {
                 engine.send(Request::Cancel { id: w.id })?;
             }
+            // Every cancelled request ends too, but only those that ended before it are whole.
+            working.retain(|w| w.ended.is_some());
             ended = true;
         }
         while !ended && working.len() < WINDOW {
@@ -115,10 +117,6 @@ pub fn drive(
                 Update::Failed { id, error } => end(&mut working, id, Err(error)),
             }
         }
-        // After an interrupt every request ends, but only those that ended before it are whole.
-        if summary.interrupted {
-            break;
-        }
         while let Some(first) = working.front_mut() {
             let Some(result) = first.ended.take() else { break };
             let Some(Working { store, .. }) = working.pop_front() else { break };
@@ -135,12 +133,6 @@ pub fn drive(
             reporter.progress(summary.traces + summary.failed, total(), "");
         }
     }
-    for w in working {
-        if matches!(w.ended, Some(Ok(()))) && w.store.trace().candidates.iter().all(whole) {
-            summary.traces += 1;
-            done(w.store.into_trace())?;
-        }
-    }
     summary.seconds = started.map_or(0.0, |s| s.elapsed().as_secs_f32());
     summary.tokens_per_second = (!rates.is_empty()).then(|| rates.iter().sum::<f32>() / rates.len() as f32);
     Ok(summary)
@@ -150,10 +142,6 @@ fn end(working: &mut VecDeque<Working>, id: RequestId, result: Result<(), String
     if let Some(w) = working.iter_mut().find(|w| w.id == id) {
         w.ended = Some(result);
     }
-}
-
-fn whole(candidate: &crate::trace::Candidate) -> bool {
-    !matches!(candidate.finish, Some(crate::trace::FinishReason::Cancelled))
 }
 
 /// Where a trace came from, for messages.

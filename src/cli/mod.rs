@@ -86,7 +86,7 @@ pub fn main() -> Exit {
         Err(error) => match exit::of(&error) {
             None => Exit::Ok,
             Some(exit) => {
-                let message = format!("{error:#}");
+                let message = exit::message(&error);
                 let line = if json {
                     serde_json::json!({ "event": "error", "message": message }).to_string()
                 } else {

@@ -4,14 +4,14 @@ use super::output::Output;
 use crate::trace::Trace;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
-/// The traces that an output file holds.
+/// The traces that an output file holds, with their number of candidates.
 #[derive(Default)]
-pub struct Written(HashSet<(String, String, usize)>);
+pub struct Written(HashMap<(String, String, usize), usize>);
 
 #[derive(Deserialize)]
 struct Line {
@@ -40,7 +40,7 @@ impl Written {
             match serde_json::from_str::<Line>(&line) {
                 Ok(Line { trace_id, source }) => {
                     let (path, number) = source.map_or((String::new(), 0), |s| (s.path, s.line));
-                    written.0.insert((trace_id, path, number));
+                    *written.0.entry((trace_id, path, number)).or_default() += 1;
                 }
                 Err(e) => bail!("{}: not a record of an earlier run ({e}); remove the line, or leave --resume out to begin anew", place()),
             }
@@ -51,8 +51,13 @@ impl Written {
 
     /// Whether the trace is there.
     pub fn has(&self, trace: &Trace) -> bool {
+        self.candidates(trace) > 0
+    }
+
+    /// Candidates of the trace that are there.
+    pub fn candidates(&self, trace: &Trace) -> usize {
         let (path, line) = trace.source.as_ref().map_or((String::new(), 0), |s| (s.path.clone(), s.line));
-        self.0.contains(&(trace.id.clone(), path, line))
+        self.0.get(&(trace.id.clone(), path, line)).copied().unwrap_or(0)
     }
 
     /// Number of traces.

@@ -10,7 +10,7 @@ use super::resume::Written;
 use crate::format::{Options, Scoring, TraceList, to_lines};
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, segment, step_rewards};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Reward model: a directory, a .gguf file or `embedded`
+    /// Reward model: a directory, a .gguf file, a hub id in the local cache or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct Score {
     /// Where the scored traces go, as native JSONL; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Keep what the output file already has and score the rest
+    /// Keep what the output file already has and score the rest; give the same options as before
     #[arg(long, requires = "output")]
     resume: bool,
     #[command(flatten)]
@@ -40,6 +40,11 @@ impl Score {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let reward = self.reward.reward(self.device.device)?;
         let list = TraceList::open(&self.files, Options::default())?;
+        if let Some(out) = self.output.as_ref().and_then(|o| o.canonicalize().ok())
+            && let Some(file) = self.files.iter().find(|f| std::fs::canonicalize(f).is_ok_and(|f| f == out))
+        {
+            bail!("{file}: is to be read and to be written; choose another file with -o");
+        }
         let mut output = Output::open(self.output.as_deref())?;
         let written = match (&self.output, self.resume) {
             (Some(path), true) => Written::copy(path, &mut output)?,
@@ -64,7 +69,8 @@ impl Score {
         };
         let request =
             |id, trace: &Trace| Request::Score { id, problem: trace.problem.clone(), candidates: trace.candidates.clone(), urgent: false };
-        let done = |trace: Trace| {
+        let done = |mut trace: Trace| {
+            self.rewards.judge(&mut trace);
             let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
             for line in to_lines(&trace, Some(&scoring)) {
                 output.line(&line)?;
@@ -112,12 +118,17 @@ struct Tally {
     hit: u64,
     right: u64,
     unmarked: u64,
+    /// Identities of traces that are longer than the reward model can read.
+    cut: Vec<String>,
 }
 
 impl Tally {
     fn add(&mut self, trace: &Trace, how: &RewardArgs, calibration: &Calibration) {
         for c in &trace.candidates {
             self.candidates += 1;
+            if c.rewards.last().is_some_and(|r| r.span.end < c.text.trim_end().len()) {
+                self.cut.push(trace.id.clone());
+            }
             self.rewards.extend(aggregate(how.aggregation, &step_rewards(how.granularity, &c.rewards, &c.steps)));
             let marked = first_deviation(Rule::Threshold, c, c.steps.len(), how.granularity, calibration).map(|d| d.step);
             self.marked += u64::from(marked.is_some());
@@ -136,7 +147,7 @@ impl Tally {
     }
 
     fn tell(&self, reporter: &mut Reporter, summary: &super::headless::Summary, skipped: usize, kept: usize, name: &str) {
-        let mean = self.rewards.iter().sum::<f32>() / self.rewards.len().max(1) as f32;
+        let mean = if self.rewards.is_empty() { 0.0 } else { self.rewards.iter().sum::<f32>() / self.rewards.len() as f32 };
         let seconds = summary.seconds;
         let kept_note = if kept > 0 { format!(" ({kept} traces were there already)") } else { String::new() };
         reporter.say(&format!(
@@ -149,11 +160,17 @@ impl Tally {
                 self.hit, self.wrong, self.unmarked, self.right
             ));
         }
+        if let Some(first) = self.cut.first() {
+            let n = self.cut.len();
+            reporter.warn(&format!(
+                "the ends of {n} candidates are without reward, being longer than the reward model's context ({first} first)"
+            ));
+        }
         if skipped > 0 {
             reporter.warn(&format!("{skipped} bad records were skipped"));
         }
         reporter.record(serde_json::json!({
-            "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "skipped": skipped,
+            "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "cut": self.cut.len(), "skipped": skipped,
             "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "marked": self.marked,
             "wrong": self.wrong, "hit": self.hit, "right": self.right, "unmarked": self.unmarked, "output": name,
         }));

@@ -137,6 +137,11 @@ impl Decoder {
             blocks.push(Block::load(source, config, layer)?);
             progress((layer + 1) as f32 / config.num_hidden_layers as f32);
         }
+        let beyond = format!("model.layers.{}.input_layernorm.weight", config.num_hidden_layers);
+        if source.contains(&beyond) {
+            let what = format!("is there, though num_hidden_layers is {}; config.json belongs to another model", config.num_hidden_layers);
+            return Err(ModelError::Tensor { name: beyond, what });
+        }
         let norm = source.tensor("model.norm.weight", &[h])?;
         let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);

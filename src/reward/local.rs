@@ -155,18 +155,18 @@ impl RewardModel for LocalReward {
             return Ok(Vec::new());
         }
         let logits = self.read(&new).map_err(RewardError::from)?;
+        if let Some(bad) = logits.iter().find(|l| !l.is_finite()) {
+            let what = format!("the reward model's logit of a token is {bad}: its weights are damaged, or the number format overflows");
+            return Err(ModelError::NotFinite(what).into());
+        }
         let mut logits = logits.into_iter();
         Ok(new
             .into_iter()
             .map(|(candidate, ids, spans)| {
                 let from = self.rows[candidate].scored;
                 self.rows[candidate].scored += ids.len();
-                let finite = |x: f32| if x.is_finite() { x } else { f32::NAN };
-                let rewards = spans
-                    .into_iter()
-                    .zip(logits.by_ref().take(ids.len()))
-                    .map(|(span, l)| TokenReward { span, logit: finite(l) })
-                    .collect();
+                let logits = logits.by_ref().take(ids.len());
+                let rewards = spans.into_iter().zip(logits).map(|(span, logit)| TokenReward { span, logit }).collect();
                 Scored { candidate, from, rewards }
             })
             .collect())

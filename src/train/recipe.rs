@@ -194,6 +194,36 @@ impl Recipe {
             }
         }
         let g = &self.reward.gail;
+        let c = &self.reward.calibration;
+        let mut sfts = vec![("policy.sft", &self.policy.sft)];
+        sfts.extend(self.reward.sft.as_ref().map(|s| ("reward.sft", s)));
+        for (name, s) in &sfts {
+            if s.batch_size == 0 {
+                return Err(format!("{name}.batch_size must be at least 1"));
+            }
+        }
+        for (name, o) in sfts.iter().map(|(n, s)| (*n, &s.optim)).chain([("reward.gail", &g.optim)]) {
+            if !(o.learning_rate > 0.0 && o.learning_rate.is_finite()) {
+                return Err(format!("{name}.optim.learning_rate is {}; it must be a number above 0", o.learning_rate));
+            }
+            let shares = [("beta1", o.beta1), ("beta2", o.beta2), ("final_share", o.final_share), ("weight_decay", o.weight_decay)];
+            if let Some((key, x)) = shares.into_iter().find(|(_, x)| !(0.0..=1.0).contains(x)) {
+                return Err(format!("{name}.optim.{key} is {x}; it must be from 0 to 1"));
+            }
+        }
+        let shares = [
+            ("reward.gail.label_smoothing", g.label_smoothing, 0.0..1.0),
+            ("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE..1.0),
+        ];
+        if let Some((key, x, _)) = shares.into_iter().find(|(_, x, range)| !range.contains(x)) {
+            return Err(format!("{key} is {x}; it must be below 1 and not negative, a false alarm rate above 0"));
+        }
+        if !(g.temperature >= 0.0 && g.temperature.is_finite()) {
+            return Err(format!("reward.gail.temperature is {}; it must be a number, 0 or above", g.temperature));
+        }
+        if !(g.lm_weight >= 0.0 && g.lm_weight.is_finite()) {
+            return Err(format!("reward.gail.lm_weight is {}; it must be a number, 0 or above", g.lm_weight));
+        }
         if g.steps > 0 && (g.experts == 0 || g.policy_samples + g.corrupted == 0 || g.rollout_problems == 0 || g.rollouts_per_problem == 0)
         {
             return Err("reward.gail needs experts, negatives, and rollouts to draw them from".into());

@@ -26,8 +26,6 @@ const INITIAL: u64 = 0xc56da532;
 ///
 /// A changed recipe is refused by the checkpoints of the stages that it changes.
 pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
-    let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
-    write_atomically(&recipe.output.join("recipe.toml"), resolved.as_bytes())?;
     let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.min(20_000));
     let tokenizer = TextTokenizer::train_bpe(corpus, recipe.data.vocab_size)?;
     let end = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
@@ -86,6 +84,8 @@ impl Run<'_, '_> {
         };
         gail::train(&stage, &net, AdamW::new(g.optim.clone(), store.vars()), &self.data, &rollouts, g, self.progress)?;
         let calibration = self.calibrate(&policy_net, &net, &sampling)?;
+        let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
+        write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
         package(&self.path("reward"), &config, &self.tokenizer, &Frozen::copy(store.vars())?)?;
         write_json(
             &self.path("reward/reward.json"),

@@ -171,6 +171,10 @@ fn recipes_that_are_wrong_say_where() {
         (good.replace("seed = 3", "seeed = 3"), "seeed"),
         (good.replace("heads = 2", "heads = 3"), "policy.shape"),
         (good.replace("\"stories\"", "\"sums\""), "sums"),
+        (good.replace("batch_size = 4", "batch_size = 0"), "policy.sft.batch_size"),
+        (good.replace("learning_rate = 0.001", "learning_rate = -1.0"), "policy.sft.optim.learning_rate"),
+        (good.replace("false_alarm_rate = 0.1", "false_alarm_rate = 1.5"), "reward.calibration.false_alarm_rate"),
+        (good.replace("label_smoothing = 0.1", "label_smoothing = 2.0"), "reward.gail.label_smoothing"),
         (good.replace("steps = 7", "steps = \"many\""), "many"),
     ] {
         std::fs::write(&path, bad).unwrap();
