@@ -27,7 +27,7 @@ impl From<Exit> for ExitCode {
 /// Shown below `--help` and in the man page.
 pub const HELP: &str = "\
 Exit codes:
-  0    everything asked for was done
+  0    done; bad records that were skipped are counted and named on standard error
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
   3    a gate was not met; no command of this version sets one
