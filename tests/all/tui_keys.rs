@@ -3,7 +3,7 @@
 use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, streaming, writing};
 use crossterm::event::{MouseButton, MouseEventKind};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, TraceEvent};
+use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenReward, TraceEvent};
 use reasonscope::tui::Action;
 
 fn line<'a>(text: &'a str, word: &str) -> &'a str {
@@ -180,6 +180,33 @@ fn candidates_are_ranked_live_and_votes_counted() {
     s.updates((0..8).filter(|k| ![0, 2].contains(k)).flat_map(|k| writing(id, k, 4)));
     let text = s.text();
     assert!(line(&text, "×4").contains("✓ 3"), "{text}");
+}
+
+/// Text of candidate `k` with rewards of what the reward model has read of it.
+fn half_read(id: u64, k: usize, text: &str, read: &[(usize, usize, f32)]) -> [Update; 2] {
+    let rewards = read.iter().map(|r| TokenReward { span: Span::new(r.0, r.1), logit: r.2 }).collect();
+    [
+        TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() },
+        TraceEvent::Rewards { candidate: k, from: 0, rewards },
+    ]
+    .map(|event| Update::Event { id, event })
+}
+
+#[test]
+fn a_line_that_is_not_read_yet_has_no_reward_and_lifts_nobody() {
+    let mut s = live();
+    let id = last_id(&s);
+    // The newline is read with the line that it ends; it stands before the next one.
+    s.updates(half_read(id, 0, "One is 1.\nSo her total", &[(0, 9, -3.0), (9, 10, 0.0)]));
+    s.updates(half_read(id, 1, "Two is 2.\nSo", &[(0, 9, -2.0), (9, 10, 0.0)]));
+    s.keys("2gg");
+    let text = s.text();
+    let rows: Vec<&str> = text.lines().filter(|l| l.contains(" #1 ") || l.contains(" #2 ")).take(2).collect();
+    assert!(rows[0].contains("1  #2") && rows[0].contains("−2.00") && rows[0].contains("▃·"), "{text}");
+    assert!(rows[1].contains("2  #1") && rows[1].contains("−3.00"), "{text}");
+    assert!(line(&text, "So her").contains("· "), "{text}");
+    assert!(line(&text, "step 2/2").contains("not scored yet"), "{text}");
+    assert!(!line(&text, "step 2/2").contains("0.0"), "{text}");
 }
 
 #[test]
