@@ -210,6 +210,25 @@ fn a_line_that_is_not_read_yet_has_no_reward_and_lifts_nobody() {
 }
 
 #[test]
+fn the_cursor_leaves_the_sign_of_a_large_reward() {
+    for (w, h) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+        let mut s = live();
+        s.resize(w, h);
+        let id = last_id(&s);
+        let long = "A line that is long enough for several rows of a narrow column, and then for some more of a wide one, whatever \
+            the width is.\n";
+        for k in 0..8 {
+            s.updates(half_read(id, k, long, &[(0, long.len(), -20.5)]));
+        }
+        s.keys("gg");
+        let text = s.text();
+        // The smallest screen has one wide column, with the number before the reward.
+        assert!(text.contains(if w == 60 { "┃  1 ▼ −20.5 " } else { "┃−20.5 " }), "{w}x{h}:\n{text}");
+        assert!(!text.contains("┃20.5"), "{w}x{h}:\n{text}");
+    }
+}
+
+#[test]
 fn a_problem_of_ones_own_is_typed_pasted_and_generated_for() {
     let mut s = live();
     s.keys("e <C-u> <C-u>");

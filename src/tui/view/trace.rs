@@ -37,7 +37,8 @@ impl Gutter {
         match self {
             Self::Full => 13 + 2 * BAR + 2,
             Self::Middle => 13,
-            Self::Small => 6,
+            // The cursor, a sign with four digits, a blank.
+            Self::Small => 7,
         }
     }
 }
@@ -272,11 +273,11 @@ impl Look<'_> {
             Gutter::Small => match nth {
                 0 => {
                     p.glyph(area.x + 1, area.y, 1.min(area.width), side, style);
-                    p.right((area.x + 5).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
+                    p.right((area.x + 6).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
                 }
                 1 => {
                     let short = reward.map_or_else(String::new, |r| format::signed(r, 1, g));
-                    p.right((area.x + 5).min(area.right()), area.y, 5, &short, style);
+                    p.right((area.x + 6).min(area.right()), area.y, 5, &short, style);
                 }
                 _ => {}
             },
