@@ -342,6 +342,29 @@ fn recorded_traces_without_rewards_are_scored_what_is_on_screen_first() {
 }
 
 #[test]
+fn predictions_in_the_list_follow_the_settings() {
+    let mut traces = problems();
+    for (k, t) in traces.iter_mut().enumerate() {
+        t.candidates = vec![crate::tui_fixture::candidate([2, 5, 7, 0, 4][k])];
+    }
+    let mut s = Screen::with(Setup { size: (120, 40), live: true, ..Setup::default() }, traces);
+    s.updates([ready()]);
+    s.keys("<tab> j j j j k k k k");
+    let marks = |s: &mut Screen| s.text().lines().skip(1).take(5).map(|l| l[..l.find('│').unwrap()].trim_end().to_string()).collect::<Vec<_>>();
+    let before = marks(&mut s);
+    let ends: Vec<char> = before.iter().filter_map(|l| l.chars().last()).collect();
+    assert_eq!(ends, ['1', '3', '4', '·', '1'], "{before:?}");
+    s.keys("a a a a a");
+    assert_eq!(marks(&mut s), before, "all the way round");
+    for key in ["s s", "a", "d"] {
+        s.keys(key);
+        let now = marks(&mut s);
+        let known = |l: &String| l.ends_with('·') || l.rsplit(' ').next().is_some_and(|w| w.starts_with('✗'));
+        assert!(now.iter().all(known), "after {key}: {now:?}");
+    }
+}
+
+#[test]
 fn failures_are_told_and_the_rest_goes_on() {
     let mut s = live();
     let id = last_id(&s);

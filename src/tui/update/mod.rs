@@ -193,9 +193,17 @@ fn cycle_heat(state: &mut State) {
     state.hint(format!("token colours: {name}"));
 }
 
-/// The derived values of the open problem follow at the next frame; those of the others are forgotten.
+/// The derived values of the open problem follow at the next frame, those of the others in memory here; what was dropped from memory is scored again.
 pub(super) fn settings_changed(state: &mut State) {
     state.list.marks.clear();
+    let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
+    let items: Vec<Item> = state.docs.keys().copied().filter(|i| !state.scoring.values().any(|s| s == i)).collect();
+    for item in items {
+        if let Some(doc) = state.docs.get_mut(&item) {
+            doc.refresh(&settings, &calibration);
+        }
+        mark(state, item);
+    }
 }
 
 fn open_beside(state: &mut State, by: i64, effects: &mut Vec<Effect>) {
