@@ -126,6 +126,32 @@ fn settings_are_cycled_typed_and_checked() {
 }
 
 #[test]
+fn sparse_rewards_mark_no_step() {
+    let mut s = Screen::open(Setup { size: (120, 40), ..Setup::default() });
+    s.keys("2gg <ret>");
+    assert!(s.text().contains("first deviation"));
+    s.keys("s");
+    let text = s.text();
+    assert!(!text.contains("✗ first deviation"), "{text}");
+    assert!(text.contains("granularity: sparse: one reward for all steps, so none is marked"), "{text}");
+    s.keys("d");
+    let text = s.text();
+    assert!(!text.contains("✗ first deviation") && text.contains("largest drop: sparse is one reward"), "{text}");
+    s.keys("]e");
+    assert!(s.text().contains("granularity sparse: one reward"), "{}", s.text());
+    s.keys("d");
+    s.updates([ready()]);
+    assert!(s.text().contains("✗ first deviation"), "the policy's own numbers have their places:\n{}", s.text());
+}
+
+#[test]
+fn sparse_leaves_rewards_that_came_a_step_each() {
+    let mut s = Screen::open(Setup { size: (120, 40), ..Setup::default() });
+    s.keys("6gg <ret> s");
+    assert!(s.text().contains("✗ first deviation"), "{}", s.text());
+}
+
+#[test]
 fn the_first_problem_is_generated_for_once_the_policy_is_there() {
     let mut s = Screen::open(Setup { size: (120, 40), live: true, ..Setup::default() });
     assert!(s.sent.is_empty());

@@ -118,7 +118,8 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::CycleGranularity => {
             state.settings.nudge(Field::Granularity, 1);
             let k = if let Granularity::Interval(k) = state.settings.granularity { format!(", every {k} tokens") } else { String::new() };
-            state.hint(format!("granularity: {}{k}", granularity_name(state.settings.granularity)));
+            let why = state.settings.unmarked().map(|w| format!(": {w}")).unwrap_or_default();
+            state.hint(format!("granularity: {}{k}{why}", granularity_name(state.settings.granularity)));
             settings_changed(state);
         }
         Command::CycleAggregation => {
@@ -128,7 +129,8 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         }
         Command::CycleRule => {
             state.settings.nudge(Field::Rule, 1);
-            state.hint(format!("deviation rule: {}", rule_name(state.settings.rule)));
+            let why = state.settings.unmarked().map(|w| format!(": sparse is {w}")).unwrap_or_default();
+            state.hint(format!("deviation rule: {}{why}", rule_name(state.settings.rule)));
             settings_changed(state);
         }
         Command::CycleTheme => {
