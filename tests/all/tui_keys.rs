@@ -152,6 +152,19 @@ fn sparse_leaves_rewards_that_came_a_step_each() {
 }
 
 #[test]
+fn every_setting_has_its_row_where_headings_do_not_fit() {
+    let mut s = live();
+    s.keys(",");
+    assert!(s.text().contains("Reading: at once"));
+    s.resize(60, 15);
+    let text = s.text();
+    for name in ["candidates", "seed  ", "granularity", "deviation"] {
+        assert!(text.contains(name), "{name}:\n{text}");
+    }
+    assert!(!text.contains("at once"), "{text}");
+}
+
+#[test]
 fn the_first_problem_is_generated_for_once_the_policy_is_there() {
     let mut s = Screen::open(Setup { size: (120, 40), live: true, ..Setup::default() });
     assert!(s.sent.is_empty());

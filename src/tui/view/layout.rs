@@ -58,7 +58,7 @@ pub(crate) fn prepare(state: &mut State, area: Rect) {
 fn fit_overlay(state: &mut State, area: Rect) {
     match &state.overlay {
         Some(Overlay::Settings { at, .. }) => {
-            let (frame, rows) = super::overlay::settings_rows(area, *at);
+            let (frame, rows, _) = super::overlay::settings_rows(area, *at);
             state.layout.hits.push((frame, Hit::Overlay));
             state.layout.hits.extend(rows.iter().map(|r| (Rect { y: r.1, height: 1, ..frame }, Hit::Setting(r.0))));
         }
