@@ -268,6 +268,30 @@ fn the_cursor_leaves_the_sign_of_a_large_reward() {
 }
 
 #[test]
+fn tokens_are_the_policys_and_the_reward_models_are_called_so() {
+    let rewards = |n: usize| (0..n).map(|i| TokenReward { span: Span::new(i, i + 1), logit: 1.0 }).collect::<Vec<_>>();
+    let mut traces = problems();
+    let mut written = crate::tui_fixture::candidate(0);
+    written.tokens.truncate(60);
+    written.rewards = rewards(128);
+    let mut bare = written.clone();
+    bare.tokens.clear();
+    traces[0].candidates = vec![written, bare.clone()];
+    traces[1].candidates = vec![bare.clone(), bare];
+    let mut s = Screen::with(Setup { size: (120, 40), ..Setup::default() }, traces);
+    s.keys("<ret>");
+    let text = s.text();
+    assert!(line(&text, "candidate 1/2").contains("tokens 60"), "{text}");
+    assert!(line(&text, "rank").contains(" tokens") && line(&text, " #1 ").contains(" 60 "), "{text}");
+    assert!(!line(&text, " #2 ").contains("128"), "{text}");
+    s.keys("l");
+    assert!(line(&s.text(), "candidate 2/2").contains("reward model's tokens 128"));
+    s.keys("]t");
+    let text = s.text();
+    assert!(line(&text, "rank").contains("rm tok") && line(&text, " #1 ").contains("128"), "{text}");
+}
+
+#[test]
 fn a_problem_of_ones_own_is_typed_pasted_and_generated_for() {
     let mut s = live();
     s.keys("e <C-u> <C-u>");

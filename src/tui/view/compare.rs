@@ -62,7 +62,9 @@ fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside:
         p.text(area.x + cells.gold, area.y, 6, "gold", head);
     }
     if cells.tokens > 0 {
-        p.right(area.x + cells.tokens + 7, area.y, 7, "tokens", head);
+        // The reward model's tokens are others than the policy's: they are not counted in one column.
+        let name = if policy_counts(doc) { "tokens" } else { "rm tok" };
+        p.right(area.x + cells.tokens + 7, area.y, 7, name, head);
         p.text(area.x + cells.tokens + 9, area.y, 9, "end", head);
     }
     for (y, candidate) in board_rows(doc, rows).enumerate() {
@@ -71,6 +73,11 @@ fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside:
     if votes == 1 {
         vote_line(doc, p, Rect { y: area.bottom() - 2, height: 1, ..area });
     }
+}
+
+/// Whether the policy's tokens are known, so that the board counts them.
+fn policy_counts(doc: &Doc) -> bool {
+    doc.candidates().iter().any(|c| !c.tokens.is_empty())
 }
 
 /// Where the board's columns begin.
@@ -143,7 +150,7 @@ fn board_row(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, index: u
         p.text(area.x + cells.gold, area.y, 6, &format::gold(candidate.gold, g), p.style(role));
     }
     if cells.tokens > 0 {
-        let count = candidate.tokens.len().max(candidate.rewards.len());
+        let count = if policy_counts(doc) { candidate.tokens.len() } else { candidate.rewards.len() };
         if count > 0 {
             p.right(area.x + cells.tokens + 7, area.y, 7, &format::thousands(count), p.style(Role::Dim));
         }

@@ -135,7 +135,8 @@ fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let units = Doc::units(candidate);
     let Some(&span) = units.get(at) else { return };
     let mut parts = Parts { p, area, x: area.x };
-    parts.put("token", &format!("{}/{}", at + 1, units.len()), strong);
+    let whose = if candidate.tokens.is_empty() { "reward model's token" } else { "token" };
+    parts.put(whose, &format!("{}/{}", at + 1, units.len()), strong);
     parts.put("", &format!("{:?}", one_line_kept(span.of(&candidate.text))), strong);
     let token = candidate.tokens.get(at);
     if let Some(id) = token.and_then(|t| t.id) {
@@ -185,9 +186,10 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         let style = parts.p.style(role);
         parts.put("answer", format!("{} {mark}", one_line(answer, 20)).trim_end(), style);
     }
-    let count = candidate.tokens.len().max(candidate.rewards.len());
-    if count > 0 {
-        parts.put("tokens", &thousands(count), dim);
+    if !candidate.tokens.is_empty() {
+        parts.put("tokens", &thousands(candidate.tokens.len()), dim);
+    } else if !candidate.rewards.is_empty() {
+        parts.put("reward model's tokens", &thousands(candidate.rewards.len()), dim);
     }
     match &candidate.finish {
         Some(FinishReason::Failed(error)) => {
