@@ -80,6 +80,24 @@ fn prediction_and_label_stand_beside_each_other() {
 }
 
 #[test]
+fn why_a_step_is_marked_is_said_with_the_task_and_fits() {
+    let shown = |w: u16, keys: &str| {
+        let mut traces = problems();
+        traces[0].candidates = vec![crate::tui_fixture::candidate(2)];
+        let mut s = Screen::with(Setup { size: (w, 24), live: true, ..Setup::default() }, traces);
+        s.updates([ready()]);
+        s.keys(keys);
+        line(&s.text(), "first deviation").to_string()
+    };
+    assert!(shown(99, "gg").contains("first deviation · reward −1.89 is below −0.40 (false alarms 10 % on stories)"), "{}", shown(99, "gg"));
+    for w in [80, 70, 60, 50] {
+        let why = shown(w, "gg");
+        assert!(why.contains("· ") && why.contains("−1.89") && why.contains("−0.40") && !why.contains('…'), "{w}: {why}");
+    }
+    assert!(shown(80, "gg").contains("(false alarms 10 % on stories)"), "{}", shown(80, "gg"));
+}
+
+#[test]
 fn tokens_show_exact_numbers() {
     let mut s = Screen::open(Setup::default());
     s.keys("2gg <ret> 3gg 4w");

@@ -314,8 +314,10 @@ impl Look<'_> {
             x = p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
         }
         if let Some(d) = predicted.filter(|_| long) {
-            let why = super::detail::why(self.state, self.doc, d, g);
-            p.cut(x + 1, area.y, room(x + 1), &why, p.style(Role::Dim));
+            // The chip ends in a blank of its own, the label does not.
+            let gap = u16::from(labelled);
+            let x = p.text(x + gap, area.y, room(x + gap), &format!("{} ", g.dot), p.style(Role::Faint));
+            p.cut(x, area.y, room(x), &super::detail::why(self.state, self.doc, d, g, room(x)), p.style(Role::Dim));
         }
     }
 
