@@ -89,7 +89,11 @@ fn why_a_step_is_marked_is_said_with_the_task_and_fits() {
         s.keys(keys);
         line(&s.text(), "first deviation").to_string()
     };
-    assert!(shown(99, "gg").contains("first deviation · reward −1.89 is below −0.40 (false alarms 10 % on stories)"), "{}", shown(99, "gg"));
+    assert!(
+        shown(99, "gg").contains("first deviation · reward −1.89 is below −0.40 (false alarms 10 % on stories)"),
+        "{}",
+        shown(99, "gg")
+    );
     for w in [80, 70, 60, 50] {
         let why = shown(w, "gg");
         assert!(why.contains("· ") && why.contains("−1.89") && why.contains("−0.40") && !why.contains('…'), "{w}: {why}");
@@ -242,11 +246,8 @@ fn candidates_are_ranked_live_and_votes_counted() {
 /// Text of candidate `k` with rewards of what the reward model has read of it.
 fn half_read(id: u64, k: usize, text: &str, read: &[(usize, usize, f32)]) -> [Update; 2] {
     let rewards = read.iter().map(|r| TokenReward { span: Span::new(r.0, r.1), logit: r.2 }).collect();
-    [
-        TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() },
-        TraceEvent::Rewards { candidate: k, from: 0, rewards },
-    ]
-    .map(|event| Update::Event { id, event })
+    [TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() }, TraceEvent::Rewards { candidate: k, from: 0, rewards }]
+        .map(|event| Update::Event { id, event })
 }
 
 #[test]
@@ -307,6 +308,28 @@ fn tokens_are_the_policys_and_the_reward_models_are_called_so() {
     s.keys("]t");
     let text = s.text();
     assert!(line(&text, "rank").contains("rm tok") && line(&text, " #1 ").contains("128"), "{text}");
+}
+
+#[test]
+fn the_board_tells_how_many_candidates_it_hides() {
+    let mut s = Screen::open(Setup::default());
+    s.keys("4gg <ret>");
+    let text = s.text();
+    let listed = (1..=8).filter(|k| text.lines().skip(3).take(12).any(|l| l.contains(&format!("  #{k}  ")))).count();
+    assert!(text.contains(&format!("{listed} of 8 ")) && listed < 8, "{listed}:\n{text}");
+    s.resize(120, 40);
+    assert!(!s.text().contains(" of 8 "), "{}", s.text());
+}
+
+#[test]
+fn how_to_clear_the_editor_is_said() {
+    let mut s = live();
+    s.keys("e");
+    assert!(s.text().matches("ctrl-u").count() == 2, "{}", s.text());
+    s.resize(80, 24);
+    assert!(s.text().contains("ctrl-u delete line"), "{}", s.text());
+    s.resize(60, 15);
+    assert!(s.text().contains("ctrl-u delete line") && s.text().contains("esc give up"), "{}", s.text());
 }
 
 #[test]
@@ -431,7 +454,8 @@ fn predictions_in_the_list_follow_the_settings() {
     let mut s = Screen::with(Setup { size: (120, 40), live: true, ..Setup::default() }, traces);
     s.updates([ready()]);
     s.keys("<tab> j j j j k k k k");
-    let marks = |s: &mut Screen| s.text().lines().skip(1).take(5).map(|l| l[..l.find('│').unwrap()].trim_end().to_string()).collect::<Vec<_>>();
+    let marks =
+        |s: &mut Screen| s.text().lines().skip(1).take(5).map(|l| l[..l.find('│').unwrap()].trim_end().to_string()).collect::<Vec<_>>();
     let before = marks(&mut s);
     let ends: Vec<char> = before.iter().filter_map(|l| l.chars().last()).collect();
     assert_eq!(ends, ['1', '3', '4', '·', '1'], "{before:?}");

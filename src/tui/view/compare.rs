@@ -21,11 +21,15 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     if !board.is_empty() {
         let beside = board.width >= VOTES_BESIDE;
         let table = if beside { Rect { width: board.width - VOTES - 2, ..board } } else { board };
-        draw_board(state, doc, p, table, beside);
+        draw_board(state, doc, p, table);
         if beside {
             draw_votes(doc, p, Rect { x: table.right() + 1, width: VOTES, ..board }, state);
         }
         p.rule(Rect { y: board.bottom() - 1, height: 1, ..board }, Role::Border);
+        let (rows, all) = (usize::from(state.layout.board_rows), doc.candidates().len());
+        if rows < all {
+            p.text(board.x + 1, board.bottom() - 1, board.width - 1, &format!(" {rows} of {all} "), p.style(Role::Faint));
+        }
     }
     let stacked = board.is_empty();
     for (i, column) in state.layout.columns.iter().enumerate() {
@@ -46,9 +50,8 @@ pub(super) fn board_rows(doc: &Doc, rows: usize) -> impl Iterator<Item = usize> 
     doc.order.iter().skip(top).take(rows).copied()
 }
 
-fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside: bool) {
-    let votes = if !beside && area.height >= 3 && state.layout.board.height + state.layout.body.height >= 16 { 1 } else { 0 };
-    let rows = usize::from(area.height.saturating_sub(2 + votes));
+fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
+    let rows = usize::from(state.layout.board_rows);
     let cells = Cells::of(doc, area.width);
     let head = p.style(Role::Faint);
     let name = crate::tui::aggregation_name(state.settings.aggregation);
@@ -70,7 +73,7 @@ fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside:
     for (y, candidate) in board_rows(doc, rows).enumerate() {
         board_row(state, doc, p, Rect { y: area.y + 1 + y as u16, height: 1, ..area }, candidate, &cells);
     }
-    if votes == 1 {
+    if area.height > state.layout.board_rows + 2 {
         vote_line(doc, p, Rect { y: area.bottom() - 2, height: 1, ..area });
     }
 }

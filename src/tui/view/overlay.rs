@@ -190,7 +190,7 @@ fn problem(state: &State, p: &mut Painter<'_>, area: Rect) {
     let text = state.draft.text();
     let rows = wrap_plain_kept(text, w.saturating_sub(5));
     let h = (rows.len() as u16 + 2).max(8).min(area.height);
-    let inside = panel(p, area, w, h, "Your own problem", "enter generate, alt-enter new line, esc close");
+    let inside = panel(p, area, w, h, "Your own problem", "enter generate, alt-enter new line, ctrl-u delete line, esc close");
     let cursor = state.draft.cursor();
     let at = rows.iter().rposition(|r| r.start <= cursor).unwrap_or(0);
     let page = usize::from(inside.height.max(1));
