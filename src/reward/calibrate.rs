@@ -76,6 +76,7 @@ pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns) -> Ca
         logprob: at(1, 1.0),
         entropy: at(2, -1.0),
         false_alarm_rate: Some(false_alarm_rate),
+        task: None,
         samples: n,
         method: format!("split conformal on {n} samples of the policy, of {} problems kept aside, {how}", groups.len()),
     }

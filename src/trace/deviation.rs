@@ -41,6 +41,9 @@ pub struct Calibration {
     pub entropy: Option<f32>,
     /// Stated false-alarm rate: the chance that a right trace is marked.
     pub false_alarm_rate: Option<f32>,
+    /// Task whose traces it was calibrated on; the false-alarm rate is stated for that task alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Number of traces it was calibrated on.
     pub samples: usize,
     /// How, in a sentence.

@@ -103,7 +103,7 @@ pub fn step_of_each(tokens: impl IntoIterator<Item = Span>, steps: &[Step]) -> V
 }
 
 /// One reward a step: the minimum of its tokens' rewards, `None` where no token of it is scored yet or a logit is not finite. Tokens belong to steps as
-/// [`step_of_each`] says.
+/// [`step_of_each`] says, but a step has no reward before the tokens reach into its text: the separator before it says nothing of it.
 pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[Step]) -> Vec<Option<f32>> {
     if steps.is_empty() {
         return Vec::new();
@@ -121,8 +121,9 @@ pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[
             bad[s] = true;
         }
     }
-    for (o, b) in out.iter_mut().zip(bad) {
-        if b {
+    let read = rewards.iter().map(|r| r.span.end).max().unwrap_or(0);
+    for ((o, b), step) in out.iter_mut().zip(bad).zip(steps) {
+        if b || read <= step.span.start {
             *o = None;
         }
     }
@@ -146,4 +147,38 @@ pub fn aggregate(aggregation: Aggregation, steps: &[Option<f32>]) -> Option<f32>
 /// ln(1 + eˣ) without overflow.
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Segmentation, segment};
+
+    fn rewards(cuts: &[(usize, usize, f32)]) -> Vec<TokenReward> {
+        cuts.iter().map(|c| TokenReward { span: Span::new(c.0, c.1), logit: c.2 }).collect()
+    }
+
+    #[test]
+    fn a_step_has_no_reward_before_its_text_is_read() {
+        let steps = segment("ab\ncd", &Segmentation::Line);
+        let (first, second) = ((0, 2, -3.0), (3, 5, -1.0));
+        for granularity in [Granularity::Dense, Granularity::Step, Granularity::Interval(2), Granularity::Sparse] {
+            let of = |cuts: &[(usize, usize, f32)]| step_rewards(granularity, &rewards(cuts), &steps)[1];
+            assert_eq!(of(&[first]), None);
+            assert_eq!(of(&[first, (2, 3, 0.0)]), None, "the separator before the step is not of it");
+            assert_eq!(of(&[first, (2, 3, 0.0), (3, 3, 0.0)]), None, "a token that owns no byte has read none");
+            assert_eq!(of(&[(0, 3, 0.0)]), None, "a token that ends where the step starts");
+            assert_eq!(of(&[first, (2, 3, 0.0), second]), Some(-1.0));
+        }
+    }
+
+    #[test]
+    fn a_read_step_counts_its_separator_and_the_end_of_the_text() {
+        let steps = segment("ab\ncd", &Segmentation::Line);
+        let all = rewards(&[(0, 2, -3.0), (2, 3, -2.0), (3, 5, -1.0), (5, 5, -9.0)]);
+        assert_eq!(step_rewards(Granularity::Dense, &all, &steps), [Some(-3.0), Some(-9.0)]);
+        // The next step's first token holds all of this one: its reward is the separator's, as in training.
+        let across = rewards(&[(0, 1, 1.0), (1, 5, 2.0)]);
+        assert_eq!(step_rewards(Granularity::Dense, &across, &steps), [Some(1.0), Some(2.0)]);
+    }
 }

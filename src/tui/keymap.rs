@@ -143,7 +143,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Anywhere, "r", C::Regenerate, "generate anew with the next seed"),
     bind(Anywhere, "R", C::Repeat, "generate again with the same seed"),
     bind(Anywhere, "x", C::Cancel, "stop generating"),
-    bind(Anywhere, "e", C::EditProblem, "write a problem of your own"),
+    bind(Anywhere, "e", C::EditProblem, "write a problem of your own, from the open one (ctrl-u deletes its line)"),
     bind(Anywhere, "s", C::CycleGranularity, "granularity: sparse, step, interval, dense"),
     bind(Anywhere, "a", C::CycleAggregation, "aggregation: mean, min, last, product, sum"),
     bind(Anywhere, "d", C::CycleRule, "deviation: threshold, drop, log-prob, entropy"),

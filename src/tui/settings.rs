@@ -104,6 +104,12 @@ impl Field {
 const INTERVAL: usize = 15;
 
 impl Settings {
+    /// Why no step can be marked: the rule reads step rewards, and sparse gives all steps the same one.
+    pub fn unmarked(&self) -> Option<&'static str> {
+        let reads_rewards = matches!(self.rule, Rule::Threshold | Rule::LargestDrop);
+        (self.granularity == Granularity::Sparse && reads_rewards).then_some("one reward for all steps, so none is marked")
+    }
+
     /// The value as the panel shows it.
     pub fn shown(&self, field: Field) -> String {
         match field {

@@ -180,6 +180,7 @@ pub fn calibration() -> Calibration {
         logprob: Some(-2.0),
         entropy: Some(1.2),
         false_alarm_rate: Some(0.1),
+        task: Some("stories".into()),
         samples: 512,
         method: "split conformal over the policy's own samples that agree with the majority".into(),
     }

@@ -3,7 +3,7 @@
 use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, streaming, writing};
 use crossterm::event::{MouseButton, MouseEventKind};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, TraceEvent};
+use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenReward, TraceEvent};
 use reasonscope::tui::Action;
 
 fn line<'a>(text: &'a str, word: &str) -> &'a str {
@@ -80,6 +80,28 @@ fn prediction_and_label_stand_beside_each_other() {
 }
 
 #[test]
+fn why_a_step_is_marked_is_said_with_the_task_and_fits() {
+    let shown = |w: u16, keys: &str| {
+        let mut traces = problems();
+        traces[0].candidates = vec![crate::tui_fixture::candidate(2)];
+        let mut s = Screen::with(Setup { size: (w, 24), live: true, ..Setup::default() }, traces);
+        s.updates([ready()]);
+        s.keys(keys);
+        line(&s.text(), "first deviation").to_string()
+    };
+    assert!(
+        shown(99, "gg").contains("first deviation · reward −1.89 is below −0.40 (false alarms 10 % on stories)"),
+        "{}",
+        shown(99, "gg")
+    );
+    for w in [80, 70, 60, 50] {
+        let why = shown(w, "gg");
+        assert!(why.contains("· ") && why.contains("−1.89") && why.contains("−0.40") && !why.contains('…'), "{w}: {why}");
+    }
+    assert!(shown(80, "gg").contains("(false alarms 10 % on stories)"), "{}", shown(80, "gg"));
+}
+
+#[test]
 fn tokens_show_exact_numbers() {
     let mut s = Screen::open(Setup::default());
     s.keys("2gg <ret> 3gg 4w");
@@ -123,6 +145,45 @@ fn settings_are_cycled_typed_and_checked() {
     s.keys("<esc> <esc>");
     assert_eq!(s.face.settings().n, 4);
     assert!(!s.text().contains("Settings"));
+}
+
+#[test]
+fn sparse_rewards_mark_no_step() {
+    let mut s = Screen::open(Setup { size: (120, 40), ..Setup::default() });
+    s.keys("2gg <ret>");
+    assert!(s.text().contains("first deviation"));
+    s.keys("s");
+    let text = s.text();
+    assert!(!text.contains("✗ first deviation"), "{text}");
+    assert!(text.contains("granularity: sparse: one reward for all steps, so none is marked"), "{text}");
+    s.keys("d");
+    let text = s.text();
+    assert!(!text.contains("✗ first deviation") && text.contains("largest drop: sparse is one reward"), "{text}");
+    s.keys("]e");
+    assert!(s.text().contains("granularity sparse: one reward"), "{}", s.text());
+    s.keys("d");
+    s.updates([ready()]);
+    assert!(s.text().contains("✗ first deviation"), "the policy's own numbers have their places:\n{}", s.text());
+}
+
+#[test]
+fn sparse_leaves_rewards_that_came_a_step_each() {
+    let mut s = Screen::open(Setup { size: (120, 40), ..Setup::default() });
+    s.keys("6gg <ret> s");
+    assert!(s.text().contains("✗ first deviation"), "{}", s.text());
+}
+
+#[test]
+fn every_setting_has_its_row_where_headings_do_not_fit() {
+    let mut s = live();
+    s.keys(",");
+    assert!(s.text().contains("Reading: at once"));
+    s.resize(60, 15);
+    let text = s.text();
+    for name in ["candidates", "seed  ", "granularity", "deviation"] {
+        assert!(text.contains(name), "{name}:\n{text}");
+    }
+    assert!(!text.contains("at once"), "{text}");
 }
 
 #[test]
@@ -180,6 +241,95 @@ fn candidates_are_ranked_live_and_votes_counted() {
     s.updates((0..8).filter(|k| ![0, 2].contains(k)).flat_map(|k| writing(id, k, 4)));
     let text = s.text();
     assert!(line(&text, "×4").contains("✓ 3"), "{text}");
+}
+
+/// Text of candidate `k` with rewards of what the reward model has read of it.
+fn half_read(id: u64, k: usize, text: &str, read: &[(usize, usize, f32)]) -> [Update; 2] {
+    let rewards = read.iter().map(|r| TokenReward { span: Span::new(r.0, r.1), logit: r.2 }).collect();
+    [TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() }, TraceEvent::Rewards { candidate: k, from: 0, rewards }]
+        .map(|event| Update::Event { id, event })
+}
+
+#[test]
+fn a_line_that_is_not_read_yet_has_no_reward_and_lifts_nobody() {
+    let mut s = live();
+    let id = last_id(&s);
+    // The newline is read with the line that it ends; it stands before the next one.
+    s.updates(half_read(id, 0, "One is 1.\nSo her total", &[(0, 9, -3.0), (9, 10, 0.0)]));
+    s.updates(half_read(id, 1, "Two is 2.\nSo", &[(0, 9, -2.0), (9, 10, 0.0)]));
+    s.keys("2gg");
+    let text = s.text();
+    let rows: Vec<&str> = text.lines().filter(|l| l.contains(" #1 ") || l.contains(" #2 ")).take(2).collect();
+    assert!(rows[0].contains("1  #2") && rows[0].contains("−2.00") && rows[0].contains("▃·"), "{text}");
+    assert!(rows[1].contains("2  #1") && rows[1].contains("−3.00"), "{text}");
+    assert!(line(&text, "So her").contains("· "), "{text}");
+    assert!(line(&text, "step 2/2").contains("not scored yet"), "{text}");
+    assert!(!line(&text, "step 2/2").contains("0.0"), "{text}");
+}
+
+#[test]
+fn the_cursor_leaves_the_sign_of_a_large_reward() {
+    for (w, h) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+        let mut s = live();
+        s.resize(w, h);
+        let id = last_id(&s);
+        let long = "A line that is long enough for several rows of a narrow column, and then for some more of a wide one, whatever \
+            the width is.\n";
+        for k in 0..8 {
+            s.updates(half_read(id, k, long, &[(0, long.len(), -20.5)]));
+        }
+        s.keys("gg");
+        let text = s.text();
+        // The smallest screen has one wide column, with the number before the reward.
+        assert!(text.contains(if w == 60 { "┃  1 ▼ −20.5 " } else { "┃−20.5 " }), "{w}x{h}:\n{text}");
+        assert!(!text.contains("┃20.5"), "{w}x{h}:\n{text}");
+    }
+}
+
+#[test]
+fn tokens_are_the_policys_and_the_reward_models_are_called_so() {
+    let rewards = |n: usize| (0..n).map(|i| TokenReward { span: Span::new(i, i + 1), logit: 1.0 }).collect::<Vec<_>>();
+    let mut traces = problems();
+    let mut written = crate::tui_fixture::candidate(0);
+    written.tokens.truncate(60);
+    written.rewards = rewards(128);
+    let mut bare = written.clone();
+    bare.tokens.clear();
+    traces[0].candidates = vec![written, bare.clone()];
+    traces[1].candidates = vec![bare.clone(), bare];
+    let mut s = Screen::with(Setup { size: (120, 40), ..Setup::default() }, traces);
+    s.keys("<ret>");
+    let text = s.text();
+    assert!(line(&text, "candidate 1/2").contains("tokens 60"), "{text}");
+    assert!(line(&text, "rank").contains(" tokens") && line(&text, " #1 ").contains(" 60 "), "{text}");
+    assert!(!line(&text, " #2 ").contains("128"), "{text}");
+    s.keys("l");
+    assert!(line(&s.text(), "candidate 2/2").contains("reward model's tokens 128"));
+    s.keys("]t");
+    let text = s.text();
+    assert!(line(&text, "rank").contains("rm tok") && line(&text, " #1 ").contains("128"), "{text}");
+}
+
+#[test]
+fn the_board_tells_how_many_candidates_it_hides() {
+    let mut s = Screen::open(Setup::default());
+    s.keys("4gg <ret>");
+    let text = s.text();
+    let listed = (1..=8).filter(|k| text.lines().skip(3).take(12).any(|l| l.contains(&format!("  #{k}  ")))).count();
+    assert!(text.contains(&format!("{listed} of 8 ")) && listed < 8, "{listed}:\n{text}");
+    s.resize(120, 40);
+    assert!(!s.text().contains(" of 8 "), "{}", s.text());
+}
+
+#[test]
+fn how_to_clear_the_editor_is_said() {
+    let mut s = live();
+    s.keys("e");
+    assert!(s.text().matches("ctrl-u").count() == 2, "{}", s.text());
+    s.resize(80, 24);
+    assert!(s.text().contains("ctrl-u delete line"), "{}", s.text());
+    s.resize(60, 15);
+    assert!(s.text().contains("ctrl-u delete line") && s.text().contains("esc give up"), "{}", s.text());
 }
 
 #[test]
@@ -293,6 +443,30 @@ fn recorded_traces_without_rewards_are_scored_what_is_on_screen_first() {
     assert!(s.text().contains("reward ▲"));
     s.updates([Update::Done { id: first[0].0, tokens_per_second: None }]);
     assert!(matches!(of(&s)[..], [_, (_, false)]), "the next ones follow, not urgently");
+}
+
+#[test]
+fn predictions_in_the_list_follow_the_settings() {
+    let mut traces = problems();
+    for (k, t) in traces.iter_mut().enumerate() {
+        t.candidates = vec![crate::tui_fixture::candidate([2, 5, 7, 0, 4][k])];
+    }
+    let mut s = Screen::with(Setup { size: (120, 40), live: true, ..Setup::default() }, traces);
+    s.updates([ready()]);
+    s.keys("<tab> j j j j k k k k");
+    let marks =
+        |s: &mut Screen| s.text().lines().skip(1).take(5).map(|l| l[..l.find('│').unwrap()].trim_end().to_string()).collect::<Vec<_>>();
+    let before = marks(&mut s);
+    let ends: Vec<char> = before.iter().filter_map(|l| l.chars().last()).collect();
+    assert_eq!(ends, ['1', '3', '4', '·', '1'], "{before:?}");
+    s.keys("a a a a a");
+    assert_eq!(marks(&mut s), before, "all the way round");
+    for key in ["s s", "a", "d"] {
+        s.keys(key);
+        let now = marks(&mut s);
+        let known = |l: &String| l.ends_with('·') || l.rsplit(' ').next().is_some_and(|w| w.starts_with('✗'));
+        assert!(now.iter().all(known), "after {key}: {now:?}");
+    }
 }
 
 #[test]

@@ -273,7 +273,10 @@ impl Seen {
         self.entropies = step_entropy_max(&candidate.tokens, &candidate.steps);
         self.reward = finite(aggregate(made.aggregation, &self.rewards).or(candidate.outcome_reward));
         let values = self.values(made.rule);
-        self.deviation = detect(made.rule, &values[..closed.min(values.len())], calibration);
+        // Rewards that came a step each with the file have their places whatever the granularity is.
+        let alike = made.granularity == Granularity::Sparse && !candidate.rewards.is_empty();
+        let reads_rewards = matches!(made.rule, Rule::Threshold | Rule::LargestDrop);
+        self.deviation = if alike && reads_rewards { None } else { detect(made.rule, &values[..closed.min(values.len())], calibration) };
     }
 
     /// A rule's own values, one a step.

@@ -95,6 +95,8 @@ pub(crate) struct Layout {
     /// The problem's last row is a rule.
     pub problem_rule: bool,
     pub board: Rect,
+    /// Candidates that the board has room for.
+    pub board_rows: u16,
     pub body: Rect,
     pub columns: Vec<Column>,
     pub chart: Rect,

@@ -118,7 +118,8 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::CycleGranularity => {
             state.settings.nudge(Field::Granularity, 1);
             let k = if let Granularity::Interval(k) = state.settings.granularity { format!(", every {k} tokens") } else { String::new() };
-            state.hint(format!("granularity: {}{k}", granularity_name(state.settings.granularity)));
+            let why = state.settings.unmarked().map(|w| format!(": {w}")).unwrap_or_default();
+            state.hint(format!("granularity: {}{k}{why}", granularity_name(state.settings.granularity)));
             settings_changed(state);
         }
         Command::CycleAggregation => {
@@ -128,7 +129,8 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         }
         Command::CycleRule => {
             state.settings.nudge(Field::Rule, 1);
-            state.hint(format!("deviation rule: {}", rule_name(state.settings.rule)));
+            let why = state.settings.unmarked().map(|w| format!(": sparse is {w}")).unwrap_or_default();
+            state.hint(format!("deviation rule: {}{why}", rule_name(state.settings.rule)));
             settings_changed(state);
         }
         Command::CycleTheme => {
@@ -193,9 +195,17 @@ fn cycle_heat(state: &mut State) {
     state.hint(format!("token colours: {name}"));
 }
 
-/// The derived values of the open problem follow at the next frame; those of the others are forgotten.
+/// The derived values of the open problem follow at the next frame, those of the others in memory here; what was dropped from memory is scored again.
 pub(super) fn settings_changed(state: &mut State) {
     state.list.marks.clear();
+    let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
+    let items: Vec<Item> = state.docs.keys().copied().filter(|i| !state.scoring.values().any(|s| s == i)).collect();
+    for item in items {
+        if let Some(doc) = state.docs.get_mut(&item) {
+            doc.refresh(&settings, &calibration);
+        }
+        mark(state, item);
+    }
 }
 
 fn open_beside(state: &mut State, by: i64, effects: &mut Vec<Effect>) {

@@ -17,7 +17,11 @@ pub(super) fn take(state: &mut State, update: Update, effects: &mut Vec<Effect>)
                 _ => None,
             };
             let before = [failed(&state.models.policy), failed(&state.models.reward)];
+            let recalibrated = state.models.calibration != status.calibration;
             state.models = status;
+            if recalibrated {
+                super::settings_changed(state);
+            }
             for error in [failed(&state.models.policy), failed(&state.models.reward)].into_iter().flatten() {
                 if !before.contains(&Some(error.clone())) {
                     state.error(error);

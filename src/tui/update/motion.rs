@@ -34,6 +34,7 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
         _ => {}
     }
     let shown = shown_order(state);
+    let unmarked = state.settings.unmarked().map(|w| format!("granularity sparse: {w}"));
     let Some(doc) = state.doc_mut() else { return };
     let last = doc.candidate().map_or(0, |c| c.steps.len()).saturating_sub(1);
     let longest = doc.steps().saturating_sub(1).max(last);
@@ -71,7 +72,8 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
                     doc.cursor.candidate = shown[place];
                     step_to(doc, step);
                 }
-                None => state.hint(if gold { "no candidate has a labelled deviation" } else { "no deviation is marked" }),
+                None if gold => state.hint("no candidate has a labelled deviation"),
+                None => state.hint(unmarked.unwrap_or_else(|| "no deviation is marked".into())),
             }
         }
         _ => {}

@@ -45,16 +45,14 @@ pub(super) fn run(state: &mut State, command: Command, count: Option<usize>, eff
             Command::Up => *at = (*at + Field::ALL.len() - times % Field::ALL.len()) % Field::ALL.len(),
             Command::Right | Command::Left => {
                 let by = if command == Command::Right { times as i64 } else { -(times as i64) };
-                state.settings.nudge(Field::ALL[*at % Field::ALL.len()], by);
-                settings_changed(state);
+                turn(state, Field::ALL[*at % Field::ALL.len()], by);
             }
             Command::Enter => {
                 let field = Field::ALL[*at % Field::ALL.len()];
                 if field.is_number() {
                     *typed = Some(String::new());
                 } else {
-                    state.settings.nudge(field, 1);
-                    settings_changed(state);
+                    turn(state, field, 1);
                 }
             }
             Command::Back | Command::Quit | Command::Settings => keep = false,
@@ -90,6 +88,14 @@ pub(super) fn run(state: &mut State, command: Command, count: Option<usize>, eff
         state.overlay = Some(overlay);
     }
     true
+}
+
+fn turn(state: &mut State, field: Field, by: i64) {
+    state.settings.nudge(field, by);
+    if let Some(why) = state.settings.unmarked().filter(|_| !field.is_sampling()) {
+        state.hint(format!("granularity sparse: {why}"));
+    }
+    settings_changed(state);
 }
 
 fn edit(editor: &mut Editor, command: Command) {

@@ -21,11 +21,15 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     if !board.is_empty() {
         let beside = board.width >= VOTES_BESIDE;
         let table = if beside { Rect { width: board.width - VOTES - 2, ..board } } else { board };
-        draw_board(state, doc, p, table, beside);
+        draw_board(state, doc, p, table);
         if beside {
             draw_votes(doc, p, Rect { x: table.right() + 1, width: VOTES, ..board }, state);
         }
         p.rule(Rect { y: board.bottom() - 1, height: 1, ..board }, Role::Border);
+        let (rows, all) = (usize::from(state.layout.board_rows), doc.candidates().len());
+        if rows < all {
+            p.text(board.x + 1, board.bottom() - 1, board.width - 1, &format!(" {rows} of {all} "), p.style(Role::Faint));
+        }
     }
     let stacked = board.is_empty();
     for (i, column) in state.layout.columns.iter().enumerate() {
@@ -46,9 +50,8 @@ pub(super) fn board_rows(doc: &Doc, rows: usize) -> impl Iterator<Item = usize> 
     doc.order.iter().skip(top).take(rows).copied()
 }
 
-fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside: bool) {
-    let votes = if !beside && area.height >= 3 && state.layout.board.height + state.layout.body.height >= 16 { 1 } else { 0 };
-    let rows = usize::from(area.height.saturating_sub(2 + votes));
+fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
+    let rows = usize::from(state.layout.board_rows);
     let cells = Cells::of(doc, area.width);
     let head = p.style(Role::Faint);
     let name = crate::tui::aggregation_name(state.settings.aggregation);
@@ -62,15 +65,22 @@ fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, beside:
         p.text(area.x + cells.gold, area.y, 6, "gold", head);
     }
     if cells.tokens > 0 {
-        p.right(area.x + cells.tokens + 7, area.y, 7, "tokens", head);
+        // The reward model's tokens are others than the policy's: they are not counted in one column.
+        let name = if policy_counts(doc) { "tokens" } else { "rm tok" };
+        p.right(area.x + cells.tokens + 7, area.y, 7, name, head);
         p.text(area.x + cells.tokens + 9, area.y, 9, "end", head);
     }
     for (y, candidate) in board_rows(doc, rows).enumerate() {
         board_row(state, doc, p, Rect { y: area.y + 1 + y as u16, height: 1, ..area }, candidate, &cells);
     }
-    if votes == 1 {
+    if area.height > state.layout.board_rows + 2 {
         vote_line(doc, p, Rect { y: area.bottom() - 2, height: 1, ..area });
     }
+}
+
+/// Whether the policy's tokens are known, so that the board counts them.
+fn policy_counts(doc: &Doc) -> bool {
+    doc.candidates().iter().any(|c| !c.tokens.is_empty())
 }
 
 /// Where the board's columns begin.
@@ -143,7 +153,7 @@ fn board_row(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, index: u
         p.text(area.x + cells.gold, area.y, 6, &format::gold(candidate.gold, g), p.style(role));
     }
     if cells.tokens > 0 {
-        let count = candidate.tokens.len().max(candidate.rewards.len());
+        let count = if policy_counts(doc) { candidate.tokens.len() } else { candidate.rewards.len() };
         if count > 0 {
             p.right(area.x + cells.tokens + 7, area.y, 7, &format::thousands(count), p.style(Role::Dim));
         }

@@ -13,22 +13,30 @@ use crate::tui::{aggregation_name, rule_name};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Why a step was marked.
-pub(super) fn why(state: &State, doc: &Doc, d: Deviation, g: &Glyphs) -> String {
-    let value = signed(d.value, 2, g);
-    let threshold = signed(d.threshold, 2, g);
+/// Why a step was marked, in at most `room` cells where that can be said: the value and its bound stay longest.
+pub(super) fn why(state: &State, doc: &Doc, d: Deviation, g: &Glyphs, room: u16) -> String {
+    let (value, threshold) = (signed(d.value, 2, g), signed(d.threshold, 2, g));
     let (value, threshold) = (value.trim(), threshold.trim());
-    match d.rule {
-        Rule::Threshold if doc.scale.calibrated => {
-            let rate = state.models.calibration.false_alarm_rate;
-            let rate = rate.map(|r| format!(" (false alarms {:.0} %)", r * 100.0)).unwrap_or_default();
-            format!("reward {value} is below {threshold}{rate}")
+    let forms = match d.rule {
+        Rule::Threshold => {
+            let calibration = &state.models.calibration;
+            let note = if doc.scale.calibrated {
+                let on = calibration.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
+                calibration.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
+            } else {
+                " (not calibrated)".into()
+            };
+            let (long, short) = (format!("reward {value} is below {threshold}"), format!("reward {value} < {threshold}"));
+            vec![format!("{long}{note}"), format!("{short}{note}"), long, short, format!("{value} < {threshold}")]
         }
-        Rule::Threshold => format!("reward {value} is below {threshold} (not calibrated)"),
-        Rule::LargestDrop => format!("the largest drop: {value} below the step before"),
-        Rule::LogProb => format!("a token's log-probability {value} is below {threshold}"),
-        Rule::Entropy => format!("entropy {value} is above {threshold}"),
-    }
+        Rule::LargestDrop => vec![format!("the largest drop: {value} below the step before"), format!("largest drop: {value}")],
+        Rule::LogProb => {
+            vec![format!("a token's log-probability {value} is below {threshold}"), format!("log-prob {value} < {threshold}")]
+        }
+        Rule::Entropy => vec![format!("entropy {value} is above {threshold}"), format!("entropy {value} > {threshold}")],
+    };
+    let fitting = forms.iter().position(|f| width(f) <= usize::from(room)).unwrap_or(forms.len() - 1);
+    forms.into_iter().nth(fitting).unwrap_or_default()
 }
 
 /// A line of parts, as many as fit.
@@ -135,7 +143,8 @@ fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let units = Doc::units(candidate);
     let Some(&span) = units.get(at) else { return };
     let mut parts = Parts { p, area, x: area.x };
-    parts.put("token", &format!("{}/{}", at + 1, units.len()), strong);
+    let whose = if candidate.tokens.is_empty() { "reward model's token" } else { "token" };
+    parts.put(whose, &format!("{}/{}", at + 1, units.len()), strong);
     parts.put("", &format!("{:?}", one_line_kept(span.of(&candidate.text))), strong);
     let token = candidate.tokens.get(at);
     if let Some(id) = token.and_then(|t| t.id) {
@@ -185,9 +194,10 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         let style = parts.p.style(role);
         parts.put("answer", format!("{} {mark}", one_line(answer, 20)).trim_end(), style);
     }
-    let count = candidate.tokens.len().max(candidate.rewards.len());
-    if count > 0 {
-        parts.put("tokens", &thousands(count), dim);
+    if !candidate.tokens.is_empty() {
+        parts.put("tokens", &thousands(candidate.tokens.len()), dim);
+    } else if !candidate.rewards.is_empty() {
+        parts.put("reward model's tokens", &thousands(candidate.rewards.len()), dim);
     }
     match &candidate.finish {
         Some(FinishReason::Failed(error)) => {

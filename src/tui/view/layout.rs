@@ -58,7 +58,7 @@ pub(crate) fn prepare(state: &mut State, area: Rect) {
 fn fit_overlay(state: &mut State, area: Rect) {
     match &state.overlay {
         Some(Overlay::Settings { at, .. }) => {
-            let (frame, rows) = super::overlay::settings_rows(area, *at);
+            let (frame, rows, _) = super::overlay::settings_rows(area, *at);
             state.layout.hits.push((frame, Hit::Overlay));
             state.layout.hits.extend(rows.iter().map(|r| (Rect { y: r.1, height: 1, ..frame }, Hit::Setting(r.0))));
         }
@@ -175,7 +175,9 @@ fn fit_compare(state: &mut State, rest: Rect) {
     let [board, body] = split_top(rest, board + votes);
     state.layout.board = board;
     state.layout.body = body;
-    let rows = usize::from(board.height.saturating_sub(2 + votes));
+    let rows = board.height.saturating_sub(2 + votes);
+    state.layout.board_rows = rows;
+    let rows = usize::from(rows);
     let (by_rank, mut hits) = (state.by_rank, Vec::new());
     let mut columns = Vec::new();
     if let Some(doc) = state.doc_mut() {

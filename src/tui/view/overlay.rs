@@ -131,8 +131,8 @@ fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
     scrollbar(p, Rect { x: inside.right().saturating_sub(1), width: 1, ..inside }, top, lines.len());
 }
 
-/// The panel of the settings, and the row of each setting that fits.
-pub(super) fn settings_rows(area: Rect, at: usize) -> (Rect, Vec<(usize, u16)>) {
+/// The panel of the settings, the row of each setting that fits, and whether there is room for headings.
+pub(super) fn settings_rows(area: Rect, at: usize) -> (Rect, Vec<(usize, u16)>, bool) {
     let frame = super::page::centred(area, 60, Field::ALL.len() as u16 + 5);
     let inside = super::page::inside(frame);
     // Room for the two headings and the blank between them.
@@ -149,16 +149,16 @@ pub(super) fn settings_rows(area: Rect, at: usize) -> (Rect, Vec<(usize, u16)>) 
         (i, inside.y + (i - top) as u16 + shift)
     };
     let rows = Field::ALL.into_iter().enumerate().skip(top).map(|(i, f)| place(i, f)).filter(|r| r.1 < inside.bottom()).collect();
-    (frame, rows)
+    (frame, rows, headed)
 }
 
 fn settings(state: &State, p: &mut Painter<'_>, area: Rect, at: usize, typed: Option<&str>) {
-    let (frame, rows) = settings_rows(area, at);
+    let (frame, rows, headed) = settings_rows(area, at);
     let inside = panel(p, frame, frame.width, frame.height, "Settings", "h l change, enter type, r run, esc close");
     for (i, y) in rows {
         let field = Field::ALL[i];
         let first_read = Field::ALL.iter().position(|f| !f.is_sampling()) == Some(i);
-        if (i == 0 || first_read) && y > inside.y {
+        if headed && (i == 0 || first_read) && y > inside.y {
             p.cut(
                 inside.x,
                 y - 1,
@@ -190,7 +190,7 @@ fn problem(state: &State, p: &mut Painter<'_>, area: Rect) {
     let text = state.draft.text();
     let rows = wrap_plain_kept(text, w.saturating_sub(5));
     let h = (rows.len() as u16 + 2).max(8).min(area.height);
-    let inside = panel(p, area, w, h, "Your own problem", "enter generate, alt-enter new line, esc close");
+    let inside = panel(p, area, w, h, "Your own problem", "enter generate, alt-enter new line, ctrl-u delete line, esc close");
     let cursor = state.draft.cursor();
     let at = rows.iter().rposition(|r| r.start <= cursor).unwrap_or(0);
     let page = usize::from(inside.height.max(1));

@@ -87,7 +87,12 @@ fn hints(state: &State, p: &mut Painter<'_>, area: Rect) {
     let wanted: &[(Command, &str)] = match context {
         Context::List => LIST,
         Context::Trace => TRACE,
-        Context::Editor => &[(Command::Submit, "generate"), (Command::Newline, "new line"), (Command::Back, "give up")],
+        Context::Editor => &[
+            (Command::Submit, "generate"),
+            (Command::DeleteLine, "delete line"),
+            (Command::Back, "give up"),
+            (Command::Newline, "new line"),
+        ],
         Context::Settings => &[(Command::Down, "next"), (Command::Right, "more"), (Command::Enter, "type"), (Command::Back, "close")],
         _ => &[(Command::Back, "close")],
     };
@@ -118,6 +123,7 @@ fn key_of(command: Command, context: Context) -> &'static str {
         "<esc>" => "esc",
         "<tab>" => "tab",
         "<A-ret>" => "alt-enter",
+        "<C-u>" => "ctrl-u",
         key => key,
     }
 }

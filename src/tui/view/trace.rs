@@ -37,7 +37,8 @@ impl Gutter {
         match self {
             Self::Full => 13 + 2 * BAR + 2,
             Self::Middle => 13,
-            Self::Small => 6,
+            // The cursor, a sign with four digits, a blank.
+            Self::Small => 7,
         }
     }
 }
@@ -272,11 +273,11 @@ impl Look<'_> {
             Gutter::Small => match nth {
                 0 => {
                     p.glyph(area.x + 1, area.y, 1.min(area.width), side, style);
-                    p.right((area.x + 5).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
+                    p.right((area.x + 6).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
                 }
                 1 => {
                     let short = reward.map_or_else(String::new, |r| format::signed(r, 1, g));
-                    p.right((area.x + 5).min(area.right()), area.y, 5, &short, style);
+                    p.right((area.x + 6).min(area.right()), area.y, 5, &short, style);
                 }
                 _ => {}
             },
@@ -313,8 +314,10 @@ impl Look<'_> {
             x = p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
         }
         if let Some(d) = predicted.filter(|_| long) {
-            let why = super::detail::why(self.state, self.doc, d, g);
-            p.cut(x + 1, area.y, room(x + 1), &why, p.style(Role::Dim));
+            // The chip ends in a blank of its own, the label does not.
+            let gap = u16::from(labelled);
+            let x = p.text(x + gap, area.y, room(x + gap), &format!("{} ", g.dot), p.style(Role::Faint));
+            p.cut(x, area.y, room(x), &super::detail::why(self.state, self.doc, d, g, room(x)), p.style(Role::Dim));
         }
     }
 
