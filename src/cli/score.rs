@@ -88,6 +88,9 @@ impl Score {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
         tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        if let (Some(task), Some(_)) = (&status.calibration.task, status.calibration.false_alarm_rate) {
+            reporter.say(&format!("the threshold is calibrated on {task}; on other text rewards and marks mean little"));
+        }
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
             () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,

@@ -195,7 +195,7 @@ impl Run<'_, '_> {
         let scored = score_groups(net, &self.tokenizer, &prompts, samples)?;
         let groups: Vec<Group> =
             scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, demonstration: s.solution() }).collect();
-        Ok(calibrate(&groups, c.false_alarm_rate, c.stand_ins))
+        Ok(Calibration { task: Some(self.recipe.data.task.clone()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins) })
     }
 }
 
