@@ -160,6 +160,7 @@ fn unpack(dtype: GgmlDType, block: &[u8]) -> (f16, f16, [u8; BLOCK]) {
 }
 
 /// Where a lane group writes: columns of a row-major matrix.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 struct Columns {
     y: *mut f32,
     width: usize,
@@ -169,6 +170,7 @@ struct Columns {
 unsafe impl Sync for Columns {}
 
 /// Rows rounded to 8 bits.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 struct Activations {
     /// Four whole numbers of −127..=127 each.
     quads: Vec<i32>,

@@ -211,4 +211,23 @@ mod tests {
         assert_eq!(ended.last().unwrap().span, Span::new(text.len(), text.len()));
         assert!(ended.iter().zip(cut).all(|(a, b)| (a.logit - b.logit).abs() < 1e-4 && a.span == b.span));
     }
+
+    #[test]
+    fn damaged_weights_are_an_error_and_no_reward() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), crate::model::embedded_reward());
+        for name in ["config.json", "tokenizer.json", "reward.json", "model.safetensors"] {
+            let mut bytes = files.read(name).unwrap().to_vec();
+            if name == "model.safetensors" {
+                let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+                let at = 8 + header + metadata.info("reward.bias").unwrap().data_offsets.0;
+                bytes[at..at + 2].copy_from_slice(&half::f16::NAN.to_le_bytes());
+            }
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let mut model = LocalReward::open(&ModelFiles::open(dir.path()).unwrap(), &Device::Cpu, None).unwrap();
+        model.begin("How many?", 1).unwrap();
+        let piece = Piece { candidate: 0, text: "#### 6", tokens: &[], new: 0..6, finished: true, cut_short: false };
+        let error = model.append(&[piece]).unwrap_err().to_string();
+        assert!(error.contains("NaN") && error.contains("damaged"), "{error}");
+    }
 }

@@ -237,6 +237,39 @@ fn interrupting_keeps_what_is_done() {
 
 #[cfg(unix)]
 #[test]
+fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, file) = (dir.path().join("in.jsonl"), dir.path().join("out.jsonl"));
+    let steps: Vec<String> = (0..40).map(|i| format!("Mia has {i} + 2 = {} apples.", i + 2)).collect();
+    let record = |i: usize| serde_json::json!({ "id": format!("p-{i}"), "problem": "How many?", "steps": steps, "label": -1 }).to_string();
+    std::fs::write(&input, (0..200).map(|i| record(i) + "\n").collect::<String>()).unwrap();
+    let args = ["score", input.to_str().unwrap(), "-o", file.to_str().unwrap(), "--resume"];
+    let child = program(&args).spawn().unwrap();
+    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".tmp"));
+    while temporary().is_none_or(|t| t.metadata().unwrap().len() == 0) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", err(&output));
+    let scored = || records(&std::fs::read_to_string(&file).unwrap());
+    let whole = |r: &Value| r["step_rewards"].as_array().is_some_and(|s| s.len() == 40 && s.iter().all(|x| x.is_number()));
+    let first = scored();
+    assert!(!first.is_empty() && first.len() < 200 && first.iter().all(whole), "{} records", first.len());
+    assert!(err(&output).contains(&format!("{} traces scored", first.len())), "{}", err(&output));
+    assert_eq!(code(&run(&args)), 0);
+    let all = scored();
+    assert!(all.len() == 200 && all.iter().all(whole) && all.iter().all(|r| r["outcome_reward"].is_number()));
+    let mut ids: Vec<&str> = all.iter().filter_map(|r| r["trace_id"].as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 200);
+    let same = run(&["score", file.to_str().unwrap(), "-o", file.to_str().unwrap()]);
+    assert!(code(&same) == 1 && err(&same).contains("to be read and to be written"), "{}", err(&same));
+}
+
+#[cfg(unix)]
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let problems = many_problems(dir.path());

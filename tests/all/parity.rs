@@ -224,6 +224,16 @@ fn gguf_decoder(path: &Path) -> Decoder {
     Decoder::load(&config, &file.source(&Device::Cpu, DType::F32, None), &mut |_| {}).unwrap()
 }
 
+#[test]
+fn a_config_with_fewer_layers_than_the_weights_is_refused() {
+    for name in MODELS {
+        let (mut config, source) = source(name);
+        config.num_hidden_layers -= 1;
+        let error = Decoder::load(&config, &source, &mut |_| {}).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("num_hidden_layers"), "{name}: {error}");
+    }
+}
+
 /// Llama 3's scaling stands in a GGUF only for its published parameters, which a context of 128 cannot have.
 fn in_gguf() -> impl Iterator<Item = &'static str> {
     MODELS.into_iter().filter(|&m| m != "llama3-rope")
