@@ -241,12 +241,16 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     let dir = tempfile::tempdir().unwrap();
     let (input, file) = (dir.path().join("in.jsonl"), dir.path().join("out.jsonl"));
     let steps: Vec<String> = (0..40).map(|i| format!("Mia has {i} + 2 = {} apples.", i + 2)).collect();
-    let record = |i: usize| serde_json::json!({ "id": format!("p-{i}"), "problem": "How many?", "steps": steps, "label": -1 }).to_string();
+    let record = |i: usize| {
+        let id = format!("p-{i}");
+        serde_json::json!({ "id": id, "problem": "How many?", "steps": steps, "label": -1, "final_answer_correct": true }).to_string()
+    };
     std::fs::write(&input, (0..200).map(|i| record(i) + "\n").collect::<String>()).unwrap();
     let args = ["score", input.to_str().unwrap(), "-o", file.to_str().unwrap(), "--resume"];
-    let child = program(&args).spawn().unwrap();
+    let mut child = program(&args).spawn().unwrap();
     let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".tmp"));
-    while temporary().is_none_or(|t| t.metadata().unwrap().len() == 0) {
+    while temporary().and_then(|t| t.metadata().ok()).is_none_or(|t| t.len() == 0) {
+        assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     signal(&child, "-INT");
