@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! cli -> {tui, train, eval, format, runtime, task, trace}      tui -> {runtime, trace, format, diagnose}
-//! runtime -> {generate, reward, model, trace}           train, eval -> {model, reward, generate, task, trace}
+//! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, task, trace}
+//! eval -> {model, reward, generate, task, trace}
 //! generate, reward -> {model, trace}                    model, format, task, diagnose -> trace       trace -> serde
 //! ```
 #![deny(unsafe_code)]

@@ -18,15 +18,18 @@ pub struct Train {
     /// What to train and how: a TOML file such as samples/recipes/embedded.toml. Run again, it goes on from its last checkpoint
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
+    /// Puts a value over what the recipe says, for example `--set rl.steps=50 --set output=runs/a`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 impl Train {
     pub(super) fn new(recipe: PathBuf) -> Self {
-        Self { recipe }
+        Self { recipe, set: Vec::new() }
     }
 
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        let recipe = Recipe::read(&self.recipe)?;
+        let recipe = Recipe::read(&self.recipe, &self.set)?;
         let folder = recipe.output.clone();
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
         let mut metrics = MetricsFile::open(&folder.join("metrics.jsonl"))?;

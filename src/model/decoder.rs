@@ -24,6 +24,13 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    fn weights(&self, name: &str, out: &mut Vec<(String, Tensor)>) {
+        if let LinearWeight::Dense(w) = &self.weight {
+            out.push((format!("{name}.weight"), w.clone()));
+        }
+        out.extend(self.bias.as_ref().map(|b| (format!("{name}.bias"), b.clone())));
+    }
+
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let y = match &self.weight {
             LinearWeight::Dense(w) => ops::linear(x, w)?,
@@ -146,6 +153,34 @@ impl Decoder {
         let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
         Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context })
+    }
+
+    /// Its dense weights by Hugging Face name.
+    pub fn weights(&self) -> Vec<(String, Tensor)> {
+        let mut out = vec![("model.embed_tokens.weight".to_owned(), self.embed.clone()), ("model.norm.weight".to_owned(), self.norm.clone())];
+        if !self.config.tie_word_embeddings {
+            self.head.weights("lm_head", &mut out);
+        }
+        for (i, b) in self.blocks.iter().enumerate() {
+            let name = |part: &str| format!("model.layers.{i}.{part}");
+            out.push((name("input_layernorm.weight"), b.input_norm.clone()));
+            out.push((name("post_attention_layernorm.weight"), b.post_norm.clone()));
+            if let Some((q, k)) = &b.head_norms {
+                out.push((name("self_attn.q_norm.weight"), q.clone()));
+                out.push((name("self_attn.k_norm.weight"), k.clone()));
+            }
+            let parts = [
+                ("self_attn.q_proj", &b.q),
+                ("self_attn.k_proj", &b.k),
+                ("self_attn.v_proj", &b.v),
+                ("self_attn.o_proj", &b.o),
+                ("mlp.gate_proj", &b.gate),
+                ("mlp.up_proj", &b.up),
+                ("mlp.down_proj", &b.down),
+            ];
+            parts.into_iter().for_each(|(part, linear)| linear.weights(&name(part), &mut out));
+        }
+        out
     }
 
     /// Its shape.

@@ -1,7 +1,7 @@
 //! What a reward model says of itself: `reward.json` beside its weights.
 
 use super::Head;
-use crate::trace::Calibration;
+use crate::trace::{Calibration, Granularity};
 use serde::{Deserialize, Serialize};
 
 /// Content of `reward.json`.
@@ -21,4 +21,13 @@ pub struct RewardCard {
     pub demonstrations: usize,
     /// Seed of the demonstrations; with task, split and number it tells which problems were trained on.
     pub seed: u64,
+    /// What it was trained for: `gail`, `airl`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// The granularity that it was trained at.
+    #[serde(default)]
+    pub granularity: Granularity,
+    /// Whether reference answers took part in its training.
+    #[serde(default)]
+    pub uses_answers: bool,
 }

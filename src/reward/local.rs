@@ -1,15 +1,60 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
+use super::net::{States, numbers};
 use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
-use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name, ops};
+use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name};
 use crate::trace::{Calibration, Span, TokenReward};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+
+/// A decoder that reads the candidates as they grow.
+struct Reader {
+    decoder: Decoder,
+    cache: KvCache,
+    /// Of each candidate: its row of the cache, and the state after the last token read, `[1, hidden]`.
+    rows: Vec<(usize, Tensor)>,
+}
+
+impl Reader {
+    fn new(decoder: &Decoder) -> Self {
+        Self { cache: decoder.cache(), decoder: decoder.clone(), rows: Vec::new() }
+    }
+
+    /// Starts over with the prompt of `candidates`.
+    fn begin(&mut self, prompt: &[u32], candidates: usize) -> Result<(), ModelError> {
+        self.cache.clear();
+        let root = self.cache.add_row(None);
+        let hidden = self.decoder.forward_cached(&[(root, prompt)], &mut self.cache)?;
+        let last = hidden.narrow(0, prompt.len() - 1, 1)?;
+        self.rows = (0..candidates).map(|_| (self.cache.add_row(Some(root)), last.clone())).collect();
+        Ok(())
+    }
+
+    /// Positions that a candidate may still take.
+    fn room(&self, candidate: usize) -> usize {
+        self.decoder.context() - self.cache.len(self.rows[candidate].0)
+    }
+
+    /// Reads the new ids of several candidates as one batch; the states before and after each, one candidate after the other.
+    fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<(Tensor, Tensor), ModelError> {
+        let chunks: Vec<(usize, &[u32])> = new.iter().map(|(c, ids, _)| (self.rows[*c].0, ids.as_slice())).collect();
+        let after = self.decoder.forward_cached(&chunks, &mut self.cache)?;
+        let (mut before, mut at) = (Vec::new(), 0);
+        for (candidate, ids, _) in new {
+            let last = &mut self.rows[*candidate].1;
+            before.push(last.clone());
+            if ids.len() > 1 {
+                before.push(after.narrow(0, at, ids.len() - 1)?);
+            }
+            at += ids.len();
+            *last = after.narrow(0, at - 1, 1)?.copy()?;
+        }
+        Ok((Tensor::cat(&before, 0)?, after))
+    }
+}
 
 /// One candidate as far as it was read.
+#[derive(Clone, Default)]
 struct Row {
-    cache: usize,
-    /// State after the last token read, `[1, hidden]`.
-    last: Tensor,
     /// Tokens scored.
     scored: usize,
     /// Bytes read.
@@ -23,7 +68,9 @@ pub struct LocalReward {
     about: String,
     net: RewardNet,
     tokenizer: TextTokenizer,
-    cache: KvCache,
+    reader: Reader,
+    /// Reads along for a head that compares with a reference.
+    reference: Option<Reader>,
     rows: Vec<Row>,
 }
 
@@ -55,7 +102,8 @@ impl LocalReward {
             card.task
         );
         let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?;
-        Ok(Self { cache: net.decoder.cache(), card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+        let reference = net.reference.as_ref().map(Reader::new);
+        Ok(Self { reader: Reader::new(&net.decoder), reference, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
     }
 
     /// A line for people: parameters, storage, device, what it learned from.
@@ -116,16 +164,11 @@ impl RewardModel for LocalReward {
     }
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
-        self.cache.clear();
-        self.rows.clear();
         let ids = self.tokenizer.frame_problem(problem)?.ids;
-        let root = self.cache.add_row(None);
-        let hidden = self.net.decoder.forward_cached(&[(root, &ids)], &mut self.cache)?;
-        let last = hidden.narrow(0, ids.len() - 1, 1).map_err(ModelError::from)?;
-        for _ in 0..candidates {
-            let cache = self.cache.add_row(Some(root));
-            self.rows.push(Row { cache, last: last.clone(), scored: 0, bytes: 0, ended: false });
+        for reader in std::iter::once(&mut self.reader).chain(&mut self.reference) {
+            reader.begin(&ids, candidates)?;
         }
+        self.rows = vec![Row::default(); candidates];
         Ok(())
     }
 
@@ -140,7 +183,7 @@ impl RewardModel for LocalReward {
                 continue;
             }
             let (mut ids, spans) = self.readable(piece)?;
-            ids.truncate(self.net.decoder.context() - self.cache.len(row.cache));
+            ids.truncate(self.reader.room(piece.candidate));
             if !ids.is_empty() {
                 new.push((piece.candidate, ids, spans));
             }
@@ -174,24 +217,15 @@ impl RewardModel for LocalReward {
 }
 
 impl LocalReward {
-    /// Reads the new ids of several candidates as one batch and returns their logits, one candidate after the other.
+    /// Reads the new ids of several candidates and returns their rewards, one candidate after the other.
     fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<Vec<f32>, ModelError> {
-        let chunks: Vec<(usize, &[u32])> = new.iter().map(|(c, ids, _)| (self.rows[*c].cache, ids.as_slice())).collect();
-        let after = self.net.decoder.forward_cached(&chunks, &mut self.cache)?;
-        let (mut before, mut at) = (Vec::new(), 0);
-        for (candidate, ids, _) in new {
-            let row = &mut self.rows[*candidate];
-            before.push(row.last.clone());
-            if ids.len() > 1 {
-                before.push(after.narrow(0, at, ids.len() - 1)?);
-            }
-            at += ids.len();
-            row.last = after.narrow(0, at - 1, 1)?.copy()?;
-        }
+        let (before, after) = self.reader.read(new)?;
+        let reference = match &mut self.reference {
+            Some(r) => Some(r.read(new)?.0),
+            None => None,
+        };
         let targets: Vec<u32> = new.iter().flat_map(|n| n.1.iter().copied()).collect();
-        let before = Tensor::cat(&before, 0)?;
-        let log_prob = ops::token_log_prob(&self.net.decoder.logits(&before)?, &targets)?;
-        Ok(self.net.head(&after, Some(&log_prob))?.to_dtype(DType::F32)?.to_vec1()?)
+        numbers(&self.net.read(&States { targets: &targets, before, after, reference })?.reward)
     }
 }
 

@@ -9,7 +9,7 @@ mod score;
 pub use calibrate::{Group, StandIns, calibrate, stand_ins};
 pub use card::RewardCard;
 pub use local::LocalReward;
-pub use net::{Head, RewardNet, Sequence};
+pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 
 use crate::trace::{Calibration, Token, TokenReward};

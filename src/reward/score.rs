@@ -1,6 +1,6 @@
 //! Whole completions scored at once.
 
-use super::net::{RewardNet, Sequence};
+use super::net::{RewardNet, Sequence, numbers};
 use crate::model::ModelError;
 use rayon::prelude::*;
 
@@ -21,9 +21,8 @@ pub fn score(net: &RewardNet, sequences: &[Sequence]) -> Result<Vec<TokenScores>
     let parts: Vec<Result<Vec<TokenScores>, ModelError>> = sequences
         .par_chunks(BATCH)
         .map(|chunk| {
-            let (logits, logprobs) = net.forward(&chunk.iter().collect::<Vec<_>>())?;
-            let flat = |t: candle_core::Tensor| t.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>();
-            let (logits, logprobs) = (flat(logits)?, flat(logprobs)?);
+            let out = net.forward(&chunk.iter().collect::<Vec<_>>())?;
+            let (logits, logprobs) = (numbers(&out.reward)?, numbers(&out.log_prob)?);
             let mut at = 0;
             Ok(chunk
                 .iter()

@@ -70,6 +70,13 @@ pub fn supervised_positions(granularity: Granularity, n: usize, step_ends: &[usi
     mask
 }
 
+/// The segments that the supervised tokens end: each is the tokens after the supervised token before it up to and with its own.
+pub fn segments(granularity: Granularity, n: usize, step_ends: &[usize]) -> Vec<std::ops::Range<usize>> {
+    let mut start = 0;
+    let ends = supervised_positions(granularity, n, step_ends).into_iter().enumerate().filter_map(|(i, is)| is.then_some(i + 1));
+    ends.map(|end| std::mem::replace(&mut start, end)..end).collect()
+}
+
 /// The reward of every token: the logit of the supervised token that ends its segment, back-filled over the segment.
 pub fn token_rewards(granularity: Granularity, logits: &[f32], step_ends: &[usize]) -> Vec<f32> {
     let mask = supervised_positions(granularity, logits.len(), step_ends);
@@ -156,6 +163,15 @@ mod tests {
 
     fn rewards(cuts: &[(usize, usize, f32)]) -> Vec<TokenReward> {
         cuts.iter().map(|c| TokenReward { span: Span::new(c.0, c.1), logit: c.2 }).collect()
+    }
+
+    #[test]
+    fn segments_cover_the_text_and_end_at_supervised_tokens() {
+        assert_eq!(segments(Granularity::Interval(3), 8, &[]), [0..3, 3..6, 6..8]);
+        assert_eq!(segments(Granularity::Step, 8, &[4]), [0..5, 5..8]);
+        assert_eq!(segments(Granularity::Sparse, 8, &[4]), [0..8]);
+        assert_eq!(segments(Granularity::Dense, 2, &[]), [0..1, 1..2]);
+        assert!(segments(Granularity::Sparse, 0, &[]).is_empty());
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Checkpoints: one safetensors file with weights, optimiser state and position, replaced atomically.
 
-use super::TrainError;
-use super::optim::AdamW;
-use candle_core::{Device, Tensor};
+use super::{State, TrainError};
+use candle_core::Tensor;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -47,22 +46,35 @@ pub fn to_safetensors(
     safetensors::serialize(views, Some(metadata)).map_err(|e| TrainError::Data(e.to_string()))
 }
 
-/// Saves the optimiser's variables and state as of now. `digest` identifies the recipe.
-pub fn save(path: &Path, optimiser: &AdamW, digest: &str) -> Result<(), TrainError> {
+/// Saves the variables and the state of the optimisers as of now. `digest` identifies the recipe.
+pub fn save(path: &Path, state: &State, digest: &str) -> Result<(), TrainError> {
     let mut tensors = Vec::new();
-    for (name, var) in optimiser.vars() {
-        tensors.push((format!("weight/{name}"), var.dims().to_vec(), var.flatten_all()?.to_vec1()?));
-        if let Some((m, v)) = optimiser.moments().get(name) {
-            tensors.push((format!("first/{name}"), vec![m.len()], m.clone()));
-            tensors.push((format!("second/{name}"), vec![v.len()], v.clone()));
+    let mut metadata = HashMap::from([("step".to_owned(), state.step.to_string()), ("recipe".to_owned(), digest.to_owned())]);
+    for (owner, optimiser) in &state.optimisers {
+        metadata.insert(format!("{owner}updates"), optimiser.step.to_string());
+        for (name, var) in optimiser.vars() {
+            tensors.push((format!("{owner}weight/{name}"), var.dims().to_vec(), var.flatten_all()?.to_vec1()?));
+            if let Some((m, v)) = optimiser.moments().get(name) {
+                tensors.push((format!("{owner}first/{name}"), vec![m.len()], m.clone()));
+                tensors.push((format!("{owner}second/{name}"), vec![v.len()], v.clone()));
+            }
         }
     }
-    let metadata = HashMap::from([("step".to_owned(), optimiser.step.to_string()), ("recipe".to_owned(), digest.to_owned())]);
+    let extra = std::str::from_utf8(&state.extra).map_err(|e| TrainError::Data(e.to_string()))?;
+    metadata.insert("extra".into(), extra.into());
     write_atomically(path, &to_safetensors(&tensors, false, metadata)?)
 }
 
+/// Whether `path` is a checkpoint of this recipe after `steps` updates.
+pub fn fits(path: &Path, digest: &str, steps: usize) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return false };
+    let says = |key: &str, value: &str| header.metadata().as_ref().and_then(|m| m.get(key)).is_some_and(|v| v == value);
+    says("recipe", digest) && says("step", &steps.to_string())
+}
+
 /// Restores what [`save`] wrote; `false` where there is no checkpoint. Fails on a damaged file and on another recipe's.
-pub fn load(path: &Path, optimiser: &mut AdamW, digest: &str) -> Result<bool, TrainError> {
+pub fn load(path: &Path, state: &mut State, digest: &str) -> Result<bool, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(b) => b,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -74,23 +86,32 @@ pub fn load(path: &Path, optimiser: &mut AdamW, digest: &str) -> Result<bool, Tr
     if meta.get("recipe").map(String::as_str) != Some(digest) {
         return Err(broken("it belongs to another recipe".into()));
     }
-    let step = meta.get("step").and_then(|s| s.parse().ok()).ok_or_else(|| broken("it names no step".into()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(format!("not readable ({e})")))?;
     let read = |name: String, n: usize| -> Result<Vec<f32>, TrainError> {
         let t = file.tensor(&name).map_err(|e| broken(format!("{name}: {e}")))?;
         let v: Vec<f32> = t.data().chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
         if v.len() == n { Ok(v) } else { Err(broken(format!("{name} has {} numbers, expected {n}", v.len()))) }
     };
-    let mut moments = BTreeMap::new();
-    let mut weights = Vec::new();
-    for (name, var) in optimiser.vars() {
-        let n = var.elem_count();
-        weights.push(read(format!("weight/{name}"), n)?);
-        moments.insert(name.clone(), (read(format!("first/{name}"), n)?, read(format!("second/{name}"), n)?));
+    let number = |key: &str| meta.get(key).and_then(|s| s.parse().ok()).ok_or_else(|| broken(format!("it names no {key}")));
+    // Everything is read before anything is changed.
+    let mut found = Vec::new();
+    for (owner, optimiser) in &state.optimisers {
+        let step = number(&format!("{owner}updates"))?;
+        let (mut weights, mut moments) = (Vec::new(), BTreeMap::new());
+        for (name, var) in optimiser.vars() {
+            let n = var.elem_count();
+            weights.push(read(format!("{owner}weight/{name}"), n)?);
+            moments.insert(name.clone(), (read(format!("{owner}first/{name}"), n)?, read(format!("{owner}second/{name}"), n)?));
+        }
+        found.push((step, weights, moments));
     }
-    for ((_, var), w) in optimiser.vars().iter().zip(weights) {
-        var.set(&Tensor::from_vec(w, var.shape(), &Device::Cpu)?)?;
+    for ((_, optimiser), (step, weights, moments)) in state.optimisers.iter_mut().zip(found) {
+        for ((_, var), w) in optimiser.vars().iter().zip(weights) {
+            var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
+        }
+        optimiser.restore(step, moments)?;
     }
-    optimiser.restore(step, moments)?;
+    state.step = number("step")?;
+    state.extra = meta.get("extra").map(|e| e.clone().into_bytes()).unwrap_or_default();
     Ok(true)
 }

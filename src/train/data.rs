@@ -4,17 +4,78 @@ use super::TrainError;
 use crate::model::TextTokenizer;
 use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
+use crate::task::{Demonstration, answer};
+use crate::trace::{Segmentation, Span, segment, step_of_each};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Mutex;
 
-/// Training demonstrations of `stories`, all tokenised.
+/// How texts become tokens, for policies and reward models alike.
+#[derive(Clone)]
+pub struct Framing {
+    /// The tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// Ends every completion.
+    pub eos: u32,
+}
+
+impl Framing {
+    /// Tokens of a problem.
+    pub fn prompt(&self, problem: &str) -> Result<Vec<u32>, TrainError> {
+        Ok(self.tokenizer.frame_problem(problem)?.ids)
+    }
+
+    /// Tokens of a whole completion.
+    pub fn completion(&self, text: &str) -> Result<Vec<u32>, TrainError> {
+        Ok(self.tokenizer.frame_completion(self.eos, text)?)
+    }
+
+    /// Text of a completion, with every token's bytes in it.
+    pub fn text(&self, ids: &[u32]) -> (String, Vec<Span>) {
+        let (mut stream, mut text) = (self.tokenizer.stream(), String::new());
+        let spans = ids
+            .iter()
+            .map(|&id| {
+                let piece = stream.push(id);
+                text.push_str(&piece.text);
+                piece.span
+            })
+            .collect();
+        text.push_str(&stream.finish());
+        (text, spans)
+    }
+
+    /// Index of the last token of every step, and of every paragraph: a blank line ends one, or where a text has none, every second step.
+    pub fn step_ends(&self, ids: &[u32]) -> (Vec<usize>, Vec<usize>) {
+        let (text, spans) = self.text(ids);
+        let steps = segment(&text, &Segmentation::Line);
+        if steps.is_empty() || ids.is_empty() {
+            return (vec![ids.len().saturating_sub(1)], vec![ids.len().saturating_sub(1)]);
+        }
+        let owner = step_of_each(spans, &steps);
+        let last = |i: usize| owner.get(i + 1) != Some(&owner[i]);
+        let ends: Vec<usize> = (0..owner.len()).filter(|&i| last(i)).collect();
+        let blank = |i: usize| steps.get(i + 1).is_some_and(|next| text[steps[i].span.end..next.span.start].matches('\n').count() > 1);
+        let any = (0..steps.len()).any(blank);
+        let closes = |i: usize| if any { blank(i) } else { i % 2 == 1 };
+        let paragraphs = ends.iter().copied().filter(|&e| closes(owner[e]) || e + 1 == ids.len()).collect();
+        (ends, paragraphs)
+    }
+}
+
+enum Source {
+    /// Generated on demand from the seed.
+    Stories,
+    Listed(Vec<Demonstration>),
+}
+
+/// Training problems, all tokenised; the first of them have demonstrations.
 pub struct Demonstrations {
     prompts: Vec<Vec<u32>>,
     completions: Vec<Vec<u32>>,
-    tokenizer: TextTokenizer,
-    eos: u32,
+    framing: Framing,
+    source: Source,
     seed: u64,
     /// The epoch that was asked for last, and its order.
     order: Mutex<Option<(usize, Vec<u32>)>>,
@@ -34,47 +95,98 @@ impl Demonstrations {
         })
     }
 
-    /// Demonstrations `0..n` under `seed`.
-    pub fn load(tokenizer: TextTokenizer, eos: u32, seed: u64, n: usize) -> Result<Self, TrainError> {
-        let (mut prompts, mut completions) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        for i in 0..n as u64 {
-            let s = Self::story(seed, i);
-            prompts.push(tokenizer.frame_problem(&s.problem)?.ids);
-            completions.push(tokenizer.frame_completion(eos, &s.solution())?);
-        }
-        Ok(Self { prompts, completions, tokenizer, eos, seed, order: Mutex::default() })
+    /// Stories `0..problems` under `seed`, the first `n` with their solutions.
+    pub fn stories(framing: Framing, seed: u64, n: usize, problems: usize) -> Result<Self, TrainError> {
+        let all = (0..problems.max(n) as u64).map(|i| Demonstration::from(&Self::story(seed, i)));
+        Self::tokenise(framing, Source::Stories, seed, n, all)
     }
 
-    /// How many there are.
+    /// The demonstrations given.
+    pub fn listed(framing: Framing, seed: u64, n: usize, all: Vec<Demonstration>) -> Result<Self, TrainError> {
+        let copy = all.clone().into_iter();
+        Self::tokenise(framing, Source::Listed(all), seed, n, copy)
+    }
+
+    fn tokenise(
+        framing: Framing,
+        source: Source,
+        seed: u64,
+        n: usize,
+        all: impl Iterator<Item = Demonstration>,
+    ) -> Result<Self, TrainError> {
+        let (mut prompts, mut completions) = (Vec::new(), Vec::new());
+        for d in all {
+            prompts.push(framing.prompt(&d.problem.text)?);
+            if completions.len() < n {
+                completions.push(framing.completion(&d.solution)?);
+            }
+        }
+        Ok(Self { prompts, completions, framing, source, seed, order: Mutex::default() })
+    }
+
+    /// How many demonstrations there are.
     pub fn len(&self) -> usize {
-        self.prompts.len()
+        self.completions.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.prompts.is_empty()
+        self.completions.is_empty()
     }
 
-    /// The seed they come from.
+    /// How many problems there are, with and without demonstrations.
+    pub fn problems(&self) -> usize {
+        self.prompts.len()
+    }
+
+    /// The seed of their order, and of generated ones themselves.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
+    /// How their texts become tokens.
+    pub fn framing(&self) -> &Framing {
+        &self.framing
+    }
+
+    /// Problem `i` as text, with its solution.
+    pub fn demonstration(&self, i: u64) -> Demonstration {
+        match &self.source {
+            Source::Stories => Demonstration::from(&Self::story(self.seed, i)),
+            Source::Listed(all) => all[i as usize].clone(),
+        }
+    }
+
+    /// Whether a text ends in the reference answer of problem `i`.
+    pub fn correct(&self, i: u64, text: &str) -> bool {
+        let gold = self.demonstration(i).problem.gold;
+        gold.is_some_and(|gold| answer::answer(text).is_some_and(|a| answer::same_answer(&a, &gold)))
+    }
+
     /// Indices of the `n` demonstrations from the `from`-th on, in an order shuffled anew in every epoch: a function of the seed alone.
     pub fn batch(&self, from: usize, n: usize) -> Vec<u64> {
+        self.draw(from, n, self.len())
+    }
+
+    /// As [`Demonstrations::batch`], of all problems.
+    pub fn problem_batch(&self, from: usize, n: usize) -> Vec<u64> {
+        self.draw(from, n, self.problems())
+    }
+
+    fn draw(&self, from: usize, n: usize, of: usize) -> Vec<u64> {
         let mut out = Vec::with_capacity(n);
         let mut at = from;
         let mut kept = self.order.lock().unwrap_or_else(|e| e.into_inner());
-        while out.len() < n {
-            let epoch = at / self.len();
-            if kept.as_ref().is_none_or(|(of, _)| *of != epoch) {
-                let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        while out.len() < n && of > 0 {
+            let epoch = at / of;
+            if kept.as_ref().is_none_or(|(e, order)| *e != epoch || order.len() != of) {
+                let mut order: Vec<u32> = (0..of as u32).collect();
                 order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed ^ (epoch as u64) << 32));
                 *kept = Some((epoch, order));
             }
             let Some((_, order)) = kept.as_ref() else { break };
-            let begin = at % self.len();
-            let take = (n - out.len()).min(self.len() - begin);
+            let begin = at % of;
+            let take = (n - out.len()).min(of - begin);
             out.extend(order[begin..begin + take].iter().map(|&i| u64::from(i)));
             at += take;
         }
@@ -86,19 +198,24 @@ impl Demonstrations {
         self.prompts[i as usize].clone()
     }
 
-    /// Problem and expert solution.
-    pub fn expert(&self, i: u64) -> Sequence {
-        Sequence::new(&self.prompts[i as usize], &self.completions[i as usize])
+    /// Problem and expert solution; `None` where the problem has no demonstration.
+    pub fn expert(&self, i: u64) -> Option<Sequence> {
+        self.completions.get(i as usize).map(|c| Sequence::new(&self.prompts[i as usize], c))
     }
 
     /// A corrupted solution of problem `i`, its expert twin, and the first completion token at which they differ; `None` where nothing could be
     /// corrupted. The kind of corruption, and whether later lines carry the wrong value on, are drawn from `rng`.
     pub fn corrupted(&self, i: u64, rng: &mut impl Rng) -> Option<(Sequence, Sequence, usize)> {
-        let story = Self::story(self.seed, i);
-        let kind = *Corruption::ALL.choose(rng)?;
-        let corrupted = stories::corrupt(&story, kind, rng.random_bool(0.5), rng)?;
-        let bad = self.tokenizer.frame_completion(self.eos, &corrupted.text).ok()?;
-        let good = &self.completions[i as usize];
+        let good = self.completions.get(i as usize)?;
+        let text = match &self.source {
+            Source::Stories => {
+                let story = Self::story(self.seed, i);
+                let kind = *Corruption::ALL.choose(rng)?;
+                stories::corrupt(&story, kind, rng.random_bool(0.5), rng)?.text
+            }
+            Source::Listed(_) => return None,
+        };
+        let bad = self.framing.completion(&text).ok()?;
         let from = bad.iter().zip(good).position(|(a, b)| a != b)?;
         let prompt = &self.prompts[i as usize];
         Some((Sequence::new(prompt, &bad), Sequence::new(prompt, good), from))

@@ -1,23 +1,37 @@
-//! Training: supervised fine-tuning and adversarial reward learning.
+//! Training: supervised fine-tuning, reward models from demonstrations, and policies by their rewards.
 
+mod advantage;
 mod checkpoint;
 mod data;
-mod gail;
+mod discriminator;
+mod evaluate;
+mod objective;
 mod optim;
 mod package;
 mod parallel;
+mod policy_loss;
 mod recipe;
+mod recipe_check;
+mod record;
+mod rl;
+mod rollout;
 mod run;
 mod sft;
+mod tree;
 
+pub use advantage::{Estimator, advantages, dense_advantages, returns};
 pub use checkpoint::write_atomically;
-pub use data::Demonstrations;
-pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
+pub use data::{Demonstrations, Framing};
+pub use discriminator::Discriminator;
+pub use objective::{Group, Labelled, Loss, Objective, Totals, loss as reward_loss, loss_of, segment_rewards};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, Sums, accumulate};
-pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
+pub use policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
+pub use recipe::{AdversarialConfig, CalibrationConfig, DataConfig, EvaluationConfig, PolicyConfig, Recipe, RewardConfig, RlConfig, SftConfig, Shape};
+pub use rollout::{Pool, Rollout};
 pub use run::run;
-pub use sft::loss as sft_loss;
+pub use sft::{log_probs, loss as sft_loss};
+pub use tree::tree_advantages;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +115,8 @@ pub struct Stage<'a> {
     pub steps: usize,
     /// Where its checkpoint is.
     pub checkpoint: PathBuf,
+    /// Another run's checkpoint, taken over where it is finished and has the same digest.
+    pub reuse: Option<PathBuf>,
     /// Identifies all that its weights depend on; a checkpoint with another digest is refused.
     pub digest: String,
 }
@@ -116,27 +132,63 @@ impl Progress<'_> {
     }
 }
 
+/// Named values of one update.
+pub type Values = Vec<(&'static str, f64)>;
+
+/// What a stage moves: optimisers with their variables, each under the name that its tensors have in a checkpoint, and bytes that the stage itself
+/// reads back.
+pub struct State {
+    /// Updates of the stage that are done.
+    pub step: usize,
+    /// Optimisers by name.
+    pub optimisers: Vec<(&'static str, AdamW)>,
+    /// Bytes of the stage.
+    pub extra: Vec<u8>,
+}
+
+impl State {
+    /// A single optimiser.
+    pub fn one(optimiser: AdamW) -> Self {
+        Self { step: 0, optimisers: vec![("", optimiser)], extra: Vec::new() }
+    }
+
+    /// The first optimiser.
+    pub fn first(&mut self) -> &mut AdamW {
+        &mut self.optimisers[0].1
+    }
+
+    fn into_first(mut self) -> AdamW {
+        self.optimisers.remove(0).1
+    }
+}
+
 /// Runs the updates of a stage from its checkpoint on: reports each, saves every `checkpoint_every` and at a stop.
 fn drive(
     stage: &Stage,
-    optimiser: &mut AdamW,
+    state: &mut State,
     progress: &mut Progress,
-    mut update: impl FnMut(usize, &mut AdamW) -> Result<Vec<(&'static str, f64)>, TrainError>,
+    mut update: impl FnMut(usize, &mut State) -> Result<Values, TrainError>,
 ) -> Result<(), TrainError> {
-    checkpoint::load(&stage.checkpoint, optimiser, &stage.digest)?;
-    while optimiser.step < stage.steps {
+    if !checkpoint::load(&stage.checkpoint, state, &stage.digest)?
+        && let Some(other) = stage.reuse.as_ref().filter(|p| checkpoint::fits(p, &stage.digest, stage.steps))
+    {
+        checkpoint::load(other, state, &stage.digest)?;
+    }
+    while state.step < stage.steps {
         let began = std::time::Instant::now();
-        let mut values = update(optimiser.step, optimiser)?;
+        let mut values = update(state.step, state)?;
+        state.step += 1;
         let seconds = began.elapsed().as_secs_f64();
         if let Some((_, n)) = values.iter().find(|v| v.0 == "num_tokens") {
             values.push(("tokens_per_second", n / seconds));
         }
-        progress.say(stage.name, optimiser.step, stage.steps, &values)?;
+        let step = state.step;
+        progress.say(stage.name, step, stage.steps, &values)?;
         let stop = progress.stopped();
-        if stop || optimiser.step.is_multiple_of(progress.checkpoint_every.max(1)) || optimiser.step == stage.steps {
-            checkpoint::save(&stage.checkpoint, optimiser, &stage.digest)?;
+        if stop || step.is_multiple_of(progress.checkpoint_every.max(1)) || step == stage.steps {
+            checkpoint::save(&stage.checkpoint, state, &stage.digest)?;
         }
-        if stop && optimiser.step < stage.steps {
+        if stop && step < stage.steps {
             return Err(TrainError::Interrupted);
         }
     }

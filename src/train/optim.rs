@@ -74,6 +74,11 @@ impl AdamW {
         Self { config, vars, moments, step: 0 }
     }
 
+    /// The learning rate of the next update of `steps`.
+    pub fn rate(&self, steps: usize) -> f64 {
+        self.config.rate(self.step, steps)
+    }
+
     /// The variables it moves.
     pub fn vars(&self) -> &[(String, Var)] {
         &self.vars

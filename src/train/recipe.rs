@@ -1,9 +1,14 @@
 //! The recipe: everything a run depends on, in one TOML file.
 
 use super::TrainError;
+use super::advantage::Estimator;
+use super::objective::Objective;
 use super::optim::OptimConfig;
+use super::policy_loss::PolicyLoss;
 use crate::model::{Config, RopeScaling};
 use crate::reward::{Head, StandIns};
+use crate::task::stories::Split;
+use crate::trace::Granularity;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -18,12 +23,22 @@ pub struct Recipe {
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_every")]
     pub checkpoint_every: usize,
+    /// A finished run whose stages are taken over where nothing that they depend on differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<PathBuf>,
     /// Demonstrations.
     pub data: DataConfig,
     /// The policy.
     pub policy: PolicyConfig,
-    /// The reward model.
-    pub reward: RewardConfig,
+    /// The reward model; absent: none is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<RewardConfig>,
+    /// Policy optimisation; absent: the policy stays as it was fine-tuned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rl: Option<RlConfig>,
+    /// The trained policy on problems that nothing was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationConfig>,
 }
 
 fn checkpoint_every() -> usize {
@@ -38,6 +53,9 @@ pub struct DataConfig {
     pub task: String,
     /// Number of expert demonstrations.
     pub demonstrations: usize,
+    /// Number of problems that the policy may answer in training; the first of them have the demonstrations. Absent: as many as those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problems: Option<usize>,
     /// Size of the byte-level BPE vocabulary trained on them.
     pub vocab_size: usize,
 }
@@ -109,38 +127,90 @@ pub struct SftConfig {
     pub optim: OptimConfig,
 }
 
+/// What the head of a reward model is made of; the objective adds what it needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// A linear read-out of the state.
+    Scalar,
+    /// The same and the token's log-probability under the reward model's own decoder.
+    #[default]
+    Likelihood,
+    /// One read-out for steps, one for paragraphs, one for the text, mixed by learned weights (hierarchical).
+    Scales,
+}
+
 /// The reward model and how it is learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardConfig {
     /// Its decoder; absent: it starts from the policy's weights.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
     /// Warm start of its decoder on the same demonstrations.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sft: Option<SftConfig>,
-    /// Its head.
+    /// Its head; `implicit` and `iq` read the decoder itself.
     #[serde(default)]
-    pub head: Head,
-    /// The adversarial objective.
-    pub gail: GailConfig,
-    /// Thresholds.
-    pub calibration: CalibrationConfig,
+    pub head: HeadKind,
+    /// What it is trained for.
+    #[serde(default)]
+    pub objective: Objective,
+    /// Which tokens are supervised, and so whose logit is a token's reward.
+    #[serde(default)]
+    pub granularity: Granularity,
+    /// Discount γ of the potential in `airl` and of the next state's value in `iq`.
+    #[serde(default = "one")]
+    pub gamma: f32,
+    /// Scale β of `implicit`.
+    #[serde(default = "beta")]
+    pub beta: f32,
+    /// Experts against policy samples.
+    pub adversarial: AdversarialConfig,
+    /// Thresholds; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationConfig>,
 }
 
-/// The plain adversarial objective at dense granularity: binary cross-entropy, experts against policy samples and corrupted experts.
+fn one() -> f32 {
+    1.0
+}
+
+fn beta() -> f32 {
+    0.5
+}
+
+impl RewardConfig {
+    /// The head that the objective trains.
+    pub fn network_head(&self) -> Head {
+        match (self.objective, self.head) {
+            (Objective::Implicit, _) => Head::Implicit { beta: self.beta },
+            (Objective::Iq, _) => Head::Q { gamma: self.gamma },
+            (Objective::Airl, kind) => Head::Shaped { gamma: self.gamma, likelihood: kind == HeadKind::Likelihood },
+            (_, HeadKind::Scalar) => Head::Scalar,
+            (_, HeadKind::Likelihood) => Head::Likelihood,
+            (_, HeadKind::Scales) => Head::Scales,
+        }
+    }
+}
+
+/// Experts against policy samples and corrupted experts: first against a fixed pool of samples (critic warm-up), then, under `rl`, against new ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GailConfig {
-    /// Updates.
+#[serde(default, deny_unknown_fields)]
+pub struct AdversarialConfig {
+    /// Updates against the fixed pool.
     pub steps: usize,
-    /// Expert traces an update (positives).
-    pub experts: usize,
-    /// Policy samples an update (negatives), on the same problems.
-    pub policy_samples: usize,
-    /// Corrupted experts an update (negatives from the first corrupted token on), each beside its expert twin under the same mask (positives).
+    /// Problems an update, an expert trace each (positives).
+    pub prompts: usize,
+    /// Policy samples of each of them (negatives).
+    pub samples_per_prompt: usize,
+    /// Corrupted experts an update (negatives), each beside its expert twin under the same mask (positives).
     pub corrupted: usize,
-    /// Problems that the policy answers once for the pool of samples.
+    /// Whether a corrupted expert and its twin count only from the first corrupted token on.
+    pub from_first_error: bool,
+    /// Policy samples that end in the reference answer count as positives. Uses answers; the reward model's card says so.
+    pub answer_agreement: bool,
+    /// Problems that the policy answers once for the fixed pool.
     pub rollout_problems: usize,
     /// Samples of each of them.
     pub rollouts_per_problem: usize,
@@ -152,9 +222,31 @@ pub struct GailConfig {
     pub label_smoothing: f32,
     /// Weight of the language-model loss on the experts of the batch, which keeps the likelihood of the head honest; 0 is off.
     pub lm_weight: f32,
+    /// λ of `iq`; weight of the mean squared logit in `maxent`, `bt` and `wgan`.
+    pub regularisation: f32,
     /// Optimiser.
-    #[serde(default)]
     pub optim: OptimConfig,
+}
+
+impl Default for AdversarialConfig {
+    fn default() -> Self {
+        Self {
+            steps: 0,
+            prompts: 16,
+            samples_per_prompt: 1,
+            corrupted: 0,
+            from_first_error: true,
+            answer_agreement: false,
+            rollout_problems: 1000,
+            rollouts_per_problem: 2,
+            temperature: 1.0,
+            max_tokens: 256,
+            label_smoothing: 0.1,
+            lm_weight: 1.0,
+            regularisation: 0.01,
+            optim: OptimConfig { learning_rate: 1e-4, warmup_steps: 20, ..OptimConfig::default() },
+        }
+    }
 }
 
 /// Thresholds without step labels, from the policy's own samples on problems kept aside.
@@ -171,63 +263,163 @@ pub struct CalibrationConfig {
     pub stand_ins: StandIns,
 }
 
+/// What the tokens of a rollout are credited with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Returns {
+    /// One number a trace: the mean of its tokens' rewards.
+    #[default]
+    Trace,
+    /// Discounted sums of the tokens' rewards to come.
+    Dense {
+        /// Discount γ.
+        gamma: f32,
+    },
+    /// Soft values backed up through the tree that the rollouts of a problem form.
+    Tree {
+        /// Discount γ.
+        gamma: f32,
+        /// Temperature τ of the soft value.
+        tau: f32,
+    },
+}
+
+/// Policy optimisation by group-relative advantages (GRPO, arXiv 2402.03300).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RlConfig {
+    /// Updates of the policy.
+    pub steps: usize,
+    /// Problems an update.
+    pub prompts: usize,
+    /// Rollouts of each, one group.
+    pub samples: usize,
+    /// Sampling temperature.
+    pub temperature: f32,
+    /// Tokens a rollout may have.
+    pub max_tokens: usize,
+    /// Weight of the reward model's reward.
+    pub learned: f32,
+    /// Weight of the verifier's, 1 for the reference answer. Uses answers.
+    pub verifier: f32,
+    /// The reward model's reward is clipped to ± this.
+    pub reward_clip: f32,
+    /// What tokens are credited with.
+    pub returns: Returns,
+    /// Baseline and scale of trace rewards.
+    pub estimator: Estimator,
+    /// The policy's loss.
+    pub loss: PolicyLoss,
+    /// Updates on the same rollouts.
+    pub epochs: usize,
+    /// Updates of the reward model an update of the policy; 0: it stays as it is.
+    pub critic_updates: usize,
+    /// Steps whose rollouts the reward model goes on seeing.
+    pub replay: usize,
+    /// Steps between two looks at rollouts in `samples.jsonl`; 0 is never.
+    pub samples_every: usize,
+    /// The policy's optimiser.
+    pub optim: OptimConfig,
+}
+
+impl Default for RlConfig {
+    fn default() -> Self {
+        Self {
+            steps: 100,
+            prompts: 8,
+            samples: 8,
+            temperature: 1.0,
+            max_tokens: 256,
+            learned: 1.0,
+            verifier: 0.0,
+            reward_clip: 5.0,
+            returns: Returns::default(),
+            estimator: Estimator::Group,
+            loss: PolicyLoss::default(),
+            epochs: 1,
+            critic_updates: 1,
+            replay: 4,
+            samples_every: 10,
+            optim: OptimConfig { learning_rate: 2e-4, warmup_steps: 5, weight_decay: 0.0, ..OptimConfig::default() },
+        }
+    }
+}
+
+/// A look at the policy on problems that nothing was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Problems.
+    pub problems: usize,
+    /// Samples of each.
+    pub samples: usize,
+    /// Split of `stories`.
+    pub split: Split,
+    /// Sampling temperature.
+    pub temperature: f32,
+    /// Tokens a sample may have.
+    pub max_tokens: usize,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { problems: 300, samples: 10, split: Split::InDistribution, temperature: 1.0, max_tokens: 256 }
+    }
+}
+
 impl Recipe {
-    /// Reads a recipe. Errors name the file, the line and the key.
-    pub fn read(path: &Path) -> Result<Self, TrainError> {
+    /// Reads a recipe, with `key=value` settings put over what the file says; keys are dotted, values TOML or plain words. Errors name the file, the
+    /// line and the key.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.into(), source })?;
-        let recipe: Self = toml::from_str(&text).map_err(|e| TrainError::Recipe { path: path.into(), what: e.to_string() })?;
-        recipe.check().map_err(|what| TrainError::Recipe { path: path.into(), what })?;
+        let wrong = |what: String| TrainError::Recipe { path: path.into(), what };
+        let recipe: Self = if overrides.is_empty() {
+            toml::from_str(&text).map_err(|e| wrong(nearest(e.to_string())))?
+        } else {
+            let mut table: toml::Table = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+            for o in overrides {
+                set(&mut table, o).map_err(|e| wrong(format!("--set {o}: {e}")))?;
+            }
+            table.try_into().map_err(|e: toml::de::Error| wrong(format!("with --set {}: {}", overrides.join(" "), nearest(e.to_string()))))?
+        };
+        recipe.check().map_err(wrong)?;
         Ok(recipe)
     }
+}
 
-    fn check(&self) -> Result<(), String> {
-        if self.data.task != "stories" {
-            return Err(format!("data.task is {:?}; the trainer knows \"stories\"", self.data.task));
-        }
-        if self.data.demonstrations == 0 {
-            return Err("data.demonstrations must be at least 1".into());
-        }
-        for (name, s) in [("policy.shape", Some(&self.policy.shape)), ("reward.shape", self.reward.shape.as_ref())] {
-            let Some(s) = s else { continue };
-            if s.heads == 0 || s.kv_heads == 0 || s.hidden_size % (2 * s.heads) != 0 || s.heads % s.kv_heads != 0 || s.layers == 0 {
-                return Err(format!("{name}: hidden_size must be a multiple of 2·heads, and heads of kv_heads; layers at least 1"));
-            }
-        }
-        let g = &self.reward.gail;
-        let c = &self.reward.calibration;
-        let mut sfts = vec![("policy.sft", &self.policy.sft)];
-        sfts.extend(self.reward.sft.as_ref().map(|s| ("reward.sft", s)));
-        for (name, s) in &sfts {
-            if s.batch_size == 0 {
-                return Err(format!("{name}.batch_size must be at least 1"));
-            }
-        }
-        for (name, o) in sfts.iter().map(|(n, s)| (*n, &s.optim)).chain([("reward.gail", &g.optim)]) {
-            if !(o.learning_rate > 0.0 && o.learning_rate.is_finite()) {
-                return Err(format!("{name}.optim.learning_rate is {}; it must be a number above 0", o.learning_rate));
-            }
-            let shares = [("beta1", o.beta1), ("beta2", o.beta2), ("final_share", o.final_share), ("weight_decay", o.weight_decay)];
-            if let Some((key, x)) = shares.into_iter().find(|(_, x)| !(0.0..=1.0).contains(x)) {
-                return Err(format!("{name}.optim.{key} is {x}; it must be from 0 to 1"));
-            }
-        }
-        let shares = [
-            ("reward.gail.label_smoothing", g.label_smoothing, 0.0..1.0),
-            ("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE..1.0),
-        ];
-        if let Some((key, x, _)) = shares.into_iter().find(|(_, x, range)| !range.contains(x)) {
-            return Err(format!("{key} is {x}; it must be below 1 and not negative, a false alarm rate above 0"));
-        }
-        if !(g.temperature >= 0.0 && g.temperature.is_finite()) {
-            return Err(format!("reward.gail.temperature is {}; it must be a number, 0 or above", g.temperature));
-        }
-        if !(g.lm_weight >= 0.0 && g.lm_weight.is_finite()) {
-            return Err(format!("reward.gail.lm_weight is {}; it must be a number, 0 or above", g.lm_weight));
-        }
-        if g.steps > 0 && (g.experts == 0 || g.policy_samples + g.corrupted == 0 || g.rollout_problems == 0 || g.rollouts_per_problem == 0)
-        {
-            return Err("reward.gail needs experts, negatives, and rollouts to draw them from".into());
-        }
-        Ok(())
+impl Recipe {
+    /// Whether reference answers take part in training.
+    pub fn uses_answers(&self) -> bool {
+        self.rl.as_ref().is_some_and(|r| r.verifier != 0.0) || self.reward.as_ref().is_some_and(|r| r.adversarial.answer_agreement)
+    }
+}
+
+/// Puts `a.b.c=value` into a table; tables on the way are made where they are missing.
+fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
+    let (key, value) = assignment.split_once('=').ok_or("expected key=value, for example rl.steps=50")?;
+    let value = value.trim();
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut at = table;
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|k| !k.is_empty()).ok_or("the key is empty")?;
+    for part in parts {
+        let next = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = next.as_table_mut().ok_or_else(|| format!("{part} is a value and has no keys"))?;
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// Adds the nearest valid name to a message about an unknown one.
+fn nearest(message: String) -> String {
+    let Some((_, rest)) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `")) else { return message };
+    let mut names = rest.split('`').step_by(2).map(str::to_owned);
+    let unknown = names.next().unwrap_or_default();
+    let valid: Vec<String> = rest.split('`').skip(2).step_by(2).map(str::to_owned).collect();
+    let best = valid.iter().map(|v| (strsim::damerau_levenshtein(&unknown, v), v)).min();
+    match best.filter(|(d, v)| *d <= v.len().max(4) / 2) {
+        Some((_, v)) => format!("{}; did you mean `{v}`?", message.trim_end()),
+        None => message,
     }
 }

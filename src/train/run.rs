@@ -1,15 +1,19 @@
-//! A whole run: tokenizer, policy, rollouts, reward model, calibration. Every stage leaves a file and goes on from it.
+//! A whole run: tokenizer, policy, rollouts, reward model, policy optimisation, calibration, evaluation. Every stage leaves a file and goes on from it.
 
 use super::checkpoint::write_atomically;
-use super::data::Demonstrations;
-use super::gail::{self, Rollout};
+use super::data::{Demonstrations, Framing};
+use super::discriminator::Discriminator;
+use super::evaluate::{evaluate, summary};
 use super::optim::AdamW;
 use super::package::{Frozen, package, write_json};
-use super::recipe::{GailConfig, Recipe, SftConfig};
-use super::{Progress, Stage, TrainError, sft};
+use super::recipe::{EvaluationConfig, Recipe, RewardConfig, RlConfig, SftConfig};
+use super::rl::Trainer;
+use super::rollout::Rollout;
+use super::{Progress, Stage, TrainError, record, sft};
 use crate::generate::{Completion, Prompt, decode_all, mix};
 use crate::model::{Config, Decoder, END_TOKEN, TextTokenizer, VarStore};
-use crate::reward::{Group, RewardCard, RewardNet, Sequence, calibrate, score};
+use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
+use crate::task::Demonstration;
 use crate::task::answer::answer;
 use crate::task::stories::{Split, Story, story};
 use crate::trace::{Calibration, Candidate, Sampling};
@@ -22,30 +26,47 @@ use std::path::PathBuf;
 const INITIAL: u64 = 0xc56da532;
 
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
-/// threads. Leaves `policy/` and `reward/`, each a model directory, the latter with `reward.json`.
+/// threads. Leaves `policy/` and, where one is trained, `reward/`, each a model directory, the latter with `reward.json`; `recipe.toml` and `run.json`
+/// say what made them, `evaluation.jsonl` how the policy did on every problem.
 ///
 /// A changed recipe is refused by the checkpoints of the stages that it changes.
 pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
-    let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.min(20_000));
+    let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.clamp(200, 20_000));
     let tokenizer = TextTokenizer::train_bpe(corpus, recipe.data.vocab_size)?;
-    let end = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
-    let data = Demonstrations::load(tokenizer.clone(), end, recipe.seed, recipe.data.demonstrations)?;
-    Run { recipe, tokenizer, end, data, progress }.go()
+    let eos = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
+    let d = &recipe.data;
+    let framing = Framing { tokenizer, eos };
+    let data = Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, d.problems.unwrap_or(d.demonstrations))?;
+    Run { recipe, framing, data: &data, progress }.go()
 }
 
-/// Identity of what a stage's result depends on: 16 hex digits of the FNV-1a hash of its JSON.
+/// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
 fn digest(parts: &impl Serialize) -> Result<String, TrainError> {
     let json = serde_json::to_string(parts).map_err(|e| TrainError::Data(e.to_string()))?;
-    let hash = json.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    Ok(format!("{hash:016x}"))
+    Ok(format!("{:016x}", record::hash(json.bytes())))
 }
 
 struct Run<'a, 'b> {
     recipe: &'a Recipe,
-    tokenizer: TextTokenizer,
-    end: u32,
-    data: Demonstrations,
+    framing: Framing,
+    data: &'a Demonstrations,
     progress: &'a mut Progress<'b>,
+}
+
+/// A reward model as its warm-up left it.
+struct Critic {
+    config: Config,
+    store: VarStore,
+    net: RewardNet,
+    digest: String,
+}
+
+impl Critic {
+    /// What training moves: a scalar head without a language-model term never asks the output layer.
+    fn vars(&self, reward: &RewardConfig) -> Vec<(String, candle_core::Var)> {
+        let asked = reward.adversarial.lm_weight > 0.0 || !matches!(self.net.kind(), Head::Scalar | Head::Scales);
+        self.store.vars().into_iter().filter(|(name, _)| asked || name != "lm_head.weight").collect()
+    }
 }
 
 impl Run<'_, '_> {
@@ -53,52 +74,136 @@ impl Run<'_, '_> {
         self.recipe.output.join(name)
     }
 
+    fn stage<'s>(&self, name: &'s str, steps: usize, digest: &str) -> Stage<'s> {
+        let file = format!("checkpoints/{name}.safetensors");
+        Stage {
+            name,
+            steps,
+            checkpoint: self.path(&file),
+            reuse: self.recipe.reuse.as_ref().map(|dir| dir.join(file)),
+            digest: digest.to_owned(),
+        }
+    }
+
     fn go(mut self) -> Result<(), TrainError> {
         let recipe = self.recipe;
-        let (policy_config, reward) = (recipe.policy.shape.config(self.tokenizer.vocab_size(), self.end), &recipe.reward);
-        let policy_digest = digest(&(recipe.seed, &recipe.data, &recipe.policy))?;
-        let policy = self.fine_tune("policy", &policy_digest, &policy_config, Frozen::default(), Some(&recipe.policy.sft))?;
-        package(&self.path("policy"), &policy_config, &self.tokenizer, &policy)?;
-        let policy_net = Decoder::load(&policy_config, &policy, &mut |_| {})?;
-
-        let g = &reward.gail;
-        let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
-        let rollouts_digest = digest(&(&policy_digest, g.rollout_problems, g.rollouts_per_problem, &sampling))?;
-        let rollouts = self.rollouts(&rollouts_digest, &policy_net, g, &sampling)?;
-
-        let (config, start) = match &reward.shape {
-            Some(shape) => (shape.config(self.tokenizer.vocab_size(), self.end), Frozen::default()),
-            None => (policy_config, policy),
-        };
-        let warm_digest = digest(&(recipe.seed, &recipe.data, &config, &reward.sft, reward.shape.is_none().then_some(&policy_digest)))?;
-        let mut warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
-        // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
-        warm.0.insert("reward.weight".into(), Tensor::zeros((1, config.hidden_size), DType::F32, &Device::Cpu)?);
-        let store = self.store(&config, warm);
-        let net = RewardNet::load(Decoder::load(&config, &store, &mut |_| {})?, reward.head, &store)?;
-        let stage = Stage {
-            name: "reward",
-            steps: g.steps,
-            checkpoint: self.path("checkpoints/reward.safetensors"),
-            digest: digest(&(&warm_digest, &rollouts_digest, g, reward.head))?,
-        };
-        gail::train(&stage, &net, AdamW::new(g.optim.clone(), store.vars()), &self.data, &rollouts, g, self.progress)?;
-        let calibration = self.calibrate(&policy_net, &net, &sampling)?;
         let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
+        let config = recipe.policy.shape.config(self.framing.tokenizer.vocab_size(), self.framing.eos);
+        let policy_digest = digest(&(recipe.seed, &recipe.data, &recipe.policy))?;
+        let policy = self.fine_tune("policy", &policy_digest, &config, Frozen::default(), Some(&recipe.policy.sft))?;
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
-        package(&self.path("reward"), &config, &self.tokenizer, &Frozen::copy(store.vars())?)?;
-        write_json(
-            &self.path("reward/reward.json"),
-            &RewardCard {
-                name: format!("{} reward", recipe.data.task),
-                head: reward.head,
-                calibration,
-                task: recipe.data.task.clone(),
-                split: Split::Train.name().into(),
-                demonstrations: recipe.data.demonstrations,
-                seed: recipe.seed,
-            },
-        )
+        record::write(&self.path("run.json"), recipe, self.data)?;
+        let mut net = Decoder::load(&config, &policy, &mut |_| {})?;
+        let critic = match &recipe.reward {
+            Some(reward) => Some(self.warm_up(reward, &config, &policy, &net, &policy_digest)?),
+            None => None,
+        };
+        let mut trained = policy.clone();
+        if let Some(rl) = &recipe.rl {
+            trained = self.optimise(rl, &config, policy, &net, critic.as_ref(), &policy_digest)?;
+            net = Decoder::load(&config, &trained, &mut |_| {})?;
+        }
+        package(&self.path("policy"), &config, &self.framing.tokenizer, &trained)?;
+        if let (Some(critic), Some(reward)) = (&critic, &recipe.reward) {
+            self.write_reward(critic, reward, &net)?;
+        }
+        match &recipe.evaluation {
+            Some(evaluation) => self.evaluate(evaluation, &net),
+            None => Ok(()),
+        }
+    }
+
+    /// The reward model, trained against a fixed pool of the policy's samples.
+    fn warm_up(
+        &mut self,
+        reward: &RewardConfig,
+        policy_config: &Config,
+        policy: &Frozen,
+        policy_net: &Decoder,
+        policy_digest: &str,
+    ) -> Result<Critic, TrainError> {
+        let recipe = self.recipe;
+        let g = &reward.adversarial;
+        let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
+        let rollouts_digest = digest(&(policy_digest, g.rollout_problems, g.rollouts_per_problem, &sampling))?;
+        let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
+        let (config, start) = match &reward.shape {
+            Some(shape) => (shape.config(self.framing.tokenizer.vocab_size(), self.framing.eos), Frozen::default()),
+            None => (policy_config.clone(), policy.clone()),
+        };
+        let warm_digest = digest(&(recipe.seed, &recipe.data, &config, &reward.sft, reward.shape.is_none().then_some(policy_digest)))?;
+        let mut warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
+        let head = reward.network_head();
+        let reference = match head {
+            Head::Implicit { .. } => Some(Decoder::load(&config, &warm, &mut |_| {})?),
+            _ => None,
+        };
+        // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
+        for (name, rows) in [("reward.weight", if head == Head::Scales { 3 } else { 1 }), ("reward.potential.weight", 1)] {
+            warm.0.insert(name.into(), Tensor::zeros((rows, config.hidden_size), DType::F32, &Device::Cpu)?);
+        }
+        let store = self.store(&config, warm);
+        let net = RewardNet::new(Decoder::load(&config, &store, &mut |_| {})?, reference, head, &store)?;
+        let parts = (&warm_digest, &rollouts_digest, g, head, reward.objective, reward.granularity);
+        let critic = Critic { config, store, net, digest: digest(&parts)? };
+        let stage = self.stage("reward", g.steps, &critic.digest);
+        let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
+        discriminator(self.data, reward, &critic.net, policy_net).train(&stage, optimiser, &rollouts, self.progress)?;
+        Ok(critic)
+    }
+
+    /// The policy after policy optimisation; the reward model goes on learning in place.
+    fn optimise(
+        &mut self,
+        rl: &RlConfig,
+        config: &Config,
+        policy: Frozen,
+        base: &Decoder,
+        critic: Option<&Critic>,
+        policy_digest: &str,
+    ) -> Result<Frozen, TrainError> {
+        let store = self.store(config, policy);
+        let net = Decoder::load(config, &store, &mut |_| {})?;
+        let optimiser = AdamW::new(rl.optim.clone(), store.vars());
+        let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
+        let learns = |(critic, reward): &(&Critic, &RewardConfig)| AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward));
+        let critic_optimiser = critic.as_ref().filter(|_| rl.critic_updates > 0).map(learns);
+        let stage = self.stage("rl", rl.steps, &digest(&(policy_digest, critic.map(|c| &c.0.digest), rl))?);
+        let samples = self.path("samples.jsonl");
+        let trainer = Trainer {
+            policy: &net,
+            reference: Some(base),
+            critic: critic.map(|(critic, reward)| discriminator(self.data, reward, &critic.net, &net)),
+            data: self.data,
+            config: rl,
+            samples: &samples,
+        };
+        trainer.train(&stage, optimiser, critic_optimiser, self.progress)?;
+        Frozen::copy(store.vars())
+    }
+
+    /// Writes the reward model with thresholds from samples of `policy`.
+    fn write_reward(&mut self, critic: &Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
+        let calibration = self.calibrate(reward, policy, &critic.net)?;
+        let mut weights = Frozen::copy(critic.store.vars())?;
+        if let Some(reference) = &critic.net.reference {
+            weights.0.extend(reference.weights().into_iter().map(|(name, t)| (format!("{REFERENCE}{name}"), t)));
+        }
+        package(&self.path("reward"), &critic.config, &self.framing.tokenizer, &weights)?;
+        let recipe = self.recipe;
+        let card = RewardCard {
+            name: format!("{} reward", recipe.data.task),
+            head: critic.net.kind(),
+            calibration,
+            task: recipe.data.task.clone(),
+            split: Split::Train.name().into(),
+            demonstrations: recipe.data.demonstrations,
+            seed: recipe.seed,
+            objective: serde_json::to_value(reward.objective).ok().and_then(|v| v.as_str().map(str::to_owned)),
+            granularity: reward.granularity,
+            uses_answers: recipe.uses_answers(),
+        };
+        write_json(&self.path("reward/reward.json"), &card)
     }
 
     fn store(&self, config: &Config, start: Frozen) -> VarStore {
@@ -117,13 +222,8 @@ impl Run<'_, '_> {
         let store = self.store(config, start);
         let net = Decoder::load(config, &store, &mut |_| {})?;
         if let Some(sft) = sft {
-            let stage = Stage {
-                name,
-                steps: sft.steps,
-                checkpoint: self.path(&format!("checkpoints/{name}.safetensors")),
-                digest: digest.to_owned(),
-            };
-            sft::train(&stage, &net, AdamW::new(sft.optim.clone(), store.vars()), &self.data, sft, self.progress)?;
+            let stage = self.stage(name, sft.steps, digest);
+            sft::train(&stage, &net, AdamW::new(sft.optim.clone(), store.vars()), self.data, sft, self.progress)?;
         }
         Frozen::copy(store.vars())
     }
@@ -138,18 +238,9 @@ impl Run<'_, '_> {
         sampling: &Sampling,
     ) -> Result<Vec<Vec<Completion>>, TrainError> {
         let began = std::time::Instant::now();
-        let progress = &mut *self.progress;
-        let mut failed = None;
-        let samples = decode_all(policy, prompts, n, sampling, &mut |done| {
-            failed = progress.say(stage, done, prompts.len(), &[]).err();
-            if failed.is_some() || progress.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if samples.len() < prompts.len() {
-            return Err(TrainError::Interrupted);
-        }
+        let mut watch = Watch { progress: self.progress, stage, of: prompts.len(), failed: None };
+        let samples = decode_all(policy, prompts, n, sampling, &mut |done| watch.heard(done))?;
+        watch.end(samples.len())?;
         let all = || samples.iter().flatten();
         let tokens = all().map(|c| c.ids.len()).sum::<usize>() as f64;
         let clipped = all().filter(|c| !c.stopped).count() as f64 / all().count().max(1) as f64;
@@ -159,21 +250,27 @@ impl Run<'_, '_> {
     }
 
     /// The pool of policy samples on training problems: read back where it is there, sampled and written otherwise. Its first line is its digest.
-    fn rollouts(&mut self, digest: &str, policy: &Decoder, g: &GailConfig, sampling: &Sampling) -> Result<Vec<Rollout>, TrainError> {
+    fn rollouts(&mut self, digest: &str, policy: &Decoder, reward: &RewardConfig, sampling: &Sampling) -> Result<Vec<Rollout>, TrainError> {
         let path = self.path("rollouts.jsonl");
         let broken = |e: serde_json::Error| TrainError::Checkpoint { path: path.clone(), what: e.to_string() };
-        if let Ok(text) = std::fs::read_to_string(&path)
-            && let Some(rest) = text.strip_prefix(&format!("\"{digest}\"\n"))
-        {
-            return rest.lines().map(|l| serde_json::from_str(l).map_err(broken)).collect();
+        let first = format!("\"{digest}\"\n");
+        for file in [Some(path.clone()), self.recipe.reuse.as_ref().map(|dir| dir.join("rollouts.jsonl"))].into_iter().flatten() {
+            if let Ok(text) = std::fs::read_to_string(&file)
+                && let Some(rest) = text.strip_prefix(&first)
+            {
+                return rest.lines().map(|l| serde_json::from_str(l).map_err(broken)).collect();
+            }
         }
+        let g = &reward.adversarial;
         let problems: Vec<u64> = self.data.batch(0, g.rollout_problems.min(self.data.len()));
         let seed = self.recipe.seed ^ 0x726f_6c6c;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
         let samples = self.sample("rollouts", policy, &prompts, g.rollouts_per_problem, sampling)?;
-        let pool: Vec<Rollout> =
-            problems.iter().zip(samples).flat_map(|(&i, s)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c.ids))).collect();
-        let mut text = format!("\"{digest}\"\n");
+        let whole = |(&i, s): (&u64, Vec<Completion>)| -> Vec<Rollout> {
+            s.into_iter().filter(|c| c.stopped).map(|c| Rollout::new(i, c, self.data)).collect()
+        };
+        let pool: Vec<Rollout> = problems.iter().zip(samples).flat_map(whole).collect();
+        let mut text = first;
         for r in &pool {
             text.push_str(&serde_json::to_string(r).map_err(broken)?);
             text.push('\n');
@@ -182,20 +279,76 @@ impl Run<'_, '_> {
         Ok(pool)
     }
 
-    fn calibrate(&mut self, policy: &Decoder, net: &RewardNet, sampling: &Sampling) -> Result<Calibration, TrainError> {
-        let c = &self.recipe.reward.calibration;
+    fn calibrate(&mut self, reward: &RewardConfig, policy: &Decoder, net: &RewardNet) -> Result<Calibration, TrainError> {
+        let Some(c) = &reward.calibration else { return Ok(Calibration::default()) };
+        let sampling =
+            Sampling { temperature: reward.adversarial.temperature, max_tokens: reward.adversarial.max_tokens, ..Sampling::default() };
         let seed = self.recipe.seed ^ 0x63_616c;
         let stories: Vec<Story> = (0..c.problems as u64).map(|i| story(Split::Validation, self.recipe.seed, i)).collect();
         let prompts = stories
             .iter()
             .zip(0..)
-            .map(|(s, i)| Ok(Prompt { ids: self.tokenizer.frame_problem(&s.problem)?.ids, seed: mix(seed, i) }))
+            .map(|(s, i)| Ok(Prompt { ids: self.framing.prompt(&s.problem)?, seed: mix(seed, i) }))
             .collect::<Result<Vec<_>, TrainError>>()?;
-        let samples = self.sample("calibration", policy, &prompts, c.samples, sampling)?;
-        let scored = score_groups(net, &self.tokenizer, &prompts, samples)?;
+        let samples = self.sample("calibration", policy, &prompts, c.samples, &sampling)?;
+        let scored = score_groups(net, &self.framing.tokenizer, &prompts, samples)?;
         let groups: Vec<Group> =
             scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, demonstration: s.solution() }).collect();
         Ok(Calibration { task: Some(self.recipe.data.task.clone()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins) })
+    }
+
+    /// How the policy does on problems aside; a line a problem in `evaluation.jsonl`, means in the metrics.
+    fn evaluate(&mut self, config: &EvaluationConfig, policy: &Decoder) -> Result<(), TrainError> {
+        let seed = self.recipe.seed;
+        let problems: Vec<Demonstration> =
+            (0..config.problems as u64).map(|i| Demonstration::from(&story(config.split, seed, i))).collect();
+        let mut watch = Watch { progress: self.progress, stage: "evaluation", of: problems.len(), failed: None };
+        let outcomes = evaluate(policy, &self.framing, &problems, config, seed, &mut |done| watch.heard(done))?;
+        watch.end(outcomes.len())?;
+        let mut text = String::new();
+        for o in &outcomes {
+            text.push_str(&serde_json::to_string(o).map_err(|e| TrainError::Data(e.to_string()))?);
+            text.push('\n');
+        }
+        write_atomically(&self.path("evaluation.jsonl"), text.as_bytes())?;
+        let means = summary(&outcomes)?;
+        let values: Vec<(&str, f64)> = means.iter().map(|(n, x)| (n.as_str(), *x)).collect();
+        self.progress.say("evaluation", problems.len(), problems.len(), &values)
+    }
+}
+
+fn discriminator<'d>(data: &'d Demonstrations, reward: &'d RewardConfig, net: &'d RewardNet, policy: &'d Decoder) -> Discriminator<'d> {
+    Discriminator {
+        net,
+        objective: reward.objective,
+        granularity: reward.granularity,
+        config: &reward.adversarial,
+        data,
+        rehearsal: None,
+        policy,
+    }
+}
+
+/// Passes on how far sampling is, and whether it is to stop.
+struct Watch<'a, 'b> {
+    progress: &'a mut Progress<'b>,
+    stage: &'a str,
+    of: usize,
+    failed: Option<TrainError>,
+}
+
+impl Watch<'_, '_> {
+    fn heard(&mut self, done: usize) -> ControlFlow<()> {
+        self.failed = self.progress.say(self.stage, done, self.of, &[]).err();
+        if self.failed.is_some() || self.progress.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn end(self, done: usize) -> Result<(), TrainError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None if done < self.of => Err(TrainError::Interrupted),
+            None => Ok(()),
+        }
     }
 }
 

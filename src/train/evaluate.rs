@@ -1,0 +1,91 @@
+//! How a policy does on problems that nothing was trained on.
+
+use super::TrainError;
+use super::data::Framing;
+use super::recipe::EvaluationConfig;
+use crate::eval::passk::pass_at_k;
+use crate::generate::{Completion, Prompt, decode_all, mix};
+use crate::model::Decoder;
+use crate::task::{Demonstration, answer};
+use crate::trace::Sampling;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// What a policy did with one problem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Identity of the problem.
+    pub id: String,
+    /// Samples.
+    pub n: usize,
+    /// Those that end in the reference answer.
+    pub correct: usize,
+    /// Whether the greedy completion does.
+    pub greedy: bool,
+    /// Mean length of the samples, tokens.
+    pub length: f64,
+}
+
+/// Samples every problem, and once greedily; `done` hears how many problems are through.
+pub fn evaluate(
+    policy: &Decoder,
+    framing: &Framing,
+    problems: &[Demonstration],
+    config: &EvaluationConfig,
+    seed: u64,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Outcome>, TrainError> {
+    let prompts = problems
+        .iter()
+        .zip(0..)
+        .map(|(d, i)| Ok(Prompt { ids: framing.prompt(&d.problem.text)?, seed: mix(seed ^ 0x7061_7373, i) }))
+        .collect::<Result<Vec<_>, TrainError>>()?;
+    let sampling = Sampling { temperature: config.temperature, max_tokens: config.max_tokens, ..Sampling::default() };
+    let samples = decode_all(policy, &prompts, config.samples, &sampling, done)?;
+    let greedy = decode_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, &mut |_| ControlFlow::Continue(()))?;
+    let right = |d: &Demonstration, c: &Completion| {
+        let found = answer::answer(&framing.text(&c.ids).0);
+        found.zip(d.problem.gold.as_ref()).is_some_and(|(a, gold)| answer::same_answer(&a, gold))
+    };
+    let outcome = |((d, group), best): ((&Demonstration, Vec<Completion>), Vec<Completion>)| Outcome {
+        id: d.problem.id.clone(),
+        n: group.len(),
+        correct: group.iter().filter(|c| right(d, c)).count(),
+        greedy: best.first().is_some_and(|c| right(d, c)),
+        length: group.iter().map(|c| c.ids.len()).sum::<usize>() as f64 / group.len().max(1) as f64,
+    };
+    Ok(problems.iter().zip(samples).zip(greedy).map(outcome).collect())
+}
+
+/// Means over problems: `pass@1`, `pass@k` for k of 10 and of all samples where there are as many, `greedy` and `completions/mean_length`.
+pub fn summary(outcomes: &[Outcome]) -> Result<Vec<(String, f64)>, TrainError> {
+    let mean = |f: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(f).sum::<f64>() / outcomes.len().max(1) as f64;
+    let n = outcomes.iter().map(|o| o.n).min().unwrap_or(0);
+    let mut out = Vec::new();
+    let mut ks = vec![1, 10, n];
+    ks.retain(|&k| k > 0 && k <= n);
+    ks.dedup();
+    for k in ks {
+        let each = outcomes.iter().map(|o| pass_at_k(o.n, o.correct, k)).collect::<Result<Vec<f64>, _>>();
+        let each = each.map_err(|e| TrainError::Data(e.to_string()))?;
+        out.push((format!("pass@{k}"), each.iter().sum::<f64>() / each.len().max(1) as f64));
+    }
+    out.push(("greedy".into(), mean(&|o| f64::from(u8::from(o.greedy)))));
+    out.push(("completions/mean_length".into(), mean(&|o| o.length)));
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_by_hand() {
+        let outcome = |correct, greedy| Outcome { id: String::new(), n: 4, correct, greedy, length: 8.0 };
+        let out = summary(&[outcome(4, true), outcome(0, false), outcome(1, true)]).unwrap();
+        let get = |name: &str| out.iter().find(|v| v.0 == name).unwrap().1;
+        assert!((get("pass@1") - (1.0 + 0.0 + 0.25) / 3.0).abs() < 1e-12);
+        assert!((get("pass@4") - 2.0 / 3.0).abs() < 1e-12 && (get("greedy") - 2.0 / 3.0).abs() < 1e-12);
+        assert!(out.iter().all(|v| v.0 != "pass@10"));
+    }
+}

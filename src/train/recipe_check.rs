@@ -1,0 +1,101 @@
+//! What a recipe must keep to beyond its shape.
+
+use super::objective::Objective;
+use super::optim::OptimConfig;
+use super::recipe::{HeadKind, Recipe, SftConfig, Shape};
+use crate::task::stories::Split;
+use crate::trace::Granularity;
+
+/// A value that must be in a range.
+fn within(key: &str, value: f32, low: f32, high: f32) -> Result<(), String> {
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    let range = if high.is_infinite() { format!("a number, {low} or above") } else { format!("from {low} to {high}") };
+    Err(format!("{key} is {value}; it must be {range}"))
+}
+
+fn at_least_one(key: &str, value: usize) -> Result<(), String> {
+    if value > 0 { Ok(()) } else { Err(format!("{key} must be at least 1")) }
+}
+
+fn shape(key: &str, s: &Shape) -> Result<(), String> {
+    if s.heads == 0 || s.kv_heads == 0 || s.hidden_size % (2 * s.heads) != 0 || s.heads % s.kv_heads != 0 || s.layers == 0 {
+        return Err(format!("{key}: hidden_size must be a multiple of 2·heads, and heads of kv_heads; layers at least 1"));
+    }
+    Ok(())
+}
+
+fn optim(key: &str, o: &OptimConfig) -> Result<(), String> {
+    if !(o.learning_rate > 0.0 && o.learning_rate.is_finite()) {
+        return Err(format!("{key}.optim.learning_rate is {}; it must be a number above 0", o.learning_rate));
+    }
+    let shares = [("beta1", o.beta1), ("beta2", o.beta2), ("final_share", o.final_share), ("weight_decay", o.weight_decay)];
+    shares.into_iter().try_for_each(|(name, x)| within(&format!("{key}.optim.{name}"), x as f32, 0.0, 1.0))
+}
+
+fn sft(key: &str, s: &SftConfig) -> Result<(), String> {
+    at_least_one(&format!("{key}.batch_size"), s.batch_size)?;
+    optim(key, &s.optim)
+}
+
+impl Recipe {
+    /// Fails with the key, its value and what is allowed.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.data.task != "stories" {
+            return Err(format!("data.task is {:?}; the trainer knows \"stories\"", self.data.task));
+        }
+        at_least_one("data.demonstrations", self.data.demonstrations)?;
+        shape("policy.shape", &self.policy.shape)?;
+        sft("policy.sft", &self.policy.sft)?;
+        if let Some(e) = &self.evaluation {
+            at_least_one("evaluation.samples", e.samples)?;
+            within("evaluation.temperature", e.temperature, 0.0, f32::INFINITY)?;
+            if e.split == Split::Train {
+                return Err("evaluation.split is \"train\"; choose one that nothing was trained on, such as \"in_distribution\"".into());
+            }
+        }
+        if let Some(r) = &self.rl {
+            for (key, n) in [("prompts", r.prompts), ("samples", r.samples), ("epochs", r.epochs), ("max_tokens", r.max_tokens)] {
+                at_least_one(&format!("rl.{key}"), n)?;
+            }
+            for (key, x) in [("temperature", r.temperature), ("reward_clip", r.reward_clip)] {
+                within(&format!("rl.{key}"), x, 0.0, f32::INFINITY)?;
+            }
+            optim("rl", &r.optim)?;
+            if r.learned != 0.0 && self.reward.is_none() {
+                return Err("rl.learned is not 0, but the recipe has no [reward]; set rl.learned = 0 and rl.verifier = 1 to train by answers".into());
+            }
+            if r.learned == 0.0 && r.verifier == 0.0 {
+                return Err("rl.learned and rl.verifier are both 0; nothing would be rewarded".into());
+            }
+        }
+        let Some(reward) = &self.reward else { return Ok(()) };
+        reward.shape.as_ref().map_or(Ok(()), |s| shape("reward.shape", s))?;
+        reward.sft.as_ref().map_or(Ok(()), |s| sft("reward.sft", s))?;
+        within("reward.gamma", reward.gamma, 0.0, 1.0)?;
+        if !(reward.beta > 0.0) {
+            return Err(format!("reward.beta is {}; it must be above 0", reward.beta));
+        }
+        let scales = reward.head == HeadKind::Scales;
+        if scales && (reward.objective != Objective::Gail || reward.granularity != Granularity::Step) {
+            return Err("reward.head is \"scales\", which needs objective \"gail\" and granularity \"step\"".into());
+        }
+        if reward.granularity == Granularity::Interval(0) {
+            return Err("reward.granularity: an interval has at least 1 token, for example { interval = 15 }".into());
+        }
+        let g = &reward.adversarial;
+        optim("reward.adversarial", &g.optim)?;
+        for (key, x, high) in [("label_smoothing", g.label_smoothing, 0.999), ("lm_weight", g.lm_weight, f32::INFINITY), ("temperature", g.temperature, f32::INFINITY)] {
+            within(&format!("reward.adversarial.{key}"), x, 0.0, high)?;
+        }
+        let samples = g.samples_per_prompt + g.corrupted > 0 && g.rollout_problems > 0 && g.rollouts_per_problem > 0;
+        if g.steps > 0 && (g.prompts == 0 || !samples) && reward.objective != Objective::Iq {
+            return Err("reward.adversarial needs prompts, samples_per_prompt or corrupted, and rollouts to draw them from".into());
+        }
+        if let Some(c) = &reward.calibration {
+            within("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE, 0.999)?;
+        }
+        Ok(())
+    }
+}

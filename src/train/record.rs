@@ -1,0 +1,45 @@
+//! What a run leaves beside its result so that it can be told later what made it.
+
+use super::TrainError;
+use super::data::Demonstrations;
+use super::package::write_json;
+use super::recipe::Recipe;
+use std::path::{Path, PathBuf};
+
+/// FNV-1a.
+pub(super) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Writes `run.json`: versions, seeds, hashes of the data, the commit of the folder that the run was started in, and whether answers were used.
+pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations) -> Result<(), TrainError> {
+    let tokens = |ids: Vec<u32>| hash(ids.into_iter().flat_map(u32::to_le_bytes));
+    let demonstrations = (0..data.len() as u64).filter_map(|i| data.expert(i)).map(|s| tokens(s.ids));
+    let demonstrations = hash(demonstrations.flat_map(u64::to_le_bytes));
+    let problems = hash((0..data.problems() as u64).map(|i| tokens(data.prompt(i))).flat_map(u64::to_le_bytes));
+    let uses_answers = recipe.uses_answers();
+    let record = serde_json::json!({
+        "reasonscope": env!("CARGO_PKG_VERSION"),
+        "commit": commit(),
+        "seed": recipe.seed,
+        "threads": rayon::current_num_threads(),
+        "task": recipe.data.task,
+        "demonstrations": { "number": data.len(), "hash": format!("{demonstrations:016x}") },
+        "problems": { "number": data.problems(), "hash": format!("{problems:016x}") },
+        "uses_answers": uses_answers,
+    });
+    write_json(path, &record)
+}
+
+/// The commit that the current folder's repository stands at.
+fn commit() -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let git: PathBuf = here.ancestors().map(|d| d.join(".git")).find(|g| g.is_dir())?;
+    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let Some(name) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
+    if let Ok(id) = std::fs::read_to_string(git.join(name)) {
+        return Some(id.trim().to_owned());
+    }
+    let packed = std::fs::read_to_string(git.join("packed-refs")).ok()?;
+    packed.lines().find_map(|l| l.strip_suffix(name)?.split(' ').next().map(str::to_owned))
+}

@@ -1,0 +1,70 @@
+//! Policy samples that are trained on.
+
+use super::data::Demonstrations;
+use crate::generate::Completion;
+use crate::reward::Sequence;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A policy sample.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The problem it answers.
+    pub problem: u64,
+    /// Its tokens, with the end token where it was sampled.
+    pub ids: Vec<u32>,
+    /// ln π of each under the policy that wrote it, at temperature 1.
+    pub logprobs: Vec<f32>,
+    /// Whether an end token was sampled.
+    pub stopped: bool,
+    /// Whether it ends in the reference answer.
+    pub correct: bool,
+}
+
+impl Rollout {
+    /// A completion of problem `problem`, graded.
+    pub fn new(problem: u64, completion: Completion, data: &Demonstrations) -> Self {
+        let correct = data.correct(problem, &data.framing().text(&completion.ids).0);
+        Self { problem, ids: completion.ids, logprobs: completion.logprobs, stopped: completion.stopped, correct }
+    }
+
+    /// Problem and completion.
+    pub fn sequence(&self, data: &Demonstrations) -> Sequence {
+        Sequence::new(&data.prompt(self.problem), &self.ids)
+    }
+}
+
+/// Rollouts by problem.
+pub struct Pool<'a> {
+    all: Vec<&'a Rollout>,
+    by_problem: BTreeMap<u64, Vec<usize>>,
+}
+
+impl<'a> Pool<'a> {
+    /// Gathers rollouts, those of one problem together; `keep` says which problems count.
+    pub fn new(rollouts: impl IntoIterator<Item = &'a Rollout>, keep: impl Fn(u64) -> bool) -> Self {
+        let all: Vec<&Rollout> = rollouts.into_iter().filter(|r| keep(r.problem)).collect();
+        let mut by_problem: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (i, r) in all.iter().enumerate() {
+            by_problem.entry(r.problem).or_default().push(i);
+        }
+        Self { all, by_problem }
+    }
+
+    /// Number of rollouts.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Rollout `i` and up to `n − 1` others of its problem that follow it in turn.
+    pub fn with_others(&self, i: usize, n: usize) -> Vec<&'a Rollout> {
+        let same = &self.by_problem[&self.all[i].problem];
+        let at = same.iter().position(|&j| j == i).unwrap_or(0);
+        (0..n.min(same.len())).map(|k| self.all[same[(at + k) % same.len()]]).collect()
+    }
+}
