@@ -1,23 +1,31 @@
 //! Training: supervised fine-tuning and adversarial reward learning.
 
+mod advantage;
 mod checkpoint;
 mod data;
 mod gail;
 mod optim;
 mod package;
 mod parallel;
+mod policy_loss;
+mod preference;
 mod recipe;
 mod run;
 mod sft;
+mod tree;
 
+pub use advantage::{Estimator, advantages, dense_advantages, returns};
 pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
 pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, Sums, accumulate};
+pub use policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
+pub use preference::{PreferenceKind, PreferenceLoss, Side, kto_baseline, preference_loss, sequence_log_probs};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
 pub use sft::loss as sft_loss;
+pub use tree::tree_advantages;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
