@@ -157,7 +157,8 @@ impl Decoder {
 
     /// Its dense weights by Hugging Face name.
     pub fn weights(&self) -> Vec<(String, Tensor)> {
-        let mut out = vec![("model.embed_tokens.weight".to_owned(), self.embed.clone()), ("model.norm.weight".to_owned(), self.norm.clone())];
+        let mut out =
+            vec![("model.embed_tokens.weight".to_owned(), self.embed.clone()), ("model.norm.weight".to_owned(), self.norm.clone())];
         if !self.config.tie_word_embeddings {
             self.head.weights("lm_head", &mut out);
         }

@@ -203,7 +203,9 @@ impl Discriminator<'_> {
     pub fn train(&self, stage: &Stage, optimiser: AdamW, rollouts: &[Rollout], progress: &mut Progress) -> Result<AdamW, TrainError> {
         let pool = self.pool(rollouts);
         if pool.is_empty() && stage.steps > 0 && self.objective != Objective::Iq {
-            return Err(TrainError::Data("there are no policy samples to train against; train the policy longer or raise max_tokens".into()));
+            return Err(TrainError::Data(
+                "there are no policy samples to train against; train the policy longer or raise max_tokens".into(),
+            ));
         }
         let mut state = State::one(optimiser);
         drive(stage, &mut state, progress, |step, state| {

@@ -10,6 +10,7 @@ mod optim;
 mod package;
 mod parallel;
 mod policy_loss;
+mod preference;
 mod recipe;
 mod recipe_check;
 mod record;
@@ -27,7 +28,10 @@ pub use objective::{Group, Labelled, Loss, Objective, Totals, loss as reward_los
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, Sums, accumulate};
 pub use policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
-pub use recipe::{AdversarialConfig, CalibrationConfig, DataConfig, EvaluationConfig, PolicyConfig, Recipe, RewardConfig, RlConfig, SftConfig, Shape};
+pub use preference::{PreferenceKind, PreferenceLoss, Side, kto_baseline, preference_loss, sequence_log_probs};
+pub use recipe::{
+    AdversarialConfig, CalibrationConfig, DataConfig, EvaluationConfig, PolicyConfig, Recipe, RewardConfig, RlConfig, SftConfig, Shape,
+};
 pub use rollout::{Pool, Rollout};
 pub use run::run;
 pub use sft::{log_probs, loss as sft_loss};

@@ -234,7 +234,8 @@ pub fn loss_of(out: &Outputs, groups: &[&Group], totals: &Totals, config: &Loss)
         Objective::Gail | Objective::Airl | Objective::Implicit => {
             let mut main = cross_entropy(&f, &rows.expert, totals.segments, config.smoothing)?;
             if let Some(scales) = &out.scales {
-                let steps = cross_entropy(&rows.at_end(&scales.narrow(1, 0, 1)?.squeeze(1)?)?, &rows.expert, totals.segments, config.smoothing)?;
+                let steps =
+                    cross_entropy(&rows.at_end(&scales.narrow(1, 0, 1)?.squeeze(1)?)?, &rows.expert, totals.segments, config.smoothing)?;
                 main = (main + steps)?;
                 for i in 0..2 {
                     let wider = Rows::of(&batch, |l| &l.wider[i]);

@@ -380,7 +380,9 @@ impl Recipe {
             for o in overrides {
                 set(&mut table, o).map_err(|e| wrong(format!("--set {o}: {e}")))?;
             }
-            table.try_into().map_err(|e: toml::de::Error| wrong(format!("with --set {}: {}", overrides.join(" "), nearest(e.to_string()))))?
+            table
+                .try_into()
+                .map_err(|e: toml::de::Error| wrong(format!("with --set {}: {}", overrides.join(" "), nearest(e.to_string()))))?
         };
         recipe.check().map_err(wrong)?;
         Ok(recipe)

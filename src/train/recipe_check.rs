@@ -64,7 +64,10 @@ impl Recipe {
             }
             optim("rl", &r.optim)?;
             if r.learned != 0.0 && self.reward.is_none() {
-                return Err("rl.learned is not 0, but the recipe has no [reward]; set rl.learned = 0 and rl.verifier = 1 to train by answers".into());
+                return Err(
+                    "rl.learned is not 0, but the recipe has no [reward]; set rl.learned = 0 and rl.verifier = 1 to train by answers"
+                        .into(),
+                );
             }
             if r.learned == 0.0 && r.verifier == 0.0 {
                 return Err("rl.learned and rl.verifier are both 0; nothing would be rewarded".into());
@@ -86,7 +89,11 @@ impl Recipe {
         }
         let g = &reward.adversarial;
         optim("reward.adversarial", &g.optim)?;
-        for (key, x, high) in [("label_smoothing", g.label_smoothing, 0.999), ("lm_weight", g.lm_weight, f32::INFINITY), ("temperature", g.temperature, f32::INFINITY)] {
+        for (key, x, high) in [
+            ("label_smoothing", g.label_smoothing, 0.999),
+            ("lm_weight", g.lm_weight, f32::INFINITY),
+            ("temperature", g.temperature, f32::INFINITY),
+        ] {
             within(&format!("reward.adversarial.{key}"), x, 0.0, high)?;
         }
         let samples = g.samples_per_prompt + g.corrupted > 0 && g.rollout_problems > 0 && g.rollouts_per_problem > 0;

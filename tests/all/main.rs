@@ -14,6 +14,7 @@ mod stories;
 mod themes;
 mod tokenizer;
 mod train;
+mod train_reference;
 mod tui_fixture;
 mod tui_keys;
 mod tui_picture;
