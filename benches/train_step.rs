@@ -26,7 +26,8 @@ fn ours(shape: &Shape, batch: usize, length: usize) -> f64 {
         .map(|i| Sequence { ids: (0..=length).map(|j| ((i * 7919 + j * 104_729) % VOCABULARY) as u32).collect(), start: 1 })
         .collect();
     let mut step = || {
-        let micro: Vec<&[Sequence]> = sequences.chunks(8).collect();
+        let refs: Vec<&Sequence> = sequences.iter().collect();
+        let micro: Vec<&[&Sequence]> = refs.chunks(8).collect();
         let (grads, _) = accumulate(&micro, optimiser.vars(), |s| sft_loss(&decoder, s, batch * length)).unwrap();
         optimiser.update(&grads, 1_000_000).unwrap();
     };

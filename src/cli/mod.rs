@@ -22,6 +22,7 @@ use anyhow::Result;
 use args::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
+use std::ffi::OsString;
 use std::io::Write;
 
 /// The whole command line.
@@ -72,7 +73,7 @@ enum Command {
 
 /// Reads the command line, does what it says, reports errors on standard error, and returns the exit.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_subcommand(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output; its reader may have gone.
@@ -99,11 +100,20 @@ pub fn main() -> Exit {
     }
 }
 
+/// `--train RECIPE …` as `train RECIPE …`, so that the subcommand's options follow.
+fn with_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.collect();
+    let Some(first) = args.get(1).and_then(|a| a.to_str()).map(str::to_owned) else { return args };
+    if first == "--train" && args.len() > 2 {
+        args[1] = "train".into();
+    } else if let Some(recipe) = first.strip_prefix("--train=") {
+        args.splice(1..2, ["train".into(), recipe.into()]);
+    }
+    args
+}
+
 fn run(cli: Cli) -> Result<Exit> {
     let output = cli.output;
-    if let Some(recipe) = cli.train {
-        return train::Train::new(recipe).run(&output);
-    }
     match cli.command {
         None => inspect::Inspect::live(cli.live).run(),
         Some(Command::Inspect(command)) => command.run(),

@@ -4,7 +4,9 @@ use super::args::OutputArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
-use crate::train::{Metrics, Progress, Recipe, TrainError};
+use crate::format::{Options, TraceList};
+use crate::trace::Trace;
+use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::HashSet;
@@ -24,12 +26,9 @@ pub struct Train {
 }
 
 impl Train {
-    pub(super) fn new(recipe: PathBuf) -> Self {
-        Self { recipe, set: Vec::new() }
-    }
-
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let recipe = Recipe::read(&self.recipe, &self.set)?;
+        let inputs = Inputs { labels: labels(&recipe)?, more: Vec::new() };
         let folder = recipe.output.clone();
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
         let mut metrics = MetricsFile::open(&folder.join("metrics.jsonl"))?;
@@ -53,7 +52,7 @@ impl Train {
             Ok(())
         };
         let mut progress = Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every };
-        let result = crate::train::run(&recipe, &mut progress);
+        let result = crate::train::run(&recipe, &inputs, &mut progress);
         metrics.finish()?;
         if let Some(error) = failed {
             return Err(error);
@@ -72,6 +71,15 @@ impl Train {
             }
         }
     }
+}
+
+/// The labelled traces that the recipe names.
+fn labels(recipe: &Recipe) -> Result<Vec<Trace>> {
+    let Some(labels) = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).filter(|l| !l.files.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let files: Vec<String> = labels.files.iter().map(|f| f.display().to_string()).collect();
+    Ok(TraceList::open(&files, Options::default())?.iter().collect::<Result<_, _>>()?)
 }
 
 /// The run's metrics, a JSON line an update. A resumed run replaces the lines that it computes again.

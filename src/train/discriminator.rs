@@ -136,13 +136,21 @@ impl Discriminator<'_> {
         Ok(out)
     }
 
-    /// One update on a batch; the metrics of it.
+    /// One update against policy samples; the metrics of it.
     pub fn update(&self, seed: u64, pool: &Pool, optimiser: &mut AdamW, steps: usize) -> Result<Values, TrainError> {
         let batch = self.batch(seed, pool)?;
-        let totals = Totals::of(&batch);
-        let micro = packed(&batch);
-        let config = self.loss();
-        let (grads, sums) = accumulate(&micro, optimiser.vars(), |groups| loss(self.net, groups, &totals, &config))?;
+        let mut values = self.update_on(&batch, &self.loss(), optimiser, steps)?;
+        if optimiser.step % SHUFFLE_EVERY == 1 {
+            values.extend(self.shuffled(seed, &batch)?.map(|x| ("disc_acc_shuffled", x)));
+        }
+        Ok(values)
+    }
+
+    /// One update on a batch.
+    fn update_on(&self, batch: &[Group], config: &Loss, optimiser: &mut AdamW, steps: usize) -> Result<Values, TrainError> {
+        let totals = Totals::of(batch);
+        let micro = packed(batch);
+        let (grads, sums) = accumulate(&micro, optimiser.vars(), |groups| loss(self.net, groups, &totals, config))?;
         let norm = optimiser.update(&grads, steps)?;
         if self.objective == Objective::Wgan {
             for (_, var) in optimiser.vars().iter().filter(|v| v.0.starts_with("reward.weight")) {
@@ -150,7 +158,7 @@ impl Discriminator<'_> {
             }
         }
         let get = |name| sums.iter().find(|s| s.0 == name).map_or(0.0, |s| s.1);
-        let [gen_, expert] = match self.objective {
+        let [gen_, expert] = match config.objective {
             Objective::Bt => [totals.pairs; 2],
             _ => totals.segments,
         }
@@ -168,9 +176,6 @@ impl Discriminator<'_> {
         ];
         if self.objective == Objective::Maxent {
             values.push(("ess", get("ess") / totals.groups.max(1) as f64));
-        }
-        if optimiser.step % SHUFFLE_EVERY == 1 {
-            values.extend(self.shuffled(seed, &batch)?.map(|x| ("disc_acc_shuffled", x)));
         }
         Ok(values)
     }
@@ -197,6 +202,28 @@ impl Discriminator<'_> {
         let pairs = (others.len() * experts.len()) as f64;
         let won = experts.iter().flat_map(|e| others.iter().map(move |o| f64::from(u8::from(e > o)))).sum::<f64>();
         Ok((pairs > 0.0).then_some(won / pairs))
+    }
+
+    /// Trains the network on labelled groups, by cross-entropy or, for pairs, by Bradley–Terry; `pairs` says which.
+    pub fn train_on_labels(
+        &self,
+        stage: &Stage,
+        optimiser: AdamW,
+        (groups, pairs, batch_size): (&[Group], bool, usize),
+        progress: &mut Progress,
+    ) -> Result<(), TrainError> {
+        if groups.is_empty() && stage.steps > 0 {
+            return Err(TrainError::Data(
+                "no labels to train on: the files hold neither labelled steps nor problems with right and wrong candidates".into(),
+            ));
+        }
+        let objective = if pairs { Objective::Bt } else { Objective::Gail };
+        let config = Loss { objective, lm_weight: 0.0, ..self.loss() };
+        drive(stage, &mut State::one(optimiser), progress, |step, state| {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.data.seed() ^ 0x6c61_6265_6c73 ^ ((step as u64) << 20));
+            let batch: Vec<Group> = (0..batch_size).map(|_| groups[rng.random_range(0..groups.len())].clone()).collect();
+            self.update_on(&batch, &config, state.first(), stage.steps)
+        })
     }
 
     /// Trains the network, whose variables `optimiser` holds, against a fixed pool of policy samples (critic warm-up).

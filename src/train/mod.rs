@@ -5,11 +5,13 @@ mod checkpoint;
 mod data;
 mod discriminator;
 mod evaluate;
+mod labels;
 mod objective;
 mod optim;
 mod package;
 mod parallel;
 mod policy_loss;
+mod prefer;
 mod preference;
 mod recipe;
 mod recipe_check;
@@ -24,16 +26,18 @@ pub use advantage::{Estimator, advantages, dense_advantages, returns};
 pub use checkpoint::write_atomically;
 pub use data::{Demonstrations, Framing};
 pub use discriminator::Discriminator;
+pub use labels::step_labels;
 pub use objective::{Group, Labelled, Loss, Objective, Totals, loss as reward_loss, loss_of, segment_rewards};
 pub use optim::{AdamW, Gradients, OptimConfig};
 pub use parallel::{Micro, Sums, accumulate};
 pub use policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
 pub use preference::{PreferenceKind, PreferenceLoss, Side, kto_baseline, preference_loss, sequence_log_probs};
 pub use recipe::{
-    AdversarialConfig, CalibrationConfig, DataConfig, EvaluationConfig, PolicyConfig, Recipe, RewardConfig, RlConfig, SftConfig, Shape,
+    AdversarialConfig, CalibrationConfig, DataConfig, EvaluationConfig, LabelConfig, LabelKind, PolicyConfig, PreferenceConfig, Ranking,
+    Recipe, Returns, RewardConfig, RlConfig, SftConfig, Shape,
 };
 pub use rollout::{Pool, Rollout};
-pub use run::run;
+pub use run::{Inputs, run};
 pub use sft::{log_probs, loss as sft_loss};
 pub use tree::tree_advantages;
 

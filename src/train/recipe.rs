@@ -5,6 +5,7 @@ use super::advantage::Estimator;
 use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::policy_loss::PolicyLoss;
+use super::preference::PreferenceLoss;
 use crate::model::{Config, RopeScaling};
 use crate::reward::{Head, StandIns};
 use crate::task::stories::Split;
@@ -23,6 +24,9 @@ pub struct Recipe {
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_every")]
     pub checkpoint_every: usize,
+    /// Updates of a finished reward model on new demonstrations (`--demonstrations`).
+    #[serde(default = "update_steps")]
+    pub update_steps: usize,
     /// A finished run whose stages are taken over where nothing that they depend on differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<PathBuf>,
@@ -33,6 +37,9 @@ pub struct Recipe {
     /// The reward model; absent: none is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<RewardConfig>,
+    /// Preference training on ranked samples; absent: none. It comes before policy optimisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<PreferenceConfig>,
     /// Policy optimisation; absent: the policy stays as it was fine-tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rl: Option<RlConfig>,
@@ -42,6 +49,10 @@ pub struct Recipe {
 }
 
 fn checkpoint_every() -> usize {
+    100
+}
+
+fn update_steps() -> usize {
     100
 }
 
@@ -167,6 +178,9 @@ pub struct RewardConfig {
     pub beta: f32,
     /// Experts against policy samples.
     pub adversarial: AdversarialConfig,
+    /// Training on labels, after the fixed pool; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelConfig>,
     /// Thresholds; absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationConfig>,
@@ -245,6 +259,97 @@ impl Default for AdversarialConfig {
             lm_weight: 1.0,
             regularisation: 0.01,
             optim: OptimConfig { learning_rate: 1e-4, warmup_steps: 20, ..OptimConfig::default() },
+        }
+    }
+}
+
+/// Which labels a reward model learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// Binary cross-entropy on steps marked right or wrong (a process reward model).
+    #[default]
+    Steps,
+    /// Bradley–Terry on right against wrong candidates of a problem (an outcome reward model).
+    Pairs,
+    /// Step labels that the policy's own completions of each prefix give (Math-Shepherd). Uses answers.
+    MonteCarlo,
+}
+
+/// Training on labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LabelConfig {
+    /// Which.
+    pub kind: LabelKind,
+    /// Files of labelled traces, in any format that the inspector opens; `monte_carlo` reads none.
+    pub files: Vec<PathBuf>,
+    /// Updates.
+    pub steps: usize,
+    /// Groups an update: candidates for step labels, problems for pairs.
+    pub batch_size: usize,
+    /// Policy samples of the fixed pool whose steps `monte_carlo` labels.
+    pub rollouts: usize,
+    /// Completions of each prefix.
+    pub completions: usize,
+    /// Optimiser.
+    pub optim: OptimConfig,
+}
+
+impl Default for LabelConfig {
+    fn default() -> Self {
+        let optim = OptimConfig { learning_rate: 1e-4, warmup_steps: 20, ..OptimConfig::default() };
+        Self { kind: LabelKind::Steps, files: Vec::new(), steps: 100, batch_size: 16, rollouts: 200, completions: 8, optim }
+    }
+}
+
+/// What ranks the samples of a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ranking {
+    /// The reward model.
+    #[default]
+    Reward,
+    /// The reference answer. Uses answers.
+    Verifier,
+}
+
+/// Preference training on pairs of the policy's own samples, ranked; SPIN sets the demonstration against a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreferenceConfig {
+    /// The loss.
+    pub loss: PreferenceLoss,
+    /// What ranks.
+    pub rank: Ranking,
+    /// Updates.
+    pub steps: usize,
+    /// Pairs an update.
+    pub batch_size: usize,
+    /// Problems that are sampled for pairs.
+    pub problems: usize,
+    /// Samples of each.
+    pub samples: usize,
+    /// Sampling temperature.
+    pub temperature: f32,
+    /// Tokens a sample may have.
+    pub max_tokens: usize,
+    /// Optimiser.
+    pub optim: OptimConfig,
+}
+
+impl Default for PreferenceConfig {
+    fn default() -> Self {
+        Self {
+            loss: PreferenceLoss::default(),
+            rank: Ranking::Reward,
+            steps: 100,
+            batch_size: 16,
+            problems: 500,
+            samples: 8,
+            temperature: 1.0,
+            max_tokens: 256,
+            optim: OptimConfig { learning_rate: 5e-5, warmup_steps: 10, weight_decay: 0.0, ..OptimConfig::default() },
         }
     }
 }
@@ -392,7 +497,10 @@ impl Recipe {
 impl Recipe {
     /// Whether reference answers take part in training.
     pub fn uses_answers(&self) -> bool {
-        self.rl.as_ref().is_some_and(|r| r.verifier != 0.0) || self.reward.as_ref().is_some_and(|r| r.adversarial.answer_agreement)
+        let labels = |l: &LabelConfig| l.kind != LabelKind::Steps;
+        self.rl.as_ref().is_some_and(|r| r.verifier != 0.0)
+            || self.preference.as_ref().is_some_and(|p| p.rank == Ranking::Verifier)
+            || self.reward.as_ref().is_some_and(|r| r.adversarial.answer_agreement || r.labels.as_ref().is_some_and(labels))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::objective::Objective;
 use super::optim::OptimConfig;
-use super::recipe::{HeadKind, Recipe, SftConfig, Shape};
+use super::preference::PreferenceKind;
+use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, SftConfig, Shape};
 use crate::task::stories::Split;
 use crate::trace::Granularity;
 
@@ -55,6 +56,15 @@ impl Recipe {
                 return Err("evaluation.split is \"train\"; choose one that nothing was trained on, such as \"in_distribution\"".into());
             }
         }
+        if let Some(p) = &self.preference {
+            for (key, n) in [("batch_size", p.batch_size), ("problems", p.problems), ("samples", p.samples), ("max_tokens", p.max_tokens)] {
+                at_least_one(&format!("preference.{key}"), n)?;
+            }
+            optim("preference", &p.optim)?;
+            if p.rank == Ranking::Reward && p.loss.kind != PreferenceKind::Spin && self.reward.is_none() {
+                return Err("preference.rank is \"reward\", but the recipe has no [reward]; add one, or set it to \"verifier\"".into());
+            }
+        }
         if let Some(r) = &self.rl {
             for (key, n) in [("prompts", r.prompts), ("samples", r.samples), ("epochs", r.epochs), ("max_tokens", r.max_tokens)] {
                 at_least_one(&format!("rl.{key}"), n)?;
@@ -99,6 +109,18 @@ impl Recipe {
         let samples = g.samples_per_prompt + g.corrupted > 0 && g.rollout_problems > 0 && g.rollouts_per_problem > 0;
         if g.steps > 0 && (g.prompts == 0 || !samples) && reward.objective != Objective::Iq {
             return Err("reward.adversarial needs prompts, samples_per_prompt or corrupted, and rollouts to draw them from".into());
+        }
+        if let Some(l) = &reward.labels {
+            at_least_one("reward.labels.batch_size", l.batch_size)?;
+            optim("reward.labels", &l.optim)?;
+            if l.kind == LabelKind::MonteCarlo && g.steps == 0 {
+                return Err(
+                    "reward.labels.kind is \"monte_carlo\", which labels the fixed pool; set reward.adversarial.steps above 0".into()
+                );
+            }
+            if l.kind != LabelKind::MonteCarlo && l.files.is_empty() {
+                return Err("reward.labels.files is empty; name files of labelled traces, or set kind = \"monte_carlo\"".into());
+            }
         }
         if let Some(c) = &reward.calibration {
             within("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE, 0.999)?;

@@ -4,9 +4,11 @@ use super::checkpoint::write_atomically;
 use super::data::{Demonstrations, Framing};
 use super::discriminator::Discriminator;
 use super::evaluate::{evaluate, summary};
+use super::labels::{groups as label_groups, monte_carlo};
 use super::optim::AdamW;
 use super::package::{Frozen, package, write_json};
-use super::recipe::{EvaluationConfig, Recipe, RewardConfig, RlConfig, SftConfig};
+use super::prefer::{self, pairs};
+use super::recipe::{EvaluationConfig, LabelKind, PreferenceConfig, Recipe, RewardConfig, RlConfig, SftConfig};
 use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::{Progress, Stage, TrainError, record, sft};
@@ -16,7 +18,7 @@ use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, cal
 use crate::task::Demonstration;
 use crate::task::answer::answer;
 use crate::task::stories::{Split, Story, story};
-use crate::trace::{Calibration, Candidate, Sampling};
+use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -25,19 +27,28 @@ use std::path::PathBuf;
 /// Stream of the seed that initial weights are drawn from.
 const INITIAL: u64 = 0xc56da532;
 
+/// What a run reads beside its recipe.
+#[derive(Default)]
+pub struct Inputs {
+    /// Traces with labels, from the files of `reward.labels`.
+    pub labels: Vec<Trace>,
+    /// New demonstrations, on which a finished reward model goes on learning; half of the experts of a batch stay old ones.
+    pub more: Vec<Demonstration>,
+}
+
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
 /// threads. Leaves `policy/` and, where one is trained, `reward/`, each a model directory, the latter with `reward.json`; `recipe.toml` and `run.json`
 /// say what made them, `evaluation.jsonl` how the policy did on every problem.
 ///
 /// A changed recipe is refused by the checkpoints of the stages that it changes.
-pub fn run(recipe: &Recipe, progress: &mut Progress) -> Result<(), TrainError> {
+pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<(), TrainError> {
     let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.clamp(200, 20_000));
     let tokenizer = TextTokenizer::train_bpe(corpus, recipe.data.vocab_size)?;
     let eos = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
     let d = &recipe.data;
     let framing = Framing { tokenizer, eos };
     let data = Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, d.problems.unwrap_or(d.demonstrations))?;
-    Run { recipe, framing, data: &data, progress }.go()
+    Run { recipe, inputs, framing, data: &data, progress }.go()
 }
 
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
@@ -48,12 +59,19 @@ fn digest(parts: &impl Serialize) -> Result<String, TrainError> {
 
 struct Run<'a, 'b> {
     recipe: &'a Recipe,
+    inputs: &'a Inputs,
     framing: Framing,
     data: &'a Demonstrations,
     progress: &'a mut Progress<'b>,
 }
 
-/// A reward model as its warm-up left it.
+/// A policy's weights and what they depend on.
+struct Trained {
+    weights: Frozen,
+    digest: String,
+}
+
+/// A reward model in training and what it depends on.
 struct Critic {
     config: Config,
     store: VarStore,
@@ -94,17 +112,24 @@ impl Run<'_, '_> {
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
         record::write(&self.path("run.json"), recipe, self.data)?;
         let mut net = Decoder::load(&config, &policy, &mut |_| {})?;
-        let critic = match &recipe.reward {
+        let mut critic = match &recipe.reward {
             Some(reward) => Some(self.warm_up(reward, &config, &policy, &net, &policy_digest)?),
             None => None,
         };
-        let mut trained = policy.clone();
-        if let Some(rl) = &recipe.rl {
-            trained = self.optimise(rl, &config, policy, &net, critic.as_ref(), &policy_digest)?;
-            net = Decoder::load(&config, &trained, &mut |_| {})?;
+        let mut trained = Trained { weights: policy, digest: policy_digest };
+        if let Some(preference) = &recipe.preference {
+            trained = self.prefer(preference, &config, trained, &net, critic.as_ref())?;
+            net = Decoder::load(&config, &trained.weights, &mut |_| {})?;
         }
-        package(&self.path("policy"), &config, &self.framing.tokenizer, &trained)?;
-        if let (Some(critic), Some(reward)) = (&critic, &recipe.reward) {
+        if let Some(rl) = &recipe.rl {
+            trained = self.optimise(rl, &config, trained, &net, critic.as_mut())?;
+            net = Decoder::load(&config, &trained.weights, &mut |_| {})?;
+        }
+        package(&self.path("policy"), &config, &self.framing.tokenizer, &trained.weights)?;
+        if let (Some(critic), Some(reward)) = (&mut critic, &recipe.reward) {
+            if !self.inputs.more.is_empty() {
+                self.go_on(critic, reward, &net)?;
+            }
             self.write_reward(critic, reward, &net)?;
         }
         match &recipe.evaluation {
@@ -145,11 +170,84 @@ impl Run<'_, '_> {
         let store = self.store(&config, warm);
         let net = RewardNet::new(Decoder::load(&config, &store, &mut |_| {})?, reference, head, &store)?;
         let parts = (&warm_digest, &rollouts_digest, g, head, reward.objective, reward.granularity);
-        let critic = Critic { config, store, net, digest: digest(&parts)? };
+        let mut critic = Critic { config, store, net, digest: digest(&parts)? };
         let stage = self.stage("reward", g.steps, &critic.digest);
         let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
-        discriminator(self.data, reward, &critic.net, policy_net).train(&stage, optimiser, &rollouts, self.progress)?;
+        let discriminator = discriminator(self.data, reward, &critic.net, policy_net);
+        discriminator.train(&stage, optimiser, &rollouts, self.progress)?;
+        if let Some(labels) = &reward.labels {
+            let groups = match labels.kind {
+                LabelKind::MonteCarlo => {
+                    let some = &rollouts[..labels.rollouts.min(rollouts.len())];
+                    let mut watch = Watch { progress: self.progress, stage: "monte-carlo", of: 0, failed: None };
+                    monte_carlo(policy_net, self.data, some, (labels.completions, &sampling), &mut |done| watch.heard(done))?
+                }
+                kind => label_groups(kind, &self.inputs.labels, &discriminator)?,
+            };
+            let digest = digest(&(&critic.digest, labels, &self.inputs.labels))?;
+            let stage = self.stage("labels", labels.steps, &digest);
+            let optimiser = AdamW::new(labels.optim.clone(), critic.vars(reward));
+            let pairs = labels.kind == LabelKind::Pairs;
+            discriminator.train_on_labels(&stage, optimiser, (&groups, pairs, labels.batch_size), self.progress)?;
+            critic.digest = digest;
+        }
         Ok(critic)
+    }
+
+    /// A reward model that is done goes on learning from new demonstrations against the policy's samples on their problems; every second expert is an
+    /// old one, so that nothing is forgotten.
+    fn go_on(&mut self, critic: &mut Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
+        let more = &self.inputs.more;
+        let new = Demonstrations::listed(self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
+        let g = &reward.adversarial;
+        let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
+        let prompt = |i: u64| Prompt { ids: new.prompt(i), seed: mix(self.recipe.seed ^ 0x6d6f_7265, i) };
+        let prompts: Vec<Prompt> = (0..new.len() as u64).map(prompt).collect();
+        let samples = self.sample("new-rollouts", policy, &prompts, g.rollouts_per_problem.max(1), &sampling)?;
+        let rollouts: Vec<Rollout> = samples
+            .into_iter()
+            .zip(0..)
+            .flat_map(|(s, i)| s.into_iter().map(move |c| (i, c)))
+            .map(|(i, c)| Rollout::new(i, c, &new))
+            .collect();
+        let digest = digest(&(&critic.digest, &self.inputs.more, "more"))?;
+        let stage = self.stage("more", self.recipe.update_steps, &digest);
+        let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
+        let discriminator = Discriminator { rehearsal: Some(self.data), ..discriminator(&new, reward, &critic.net, policy) };
+        discriminator.train(&stage, optimiser, &rollouts, self.progress)?;
+        critic.digest = digest;
+        Ok(())
+    }
+
+    /// The policy after preference training on its own ranked samples.
+    fn prefer(
+        &mut self,
+        preference: &PreferenceConfig,
+        config: &Config,
+        policy: Trained,
+        base: &Decoder,
+        critic: Option<&Critic>,
+    ) -> Result<Trained, TrainError> {
+        let p = preference;
+        let sampling = Sampling { temperature: p.temperature, max_tokens: p.max_tokens, ..Sampling::default() };
+        let problems = self.data.problem_batch(0, p.problems.min(self.data.problems()));
+        let seed = self.recipe.seed ^ 0x7061_6972;
+        let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
+        let samples = self.sample("pairs", base, &prompts, p.samples, &sampling)?;
+        let rollouts: Vec<Rollout> = problems
+            .iter()
+            .zip(samples)
+            .flat_map(|(&i, s)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c)))
+            .map(|(i, c)| Rollout::new(i, c, self.data))
+            .collect();
+        let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
+        let store = self.store(config, policy.weights);
+        let net = Decoder::load(config, &store, &mut |_| {})?;
+        let digest = digest(&(&policy.digest, critic.map(|c| &c.digest), p))?;
+        let stage = self.stage("preference", p.steps, &digest);
+        let optimiser = AdamW::new(p.optim.clone(), store.vars());
+        prefer::train(&stage, &net, base, optimiser, (self.data, &pairs), p, self.progress)?;
+        Ok(Trained { weights: Frozen::copy(store.vars())?, digest })
     }
 
     /// The policy after policy optimisation; the reward model goes on learning in place.
@@ -157,29 +255,31 @@ impl Run<'_, '_> {
         &mut self,
         rl: &RlConfig,
         config: &Config,
-        policy: Frozen,
+        policy: Trained,
         base: &Decoder,
-        critic: Option<&Critic>,
-        policy_digest: &str,
-    ) -> Result<Frozen, TrainError> {
-        let store = self.store(config, policy);
+        critic: Option<&mut Critic>,
+    ) -> Result<Trained, TrainError> {
+        let store = self.store(config, policy.weights);
         let net = Decoder::load(config, &store, &mut |_| {})?;
-        let optimiser = AdamW::new(rl.optim.clone(), store.vars());
         let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
-        let learns = |(critic, reward): &(&Critic, &RewardConfig)| AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward));
-        let critic_optimiser = critic.as_ref().filter(|_| rl.critic_updates > 0).map(learns);
-        let stage = self.stage("rl", rl.steps, &digest(&(policy_digest, critic.map(|c| &c.0.digest), rl))?);
+        let digest = digest(&(&policy.digest, critic.as_ref().map(|c| &c.0.digest), rl))?;
+        let stage = self.stage("rl", rl.steps, &digest);
         let samples = self.path("samples.jsonl");
+        let learns = critic.as_ref().filter(|_| rl.critic_updates > 0);
+        let critic_optimiser = learns.map(|(critic, reward)| AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward)));
         let trainer = Trainer {
             policy: &net,
             reference: Some(base),
-            critic: critic.map(|(critic, reward)| discriminator(self.data, reward, &critic.net, &net)),
+            critic: critic.as_ref().map(|(critic, reward)| discriminator(self.data, reward, &critic.net, &net)),
             data: self.data,
             config: rl,
             samples: &samples,
         };
-        trainer.train(&stage, optimiser, critic_optimiser, self.progress)?;
-        Frozen::copy(store.vars())
+        trainer.train(&stage, AdamW::new(rl.optim.clone(), store.vars()), critic_optimiser, self.progress)?;
+        if let Some((critic, _)) = critic {
+            critic.digest = digest.clone();
+        }
+        Ok(Trained { weights: Frozen::copy(store.vars())?, digest })
     }
 
     /// Writes the reward model with thresholds from samples of `policy`.
@@ -197,7 +297,7 @@ impl Run<'_, '_> {
             calibration,
             task: recipe.data.task.clone(),
             split: Split::Train.name().into(),
-            demonstrations: recipe.data.demonstrations,
+            demonstrations: recipe.data.demonstrations + self.inputs.more.len(),
             seed: recipe.seed,
             objective: serde_json::to_value(reward.objective).ok().and_then(|v| v.as_str().map(str::to_owned)),
             granularity: reward.granularity,

@@ -5,8 +5,8 @@ use reasonscope::model::{Decoder, TextTokenizer, VarStore};
 use reasonscope::reward::{Head, RewardNet};
 use reasonscope::trace::Granularity;
 use reasonscope::train::{
-    AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe, Rollout,
-    TrainError, run,
+    AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
+    Rollout, TrainError, run,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,8 @@ fn go(recipe: &Recipe, stop_at: usize) -> (Result<(), TrainError>, Vec<Metrics>)
         stop.store(seen.len() >= stop_at, Ordering::Relaxed);
         Ok(())
     };
-    let result = run(recipe, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every });
+    let result =
+        run(recipe, &Inputs::default(), &mut Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every });
     (result, seen)
 }
 
