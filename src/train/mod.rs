@@ -9,6 +9,7 @@ mod parallel;
 mod recipe;
 mod run;
 mod sft;
+mod tensorboard;
 
 pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
@@ -18,6 +19,7 @@ pub use parallel::{Micro, Sums, accumulate};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
 pub use sft::loss as sft_loss;
+pub use tensorboard::EventFile;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
