@@ -3,7 +3,7 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, format, runtime, task, trace}      tui -> {runtime, trace, format, diagnose}
+//! cli -> {tui, train, eval, format, runtime, task, diagnose, trace}   tui -> {runtime, trace, format, diagnose}
 //! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, task, trace}
 //! eval -> {model, reward, generate, task, trace}
 //! generate, reward -> {model, trace}                    model, format, task, diagnose -> trace       trace -> serde

@@ -30,7 +30,7 @@ Exit codes:
   0    done; bad records that were skipped are counted and named on standard error
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
-  3    a gate was not met; no command of this version sets one
+  3    a gate was not met: an alarm that `train --fail-on` names ended the run
   130  interrupted; what was done is kept";
 
 /// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].
@@ -45,6 +45,18 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A gate that the user set was not met; ends with [`Exit::GateNotMet`].
+#[derive(Debug)]
+pub struct Gate(pub String);
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Gate {}
+
 /// The exit an error leads to; `None` where nothing must be said, because whoever read our output has gone.
 pub fn of(error: &anyhow::Error) -> Option<Exit> {
     for cause in error.chain() {
@@ -53,6 +65,9 @@ pub fn of(error: &anyhow::Error) -> Option<Exit> {
         }
         if cause.is::<Usage>() {
             return Some(Exit::Usage);
+        }
+        if cause.is::<Gate>() {
+            return Some(Exit::GateNotMet);
         }
     }
     Some(Exit::Failed)
@@ -81,6 +96,7 @@ mod tests {
     fn errors_lead_to_their_exit() {
         assert_eq!(of(&anyhow::anyhow!("x")), Some(Exit::Failed));
         assert_eq!(of(&anyhow::Error::new(Usage("y".into())).context("z")), Some(Exit::Usage));
+        assert_eq!(of(&anyhow::Error::new(Gate("y".into()))), Some(Exit::GateNotMet));
         let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(of(&anyhow::Error::new(pipe).context("standard output")), None);
     }

@@ -13,6 +13,7 @@ mod keys;
 mod man;
 mod output;
 mod progress;
+mod record;
 mod resume;
 mod score;
 mod themes;

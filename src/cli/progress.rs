@@ -1,12 +1,50 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
 use super::args::OutputArgs;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Time between two plain lines.
 const PACE: Duration = Duration::from_secs(10);
+/// Cells of a bar.
+const BAR: usize = 16;
+
+/// What a line of progress says of training, in this order, and how it is put where there is little room.
+const TOLD: &[(&str, &str)] = &[
+    ("loss", "loss"),
+    ("reward", "reward"),
+    ("pass@1", "pass@1"),
+    ("pass@10", "pass@10"),
+    ("mean_token_accuracy", "accuracy"),
+    ("disc_loss", "disc"),
+    ("disc_acc_expert", "expert"),
+    ("disc_acc_gen", "gen"),
+    ("entropy", "entropy"),
+    ("kl", "kl"),
+    ("completions/mean_length", "length"),
+    ("policy_loss", "policy"),
+    ("completions/clipped_ratio", "clipped"),
+    ("grad_norm", "grad"),
+    ("tokens_per_second", "tok/s"),
+];
+
+/// The metrics that people want to follow: short names, as many as fit into `room` cells, or all with their own names.
+pub fn metrics_note(values: &Map<String, Value>, room: Option<usize>) -> String {
+    let mut note = String::new();
+    for (name, short) in TOLD {
+        let Some(value) = values.get(*name).and_then(Value::as_f64) else { continue };
+        let name = if room.is_some() { short } else { name };
+        let part = if value.abs() >= 1000.0 { format!("{name} {value:.0}") } else { format!("{name} {value:.3}") };
+        let gap = if note.is_empty() { "" } else { "  " };
+        if room.is_some_and(|room| note.len() + gap.len() + part.len() > room) {
+            break;
+        }
+        note = note + gap + &part;
+    }
+    note
+}
 
 /// Tells people, or a program that reads standard error, how the work goes on.
 pub struct Reporter {
@@ -15,6 +53,9 @@ pub struct Reporter {
     bar: Option<ProgressBar>,
     what: String,
     said: Instant,
+    stage: String,
+    /// When the stage began to count, and at what.
+    began: Option<(Instant, u64)>,
 }
 
 impl Reporter {
@@ -26,15 +67,36 @@ impl Reporter {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { json: args.json, quiet: args.quiet, bar, what: what.into(), said: Instant::now() }
+        Self { json: args.json, quiet: args.quiet, bar, what: what.into(), said: Instant::now(), stage: String::new(), began: None }
+    }
+
+    /// What follows is counted anew, under this name.
+    pub fn stage(&mut self, name: &str) {
+        if self.stage != name {
+            self.stage = name.into();
+            self.began = None;
+        }
+    }
+
+    /// Cells of a bar's line that are left for a note; `None` where lines may have any length.
+    pub fn room(&self, total: usize) -> Option<usize> {
+        let width = self.bar.is_some().then(crossterm::terminal::size)?.map_or(80, |size| usize::from(size.0));
+        Some(width.saturating_sub(BAR + 2 * total.to_string().len() + 10))
     }
 
     /// `done` of `total` are through; the total is not known while files are still read. `note` stands behind the numbers.
     pub fn progress(&mut self, done: u64, total: Option<u64>, note: &str) {
+        let fresh = self.began.is_none();
+        let (start, first) = *self.began.get_or_insert_with(|| (Instant::now(), done));
         if let Some(bar) = &self.bar {
+            if fresh {
+                // What an earlier call did says nothing about how fast this one is.
+                bar.set_position(done);
+                bar.reset_eta();
+            }
             if let Some(total) = total.filter(|&t| bar.length() != Some(t)) {
                 bar.set_length(total);
-                if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {eta:>6}") {
+                if let Ok(style) = ProgressStyle::with_template("{bar:16} {pos}/{len} {wide_msg} {eta:>6}") {
                     bar.set_style(style);
                 }
             }
@@ -44,10 +106,14 @@ impl Reporter {
         } else if !self.quiet && self.said.elapsed() >= PACE {
             self.said = Instant::now();
             let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
+            let left =
+                total.filter(|t| done > first && *t > done).map(|t| start.elapsed().mul_f64((t - done) as f64 / (done - first) as f64));
             if self.json {
-                self.record(serde_json::json!({ "event": "progress", "done": done, "total": total, "note": note }));
+                let left = left.map(|l| l.as_secs());
+                self.record(serde_json::json!({ "event": "progress", "done": done, "total": total, "note": note, "seconds_left": left }));
             } else {
-                self.text(&format!("{done}{of} {} {note}", self.what));
+                let left = left.map(|l| format!("  {:#} left", HumanDuration(l))).unwrap_or_default();
+                self.text(&format!("{done}{of} {} {note}{left}", self.what));
             }
         }
     }
@@ -101,4 +167,21 @@ impl Drop for Reporter {
 /// Nothing can be said about a standard error that cannot be written.
 fn to_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_say_what_fits() {
+        let values = serde_json::json!({ "tokens_per_second": 12345.6, "reward": -0.25, "pass@1": 0.5, "grad_norm": null, "labels": 7 });
+        let Value::Object(values) = values else { panic!() };
+        assert_eq!(metrics_note(&values, None), "reward -0.250  pass@1 0.500  tokens_per_second 12346");
+        assert_eq!(metrics_note(&values, Some(80)), "reward -0.250  pass@1 0.500  tok/s 12346");
+        assert_eq!(metrics_note(&values, Some(28)), "reward -0.250  pass@1 0.500");
+        assert_eq!(metrics_note(&values, Some(27)), "reward -0.250  pass@1 0.500");
+        assert_eq!(metrics_note(&values, Some(26)), "reward -0.250");
+        assert_eq!(metrics_note(&values, Some(0)), "");
+    }
 }

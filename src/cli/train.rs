@@ -1,18 +1,20 @@
 //! `train RECIPE`, also `--train RECIPE`.
 
 use super::args::OutputArgs;
-use super::exit::Exit;
+use super::exit::{Exit, Gate};
 use super::interrupt::Interrupt;
-use super::progress::Reporter;
+use super::progress::{Reporter, metrics_note};
+use super::record::{FailOn, Recorder};
+use crate::diagnose::AlarmKind;
 use crate::format::{Options, TraceList};
 use crate::trace::Trace;
 use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError};
 use anyhow::{Context, Result};
 use clap::Args;
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 /// Arguments of `train`.
 #[derive(Args, Debug)]
@@ -23,6 +25,14 @@ pub struct Train {
     /// Puts a value over what the recipe says, for example `--set rl.steps=50 --set output=runs/a`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Alarms that end the run, its checkpoint saved, with exit code 3; others are warnings
+    #[arg(long, value_name = "ALARM", value_delimiter = ',', value_parser = fail_on())]
+    fail_on: Vec<FailOn>,
+}
+
+fn fail_on() -> impl TypedValueParser<Value = FailOn> {
+    let names = AlarmKind::ALL.map(AlarmKind::name).into_iter().chain(["any"]);
+    PossibleValuesParser::new(names).map(|name| name.parse().map_or(FailOn::Any, FailOn::Kind))
 }
 
 impl Train {
@@ -31,31 +41,43 @@ impl Train {
         let inputs = Inputs { labels: labels(&recipe)?, more: Vec::new() };
         let folder = recipe.output.clone();
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
-        let mut metrics = MetricsFile::open(&folder.join("metrics.jsonl"))?;
+        let mut recorder = Recorder::open(&folder, self.fail_on)?;
         let mut reporter = Reporter::new(messages, "steps");
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
         let mut failed = None;
         let mut report = |m: &Metrics| {
-            // The trainer's own errors have no place for those of this file; they end the run all the same.
-            if let Err(error) = metrics.add(m) {
-                failed = Some(error);
-                return Err(TrainError::Interrupted);
+            match recorder.add(m) {
+                Ok(alarms) => alarms.iter().for_each(|a| reporter.warn(&format!("{}: {}", a.kind, a.message))),
+                // The trainer's own errors have no place for those of the run's files; they end the run all the same.
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(TrainError::Interrupted);
+                }
             }
-            let note = ["loss", "mean_token_accuracy", "disc_acc_expert", "disc_acc_gen", "tokens_per_second"]
-                .iter()
-                .filter_map(|name| m.values.get(*name).and_then(serde_json::Value::as_f64).map(|v| format!("{name} {v:.4}")))
-                .collect::<Vec<_>>()
-                .join("  ");
-            reporter.progress(m.step as u64, Some(m.steps as u64), &format!("of {}  {note}", m.stage));
+            if recorder.fatal().is_some() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            reporter.stage(&m.stage);
+            let head = format!("of {}  ", m.stage);
+            let room = reporter.room(m.steps).map(|r| r.saturating_sub(head.len() + "steps ".len()));
+            reporter.progress(m.step as u64, Some(m.steps as u64), &(head + &metrics_note(&m.values, room)));
             Ok(())
         };
         let mut progress = Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every };
         let result = crate::train::run(&recipe, &inputs, &mut progress);
-        metrics.finish()?;
         if let Some(error) = failed {
             return Err(error);
+        }
+        if let Err(TrainError::NotFinite(why)) = &result
+            && recorder.not_finite(why)?
+        {
+            return Err(Gate(format!("--fail-on: {}: {why}", AlarmKind::Nan)).into());
+        }
+        if let Some(alarm) = recorder.fatal() {
+            let kept = "the checkpoint is saved, and the same command without --fail-on goes on from it";
+            return Err(Gate(format!("--fail-on: {}: {}; {kept}", alarm.kind, alarm.message)).into());
         }
         match result {
             Err(TrainError::Interrupted) => {
@@ -80,72 +102,4 @@ fn labels(recipe: &Recipe) -> Result<Vec<Trace>> {
     };
     let files: Vec<String> = labels.files.iter().map(|f| f.display().to_string()).collect();
     Ok(TraceList::open(&files, Options::default())?.iter().collect::<Result<_, _>>()?)
-}
-
-/// The run's metrics, a JSON line an update. A resumed run replaces the lines that it computes again.
-struct MetricsFile {
-    path: PathBuf,
-    file: BufWriter<File>,
-    stages: HashSet<String>,
-}
-
-impl MetricsFile {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
-        Ok(Self { path: path.into(), file: BufWriter::new(file), stages: HashSet::new() })
-    }
-
-    fn add(&mut self, metrics: &Metrics) -> Result<()> {
-        if self.stages.insert(metrics.stage.clone()) {
-            self.forget(&metrics.stage, metrics.step)?;
-        }
-        let line = serde_json::to_string(metrics)?;
-        writeln!(self.file, "{line}").with_context(|| self.path.display().to_string())
-    }
-
-    /// Removes the lines of a stage from a step on.
-    fn forget(&mut self, stage: &str, from: usize) -> Result<()> {
-        self.file.flush()?;
-        let mut kept = Vec::new();
-        for line in BufReader::new(File::open(&self.path)?).lines() {
-            let line = line?;
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            let again = value["stage"] == stage && value["step"].as_u64().is_none_or(|s| s as usize >= from);
-            if !again && !value.is_null() {
-                kept.extend_from_slice(line.as_bytes());
-                kept.push(b'\n');
-            }
-        }
-        crate::train::write_atomically(&self.path, &kept)?;
-        self.file = BufWriter::new(File::options().append(true).open(&self.path)?);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.file.flush().with_context(|| self.path.display().to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_resumed_stage_replaces_its_lines() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("metrics.jsonl");
-        let metrics = |stage: &str, step| Metrics { stage: stage.into(), step, steps: 9, values: serde_json::Map::default() };
-        let mut first = MetricsFile::open(&path).unwrap();
-        for (stage, step) in [("policy", 1), ("policy", 2), ("policy", 3)] {
-            first.add(&metrics(stage, step)).unwrap();
-        }
-        first.finish().unwrap();
-        let mut second = MetricsFile::open(&path).unwrap();
-        second.add(&metrics("policy", 2)).unwrap();
-        second.add(&metrics("reward", 1)).unwrap();
-        second.finish().unwrap();
-        let read = |v: &str| serde_json::from_str::<serde_json::Value>(v).map(|v| format!("{}{}", v["stage"], v["step"])).unwrap();
-        let lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(read).collect();
-        assert_eq!(lines, ["\"policy\"1", "\"policy\"2", "\"reward\"1"]);
-    }
 }

@@ -1,11 +1,13 @@
-//! Lints over traces: what is likely wrong with a recording, a candidate or a group of candidates.
+//! Lints over traces, and alarms over runs: what is likely wrong with a recording, a candidate, a group of candidates, or with training.
 
 mod candidate;
 mod group;
 mod repeat;
+mod run;
 
 pub use candidate::lint_candidate;
 pub use group::lint_group;
+pub use run::{Alarm, AlarmKind, RunWatch};
 
 use crate::trace::Trace;
 

@@ -1,9 +1,10 @@
-//! Threads that own the models, and the messages to and from them.
+//! Threads that own the models, and the messages to and from them; the folders of runs.
 //!
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
 mod board;
 mod engine;
+mod follow;
 mod job;
 mod load;
 mod outbox;
@@ -13,6 +14,7 @@ mod scorer;
 
 pub use crate::model::DeviceChoice;
 pub use engine::{Engine, SendError};
+pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
 

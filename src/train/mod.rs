@@ -20,6 +20,7 @@ mod rl;
 mod rollout;
 mod run;
 mod sft;
+mod tensorboard;
 mod tree;
 
 pub use advantage::{Estimator, advantages, dense_advantages, returns};
@@ -39,6 +40,7 @@ pub use recipe::{
 pub use rollout::{Pool, Rollout};
 pub use run::{Inputs, run};
 pub use sft::{log_probs, loss as sft_loss};
+pub use tensorboard::EventFile;
 pub use tree::tree_advantages;
 
 use std::path::PathBuf;

@@ -20,3 +20,4 @@ mod tui_keys;
 mod tui_picture;
 mod tui_random;
 mod tui_snapshots;
+mod watch;

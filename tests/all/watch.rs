@@ -1,0 +1,64 @@
+//! Watching a run: alarms that end it, what it leaves behind, and `watch` on its folder.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reasonscope"));
+    command.args(args).env_remove("NO_COLOR").stdin(Stdio::null()).output().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A recipe whose samples can never end: eight tokens do not hold a solution.
+fn recipe(dir: &Path) -> String {
+    let path = dir.join("r.toml");
+    let text = format!(
+        r#"
+        seed = 3
+        output = {:?}
+        data = {{ task = "stories", demonstrations = 40, vocab_size = 300 }}
+        [policy]
+        shape = {{ hidden_size = 16, layers = 1, heads = 2, kv_heads = 1, intermediate_size = 24, context = 512 }}
+        sft = {{ steps = 4, batch_size = 4 }}
+        [reward]
+        gail = {{ steps = 3, experts = 3, policy_samples = 3, corrupted = 2, rollout_problems = 6, rollouts_per_problem = 2, temperature = 1.0,
+                 max_tokens = 8, label_smoothing = 0.1, lm_weight = 0.5 }}
+        calibration = {{ problems = 3, samples = 2, false_alarm_rate = 0.1, stand_ins = {{ majority = 0.5 }} }}
+        "#,
+        dir.join("run")
+    );
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn an_alarm_ends_the_run_where_it_is_asked_to_and_is_a_warning_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = recipe(dir.path());
+    let ended = run(&["train", &recipe, "--fail-on", "nan,all_truncated"]);
+    assert_eq!(ended.status.code(), Some(3), "{}", err(&ended));
+    assert!(err(&ended).contains("reasonscope: --fail-on: all_truncated: 100 % of the completions"), "{}", err(&ended));
+    let folder = dir.path().join("run");
+    assert!(folder.join("checkpoints/policy.safetensors").is_file());
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(lines.iter().all(|l| l["time"].as_f64().is_some_and(|t| t > 1e9)));
+    assert!(lines.iter().any(|l| l["stage"] == "rollouts" && l["alarm"] == "all_truncated" && l["message"].is_string()), "{text}");
+    let events = std::fs::read_dir(&folder).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("tfevents"));
+    assert_eq!(events.count(), 1);
+
+    let warned = run(&["train", &recipe, "--fail-on", "flat_rewards"]);
+    assert_eq!(warned.status.code(), Some(1), "{}", err(&warned));
+    assert!(err(&warned).contains("warning: all_truncated: ") && err(&warned).contains("no policy samples"), "{}", err(&warned));
+}
+
+#[test]
+fn alarms_are_named_by_their_names() {
+    let output = run(&["train", "r.toml", "--fail-on", "flat"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("flat_rewards") && err(&output).contains("any"), "{}", err(&output));
+}
