@@ -16,6 +16,7 @@ mod progress;
 mod record;
 mod resume;
 mod score;
+mod table;
 mod themes;
 mod train;
 

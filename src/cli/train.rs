@@ -8,6 +8,7 @@ use super::record::{FailOn, Recorder};
 use crate::diagnose::AlarmKind;
 use crate::format::{Options, TraceList};
 use crate::trace::Trace;
+use crate::train::table::Table;
 use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -37,6 +38,9 @@ fn fail_on() -> impl TypedValueParser<Value = FailOn> {
 
 impl Train {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        if let Some(table) = Table::read(&self.recipe)? {
+            return super::table::run(&table, &self.set, &mut Reporter::new(messages, "of the table's"));
+        }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
         let inputs = Inputs { labels: labels(&recipe)?, more: Vec::new() };
         let folder = recipe.output.clone();

@@ -20,6 +20,7 @@ mod rl;
 mod rollout;
 mod run;
 mod sft;
+pub mod table;
 mod tensorboard;
 mod tree;
 
@@ -110,7 +111,7 @@ pub struct Metrics {
 /// Where a run reports to, and how it is stopped.
 pub struct Progress<'a> {
     /// Called after every update.
-    pub report: &'a mut dyn FnMut(&Metrics) -> Result<(), TrainError>,
+    pub report: &'a mut (dyn FnMut(&Metrics) -> Result<(), TrainError> + Send),
     /// Set to stop at the next safe point.
     pub stop: &'a AtomicBool,
     /// Updates between checkpoints.

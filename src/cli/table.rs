@@ -1,0 +1,112 @@
+//! `train TABLE`: the runs of a table, several at a time, and the table that they give.
+
+use super::exit::Exit;
+use super::interrupt::Interrupt;
+use super::output;
+use super::progress::Reporter;
+use super::record::Recorder;
+use crate::train::table::{Table, markdown, rows};
+use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError, write_atomically};
+use anyhow::{Context, Result, anyhow};
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Runs what is not finished, the baselines first, and prints the table; it is kept as `table.md` and `table.json` in the output folder.
+pub(super) fn run(table: &Table, overrides: &[String], reporter: &mut Reporter) -> Result<Exit> {
+    let interrupt = Interrupt::listen()?;
+    let stop = interrupt.flag();
+    let units: Vec<(u64, usize)> = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v))).collect();
+    let total = units.len();
+    let mut done = 0;
+    for phase in [&units[..table.seeds.len()], &units[table.seeds.len()..]] {
+        let queue = Mutex::new(phase.iter().copied().collect::<VecDeque<_>>());
+        let (send, heard) = std::sync::mpsc::channel();
+        let failed = std::thread::scope(|scope| {
+            for _ in 0..table.jobs {
+                let (queue, send, stop) = (&queue, send.clone(), &*stop);
+                scope.spawn(move || {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                        let Some((seed, variant)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else { break };
+                        let result = one(table, seed, variant, overrides, stop);
+                        if send.send((seed, variant, result)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            let mut failed = None;
+            for (seed, variant, result) in heard {
+                let name = &table.variants[variant].name;
+                match result {
+                    Ok(note) => {
+                        done += 1;
+                        reporter.progress(done, Some(total as u64), &format!("runs, last {name} seed {seed}"));
+                        reporter.say(&format!("{name} seed {seed}: {note}"));
+                    }
+                    Err(error) if failed.is_none() => {
+                        failed = Some(error.context(format!("{name} seed {seed}")));
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    Err(_) => {}
+                }
+            }
+            failed
+        });
+        if let Some(error) = failed.filter(|e| !matches!(e.downcast_ref::<TrainError>(), Some(TrainError::Interrupted))) {
+            return Err(error);
+        }
+        if interrupt.is_set() {
+            reporter.say(&TrainError::Interrupted.to_string());
+            return Ok(Exit::Interrupted);
+        }
+    }
+    let rows = rows(table)?;
+    let text = markdown(&rows);
+    let json = serde_json::to_vec_pretty(&rows)?;
+    write_atomically(&table.output.join("table.md"), text.as_bytes())?;
+    write_atomically(&table.output.join("table.json"), &json)?;
+    output::Output::open(None)?.line(text.trim_end())?;
+    Ok(Exit::Ok)
+}
+
+/// One run on one thread; a finished one with the same recipe is not run again. Says how it went.
+fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], stop: &AtomicBool) -> Result<String> {
+    let recipe = table.recipe(seed, variant, overrides)?;
+    let folder = recipe.output.clone();
+    let finished = fs::read_to_string(folder.join("recipe.toml")).ok().and_then(|t| toml::from_str::<Recipe>(&t).ok());
+    if finished.is_some_and(|r| r == recipe) && folder.join("evaluation.jsonl").exists() {
+        return Ok("finished before".into());
+    }
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let mut log = fs::File::options().create(true).append(true).open(folder.join("log.txt"))?;
+    let mut recorder = Recorder::open(&folder, Vec::new())?;
+    let (began, mut last, mut failed) = (std::time::Instant::now(), String::new(), None);
+    let mut report = |m: &Metrics| -> Result<(), TrainError> {
+        let mut keep = || -> Result<()> {
+            for alarm in recorder.add(m)? {
+                writeln!(log, "step {} of {}: {}: {}", m.step, m.stage, alarm.kind, alarm.message)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = keep() {
+            failed = Some(error);
+            return Err(TrainError::Interrupted);
+        }
+        if m.stage == "evaluation" && !m.values.is_empty() {
+            last = m.values.iter().map(|(k, v)| format!("{k} {:.3}", v.as_f64().unwrap_or(f64::NAN))).collect::<Vec<_>>().join("  ");
+        }
+        Ok(())
+    };
+    let mut progress = Progress { report: &mut report, stop, checkpoint_every: recipe.checkpoint_every };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let result = pool.install(|| crate::train::run(&recipe, &Inputs::default(), &mut progress));
+    match failed {
+        Some(error) => Err(error),
+        None => result.map_err(|e| anyhow!(e)).map(|()| format!("{last}  in {:.0} s", began.elapsed().as_secs_f64())),
+    }
+}
