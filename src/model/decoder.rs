@@ -5,7 +5,7 @@ use super::kernels::{Heads, Rotary};
 use super::ops::{self, AttentionPlan};
 use super::rotary::rotary;
 use super::{Config, LinearWeight, ModelError, WeightSource};
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 /// The longest context for which rotary angles are kept.
@@ -24,12 +24,8 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = match &self.weight {
-            LinearWeight::Dense(w) => ops::linear(x, w)?,
-            LinearWeight::Quantized(w) => w.forward(x)?,
-            LinearWeight::Codes(w) => Tensor::from_vec(ops::with([x], |[x]| w.forward(x))?, (x.dim(0)?, w.dims().0), x.device())?,
-        };
+    fn forward(&self, x: &Tensor, exact: bool) -> candle_core::Result<Tensor> {
+        let y = self.weight.forward(x, exact)?;
         match &self.bias {
             Some(b) => y.broadcast_add(b),
             None => Ok(y),
@@ -75,15 +71,21 @@ impl Block {
         })
     }
 
-    /// One block over `[n, hidden]`; `attend` mixes positions.
+    /// The linear layers.
+    fn linears(&self) -> [&Linear; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    /// One block over `[n, hidden]`; `attend` mixes positions, `exact` is that of [`LinearWeight::forward`].
     fn forward(
         &self,
         x: &Tensor,
         c: &Config,
+        exact: bool,
         attend: impl FnOnce(&Tensor, &Tensor, &Tensor) -> Result<Tensor, ModelError>,
     ) -> Result<Tensor, ModelError> {
         let h = ops::rms_norm(x, &self.input_norm, c.rms_norm_eps)?;
-        let (mut q, mut k, v) = (self.q.forward(&h)?, self.k.forward(&h)?, self.v.forward(&h)?);
+        let (mut q, mut k, v) = (self.q.forward(&h, exact)?, self.k.forward(&h, exact)?, self.v.forward(&h, exact)?);
         if let Some((nq, nk)) = &self.head_norms {
             let per_head = |x: &Tensor, w: &Tensor| {
                 let (n, d) = x.dims2()?;
@@ -91,10 +93,10 @@ impl Block {
             };
             (q, k) = (per_head(&q, nq)?, per_head(&k, nk)?);
         }
-        let x = (x + self.o.forward(&attend(&q, &k, &v)?)?)?;
+        let x = (x + self.o.forward(&attend(&q, &k, &v)?, exact)?)?;
         let h = ops::rms_norm(&x, &self.post_norm, c.rms_norm_eps)?;
-        let h = ops::swiglu(&self.gate.forward(&h)?, &self.up.forward(&h)?)?;
-        Ok((&x + self.down.forward(&h)?)?)
+        let h = ops::swiglu(&self.gate.forward(&h, exact)?, &self.up.forward(&h, exact)?)?;
+        Ok((&x + self.down.forward(&h, exact)?)?)
     }
 }
 
@@ -125,6 +127,8 @@ pub struct Decoder {
     head: Linear,
     rotary: Arc<Rotary>,
     context: usize,
+    /// An adapter is being trained: gradients must pass through frozen weights.
+    adapts: bool,
 }
 
 impl Decoder {
@@ -145,7 +149,8 @@ impl Decoder {
         let norm = source.tensor("model.norm.weight", &[h])?;
         let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
-        Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context })
+        let adapts = blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
+        Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context, adapts })
     }
 
     /// Its shape.
@@ -187,7 +192,7 @@ impl Decoder {
         Ok(self.embed.index_select(&Tensor::from_slice(ids, ids.len(), self.device())?, 0)?)
     }
 
-    /// Hidden states after the final norm, `[tokens, hidden]`, differentiable in every weight.
+    /// Hidden states after the final norm, `[tokens, hidden]`, differentiable in every weight that is a variable.
     ///
     /// Every sequence starts at position 0 and sees itself alone. Fails if one is longer than the context or an id is outside the vocabulary.
     pub fn forward(&self, batch: &Packed) -> Result<Tensor, ModelError> {
@@ -197,7 +202,7 @@ impl Decoder {
         let plan = AttentionPlan { lens: Arc::new(batch.lens.clone()), heads: self.heads(), rotary: self.rotary.clone() };
         let mut x = self.embed(&batch.ids)?;
         for block in &self.blocks {
-            x = block.forward(&x, &self.config, |q, k, v| Ok(ops::attention(q, k, v, &plan)?))?;
+            x = block.forward(&x, &self.config, self.adapts, |q, k, v| Ok(ops::attention(q, k, v, &plan)?))?;
         }
         Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?)
     }
@@ -210,7 +215,7 @@ impl Decoder {
         let mut x = self.embed(&ids)?.detach();
         for (layer, block) in self.blocks.iter().enumerate() {
             let rotary = &self.rotary;
-            x = block.forward(&x, &self.config, |q, k, v| cache.attend(layer, (q, k, v), chunks, self.heads(), rotary))?.detach();
+            x = block.forward(&x, &self.config, false, |q, k, v| cache.attend(layer, (q, k, v), chunks, self.heads(), rotary))?.detach();
         }
         cache.grow(chunks);
         Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?.detach())
@@ -218,6 +223,6 @@ impl Decoder {
 
     /// Next-token logits of hidden states: `[n, hidden]` → `[n, vocabulary]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.head.forward(hidden)?)
+        Ok(self.head.forward(hidden, self.adapts && hidden.track_op())?)
     }
 }

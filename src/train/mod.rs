@@ -14,6 +14,7 @@ pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
 pub use gail::{Labelled, Totals, batch as gail_batch, loss as gail_loss};
 pub use optim::{AdamW, Gradients, OptimConfig};
+pub use package::{Frozen, gather, package_adapter};
 pub use parallel::{Micro, Sums, accumulate};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
