@@ -1,6 +1,7 @@
 //! One decoder for the Llama, Mistral, Qwen2 and Qwen3 families: a differentiable pass over packed sequences and a cached one, from the same blocks.
 
 use super::cache::KvCache;
+use super::checkpointing::checkpoint;
 use super::kernels::{Heads, Rotary};
 use super::ops::{self, AttentionPlan};
 use super::rotary::rotary;
@@ -76,6 +77,12 @@ impl Block {
         [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
     }
 
+    /// The weights that may be variables.
+    fn variables(&self) -> Vec<Tensor> {
+        let norms = self.head_norms.iter().flat_map(|(q, k)| [q, k]).chain([&self.input_norm, &self.post_norm]).cloned();
+        norms.chain(self.linears().into_iter().flat_map(|l| l.weight.variables().into_iter().chain(l.bias.clone()))).collect()
+    }
+
     /// One block over `[n, hidden]`; `attend` mixes positions, `exact` is that of [`LinearWeight::forward`].
     fn forward(
         &self,
@@ -129,6 +136,7 @@ pub struct Decoder {
     context: usize,
     /// An adapter is being trained: gradients must pass through frozen weights.
     adapts: bool,
+    checkpointing: bool,
 }
 
 impl Decoder {
@@ -150,7 +158,23 @@ impl Decoder {
         let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
         let adapts = blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
-        Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context, adapts })
+        Ok(Self {
+            config: config.clone(),
+            embed,
+            blocks,
+            norm,
+            head,
+            rotary: Arc::new(rotary(config, context)),
+            context,
+            adapts,
+            checkpointing: false,
+        })
+    }
+
+    /// The same decoder, which in [`Decoder::forward`] keeps the input of each block alone and computes the block again for its gradients: activations
+    /// of one block instead of all, for about a third more work.
+    pub fn with_checkpointing(self, checkpointing: bool) -> Self {
+        Self { checkpointing, ..self }
     }
 
     /// Its shape.
@@ -202,7 +226,10 @@ impl Decoder {
         let plan = AttentionPlan { lens: Arc::new(batch.lens.clone()), heads: self.heads(), rotary: self.rotary.clone() };
         let mut x = self.embed(&batch.ids)?;
         for block in &self.blocks {
-            x = block.forward(&x, &self.config, self.adapts, |q, k, v| Ok(ops::attention(q, k, v, &plan)?))?;
+            let weights = block.variables();
+            let (block, config, plan, exact) = (block.clone(), self.config.clone(), plan.clone(), self.adapts);
+            let run = move |x: &Tensor| block.forward(x, &config, exact, |q, k, v| Ok(ops::attention(q, k, v, &plan)?));
+            x = if self.checkpointing { checkpoint(&x, weights, run)? } else { run(&x)? };
         }
         Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?)
     }

@@ -49,6 +49,15 @@ impl LinearWeight {
         matches!(self, Self::Lora(l) if l.a.is_variable())
     }
 
+    /// The tensors that may be variables.
+    pub(super) fn variables(&self) -> Vec<Tensor> {
+        match self {
+            Self::Dense(w) => vec![w.clone()],
+            Self::Lora(l) => vec![l.a.clone(), l.b.clone()],
+            Self::Quantized(_) | Self::Codes(_) => Vec::new(),
+        }
+    }
+
     /// The matrix that it stands for, `[out, in]`, dequantised and with its adapter merged: W + scale·B·A.
     pub fn dense(&self, dtype: DType) -> Result<Tensor> {
         match self {

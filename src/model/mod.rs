@@ -2,6 +2,7 @@
 
 mod cache;
 mod chat;
+mod checkpointing;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_codes.rs")]
 mod codes;
 mod config;

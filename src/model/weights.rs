@@ -2,6 +2,7 @@
 
 use super::{Codes, Lora, ModelError};
 use candle_core::{Tensor, quantized::QMatMul};
+use std::ops::Deref;
 
 /// Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), whatever the file calls them.
 ///
@@ -17,7 +18,8 @@ pub trait WeightSource {
     fn contains(&self, name: &str) -> bool;
 }
 
-impl<S: WeightSource + ?Sized> WeightSource for Box<S> {
+/// References and boxes are sources as what they point to.
+impl<P: Deref<Target: WeightSource>> WeightSource for P {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
         (**self).tensor(name, shape)
     }

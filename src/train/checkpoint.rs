@@ -1,8 +1,7 @@
-//! Checkpoints: one safetensors file with weights, optimiser state and position, replaced atomically.
+//! Checkpoints: one safetensors file with weights (the f32 master copies where there are such), optimiser state and position, replaced atomically.
 
 use super::TrainError;
 use super::optim::AdamW;
-use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -51,7 +50,7 @@ pub fn to_safetensors(
 pub fn save(path: &Path, optimiser: &AdamW, digest: &str) -> Result<(), TrainError> {
     let mut tensors = Vec::new();
     for (name, var) in optimiser.vars() {
-        tensors.push((format!("weight/{name}"), var.dims().to_vec(), var.flatten_all()?.to_vec1()?));
+        tensors.push((format!("weight/{name}"), var.dims().to_vec(), optimiser.weights(name, var)?));
         if let Some((m, v)) = optimiser.moments().get(name) {
             tensors.push((format!("first/{name}"), vec![m.len()], m.clone()));
             tensors.push((format!("second/{name}"), vec![v.len()], v.clone()));
@@ -81,16 +80,12 @@ pub fn load(path: &Path, optimiser: &mut AdamW, digest: &str) -> Result<bool, Tr
         let v: Vec<f32> = t.data().chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
         if v.len() == n { Ok(v) } else { Err(broken(format!("{name} has {} numbers, expected {n}", v.len()))) }
     };
-    let mut moments = BTreeMap::new();
-    let mut weights = Vec::new();
+    let (mut weights, mut moments) = (BTreeMap::new(), BTreeMap::new());
     for (name, var) in optimiser.vars() {
         let n = var.elem_count();
-        weights.push(read(format!("weight/{name}"), n)?);
+        weights.insert(name.clone(), read(format!("weight/{name}"), n)?);
         moments.insert(name.clone(), (read(format!("first/{name}"), n)?, read(format!("second/{name}"), n)?));
     }
-    for ((_, var), w) in optimiser.vars().iter().zip(weights) {
-        var.set(&Tensor::from_vec(w, var.shape(), &Device::Cpu)?)?;
-    }
-    optimiser.restore(step, moments)?;
+    optimiser.restore(step, weights, moments)?;
     Ok(true)
 }

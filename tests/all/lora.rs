@@ -335,3 +335,47 @@ fn a_bad_adapter_is_one_error_with_file_and_remedy() {
     let e = ModelFiles::open(&dir.path().join("adapter")).unwrap().load(&Device::Cpu, DType::F32, None).err().unwrap().to_string();
     assert!(e.contains("adapter_model.safetensors"), "{e}");
 }
+
+#[test]
+fn checkpointed_gradients_are_those_of_the_plain_path() {
+    for dtype in [DType::F32, DType::F64] {
+        let (config, base) = base(dtype);
+        let same = |vars: Vec<(String, candle_core::Var)>, d: Decoder, what: &str| {
+            let ids = expected().ids;
+            let checkpointed = d.clone().with_checkpointing(true);
+            assert_eq!(numbers(&logits(&checkpointed, &ids)), numbers(&logits(&d, &ids)), "{what}");
+            let (plain, again) = (gradients(&d), gradients(&checkpointed));
+            for (name, var) in vars {
+                let want = numbers(plain.get(&var).unwrap());
+                let size = want.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+                let got = again.get(&var).unwrap_or_else(|| panic!("{what}: no gradient of {name}"));
+                assert_near(&numbers(got), &want, 2e-5 * size, &format!("{what} {dtype:?} {name}"));
+            }
+        };
+        let adapters = store(dtype);
+        let d = load(&config, &LoraSource::new(&base, &adapters, peft_config().lora).unwrap());
+        same(adapters.vars(), d, "LoRA");
+        for (name, qkv_bias, qk_norm) in [("full", false, false), ("biases", true, false), ("norms of heads", false, true)] {
+            let config = Config { qkv_bias, qk_norm, ..config.clone() };
+            let names = base.names().into_iter().map(|n| (n.to_owned(), base.tensor(n, base.shape(n).unwrap()).unwrap()));
+            let weights = VarStore::new(1, 2, &Device::Cpu, dtype).with_initial(names.collect::<Vec<_>>());
+            let d = load(&config, &weights);
+            same(weights.vars(), d, name);
+        }
+    }
+}
+
+#[test]
+fn modules_to_save_are_trained_whole() {
+    let (mut config, base) = base(DType::F32);
+    config.tie_word_embeddings = false;
+    let head = base.tensor("model.embed_tokens.weight", &[config.vocab_size, config.hidden_size]).unwrap();
+    let initial = tensors("adapter_model.safetensors").into_iter().chain([("lm_head.weight".to_owned(), head)]);
+    let store = VarStore::new(1, 2, &Device::Cpu, DType::F32).with_initial(initial);
+    let d = load(&config, &LoraSource::new(base, &store, peft_config().lora).unwrap());
+    let grads = gradients(&d);
+    assert!(store.vars().iter().any(|(n, _)| n == "lm_head.weight"));
+    for (name, var) in store.vars() {
+        assert!(grads.get(&var).is_some(), "{name}");
+    }
+}
