@@ -34,10 +34,7 @@ pub struct Codes {
 impl Codes {
     /// Whether this processor has the instructions.
     pub fn available() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni");
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
     }
 
     /// The codes of a quantised matrix; `None` for a format that has no such codes, and on a processor without the instructions.
@@ -106,10 +103,45 @@ impl Codes {
         y
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn group(&self, _: usize, _: &Activations, _: usize, _: usize, _: &Columns) {}
+    /// Hands `f` the rows of the matrix in f32, about `size` numbers at a time: the index of the first, and the rows `[r, in]`.
+    pub fn stripes(&self, size: usize, f: &mut dyn FnMut(usize, &[f32])) {
+        let groups = self.out.div_ceil(LANES);
+        let at_once = (size / (LANES * self.input)).clamp(1, groups.max(1));
+        let mut rows = vec![0.0; at_once * LANES * self.input];
+        for first in (0..groups).step_by(at_once) {
+            let last = (first + at_once).min(groups);
+            simd(|| {
+                for (group, rows) in (first..last).zip(rows.chunks_exact_mut(LANES * self.input)) {
+                    self.dequantize(group, rows);
+                }
+            });
+            let live = self.out.min(last * LANES) - first * LANES;
+            f(first * LANES, &rows[..live * self.input]);
+        }
+    }
 
-    #[cfg(target_arch = "x86_64")]
+    /// The 16 rows of a lane group: d·c + m.
+    #[inline(always)]
+    fn dequantize(&self, group: usize, rows: &mut [f32]) {
+        let blocks = self.input / BLOCK;
+        let quads = if self.half_bytes { 4 } else { 8 };
+        for block in 0..blocks {
+            let at = group * blocks + block;
+            let codes = &self.codes[at * quads * 4 * LANES..(at + 1) * quads * 4 * LANES];
+            for lane in 0..LANES {
+                let (d, m) = (self.scales[at * 2 * LANES + lane].to_f32(), self.scales[(at * 2 + 1) * LANES + lane].to_f32());
+                let row = &mut rows[lane * self.input + block * BLOCK..][..BLOCK];
+                for (quad, out) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    let from = &codes[(quad % quads * LANES + lane) * 4..][..4];
+                    let (shift, mask) = if self.half_bytes { (quad / 4 * 4, 15) } else { (0, 255) };
+                    for (out, code) in out.iter_mut().zip(from) {
+                        *out = f32::from(code >> shift & mask) * d + m;
+                    }
+                }
+            }
+        }
+    }
+
     fn group(&self, group: usize, x: &Activations, first: usize, rows: usize, y: &Columns) {
         let blocks = self.input / BLOCK;
         let code_bytes = blocks * BLOCK * LANES / if self.half_bytes { 2 } else { 1 };
@@ -160,7 +192,6 @@ fn unpack(dtype: GgmlDType, block: &[u8]) -> (f16, f16, [u8; BLOCK]) {
 }
 
 /// Where a lane group writes: columns of a row-major matrix.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 struct Columns {
     y: *mut f32,
     width: usize,
@@ -170,7 +201,6 @@ struct Columns {
 unsafe impl Sync for Columns {}
 
 /// Rows rounded to 8 bits.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 struct Activations {
     /// Four whole numbers of −127..=127 each.
     quads: Vec<i32>,
@@ -208,7 +238,6 @@ impl Activations {
 }
 
 /// 16 outputs and the rows they are computed for.
-#[cfg(target_arch = "x86_64")]
 struct Group<'a> {
     codes: &'a [u8],
     scales: &'a [f16],
@@ -217,7 +246,6 @@ struct Group<'a> {
     blocks: usize,
 }
 
-#[cfg(target_arch = "x86_64")]
 impl Group<'_> {
     /// y = Σ over blocks of s·d·⟨c, x⟩ + m·s·Σx, with s the activations' scale and x their rounded values.
     ///

@@ -1,11 +1,12 @@
 //! One decoder for the Llama, Mistral, Qwen2 and Qwen3 families: a differentiable pass over packed sequences and a cached one, from the same blocks.
 
 use super::cache::KvCache;
+use super::checkpointing::checkpoint;
 use super::kernels::{Heads, Rotary};
 use super::ops::{self, AttentionPlan};
 use super::rotary::rotary;
 use super::{Config, LinearWeight, ModelError, WeightSource};
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 /// The longest context for which rotary angles are kept.
@@ -24,19 +25,8 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    fn weights(&self, name: &str, out: &mut Vec<(String, Tensor)>) {
-        if let LinearWeight::Dense(w) = &self.weight {
-            out.push((format!("{name}.weight"), w.clone()));
-        }
-        out.extend(self.bias.as_ref().map(|b| (format!("{name}.bias"), b.clone())));
-    }
-
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = match &self.weight {
-            LinearWeight::Dense(w) => ops::linear(x, w)?,
-            LinearWeight::Quantized(w) => w.forward(x)?,
-            LinearWeight::Codes(w) => Tensor::from_vec(ops::with([x], |[x]| w.forward(x))?, (x.dim(0)?, w.dims().0), x.device())?,
-        };
+    fn forward(&self, x: &Tensor, exact: bool) -> candle_core::Result<Tensor> {
+        let y = self.weight.forward(x, exact)?;
         match &self.bias {
             Some(b) => y.broadcast_add(b),
             None => Ok(y),
@@ -82,15 +72,27 @@ impl Block {
         })
     }
 
-    /// One block over `[n, hidden]`; `attend` mixes positions.
+    /// The linear layers.
+    fn linears(&self) -> [&Linear; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    /// The weights that may be variables.
+    fn variables(&self) -> Vec<Tensor> {
+        let norms = self.head_norms.iter().flat_map(|(q, k)| [q, k]).chain([&self.input_norm, &self.post_norm]).cloned();
+        norms.chain(self.linears().into_iter().flat_map(|l| l.weight.variables().into_iter().chain(l.bias.clone()))).collect()
+    }
+
+    /// One block over `[n, hidden]`; `attend` mixes positions, `exact` is that of [`LinearWeight::forward`].
     fn forward(
         &self,
         x: &Tensor,
         c: &Config,
+        exact: bool,
         attend: impl FnOnce(&Tensor, &Tensor, &Tensor) -> Result<Tensor, ModelError>,
     ) -> Result<Tensor, ModelError> {
         let h = ops::rms_norm(x, &self.input_norm, c.rms_norm_eps)?;
-        let (mut q, mut k, v) = (self.q.forward(&h)?, self.k.forward(&h)?, self.v.forward(&h)?);
+        let (mut q, mut k, v) = (self.q.forward(&h, exact)?, self.k.forward(&h, exact)?, self.v.forward(&h, exact)?);
         if let Some((nq, nk)) = &self.head_norms {
             let per_head = |x: &Tensor, w: &Tensor| {
                 let (n, d) = x.dims2()?;
@@ -98,10 +100,10 @@ impl Block {
             };
             (q, k) = (per_head(&q, nq)?, per_head(&k, nk)?);
         }
-        let x = (x + self.o.forward(&attend(&q, &k, &v)?)?)?;
+        let x = (x + self.o.forward(&attend(&q, &k, &v)?, exact)?)?;
         let h = ops::rms_norm(&x, &self.post_norm, c.rms_norm_eps)?;
-        let h = ops::swiglu(&self.gate.forward(&h)?, &self.up.forward(&h)?)?;
-        Ok((&x + self.down.forward(&h)?)?)
+        let h = ops::swiglu(&self.gate.forward(&h, exact)?, &self.up.forward(&h, exact)?)?;
+        Ok((&x + self.down.forward(&h, exact)?)?)
     }
 }
 
@@ -132,6 +134,9 @@ pub struct Decoder {
     head: Linear,
     rotary: Arc<Rotary>,
     context: usize,
+    /// An adapter is being trained: gradients must pass through frozen weights.
+    adapts: bool,
+    checkpointing: bool,
 }
 
 impl Decoder {
@@ -152,36 +157,24 @@ impl Decoder {
         let norm = source.tensor("model.norm.weight", &[h])?;
         let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
-        Ok(Self { config: config.clone(), embed, blocks, norm, head, rotary: Arc::new(rotary(config, context)), context })
+        let adapts = blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
+        Ok(Self {
+            config: config.clone(),
+            embed,
+            blocks,
+            norm,
+            head,
+            rotary: Arc::new(rotary(config, context)),
+            context,
+            adapts,
+            checkpointing: false,
+        })
     }
 
-    /// Its dense weights by Hugging Face name.
-    pub fn weights(&self) -> Vec<(String, Tensor)> {
-        let mut out =
-            vec![("model.embed_tokens.weight".to_owned(), self.embed.clone()), ("model.norm.weight".to_owned(), self.norm.clone())];
-        if !self.config.tie_word_embeddings {
-            self.head.weights("lm_head", &mut out);
-        }
-        for (i, b) in self.blocks.iter().enumerate() {
-            let name = |part: &str| format!("model.layers.{i}.{part}");
-            out.push((name("input_layernorm.weight"), b.input_norm.clone()));
-            out.push((name("post_attention_layernorm.weight"), b.post_norm.clone()));
-            if let Some((q, k)) = &b.head_norms {
-                out.push((name("self_attn.q_norm.weight"), q.clone()));
-                out.push((name("self_attn.k_norm.weight"), k.clone()));
-            }
-            let parts = [
-                ("self_attn.q_proj", &b.q),
-                ("self_attn.k_proj", &b.k),
-                ("self_attn.v_proj", &b.v),
-                ("self_attn.o_proj", &b.o),
-                ("mlp.gate_proj", &b.gate),
-                ("mlp.up_proj", &b.up),
-                ("mlp.down_proj", &b.down),
-            ];
-            parts.into_iter().for_each(|(part, linear)| linear.weights(&name(part), &mut out));
-        }
-        out
+    /// The same decoder, which in [`Decoder::forward`] keeps the input of each block alone and computes the block again for its gradients: activations
+    /// of one block instead of all, for about a third more work.
+    pub fn with_checkpointing(self, checkpointing: bool) -> Self {
+        Self { checkpointing, ..self }
     }
 
     /// Its shape.
@@ -223,7 +216,7 @@ impl Decoder {
         Ok(self.embed.index_select(&Tensor::from_slice(ids, ids.len(), self.device())?, 0)?)
     }
 
-    /// Hidden states after the final norm, `[tokens, hidden]`, differentiable in every weight.
+    /// Hidden states after the final norm, `[tokens, hidden]`, differentiable in every weight that is a variable.
     ///
     /// Every sequence starts at position 0 and sees itself alone. Fails if one is longer than the context or an id is outside the vocabulary.
     pub fn forward(&self, batch: &Packed) -> Result<Tensor, ModelError> {
@@ -233,7 +226,10 @@ impl Decoder {
         let plan = AttentionPlan { lens: Arc::new(batch.lens.clone()), heads: self.heads(), rotary: self.rotary.clone() };
         let mut x = self.embed(&batch.ids)?;
         for block in &self.blocks {
-            x = block.forward(&x, &self.config, |q, k, v| Ok(ops::attention(q, k, v, &plan)?))?;
+            let weights = block.variables();
+            let (block, config, plan, exact) = (block.clone(), self.config.clone(), plan.clone(), self.adapts);
+            let run = move |x: &Tensor| block.forward(x, &config, exact, |q, k, v| Ok(ops::attention(q, k, v, &plan)?));
+            x = if self.checkpointing { checkpoint(&x, weights, run)? } else { run(&x)? };
         }
         Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?)
     }
@@ -246,7 +242,7 @@ impl Decoder {
         let mut x = self.embed(&ids)?.detach();
         for (layer, block) in self.blocks.iter().enumerate() {
             let rotary = &self.rotary;
-            x = block.forward(&x, &self.config, |q, k, v| cache.attend(layer, (q, k, v), chunks, self.heads(), rotary))?.detach();
+            x = block.forward(&x, &self.config, false, |q, k, v| cache.attend(layer, (q, k, v), chunks, self.heads(), rotary))?.detach();
         }
         cache.grow(chunks);
         Ok(ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)?.detach())
@@ -254,6 +250,6 @@ impl Decoder {
 
     /// Next-token logits of hidden states: `[n, hidden]` → `[n, vocabulary]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.head.forward(hidden)?)
+        Ok(self.head.forward(hidden, self.adapts && hidden.track_op())?)
     }
 }

@@ -1,5 +1,6 @@
 //! Where a model's files are: a directory, one GGUF file, or inside the program.
 
+use super::peft::{ADAPTER_CONFIG, PeftConfig, adapted};
 use super::{ChatTemplate, Config, GgufFile, ModelError, Progress, SafetensorsSource, TextTokenizer, WeightSource, parse_config};
 use candle_core::{DType, Device};
 use std::{
@@ -19,6 +20,15 @@ pub enum ModelFiles {
     Directory(PathBuf),
     /// One GGUF file.
     Gguf(PathBuf),
+    /// A directory with a LoRA adapter in PEFT's layout; what it does not have itself it has from its base.
+    Adapter {
+        /// The directory.
+        dir: PathBuf,
+        /// What its `adapter_config.json` says.
+        config: Box<PeftConfig>,
+        /// The model that it was trained on.
+        base: Box<ModelFiles>,
+    },
     /// Files inside the program, as `(name, content)`, in the layout of a directory.
     Embedded {
         /// Name for people.
@@ -52,10 +62,14 @@ impl ModelFiles {
     /// Finds the model that the user named: a directory, a `.gguf` file, or a hub id (`owner/name`) that the local Hugging Face cache holds.
     ///
     /// Errors where nothing is there, or where a directory has no `config.json` (it then lists what was found and what is needed). A directory
-    /// with exactly one `.gguf` and no `config.json` opens that file.
+    /// with exactly one `.gguf` and no `config.json` opens that file. One with an `adapter_config.json` opens that adapter and the base that it names:
+    /// a directory or file seen from there or from the working directory, or a hub id.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let error = |what: String, remedy: String| ModelError::File { path: path.into(), what, remedy };
         if path.is_dir() {
+            if path.join(ADAPTER_CONFIG).is_file() {
+                return Self::open_adapter(path);
+            }
             if path.join("config.json").is_file() {
                 return Ok(Self::Directory(path.into()));
             }
@@ -93,12 +107,30 @@ impl ModelFiles {
         Err(error("no such file or directory".into(), remedy))
     }
 
+    fn open_adapter(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join(ADAPTER_CONFIG);
+        let text = std::fs::read(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
+        let config = PeftConfig::parse(&text, &path)?;
+        let error = |what: String| ModelError::File {
+            path: path.clone(),
+            what: format!("base_model_name_or_path is {:?}: {what}", config.base),
+            remedy: "write the base model's directory or hub id there".into(),
+        };
+        let beside = dir.join(&config.base);
+        let named = if beside.exists() { beside } else { PathBuf::from(&config.base) };
+        if named.join(ADAPTER_CONFIG).is_file() {
+            return Err(error("that is an adapter itself".into()));
+        }
+        let base = Box::new(Self::open(&named).map_err(|e| error(e.to_string()))?);
+        Ok(Self::Adapter { dir: dir.into(), config: Box::new(config), base })
+    }
+
     /// Name for people: the directory's or file's name without its extension.
     pub fn name(&self) -> String {
         match self {
             Self::Embedded { name, .. } => (*name).to_owned(),
             Self::Gguf(p) => p.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            Self::Directory(p) => {
+            Self::Directory(p) | Self::Adapter { dir: p, .. } => {
                 let full = p.canonicalize().unwrap_or_else(|_| p.clone());
                 full.file_name().unwrap_or_default().to_string_lossy().into_owned()
             }
@@ -108,7 +140,7 @@ impl ModelFiles {
     /// The directory or file, for messages; `embedded:NAME` inside the program.
     pub fn path(&self) -> PathBuf {
         match self {
-            Self::Directory(p) | Self::Gguf(p) => p.clone(),
+            Self::Directory(p) | Self::Gguf(p) | Self::Adapter { dir: p, .. } => p.clone(),
             Self::Embedded { name, .. } => PathBuf::from(format!("embedded:{name}")),
         }
     }
@@ -117,6 +149,7 @@ impl ModelFiles {
     pub fn path_of(&self, name: &str) -> PathBuf {
         match self {
             Self::Gguf(p) => p.with_file_name(name),
+            Self::Adapter { dir, base, .. } if !dir.join(name).is_file() && base.has(name) => base.path_of(name),
             _ => self.path().join(name),
         }
     }
@@ -126,12 +159,18 @@ impl ModelFiles {
         match self {
             Self::Directory(p) => p.join(name).is_file(),
             Self::Gguf(p) => p.with_file_name(name).is_file(),
+            Self::Adapter { dir, base, .. } => dir.join(name).is_file() || base.has(name),
             Self::Embedded { files, .. } => files.iter().any(|f| f.0 == name),
         }
     }
 
     /// The content of the file `name` of the model; for a GGUF, of a file beside it.
     pub fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, ModelError> {
+        if let Self::Adapter { dir, base, .. } = self
+            && !dir.join(name).is_file()
+        {
+            return base.read(name);
+        }
         if let Self::Embedded { files, .. } = self {
             let found = files.iter().find(|f| f.0 == name);
             return match found {
@@ -168,6 +207,17 @@ impl ModelFiles {
             let stored = file.stored();
             return Ok(OpenModel { config, weights: Box::new(file.source(device, dtype, progress)), tokenizer, chat, stored });
         }
+        if let Self::Adapter { dir, config: peft, base } = self {
+            let mut open = base.load(device, dtype, progress)?;
+            open.weights = adapted(open.weights, &open.config, dir, peft, device, dtype)?;
+            open.stored = format!("{} with a LoRA adapter of rank {}", open.stored, peft.lora.rank);
+            if dir.join("tokenizer.json").is_file() {
+                open.tokenizer = self.tokenizer()?;
+                open.tokenizer.check_fits(&open.config, &self.path_of("tokenizer.json"))?;
+                open.chat = ChatTemplate::of(self, &open.tokenizer)?.or(open.chat);
+            }
+            return Ok(open);
+        }
         let config = self.config()?;
         let tokenizer = self.tokenizer()?;
         tokenizer.check_fits(&config, &self.path_of("tokenizer.json"))?;
@@ -181,6 +231,7 @@ impl ModelFiles {
     pub fn config(&self) -> Result<Config, ModelError> {
         match self {
             Self::Gguf(path) => GgufFile::open(path)?.config(),
+            Self::Adapter { base, .. } => base.config(),
             _ => {
                 let generation = self.read_if("generation_config.json")?;
                 parse_config(&self.read("config.json")?, generation.as_deref(), &self.path_of("config.json"))
@@ -192,6 +243,7 @@ impl ModelFiles {
     pub fn tokenizer(&self) -> Result<TextTokenizer, ModelError> {
         match self {
             Self::Gguf(path) => GgufFile::open(path)?.tokenizer(),
+            Self::Adapter { dir, base, .. } if !dir.join("tokenizer.json").is_file() => base.tokenizer(),
             _ => {
                 let mut tokenizer = TextTokenizer::from_bytes(&self.read("tokenizer.json")?, &self.path_of("tokenizer.json"))?;
                 if let Some(text) = self.read_if("tokenizer_config.json")? {

@@ -2,6 +2,8 @@
 
 mod cache;
 mod chat;
+mod checkpointing;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_codes.rs")]
 mod codes;
 mod config;
 mod config_json;
@@ -14,8 +16,11 @@ mod gemm;
 mod gguf;
 mod gguf_tokenizer;
 mod kernels;
+mod linear;
 mod load;
+mod lora;
 pub mod ops;
+mod peft;
 mod rotary;
 mod sample;
 mod threads;
@@ -35,7 +40,10 @@ pub use error::ModelError;
 pub use files::{ModelFiles, OpenModel};
 pub use gguf::{GgufFile, GgufSource};
 pub use kernels::{Heads, Rotary};
+pub use linear::Lora;
 pub use load::{Progress, SafetensorsSource};
+pub use lora::{LoraConfig, LoraSource, Merged, TARGETS};
+pub use peft::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, PeftConfig, peft_name};
 pub use sample::{Drawn, Sampler, check_sampling, measure};
 pub use tokenizer::{Decoded, END_TOKEN, Encoded, PAD_TOKEN, StreamDecoder, TextTokenizer};
 pub use var::VarStore;

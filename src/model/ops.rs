@@ -8,12 +8,13 @@ use super::kernels::{self, Heads, Rotary};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::sync::Arc;
 
-fn fused(x: &Tensor) -> bool {
+/// Whether the fused kernels compute with `x`.
+pub(super) fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 /// The elements of a contiguous f32 storage.
-fn slice<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
+pub(super) fn slice<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
     match (s, l.contiguous_offsets()) {
         (CpuStorage::F32(v), Some((a, b))) => Ok(&v[a..b]),
         _ => bail!("fused operations read contiguous f32"),
@@ -34,7 +35,8 @@ pub(crate) fn with<R, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f
     Ok(f(slices))
 }
 
-fn tensor(data: Vec<f32>, like: &Tensor) -> Result<Tensor> {
+/// A tensor of the shape of `like`.
+pub(super) fn tensor(data: Vec<f32>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(data, like.shape(), &Device::Cpu)
 }
 
@@ -76,7 +78,7 @@ impl CustomOp2 for Linear {
 /// x·wᵀ: `x` `[n, in]`, `w` `[out, in]`. A frozen `w` costs no gradient.
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     if !fused(x) || !fused(w) {
-        return x.matmul(&w.t()?);
+        return if w.track_op() { x.matmul(&w.t()?) } else { super::linear::frozen(x, w) };
     }
     x.contiguous()?.apply_op2(&w.contiguous()?, Linear)
 }

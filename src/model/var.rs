@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Trainable variables, created at first use: norms at 1, biases at 0, matrices normal with σ = 0.02·√(768/hidden), divided by √(2·layers)
-/// where they write to the residual stream. The same seed and name give the same numbers, in whatever order they are asked for.
+/// where they write to the residual stream. An adapter's A is uniform within ±1/√in and its B 0, as PEFT has them. The same seed and name give the same numbers, in whatever order they are asked for.
 pub struct VarStore {
     vars: Mutex<BTreeMap<String, Var>>,
     initial: BTreeMap<String, Tensor>,
@@ -48,11 +48,19 @@ impl VarStore {
             return t.to_dtype(self.dtype)?.to_device(&self.device);
         }
         let n: usize = shape.iter().product();
+        if name.ends_with("lora_B.weight") {
+            return Tensor::zeros(shape, self.dtype, &self.device);
+        }
         let data: Vec<f32> = if shape.len() == 1 {
             vec![if name.ends_with("bias") { 0.0 } else { 1.0 }; n]
         } else {
             let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ b as u64).wrapping_mul(0x0100_0000_01b3));
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ hash);
+            if name.ends_with("lora_A.weight") {
+                let bound = 1.0 / (shape[1] as f32).sqrt();
+                let data: Vec<f32> = (0..n).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
+                return Tensor::from_vec(data, shape, &self.device)?.to_dtype(self.dtype);
+            }
             let writes = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
             let hidden = if writes { shape[0] } else { shape[1] };
             let sigma = 0.02 * (768.0 / hidden as f32).sqrt() / if writes { (2.0 * self.layers as f32).sqrt() } else { 1.0 };

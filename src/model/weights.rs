@@ -1,7 +1,8 @@
 //! Where a decoder's weights come from.
 
-use super::{Codes, ModelError};
+use super::{Codes, Lora, ModelError};
 use candle_core::{Tensor, quantized::QMatMul};
+use std::ops::Deref;
 
 /// Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), whatever the file calls them.
 ///
@@ -17,13 +18,28 @@ pub trait WeightSource {
     fn contains(&self, name: &str) -> bool;
 }
 
-/// Weight of a linear layer.
+/// References and boxes are sources as what they point to.
+impl<P: Deref<Target: WeightSource>> WeightSource for P {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        (**self).tensor(name, shape)
+    }
+    fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeight, ModelError> {
+        (**self).linear(name, out, input)
+    }
+    fn contains(&self, name: &str) -> bool {
+        (**self).contains(name)
+    }
+}
+
+/// Weight of a linear layer, `[out, in]`.
 #[derive(Clone, Debug)]
 pub enum LinearWeight {
-    /// `[out, in]`.
+    /// Dense; trainable if it is a variable.
     Dense(Tensor),
-    /// `[out, in]`, quantised; inference only.
+    /// Quantised in one of candle's forms; frozen.
     Quantized(std::sync::Arc<QMatMul>),
-    /// `[out, in]` in 4- or 8-bit codes for this processor; inference only.
+    /// In 4- or 8-bit codes for this processor; frozen.
     Codes(std::sync::Arc<Codes>),
+    /// One of the others, frozen, with a low-rank adapter.
+    Lora(std::sync::Arc<Lora>),
 }

@@ -1,7 +1,6 @@
-//! Checkpoints: one safetensors file with weights, optimiser state and position, replaced atomically.
+//! Checkpoints: one safetensors file with weights (the f32 master copies where there are such), optimiser state and position, replaced atomically.
 
 use super::{State, TrainError};
-use candle_core::Tensor;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -53,7 +52,7 @@ pub fn save(path: &Path, state: &State, digest: &str) -> Result<(), TrainError> 
     for (owner, optimiser) in &state.optimisers {
         metadata.insert(format!("{owner}updates"), optimiser.step.to_string());
         for (name, var) in optimiser.vars() {
-            tensors.push((format!("{owner}weight/{name}"), var.dims().to_vec(), var.flatten_all()?.to_vec1()?));
+            tensors.push((format!("{owner}weight/{name}"), var.dims().to_vec(), optimiser.weights(name, var)?));
             if let Some((m, v)) = optimiser.moments().get(name) {
                 tensors.push((format!("{owner}first/{name}"), vec![m.len()], m.clone()));
                 tensors.push((format!("{owner}second/{name}"), vec![v.len()], v.clone()));
@@ -97,19 +96,16 @@ pub fn load(path: &Path, state: &mut State, digest: &str) -> Result<bool, TrainE
     let mut found = Vec::new();
     for (owner, optimiser) in &state.optimisers {
         let step = number(&format!("{owner}updates"))?;
-        let (mut weights, mut moments) = (Vec::new(), BTreeMap::new());
+        let (mut weights, mut moments) = (BTreeMap::new(), BTreeMap::new());
         for (name, var) in optimiser.vars() {
             let n = var.elem_count();
-            weights.push(read(format!("{owner}weight/{name}"), n)?);
+            weights.insert(name.clone(), read(format!("{owner}weight/{name}"), n)?);
             moments.insert(name.clone(), (read(format!("{owner}first/{name}"), n)?, read(format!("{owner}second/{name}"), n)?));
         }
         found.push((step, weights, moments));
     }
     for ((_, optimiser), (step, weights, moments)) in state.optimisers.iter_mut().zip(found) {
-        for ((_, var), w) in optimiser.vars().iter().zip(weights) {
-            var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
-        }
-        optimiser.restore(step, moments)?;
+        optimiser.restore(step, weights, moments)?;
     }
     state.step = number("step")?;
     state.extra = meta.get("extra").map(|e| e.clone().into_bytes()).unwrap_or_default();

@@ -31,6 +31,7 @@ pub use discriminator::Discriminator;
 pub use labels::step_labels;
 pub use objective::{Group, Labelled, Loss, Objective, Totals, loss as reward_loss, loss_of, segment_rewards};
 pub use optim::{AdamW, Gradients, OptimConfig};
+pub use package::{Frozen, gather, package_adapter};
 pub use parallel::{Micro, Sums, accumulate};
 pub use policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
 pub use preference::{PreferenceKind, PreferenceLoss, Side, kto_baseline, preference_loss, sequence_log_probs};

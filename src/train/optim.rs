@@ -1,7 +1,7 @@
 //! AdamW, gradient clipping and the learning-rate schedule.
 
 use super::TrainError;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,10 +59,14 @@ impl OptimConfig {
 }
 
 /// AdamW over named variables.
+///
+/// Of a variable in a type of 16 bits it keeps a master copy in f32, which it updates, and writes the rounded numbers to the variable: updates too
+/// small for the variable add up (arXiv 1710.03740, section 3.1).
 pub struct AdamW {
     config: OptimConfig,
     vars: Vec<(String, Var)>,
     moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+    masters: BTreeMap<String, Vec<f32>>,
     /// Updates made so far.
     pub step: usize,
 }
@@ -71,7 +75,7 @@ impl AdamW {
     /// An optimiser at step 0.
     pub fn new(config: OptimConfig, vars: Vec<(String, Var)>) -> Self {
         let moments = vars.iter().map(|(n, v)| (n.clone(), (vec![0.0; v.elem_count()], vec![0.0; v.elem_count()]))).collect();
-        Self { config, vars, moments, step: 0 }
+        Self { config, vars, moments, masters: BTreeMap::new(), step: 0 }
     }
 
     /// The learning rate of the next update of `steps`.
@@ -89,12 +93,31 @@ impl AdamW {
         &self.moments
     }
 
-    /// Takes up moments saved earlier. Fails where a variable is missing or has another size.
-    pub fn restore(&mut self, step: usize, mut moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>) -> Result<(), TrainError> {
+    /// The numbers of a variable in f32: its master copy where it has one.
+    pub fn weights(&self, name: &str, var: &Var) -> Result<Vec<f32>, TrainError> {
+        match self.masters.get(name) {
+            Some(master) => Ok(master.clone()),
+            None => Ok(numbers(var)?),
+        }
+    }
+
+    /// Takes up weights and moments saved earlier. Fails where a variable is missing or has another size.
+    pub fn restore(
+        &mut self,
+        step: usize,
+        mut weights: BTreeMap<String, Vec<f32>>,
+        mut moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+    ) -> Result<(), TrainError> {
         for (name, var) in &self.vars {
             let n = var.elem_count();
-            match moments.remove(name) {
-                Some((m, v)) if m.len() == n && v.len() == n => self.moments.insert(name.clone(), (m, v)),
+            match (weights.remove(name), moments.remove(name)) {
+                (Some(w), Some((m, v))) if w.len() == n && m.len() == n && v.len() == n => {
+                    set(var, &w)?;
+                    if keeps_master(var) {
+                        self.masters.insert(name.clone(), w);
+                    }
+                    self.moments.insert(name.clone(), (m, v));
+                }
                 _ => {
                     return Err(TrainError::Data(format!(
                         "the checkpoint's optimiser state does not fit variable {name}; start the run anew"
@@ -124,7 +147,10 @@ impl AdamW {
             let (Some(g), Some((m, v))) = (grads.get(name), self.moments.get_mut(name)) else {
                 return Err(TrainError::Data(format!("variable {name} received no gradient")));
             };
-            let mut w: Vec<f32> = var.flatten_all()?.to_vec1()?;
+            let mut w = match self.masters.remove(name) {
+                Some(master) => master,
+                None => numbers(var)?,
+            };
             let decay = if var.rank() > 1 { 1.0 - (rate * c.weight_decay) as f32 } else { 1.0 };
             for (((w, g), m), v) in w.iter_mut().zip(g).zip(m.iter_mut()).zip(v.iter_mut()) {
                 let g = g * clip;
@@ -132,10 +158,27 @@ impl AdamW {
                 *v = b2 * *v + (1.0 - b2) * g * g;
                 *w = *w * decay - size * *m / ((*v * root).sqrt() + eps);
             }
-            var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
+            set(var, &w)?;
+            if keeps_master(var) {
+                self.masters.insert(name.clone(), w);
+            }
         }
         Ok(norm)
     }
+}
+
+/// Whether the variable's type is too coarse for small updates.
+fn keeps_master(var: &Var) -> bool {
+    matches!(var.dtype(), DType::BF16 | DType::F16)
+}
+
+fn numbers(var: &Var) -> candle_core::Result<Vec<f32>> {
+    var.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+}
+
+/// Sets a variable to numbers in f32, rounded to its type.
+fn set(var: &Var, weights: &[f32]) -> candle_core::Result<()> {
+    var.set(&Tensor::from_slice(weights, var.shape(), var.device())?.to_dtype(var.dtype())?)
 }
 
 #[cfg(test)]
@@ -169,5 +212,45 @@ mod tests {
         assert_eq!(c.rate(4, 100), 1.0);
         assert!((c.rate(52, 100) - 0.55).abs() < 1e-9);
         assert!((c.rate(100, 100) - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn updates_too_small_for_bf16_add_up_and_survive_a_checkpoint() {
+        let config = OptimConfig {
+            learning_rate: 1e-4,
+            warmup_steps: 0,
+            final_share: 1.0,
+            weight_decay: 0.0,
+            max_grad_norm: 0.0,
+            ..Default::default()
+        };
+        let run = |dtype: DType, stop: usize| {
+            let start = || Var::from_tensor(&Tensor::ones(4, dtype, &Device::Cpu).unwrap()).unwrap();
+            let grads = Gradients::from([("w".into(), vec![-1.0; 4])]);
+            let fresh = || crate::train::State::one(AdamW::new(config.clone(), vec![("w".into(), start())]));
+            let mut state = fresh();
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("c.safetensors");
+            for step in 0..200 {
+                if step == stop {
+                    crate::train::checkpoint::save(&path, &state, "digest").unwrap();
+                    state = fresh();
+                    assert!(crate::train::checkpoint::load(&path, &mut state, "digest").unwrap());
+                }
+                state.first().update(&grads, 200).unwrap();
+            }
+            let o = state.first();
+            let var = &o.vars()[0].1;
+            (o.weights("w", var).unwrap()[0], numbers(var).unwrap()[0])
+        };
+        // Half the distance between 1 and its neighbour in bf16 is 39 times a single update.
+        let (exact, _) = run(DType::F32, usize::MAX);
+        assert!((exact - 1.02).abs() < 1e-4, "{exact}");
+        for dtype in [DType::BF16, DType::F16] {
+            let (master, rounded) = run(dtype, usize::MAX);
+            assert_eq!(master, exact);
+            assert_eq!(run(dtype, 77), (master, rounded));
+            assert!(rounded != master && (rounded - master).abs() < 0.004, "{rounded}");
+        }
     }
 }

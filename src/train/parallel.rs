@@ -4,7 +4,7 @@
 
 use super::TrainError;
 use super::optim::Gradients;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
 
 /// Named sums for the metrics.
@@ -31,7 +31,7 @@ pub fn accumulate<T: Sync>(
         let grads = loss.backward()?;
         let flat = vars
             .iter()
-            .map(|(_, v)| grads.get(v).map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose())
+            .map(|(_, v)| grads.get(v).map(|g| g.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()).transpose())
             .collect::<candle_core::Result<Vec<_>>>()?;
         Ok((flat, sums))
     };

@@ -76,6 +76,8 @@ struct Critic {
     config: Config,
     store: VarStore,
     net: RewardNet,
+    /// Weights of the reference decoder of an implicit head.
+    reference: Option<Frozen>,
     digest: String,
 }
 
@@ -159,10 +161,9 @@ impl Run<'_, '_> {
         let warm_digest = digest(&(recipe.seed, &recipe.data, &config, &reward.sft, reward.shape.is_none().then_some(policy_digest)))?;
         let mut warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
         let head = reward.network_head();
-        let reference = match head {
-            Head::Implicit { .. } => Some(Decoder::load(&config, &warm, &mut |_| {})?),
-            _ => None,
-        };
+        let implicit = matches!(head, Head::Implicit { .. });
+        let kept = implicit.then(|| warm.clone());
+        let reference = kept.as_ref().map(|w| Decoder::load(&config, w, &mut |_| {})).transpose()?;
         // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
         for (name, rows) in [("reward.weight", if head == Head::Scales { 3 } else { 1 }), ("reward.potential.weight", 1)] {
             warm.0.insert(name.into(), Tensor::zeros((rows, config.hidden_size), DType::F32, &Device::Cpu)?);
@@ -170,7 +171,7 @@ impl Run<'_, '_> {
         let store = self.store(&config, warm);
         let net = RewardNet::new(Decoder::load(&config, &store, &mut |_| {})?, reference, head, &store)?;
         let parts = (&warm_digest, &rollouts_digest, g, head, reward.objective, reward.granularity);
-        let mut critic = Critic { config, store, net, digest: digest(&parts)? };
+        let mut critic = Critic { config, store, net, reference: kept, digest: digest(&parts)? };
         let stage = self.stage("reward", g.steps, &critic.digest);
         let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
         let discriminator = discriminator(self.data, reward, &critic.net, policy_net);
@@ -286,9 +287,8 @@ impl Run<'_, '_> {
     fn write_reward(&mut self, critic: &Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
         let calibration = self.calibrate(reward, policy, &critic.net)?;
         let mut weights = Frozen::copy(critic.store.vars())?;
-        if let Some(reference) = &critic.net.reference {
-            weights.0.extend(reference.weights().into_iter().map(|(name, t)| (format!("{REFERENCE}{name}"), t)));
-        }
+        let reference = critic.reference.iter().flat_map(|f| &f.0);
+        weights.0.extend(reference.map(|(name, t)| (format!("{REFERENCE}{name}"), t.clone())));
         package(&self.path("reward"), &critic.config, &self.framing.tokenizer, &weights)?;
         let recipe = self.recipe;
         let card = RewardCard {

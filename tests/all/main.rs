@@ -5,6 +5,7 @@ mod eval;
 mod formats;
 mod gguf;
 mod gradients;
+mod lora;
 mod objectives;
 mod parity;
 mod pty;

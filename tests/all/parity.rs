@@ -27,7 +27,7 @@ struct Expected {
     logits: Vec<Vec<f32>>,
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
@@ -144,7 +144,7 @@ fn interleave(w: &Tensor, heads: usize) -> Tensor {
 }
 
 /// Writes the model as GGUF, matrices in `kind`.
-fn write_gguf(name: &str, kind: GgmlDType, path: &Path) {
+pub fn write_gguf(name: &str, kind: GgmlDType, path: &Path) {
     let (c, source) = source(name);
     let arch = if c.model_type == "mistral" { "llama" } else { &c.model_type };
     let mut tensors = Vec::new();
