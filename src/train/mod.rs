@@ -10,6 +10,7 @@ mod objective;
 mod optim;
 mod package;
 mod parallel;
+mod part;
 mod policy_loss;
 mod prefer;
 mod preference;

@@ -6,7 +6,7 @@ use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::policy_loss::PolicyLoss;
 use super::preference::PreferenceLoss;
-use crate::model::{Config, RopeScaling};
+use crate::model::{Config, LoraConfig, RopeScaling};
 use crate::reward::{Head, StandIns};
 use crate::task::stories::Split;
 use crate::trace::Granularity;
@@ -67,8 +67,13 @@ pub struct DataConfig {
     /// Number of problems that the policy may answer in training; the first of them have the demonstrations. Absent: as many as those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems: Option<usize>,
-    /// Size of the byte-level BPE vocabulary trained on them.
+    /// Size of the byte-level BPE vocabulary trained on them, where the policy has no tokenizer of its own.
+    #[serde(default = "vocab_size")]
     pub vocab_size: usize,
+}
+
+fn vocab_size() -> usize {
+    512
 }
 
 /// Shape of a decoder that is trained from scratch.
@@ -119,10 +124,21 @@ impl Shape {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// Its decoder.
-    pub shape: Shape,
-    /// Supervised fine-tuning on the demonstrations.
-    pub sft: SftConfig,
+    /// Its decoder, from random weights; or `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    /// A pretrained decoder with its tokenizer: a directory, a .gguf file, or a hub id in the local cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Under `from`: an adapter is trained instead of all weights (LoRA; over a quantised base QLoRA).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// Blocks are computed again for their gradients: less memory, about a third more work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
+    /// Supervised fine-tuning on the demonstrations; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sft: Option<SftConfig>,
 }
 
 /// Supervised fine-tuning.
@@ -155,9 +171,15 @@ pub enum HeadKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardConfig {
-    /// Its decoder; absent: it starts from the policy's weights.
+    /// Its decoder, from random weights; without it and `from` the reward model starts as the policy was fine-tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// A pretrained decoder with the policy's tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Under `from`: an adapter and the head are trained instead of all weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
     /// Warm start of its decoder on the same demonstrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sft: Option<SftConfig>,

@@ -4,6 +4,7 @@ use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::preference::PreferenceKind;
 use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, SftConfig, Shape};
+use crate::model::LoraConfig;
 use crate::task::stories::Split;
 use crate::trace::Granularity;
 
@@ -27,6 +28,20 @@ fn shape(key: &str, s: &Shape) -> Result<(), String> {
     Ok(())
 }
 
+/// A model's start: random weights of a shape, or a pretrained one with or without an adapter.
+fn part(key: &str, random: Option<&Shape>, from: Option<&String>, lora: Option<&LoraConfig>) -> Result<(), String> {
+    if random.is_some() && from.is_some() {
+        return Err(format!("{key} has both shape and from; keep one"));
+    }
+    if let Some(lora) = lora {
+        if from.is_none() {
+            return Err(format!("{key}.lora needs {key}.from: an adapter is trained on a pretrained model"));
+        }
+        lora.check().map_err(|e| format!("{key}.lora: {e}"))?;
+    }
+    random.map_or(Ok(()), |s| shape(&format!("{key}.shape"), s))
+}
+
 fn optim(key: &str, o: &OptimConfig) -> Result<(), String> {
     if !(o.learning_rate > 0.0 && o.learning_rate.is_finite()) {
         return Err(format!("{key}.optim.learning_rate is {}; it must be a number above 0", o.learning_rate));
@@ -47,8 +62,12 @@ impl Recipe {
             return Err(format!("data.task is {:?}; the trainer knows \"stories\"", self.data.task));
         }
         at_least_one("data.demonstrations", self.data.demonstrations)?;
-        shape("policy.shape", &self.policy.shape)?;
-        sft("policy.sft", &self.policy.sft)?;
+        let p = &self.policy;
+        part("policy", p.shape.as_ref(), p.from.as_ref(), p.lora.as_ref())?;
+        if p.shape.is_none() && p.from.is_none() {
+            return Err("policy has neither shape, for random weights, nor from, for a pretrained model".into());
+        }
+        p.sft.as_ref().map_or(Ok(()), |s| sft("policy.sft", s))?;
         if let Some(e) = &self.evaluation {
             at_least_one("evaluation.samples", e.samples)?;
             within("evaluation.temperature", e.temperature, 0.0, f32::INFINITY)?;
@@ -84,8 +103,13 @@ impl Recipe {
             }
         }
         let Some(reward) = &self.reward else { return Ok(()) };
-        reward.shape.as_ref().map_or(Ok(()), |s| shape("reward.shape", s))?;
+        part("reward", reward.shape.as_ref(), reward.from.as_ref(), reward.lora.as_ref())?;
         reward.sft.as_ref().map_or(Ok(()), |s| sft("reward.sft", s))?;
+        if reward.objective == Objective::Implicit && (reward.lora.is_some() || self.policy.lora.is_some() && reward.shape.is_none()) {
+            return Err(
+                "reward.objective \"implicit\" keeps a whole reference model and is not trained as an adapter; leave lora out".into()
+            );
+        }
         within("reward.gamma", reward.gamma, 0.0, 1.0)?;
         if !(reward.beta > 0.0) {
             return Err(format!("reward.beta is {}; it must be above 0", reward.beta));

@@ -6,14 +6,15 @@ use super::discriminator::Discriminator;
 use super::evaluate::{evaluate, summary};
 use super::labels::{groups as label_groups, monte_carlo};
 use super::optim::AdamW;
-use super::package::{Frozen, package, write_json};
+use super::package::{Frozen, write_json};
+use super::part::Part;
 use super::prefer::{self, pairs};
 use super::recipe::{EvaluationConfig, LabelKind, PreferenceConfig, Recipe, RewardConfig, RlConfig, SftConfig};
 use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::{Progress, Stage, TrainError, record, sft};
 use crate::generate::{Completion, Prompt, decode_all, mix};
-use crate::model::{Config, Decoder, END_TOKEN, TextTokenizer, VarStore};
+use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::Demonstration;
 use crate::task::answer::answer;
@@ -23,9 +24,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-
-/// Stream of the seed that initial weights are drawn from.
-const INITIAL: u64 = 0xc56da532;
+use std::rc::Rc;
 
 /// What a run reads beside its recipe.
 #[derive(Default)]
@@ -42,13 +41,25 @@ pub struct Inputs {
 ///
 /// A changed recipe is refused by the checkpoints of the stages that it changes.
 pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<(), TrainError> {
-    let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.clamp(200, 20_000));
-    let tokenizer = TextTokenizer::train_bpe(corpus, recipe.data.vocab_size)?;
-    let eos = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
+    let p = &recipe.policy;
+    let (policy, framing) = match (&p.from, &p.shape) {
+        (Some(from), _) => {
+            let (part, tokenizer) = Part::open(from, p.lora.as_ref(), recipe.seed, p.gradient_checkpointing)?;
+            let eos = part.config.eos_token_ids.first().copied();
+            let eos = eos.ok_or_else(|| TrainError::Data(format!("{from}: config.json names no eos_token_id")))?;
+            (part, Framing { tokenizer, eos })
+        }
+        (None, Some(shape)) => {
+            let corpus = Demonstrations::corpus(recipe.seed, recipe.data.demonstrations.clamp(200, 20_000));
+            let tokenizer = TextTokenizer::train_bpe(corpus, recipe.data.vocab_size)?;
+            let eos = tokenizer.id(END_TOKEN).ok_or_else(|| TrainError::Data("the tokenizer has no end token".into()))?;
+            (Part::scratch(shape, tokenizer.vocab_size(), eos, recipe.seed), Framing { tokenizer, eos })
+        }
+        (None, None) => return Err(TrainError::Data("policy has neither shape nor from".into())),
+    };
     let d = &recipe.data;
-    let framing = Framing { tokenizer, eos };
     let data = Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, d.problems.unwrap_or(d.demonstrations))?;
-    Run { recipe, inputs, framing, data: &data, progress }.go()
+    Run { recipe, inputs, framing, data: &data, progress }.go(&policy)
 }
 
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
@@ -73,8 +84,8 @@ struct Trained {
 
 /// A reward model in training and what it depends on.
 struct Critic {
-    config: Config,
-    store: VarStore,
+    part: Part,
+    store: Rc<VarStore>,
     net: RewardNet,
     /// Weights of the reference decoder of an implicit head.
     reference: Option<Frozen>,
@@ -105,29 +116,28 @@ impl Run<'_, '_> {
         }
     }
 
-    fn go(mut self) -> Result<(), TrainError> {
+    fn go(mut self, part: &Part) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
-        let config = recipe.policy.shape.config(self.framing.tokenizer.vocab_size(), self.framing.eos);
         let policy_digest = digest(&(recipe.seed, &recipe.data, &recipe.policy))?;
-        let policy = self.fine_tune("policy", &policy_digest, &config, Frozen::default(), Some(&recipe.policy.sft))?;
+        let policy = self.fine_tune("policy", &policy_digest, part, Frozen::default(), recipe.policy.sft.as_ref())?;
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
         record::write(&self.path("run.json"), recipe, self.data)?;
-        let mut net = Decoder::load(&config, &policy, &mut |_| {})?;
+        let mut net = part.frozen(&policy)?;
         let mut critic = match &recipe.reward {
-            Some(reward) => Some(self.warm_up(reward, &config, &policy, &net, &policy_digest)?),
+            Some(reward) => Some(self.warm_up(reward, part, &policy, &net, &policy_digest)?),
             None => None,
         };
         let mut trained = Trained { weights: policy, digest: policy_digest };
         if let Some(preference) = &recipe.preference {
-            trained = self.prefer(preference, &config, trained, &net, critic.as_ref())?;
-            net = Decoder::load(&config, &trained.weights, &mut |_| {})?;
+            trained = self.prefer(preference, part, trained, &net, critic.as_ref())?;
+            net = part.frozen(&trained.weights)?;
         }
         if let Some(rl) = &recipe.rl {
-            trained = self.optimise(rl, &config, trained, &net, critic.as_mut())?;
-            net = Decoder::load(&config, &trained.weights, &mut |_| {})?;
+            trained = self.optimise(rl, part, trained, &net, critic.as_mut())?;
+            net = part.frozen(&trained.weights)?;
         }
-        package(&self.path("policy"), &config, &self.framing.tokenizer, &trained.weights)?;
+        part.package(&self.path("policy"), &self.framing.tokenizer, &trained.weights, &[])?;
         if let (Some(critic), Some(reward)) = (&mut critic, &recipe.reward) {
             if !self.inputs.more.is_empty() {
                 self.go_on(critic, reward, &net)?;
@@ -144,7 +154,7 @@ impl Run<'_, '_> {
     fn warm_up(
         &mut self,
         reward: &RewardConfig,
-        policy_config: &Config,
+        policy_part: &Part,
         policy: &Frozen,
         policy_net: &Decoder,
         policy_digest: &str,
@@ -154,24 +164,23 @@ impl Run<'_, '_> {
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
         let rollouts_digest = digest(&(policy_digest, g.rollout_problems, g.rollouts_per_problem, &sampling))?;
         let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
-        let (config, start) = match &reward.shape {
-            Some(shape) => (shape.config(self.framing.tokenizer.vocab_size(), self.framing.eos), Frozen::default()),
-            None => (policy_config.clone(), policy.clone()),
-        };
-        let warm_digest = digest(&(recipe.seed, &recipe.data, &config, &reward.sft, reward.shape.is_none().then_some(policy_digest)))?;
-        let mut warm = self.fine_tune("reward-sft", &warm_digest, &config, start, reward.sft.as_ref())?;
+        let (part, start) = self.reward_part(reward, policy_part, policy)?;
+        let own = reward.shape.is_none() && reward.from.is_none();
+        let warm_digest = digest(&(recipe.seed, &recipe.data, &part.config, &reward.sft, own.then_some(policy_digest)))?;
+        let warm_digest = if own { warm_digest } else { digest(&(warm_digest, &reward.from, &reward.lora))? };
+        let mut warm = self.fine_tune("reward-sft", &warm_digest, &part, start, reward.sft.as_ref())?;
         let head = reward.network_head();
         let implicit = matches!(head, Head::Implicit { .. });
         let kept = implicit.then(|| warm.clone());
-        let reference = kept.as_ref().map(|w| Decoder::load(&config, w, &mut |_| {})).transpose()?;
+        let reference = kept.as_ref().map(|w| part.frozen(w)).transpose()?;
         // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
         for (name, rows) in [("reward.weight", if head == Head::Scales { 3 } else { 1 }), ("reward.potential.weight", 1)] {
-            warm.0.insert(name.into(), Tensor::zeros((rows, config.hidden_size), DType::F32, &Device::Cpu)?);
+            warm.0.insert(name.into(), Tensor::zeros((rows, part.config.hidden_size), DType::F32, &Device::Cpu)?);
         }
-        let store = self.store(&config, warm);
-        let net = RewardNet::new(Decoder::load(&config, &store, &mut |_| {})?, reference, head, &store)?;
+        let (store, decoder) = part.trainable(warm)?;
+        let net = RewardNet::new(decoder, reference, head, &store)?;
         let parts = (&warm_digest, &rollouts_digest, g, head, reward.objective, reward.granularity);
-        let mut critic = Critic { config, store, net, reference: kept, digest: digest(&parts)? };
+        let mut critic = Critic { part, store, net, reference: kept, digest: digest(&parts)? };
         let stage = self.stage("reward", g.steps, &critic.digest);
         let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
         let discriminator = discriminator(self.data, reward, &critic.net, policy_net);
@@ -193,6 +202,23 @@ impl Run<'_, '_> {
             critic.digest = digest;
         }
         Ok(critic)
+    }
+
+    /// What the reward model is made of, and the weights that it starts from.
+    fn reward_part(&self, reward: &RewardConfig, policy_part: &Part, policy: &Frozen) -> Result<(Part, Frozen), TrainError> {
+        let Framing { tokenizer, eos } = &self.framing;
+        if let Some(shape) = &reward.shape {
+            return Ok((Part::scratch(shape, tokenizer.vocab_size(), *eos, self.recipe.seed), Frozen::default()));
+        }
+        let Some(from) = &reward.from else { return Ok((policy_part.clone(), policy.clone())) };
+        let checkpointing = self.recipe.policy.gradient_checkpointing;
+        let (part, own) = Part::open(from, reward.lora.as_ref(), self.recipe.seed, checkpointing)?;
+        if own.fingerprint() != tokenizer.fingerprint() {
+            return Err(TrainError::Data(format!(
+                "reward.from: {from} has another tokenizer than the policy; the reward model reads the policy's tokens"
+            )));
+        }
+        Ok((part, Frozen::default()))
     }
 
     /// A reward model that is done goes on learning from new demonstrations against the policy's samples on their problems; every second expert is an
@@ -224,7 +250,7 @@ impl Run<'_, '_> {
     fn prefer(
         &mut self,
         preference: &PreferenceConfig,
-        config: &Config,
+        part: &Part,
         policy: Trained,
         base: &Decoder,
         critic: Option<&Critic>,
@@ -242,8 +268,7 @@ impl Run<'_, '_> {
             .map(|(i, c)| Rollout::new(i, c, self.data))
             .collect();
         let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
-        let store = self.store(config, policy.weights);
-        let net = Decoder::load(config, &store, &mut |_| {})?;
+        let (store, net) = part.trainable(policy.weights)?;
         let digest = digest(&(&policy.digest, critic.map(|c| &c.digest), p))?;
         let stage = self.stage("preference", p.steps, &digest);
         let optimiser = AdamW::new(p.optim.clone(), store.vars());
@@ -255,13 +280,12 @@ impl Run<'_, '_> {
     fn optimise(
         &mut self,
         rl: &RlConfig,
-        config: &Config,
+        part: &Part,
         policy: Trained,
         base: &Decoder,
         critic: Option<&mut Critic>,
     ) -> Result<Trained, TrainError> {
-        let store = self.store(config, policy.weights);
-        let net = Decoder::load(config, &store, &mut |_| {})?;
+        let (store, net) = part.trainable(policy.weights)?;
         let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
         let digest = digest(&(&policy.digest, critic.as_ref().map(|c| &c.0.digest), rl))?;
         let stage = self.stage("rl", rl.steps, &digest);
@@ -289,7 +313,7 @@ impl Run<'_, '_> {
         let mut weights = Frozen::copy(critic.store.vars())?;
         let reference = critic.reference.iter().flat_map(|f| &f.0);
         weights.0.extend(reference.map(|(name, t)| (format!("{REFERENCE}{name}"), t.clone())));
-        package(&self.path("reward"), &critic.config, &self.framing.tokenizer, &weights)?;
+        critic.part.package(&self.path("reward"), &self.framing.tokenizer, &weights, &["reward"])?;
         let recipe = self.recipe;
         let card = RewardCard {
             name: format!("{} reward", recipe.data.task),
@@ -306,21 +330,9 @@ impl Run<'_, '_> {
         write_json(&self.path("reward/reward.json"), &card)
     }
 
-    fn store(&self, config: &Config, start: Frozen) -> VarStore {
-        VarStore::new(self.recipe.seed ^ INITIAL, config.num_hidden_layers, &Device::Cpu, DType::F32).with_initial(start.0)
-    }
-
     /// A decoder's weights after `sft`, from `start` where it has them and from the seed elsewhere.
-    fn fine_tune(
-        &mut self,
-        name: &str,
-        digest: &str,
-        config: &Config,
-        start: Frozen,
-        sft: Option<&SftConfig>,
-    ) -> Result<Frozen, TrainError> {
-        let store = self.store(config, start);
-        let net = Decoder::load(config, &store, &mut |_| {})?;
+    fn fine_tune(&mut self, name: &str, digest: &str, part: &Part, start: Frozen, sft: Option<&SftConfig>) -> Result<Frozen, TrainError> {
+        let (store, net) = part.trainable(start)?;
         if let Some(sft) = sft {
             let stage = self.stage(name, sft.steps, digest);
             sft::train(&stage, &net, AdamW::new(sft.optim.clone(), store.vars()), self.data, sft, self.progress)?;

@@ -242,7 +242,7 @@ mod tests {
         assert!(Table::read(&dir.path().join("base.toml")).unwrap().is_none());
         let mut table = Table::read(&path).unwrap().unwrap();
         let recipe = table.recipe(2, 1, &[]).unwrap();
-        assert_eq!((recipe.seed, recipe.policy.sft.steps, recipe.reuse.unwrap()), (2, 9, PathBuf::from("OUT/seed-2/sft")));
+        assert_eq!((recipe.seed, recipe.policy.sft.unwrap().steps, recipe.reuse.unwrap()), (2, 9, PathBuf::from("OUT/seed-2/sft")));
         table.output = dir.path().to_owned();
         for (variant, correct) in [(0, [5, 5]), (1, [10, 0])] {
             let folder = table.folder(1, variant);

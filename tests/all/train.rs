@@ -101,7 +101,7 @@ fn a_changed_recipe_is_refused_by_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let mut r = recipe(dir.path());
     assert!(matches!(go(&r, 2).0, Err(TrainError::Interrupted)));
-    r.policy.sft.batch_size = 5;
+    r.policy.sft.as_mut().unwrap().batch_size = 5;
     let message = go(&r, usize::MAX).0.unwrap_err().to_string();
     assert!(message.contains("policy.safetensors") && message.contains("another recipe"), "{message}");
 }
@@ -127,7 +127,7 @@ fn demonstrations() -> Demonstrations {
 /// A reward net of random weights over `data`'s vocabulary, its store, and the same decoder as a stand-in for a policy.
 fn network(data: &Demonstrations) -> (RewardNet, VarStore) {
     let framing = data.framing();
-    let config = recipe(Path::new("x")).policy.shape.config(framing.tokenizer.vocab_size(), framing.eos);
+    let config = recipe(Path::new("x")).policy.shape.unwrap().config(framing.tokenizer.vocab_size(), framing.eos);
     let store = VarStore::new(5, 1, &Device::Cpu, DType::F32);
     let decoder = Decoder::load(&config, &store, &mut |_| {}).unwrap();
     (RewardNet::load(decoder, Head::Scalar, &store).unwrap(), store)

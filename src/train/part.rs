@@ -1,0 +1,85 @@
+//! A decoder to train: where its weights come from, and whether all of them move or an adapter does.
+
+use super::TrainError;
+use super::package::{Frozen, gather, package, package_adapter};
+use super::recipe::Shape;
+use crate::model::{Config, Decoder, LoraConfig, LoraSource, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
+use candle_core::{DType, Device};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Stream of the seed that initial weights are drawn from.
+const INITIAL: u64 = 0xc56da532;
+
+/// A pretrained base.
+#[derive(Clone)]
+struct Base {
+    /// As the recipe names it.
+    name: String,
+    weights: Rc<dyn WeightSource>,
+    lora: Option<LoraConfig>,
+}
+
+/// What a policy or a reward model is made of.
+#[derive(Clone)]
+pub struct Part {
+    /// The shape.
+    pub config: Config,
+    base: Option<Base>,
+    seed: u64,
+    checkpointing: bool,
+}
+
+impl Part {
+    /// A decoder that starts from random weights.
+    pub fn scratch(shape: &Shape, vocab_size: usize, eos: u32, seed: u64) -> Self {
+        Self { config: shape.config(vocab_size, eos), base: None, seed, checkpointing: false }
+    }
+
+    /// A pretrained one, with its tokenizer; under `lora` an adapter moves and the base stays as it is stored, quantised or not.
+    pub fn open(name: &str, lora: Option<&LoraConfig>, seed: u64, checkpointing: bool) -> Result<(Self, TextTokenizer), TrainError> {
+        let model = ModelFiles::open(Path::new(name))?.load(&Device::Cpu, DType::F32, None)?;
+        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned() };
+        Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
+    }
+
+    /// Variables and the network over them, from `start` where it has them and from the base or the seed elsewhere.
+    pub fn trainable(&self, mut start: Frozen) -> Result<(Rc<VarStore>, Decoder), TrainError> {
+        if let (Some(Base { weights, lora: None, .. }), false) = (&self.base, start.0.contains_key("model.norm.weight")) {
+            let own = std::mem::replace(&mut start, gather(&self.config, weights)?);
+            start.0.extend(own.0);
+        }
+        let store = VarStore::new(self.seed ^ INITIAL, self.config.num_hidden_layers, &Device::Cpu, DType::F32).with_initial(start.0);
+        let store = Rc::new(store);
+        let net = self.network(store.clone())?;
+        Ok((store, net))
+    }
+
+    /// The network with the weights, or over the base with the adapter, that [`Part::trainable`] made variables of.
+    pub fn frozen(&self, weights: &Frozen) -> Result<Decoder, TrainError> {
+        self.network(weights)
+    }
+
+    fn network(&self, own: impl WeightSource) -> Result<Decoder, TrainError> {
+        let net = match &self.base {
+            Some(Base { weights, lora: Some(lora), .. }) => {
+                Decoder::load(&self.config, &LoraSource::new(weights.clone(), own, lora.clone())?, &mut |_| {})?
+            }
+            _ => Decoder::load(&self.config, &own, &mut |_| {})?,
+        };
+        Ok(net.with_checkpointing(self.checkpointing))
+    }
+
+    /// Writes a model directory; under LoRA one with an adapter in PEFT's layout, whose `modules_to_save` are `heads`.
+    pub fn package(&self, dir: &Path, tokenizer: &TextTokenizer, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
+        match &self.base {
+            Some(Base { name, lora: Some(lora), .. }) => {
+                let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
+                // A path is written whole, so that the adapter opens from any folder.
+                let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
+                package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)
+            }
+            _ => package(dir, &self.config, tokenizer, weights),
+        }
+    }
+}
