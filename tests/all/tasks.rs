@@ -153,20 +153,9 @@ fn mmlu_pro_grades_agree_with_the_published_ones() {
             let problem = &problems[&format!("mmlu_pro-{}", record["question_id"])];
             let right = Task::MmluPro.grade(problem, record["text"].as_str().unwrap()).unwrap();
             all += 1;
-            if right == record["correct_text"].as_bool().unwrap() {
-                agree += 1;
-            } else if std::env::var_os("REASONSCOPE_SHOW").is_some() {
-                let text: String = record["text"].as_str().unwrap().chars().rev().take(160).collect();
-                eprintln!(
-                    "{model} {} gold {:?} {:?} we {right}: …{:?}",
-                    record["question_id"],
-                    problem.gold,
-                    record["pred_from_text"],
-                    text.chars().rev().collect::<String>()
-                );
-            }
+            agree += i32::from(right == record["correct_text"].as_bool().unwrap());
         }
-        eprintln!("{model}: {agree} of {all} agree");
+        // The published labels read the first answer of a text that gives two, and 48 of their ids conflict.
         assert!(f64::from(agree) > 0.995 * f64::from(all), "{model}: only {agree} of {all} agree");
     }
 }
