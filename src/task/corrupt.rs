@@ -2,7 +2,7 @@
 
 use crate::trace::{Segmentation, segment};
 use rand::Rng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use std::ops::Range;
 
 /// How a text is spoiled.
@@ -70,8 +70,8 @@ pub fn corrupt_text(text: &str, kind: TextCorruption, rng: &mut impl Rng) -> Opt
     let units: Vec<(usize, Range<usize>)> = (0..steps.len()).filter_map(|i| Some((i, unit(body, &steps, i)?))).collect();
     let spoiled = match kind {
         TextCorruption::Number => change_number(text, &numbers(body), rng),
-        TextCorruption::NumberSwap => choose(swaps(body, &steps), rng, exchange),
-        TextCorruption::Operator => choose(operators(body, &steps), rng, |(at, new)| splice(text, at, new)),
+        TextCorruption::NumberSwap => in_some_step(&steps, rng, |step| swaps(body, step)).as_ref().map(exchange),
+        TextCorruption::Operator => in_some_step(&steps, rng, |step| operators(body, step)).map(|(at, new)| splice(text, &at, new)),
         TextCorruption::StepDropped => {
             let used = units.iter().filter(|(i, _)| uses(*i, steps[*i].end..text.len())).cloned().collect();
             choose(preferred(used, units), rng, |(_, at)| splice(text, at, ""))
@@ -91,6 +91,13 @@ pub fn corrupt_text(text: &str, kind: TextCorruption, rng: &mut impl Rng) -> Opt
 
 fn choose<T>(sites: Vec<T>, rng: &mut impl Rng, edit: impl Fn(&T) -> String) -> Option<String> {
     sites.choose(rng).map(edit)
+}
+
+/// One of the sites of the first step, in random order, that has any.
+fn in_some_step<T: Clone>(steps: &[Range<usize>], rng: &mut impl Rng, sites: impl Fn(&Range<usize>) -> Vec<T>) -> Option<T> {
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.shuffle(rng);
+    order.into_iter().find_map(|i| sites(&steps[i]).choose(rng).cloned())
 }
 
 fn preferred<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
@@ -188,43 +195,48 @@ fn change_number(text: &str, sites: &[Range<usize>], rng: &mut impl Rng) -> Opti
 }
 
 /// Pairs of different numbers of a step whose exchange makes it wrong.
-fn swaps(body: &str, steps: &[Range<usize>]) -> Vec<(Range<usize>, Range<usize>)> {
+fn swaps(body: &str, step: &Range<usize>) -> Vec<(Range<usize>, Range<usize>)> {
+    let inside = &body[step.clone()];
+    let found = numbers(inside);
     let mut out = Vec::new();
-    for step in steps {
-        let inside = &body[step.clone()];
-        let found = numbers(inside);
-        for (i, a) in found.iter().enumerate() {
-            for b in found[i + 1..].iter().take(8).filter(|b| inside[a.clone()] != inside[(*b).clone()]) {
-                let (x, between, y) = (&inside[a.clone()], &inside[a.end..b.start], &inside[b.clone()]);
-                let after = format!("{}{y}{between}{x}{}", &inside[..a.start], &inside[b.end..]);
-                let same = matches!(between.trim(), "+" | "*" | "×" | "\\times" | "\\cdot" | "=" | "," | "and" | "plus" | "times");
-                if spoils(inside, &after).unwrap_or(!same) {
-                    out.push((a.start + step.start..a.end + step.start, b.start + step.start..b.end + step.start));
-                }
+    for (i, a) in found.iter().enumerate() {
+        for b in found[i + 1..].iter().take(8).filter(|b| inside[a.clone()] != inside[(*b).clone()]) {
+            let (x, between, y) = (&inside[a.clone()], &inside[a.end..b.start], &inside[b.clone()]);
+            let after = format!("{}{y}{between}{x}{}", &inside[..a.start], &inside[b.end..]);
+            if spoils(inside, &after).unwrap_or(!commutes(between)) {
+                out.push((a.start + step.start..a.end + step.start, b.start + step.start..b.end + step.start));
             }
         }
     }
     out
 }
 
-/// Operators between numbers, with another that makes the step wrong.
-fn operators(body: &str, steps: &[Range<usize>]) -> Vec<(Range<usize>, &'static str)> {
-    let mut out = Vec::new();
+/// Whether numbers with this between them may change places: sums, products, equalities, lists.
+fn commutes(between: &str) -> bool {
+    let only = |op: &[&str]| {
+        let mut words =
+            between.split(|c: char| c.is_whitespace() || c.is_ascii_digit() || matches!(c, '.' | '$')).filter(|w| !w.is_empty());
+        words.all(|w| op.contains(&w))
+    };
+    only(&["+", "plus"]) || only(&["*", "×", "\\times", "\\cdot", "times"]) || only(&["=", ",", "and"])
+}
+
+/// Operators between numbers of a step, with another that makes the step wrong.
+fn operators(body: &str, step: &Range<usize>) -> Vec<(Range<usize>, &'static str)> {
+    let inside = &body[step.clone()];
     let number = |c: char| c.is_ascii_digit() || matches!(c, '(' | ')' | '$' | '}' | '{' | '\\' | '%');
-    for step in steps {
-        let inside = &body[step.clone()];
-        for (old, others) in OPERATORS {
-            for (i, _) in inside.match_indices(old) {
-                let end = i + old.len();
-                let (before, after) = (&inside[..i], &inside[end..]);
-                let word = old.starts_with(|c: char| c.is_ascii_alphabetic());
-                let apart = |c: Option<char>| c.is_some_and(char::is_whitespace);
-                let whole = !word || (apart(before.chars().next_back()) && apart(after.chars().next()));
-                let between = before.trim_end().ends_with(number) && after.trim_start().starts_with(number);
-                for new in others.iter().filter(|_| whole && between) {
-                    if spoils(inside, &splice(inside, &(i..end), new)).unwrap_or(true) {
-                        out.push((i + step.start..end + step.start, *new));
-                    }
+    let apart = |c: Option<char>| c.is_some_and(char::is_whitespace);
+    let mut out = Vec::new();
+    for (old, others) in OPERATORS {
+        let word = old.starts_with(|c: char| c.is_ascii_alphabetic());
+        for (i, _) in inside.match_indices(old) {
+            let end = i + old.len();
+            let (before, after) = (&inside[..i], &inside[end..]);
+            let whole = !word || (apart(before.chars().next_back()) && apart(after.chars().next()));
+            let between = before.trim_end().ends_with(number) && after.trim_start().starts_with(number);
+            for new in others.iter().filter(|_| whole && between) {
+                if spoils(inside, &splice(inside, &(i..end), new)).unwrap_or(true) {
+                    out.push((i + step.start..end + step.start, *new));
                 }
             }
         }
@@ -307,6 +319,10 @@ mod tests {
         assert!(found.contains(&EXPERT.replace("7 - 2 = 5", "2 - 7 = 5")));
         assert!(!found.contains(&EXPERT.replace("3 + 4", "4 + 3")), "still right");
         assert!(!found.contains(&EXPERT.replace("7 - 2 = 5", "7 - 5 = 2")), "still right");
+        let sum = "So S + 30 + 46 + 38 = S + 114 holds.\nIt ends.";
+        let found = all(sum, TextCorruption::NumberSwap);
+        assert!(found.contains(&sum.replace("30", "x").replace("114", "30").replace('x', "114")));
+        assert!(!found.contains(&sum.replace("30 + 46 + 38", "38 + 46 + 30")), "still right");
     }
 
     #[test]
