@@ -1,13 +1,17 @@
 //! The final answer of a text: finding it, its canonical form, and comparing two.
 
-/// The final answer that a text marks, in canonical form, or `None` where it marks none.
+/// The final answer that a text marks, in canonical form, or `None` where it marks none (see [`marked`]).
+pub fn answer(text: &str) -> Option<String> {
+    let canonical = canonical(marked(text)?);
+    (!canonical.is_empty()).then_some(canonical)
+}
+
+/// The final answer that a text marks, as it stands there.
 ///
 /// The last mark counts, by strength: a `####` line; `\boxed{…}`; an `<answer>` element; `A:`, `Answer:` or `Final answer:` at
 /// the start of a line; `the answer is …`. A text cut off in the middle marks nothing: see [`last_number`] for a guess.
-pub fn answer(text: &str) -> Option<String> {
-    let found = hashes(text).or_else(|| boxed(text)).or_else(|| element(text)).or_else(|| labelled(text)).or_else(|| stated(text))?;
-    let canonical = canonical(found);
-    (!canonical.is_empty()).then_some(canonical)
+pub fn marked(text: &str) -> Option<&str> {
+    hashes(text).or_else(|| boxed(text)).or_else(|| element(text)).or_else(|| labelled(text)).or_else(|| stated(text))
 }
 
 /// The last number of a text in canonical form: a guess for texts that mark no answer.
@@ -131,7 +135,7 @@ fn hashes(text: &str) -> Option<&str> {
 }
 
 /// Contents of the last `\boxed{…}` whose braces close.
-fn boxed(text: &str) -> Option<&str> {
+pub(super) fn boxed(text: &str) -> Option<&str> {
     let open = text.rfind("\\boxed{")? + "\\boxed{".len();
     let mut depth = 1_usize;
     for (i, c) in text[open..].char_indices() {

@@ -1,48 +1,18 @@
 //! GSM8K (Cobbe et al. 2021): JSON lines with `question` and `answer`, the answer a step a line, `<<…>>` calculator notes, `#### gold`.
 
-use super::{Demonstration, Problem, TaskError, answer};
+use super::answer;
+use super::benchmark::{Record, field};
 use serde_json::Value;
-use std::io::BufRead;
 
-/// Reads demonstrations from JSON lines; blank lines are skipped. Each record stands by itself, so a caller may report a bad one
-/// and go on. Ids are `<prefix>-<index>`, counted over the records from 0.
-///
-/// # Errors
-/// Per record: unreadable source, invalid JSON, a missing or non-text field, or an answer without `####`.
-pub fn demonstrations<'a>(
-    reader: impl BufRead + 'a,
-    origin: &'a str,
-    prefix: &'a str,
-) -> impl Iterator<Item = Result<Demonstration, TaskError>> + 'a {
-    let mut index = 0;
-    reader.lines().enumerate().filter_map(move |(line, text)| {
-        let text = match text {
-            Ok(text) if text.trim().is_empty() => return None,
-            Ok(text) => text,
-            Err(error) => return Some(Err(TaskError::Io { origin: origin.into(), error })),
-        };
-        let id = format!("{prefix}-{index}");
-        index += 1;
-        Some(demonstration(&text, id).map_err(|reason| TaskError::Record { origin: origin.into(), line: line + 1, reason }))
-    })
-}
-
-fn demonstration(record: &str, id: String) -> Result<Demonstration, String> {
-    let value: Value = serde_json::from_str(record).map_err(|e| format!("not JSON ({e}); expected one object a line"))?;
-    let field = |name: &str| -> Result<&str, String> {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|s| !s.trim().is_empty())
-            .ok_or_else(|| format!("field `{name}` must be a non-empty text"))
-    };
-    let question = field("question")?.trim().to_string();
-    let solution = strip_notes(field("answer")?);
+/// `question` and `answer`; the solution is the answer without its calculator notes.
+pub(super) fn record(value: &Value) -> Result<Record, String> {
+    let text = field(value, "question")?.trim().to_string();
+    let solution = strip_notes(field(value, "answer")?);
     if !solution.contains("####") {
         return Err("field `answer` has no `####` line with the final answer".into());
     }
     let gold = answer::answer(&solution).ok_or("field `answer` has nothing after `####`")?;
-    Ok(Demonstration { problem: Problem { id, text: question, gold: Some(gold) }, solution })
+    Ok(Record { text, solution: Ok(solution), gold: Some(gold) })
 }
 
 /// Removes `<<…>>` calculator notes and the spaces at line ends; a note that never closes is kept.
@@ -65,10 +35,11 @@ pub fn grade(text: &str, gold: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Task;
     use super::*;
     use flate2::read::MultiGzDecoder;
     use std::fs::File;
-    use std::io::BufReader;
+    use std::io::{BufRead, BufReader};
     use std::path::PathBuf;
 
     #[test]
@@ -81,7 +52,7 @@ mod tests {
     #[test]
     fn bad_records_are_named_and_the_others_read() {
         let text = "{\"question\":\"Q?\",\"answer\":\"1+1=<<1+1=2>>2\\n#### 2\"}\n\n{oops\n{\"question\":\"Q\"}\n{\"question\":\"Q\",\"answer\":\"2\"}\n{\"question\":\"R?\",\"answer\":\"#### 1,000\"}\n";
-        let all: Vec<_> = demonstrations(text.as_bytes(), "x.jsonl", "t").collect();
+        let all: Vec<_> = Task::Gsm8k.demonstrations(text.as_bytes(), "x.jsonl").collect();
         assert_eq!(all.len(), 5);
         let first = all[0].as_ref().ok();
         assert_eq!(first.map(|d| d.solution.as_str()), Some("1+1=2\n#### 2"));
@@ -90,7 +61,7 @@ mod tests {
         assert!(says(1).starts_with("x.jsonl, line 3: not JSON"), "{}", says(1));
         assert_eq!(says(2), "x.jsonl, line 4: field `answer` must be a non-empty text");
         assert!(says(3).contains("no `####`"));
-        assert_eq!(all[4].as_ref().ok().map(|d| (d.problem.id.as_str(), d.problem.gold.as_deref())), Some(("t-4", Some("1000"))));
+        assert_eq!(all[4].as_ref().ok().map(|d| (d.problem.id.as_str(), d.problem.gold.as_deref())), Some(("gsm8k-x-4", Some("1000"))));
     }
 
     /// The real data, or `None`, said on stderr.
@@ -109,7 +80,7 @@ mod tests {
     #[test]
     fn real_test_set_reads_whole() {
         let Some(reader) = data("test.jsonl.gz") else { return };
-        let all: Result<Vec<_>, _> = demonstrations(reader, "test", "gsm8k-test").collect();
+        let all: Result<Vec<_>, _> = Task::Gsm8k.demonstrations(reader, "test.jsonl.gz").collect();
         let all = all.unwrap();
         assert_eq!(all.len(), 1319);
         assert!(all.iter().all(|d| grade(&d.solution, d.problem.gold.as_deref().unwrap()) && !d.solution.contains("<<")));

@@ -1,8 +1,19 @@
 //! Problems, demonstrations, graders, corruption.
 
 pub mod answer;
+mod benchmark;
+mod code;
+mod corrupt;
+mod countdown;
 pub mod gsm8k;
+mod latex;
+mod math;
+mod options;
 pub mod stories;
+
+pub use benchmark::Task;
+pub use corrupt::{TextCorruption, corrupt_text};
+pub use math::same_math;
 
 use serde::{Deserialize, Serialize};
 

@@ -12,6 +12,7 @@ mod pty;
 mod rooms;
 mod runtime;
 mod stories;
+mod tasks;
 mod themes;
 mod tokenizer;
 mod train;

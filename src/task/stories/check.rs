@@ -46,9 +46,12 @@ pub fn check(story: &Story, completion: &str) -> Verdict {
     if first_error.is_none() && !answered {
         first_error = Some(lines.len());
     }
-    let last = lines.iter().rev().find_map(|l| l.strip_prefix("####"));
-    let correct = last.is_some_and(|rest| rest.trim().parse() == Ok(story.answer));
-    Verdict { first_error, correct, lines: lines.len() }
+    Verdict { first_error, correct: final_answer(completion) == Some(story.answer), lines: lines.len() }
+}
+
+/// The number of the last `####` line; `None` where there is no such line or something else stands in it.
+pub fn final_answer(completion: &str) -> Option<i64> {
+    completion.lines().rev().find_map(|l| l.trim().strip_prefix("####"))?.trim().parse().ok()
 }
 
 /// An equation `a op b = c` and the words around it.

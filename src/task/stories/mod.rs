@@ -10,7 +10,7 @@ mod phrase;
 mod tail;
 mod words;
 
-pub use check::{Verdict, check};
+pub use check::{Verdict, check, final_answer};
 pub use corrupt::{Corrupted, Corruption, corrupt};
 pub use words::Role;
 

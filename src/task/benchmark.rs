@@ -1,0 +1,180 @@
+//! The benchmarks by name: reading their records, grading completions.
+
+use super::{Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, stories};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::io::BufRead;
+
+/// A benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// This crate's own procedural stories, as native records.
+    Stories,
+    /// GSM8K: `question`, `answer` with `####`.
+    Gsm8k,
+    /// MATH: `problem`, `solution` with `\boxed{}`, or `final_answer`.
+    Math,
+    /// MMLU-Pro: `question`, `options`, `answer` (a letter), `cot_content`.
+    #[serde(rename = "mmlu_pro")]
+    MmluPro,
+    /// MedReason: `question`, `options`, `answer`, `reasoning`.
+    MedReason,
+    /// Countdown: `question`, `target` (the thought), `answer` (an expression), `reward_model.nums` and `.target`.
+    Countdown,
+    /// HumanEval: `prompt`, `canonical_solution`.
+    HumanEval,
+    /// MBPP: `prompt` or `text`, `canonical_solution` or `code`.
+    Mbpp,
+}
+
+/// What a record says, before it has an id.
+pub(super) struct Record {
+    /// The problem.
+    pub text: String,
+    /// The expert's solution, or why there is none and what to do.
+    pub solution: Result<String, String>,
+    /// Reference answer.
+    pub gold: Option<String>,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Task; 8] =
+        [Task::Stories, Task::Gsm8k, Task::Math, Task::MmluPro, Task::MedReason, Task::Countdown, Task::HumanEval, Task::Mbpp];
+
+    /// Its name in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Stories => "stories",
+            Task::Gsm8k => "gsm8k",
+            Task::Math => "math",
+            Task::MmluPro => "mmlu_pro",
+            Task::MedReason => "medreason",
+            Task::Countdown => "countdown",
+            Task::HumanEval => "humaneval",
+            Task::Mbpp => "mbpp",
+        }
+    }
+
+    /// The task of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// Reads problems from JSON lines: the fields of the task's files on the Hugging Face hub, or native ones (`problem`, `answer`). Blank lines are
+    /// skipped; each record stands by itself, so a caller may report a bad one and go on.
+    ///
+    /// Ids are `<task>-<the record's own>` or, where it has none, `<task>-<file>-<index>`, the index counted over the records from 0.
+    ///
+    /// # Errors
+    /// Per record: unreadable source, invalid JSON, a missing field.
+    pub fn problems<'a>(self, reader: impl BufRead + 'a, origin: &'a str) -> impl Iterator<Item = Result<Problem, TaskError>> + 'a {
+        self.records(reader, origin).map(|record| record.map(|(_, id, r)| Problem { id, text: r.text, gold: r.gold }))
+    }
+
+    /// Reads problems with their expert solutions, as [`Task::problems`] does; native records have a `solution` too.
+    ///
+    /// # Errors
+    /// Per record, besides: no solution, or one whose final answer is not the reference answer.
+    pub fn demonstrations<'a>(
+        self,
+        reader: impl BufRead + 'a,
+        origin: &'a str,
+    ) -> impl Iterator<Item = Result<Demonstration, TaskError>> + 'a {
+        self.records(reader, origin).map(move |record| {
+            let (line, id, Record { text, solution, gold }) = record?;
+            let problem = Problem { id, text, gold };
+            let checked = solution.and_then(|solution| match (self.grade(&problem, &solution), &problem.gold) {
+                (Some(false), Some(gold)) => Err(format!("the solution does not end in the reference answer {gold:?}")),
+                _ => Ok(solution),
+            });
+            match checked {
+                Ok(solution) => Ok(Demonstration { problem, solution }),
+                Err(reason) => Err(TaskError::Record { origin: origin.into(), line, reason }),
+            }
+        })
+    }
+
+    /// Whether the final answer of a completion is right; `None` where only running code can tell (HumanEval, MBPP) and where the problem has
+    /// no reference answer. A completion that marks no answer is wrong.
+    pub fn grade(self, problem: &Problem, completion: &str) -> Option<bool> {
+        let gold = problem.gold.as_deref()?;
+        match self {
+            Task::Stories => Some(stories::final_answer(completion).is_some_and(|n| gold.trim().parse() == Ok(n))),
+            Task::Gsm8k => Some(gsm8k::grade(completion, gold)),
+            Task::Math => Some(math::grade(completion, gold)),
+            Task::MmluPro | Task::MedReason => Some(options::grade(&problem.text, completion, gold)),
+            Task::Countdown => countdown::grade(completion, gold),
+            Task::HumanEval | Task::Mbpp => None,
+        }
+    }
+
+    /// Line, id and contents of every record.
+    fn records<'a>(
+        self,
+        reader: impl BufRead + 'a,
+        origin: &'a str,
+    ) -> impl Iterator<Item = Result<(usize, String, Record), TaskError>> + 'a {
+        let file = origin.rsplit(['/', '\\']).next().and_then(|f| f.split('.').next()).unwrap_or_default();
+        let mut index = 0;
+        reader.lines().enumerate().filter_map(move |(i, text)| {
+            let text = match text {
+                Ok(text) if text.trim().is_empty() => return None,
+                Ok(text) => text,
+                Err(error) => return Some(Err(TaskError::Io { origin: origin.into(), error })),
+            };
+            index += 1;
+            let read = parse(&text).and_then(|value| {
+                let id = own_id(&value).unwrap_or_else(|| format!("{file}-{}", index - 1));
+                Ok((i + 1, format!("{}-{id}", self.name()), self.record(&value)?))
+            });
+            Some(read.map_err(|reason| TaskError::Record { origin: origin.into(), line: i + 1, reason }))
+        })
+    }
+
+    fn record(self, value: &Value) -> Result<Record, String> {
+        let record = match self {
+            Task::Gsm8k => gsm8k::record,
+            Task::Math => math::record,
+            Task::MmluPro => options::mmlu_pro,
+            Task::MedReason => options::med_reason,
+            Task::Countdown => countdown::record,
+            Task::HumanEval | Task::Mbpp => code::record,
+            Task::Stories => native,
+        };
+        if value.get("problem").is_some() && self != Task::Math { native(value) } else { record(value) }
+    }
+}
+
+fn parse(line: &str) -> Result<Value, String> {
+    if line.trim_start().starts_with('[') {
+        return Err("a JSON list; expected one object a line (`jq -c '.[]'` makes lines of a list)".into());
+    }
+    serde_json::from_str(line).map_err(|e| format!("not JSON ({e}); expected one object a line"))
+}
+
+fn own_id(value: &Value) -> Option<String> {
+    let found = ["id", "unique_id", "task_id", "question_id"].iter().find_map(|name| value.get(name))?;
+    found.as_str().map(str::to_owned).or_else(|| found.as_i64().map(|n| n.to_string()))
+}
+
+/// `problem`, `solution`, `answer`: a text or a number.
+fn native(value: &Value) -> Result<Record, String> {
+    let answer = value.get("answer");
+    let gold = answer.and_then(Value::as_str).map(str::to_owned).or_else(|| answer.and_then(Value::as_number).map(ToString::to_string));
+    Ok(Record { text: field(value, "problem")?.trim().into(), solution: field(value, "solution").map(|s| s.trim_end().into()), gold })
+}
+
+/// A field that must be a non-empty text.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
+    let text = value.get(name).and_then(Value::as_str).filter(|s| !s.trim().is_empty());
+    text.ok_or_else(|| format!("field `{name}` must be a non-empty text"))
+}
+
+/// The first of some fields that is a non-empty text; the error names the first.
+pub(super) fn field_of<'a>(value: &'a Value, names: &[&str]) -> Result<&'a str, String> {
+    let mut found = names.iter().map(|name| field(value, name));
+    let first = found.next().unwrap_or_else(|| Err("no field".into()));
+    first.or_else(|error| found.find_map(Result::ok).ok_or(error))
+}

@@ -1,0 +1,149 @@
+//! Multiple choice: MMLU-Pro (arXiv 2406.01574) and MedReason (arXiv 2504.00993).
+
+use super::answer::{marked, same_answer};
+use super::benchmark::{Record, field, field_of};
+use serde_json::Value;
+
+/// `question`, `options`, `answer` (a letter), and on the hub's validation split `cot_content`.
+pub(super) fn mmlu_pro(value: &Value) -> Result<Record, String> {
+    let (text, _) = question(value)?;
+    let gold = field(value, "answer")?.trim().to_owned();
+    let solution = field(value, "cot_content").map(|cot| {
+        let cot = cot.trim().trim_start_matches("A: Let's think step by step.").trim_start();
+        cot.to_owned()
+    });
+    let solution = solution.map_err(|e| {
+        format!(
+            "{e}: only the validation split of TIGER-Lab/MMLU-Pro has expert solutions; fetch that one, or give `problem`, `solution`, `answer`"
+        )
+    });
+    Ok(Record { text, solution, gold: Some(gold) })
+}
+
+/// `question`, `options`, `answer` (the right option's text, or `answer_idx` its letter) and `reasoning` (HuatuoGPT-o1: `Complex_CoT`).
+///
+/// The solution is the reasoning and a last line `The answer is (C).`, or with the answer's first sentence where there are no options.
+pub(super) fn med_reason(value: &Value) -> Result<Record, String> {
+    let (text, options) = question(value)?;
+    let answer = field_of(value, &["answer", "answer_idx"])?.trim();
+    // Answers go on with an explanation; the longest option that they open with is meant.
+    let opens = |option: &str| answer.get(..option.len()).is_some_and(|head| head.eq_ignore_ascii_case(option));
+    let meant = options.iter().filter(|(_, option)| opens(option)).max_by_key(|(_, option)| option.len());
+    let letter = field(value, "answer_idx").ok().map(str::to_owned).or_else(|| meant.map(|(letter, _)| letter.clone()));
+    let gold = match letter {
+        Some(letter) => letter,
+        None if options.is_empty() => answer.split(". ").next().unwrap_or(answer).trim_end_matches('.').to_owned(),
+        None => return Err("field `answer` opens with none of the `options`".into()),
+    };
+    let end = if options.is_empty() { gold.clone() } else { format!("({gold})") };
+    let solution = field_of(value, &["reasoning", "Complex_CoT"]).map(|r| format!("{}\nThe answer is {end}.", r.trim()));
+    Ok(Record { text, solution, gold: Some(gold) })
+}
+
+/// The question with a line `A. …` for each option, and the options with their letters.
+fn question(value: &Value) -> Result<(String, Vec<(String, String)>), String> {
+    let mut text = field(value, "question")?.trim().to_owned();
+    let letters = ('A'..='Z').map(String::from);
+    let options: Vec<(String, String)> = match value.get("options") {
+        Some(Value::Array(all)) => letters.zip(all.iter().filter_map(Value::as_str).map(|o| o.trim().to_owned())).collect(),
+        Some(Value::Object(all)) => all.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.trim().to_owned()))).collect(),
+        Some(Value::String(all)) => all.lines().filter_map(option).map(|(l, o)| (l.to_owned(), o.to_owned())).collect(),
+        _ => Vec::new(),
+    };
+    for (letter, option) in &options {
+        text.push_str(&format!("\n{letter}. {option}"));
+    }
+    Ok((text, options))
+}
+
+/// Letter and text of a line `A. …`.
+fn option(line: &str) -> Option<(&str, &str)> {
+    let (letter, text) = line.trim().split_once(['.', ')'])?;
+    (letter.len() == 1 && letter.starts_with(|c: char| c.is_ascii_uppercase())).then(|| (letter, text.trim()))
+}
+
+/// Whether a completion answers with the reference letter, or with the text of that option. Where the reference is no letter, the answers must agree.
+pub(super) fn grade(problem: &str, completion: &str, gold: &str) -> bool {
+    let stated = || marked(completion).map(|m| m.trim().trim_end_matches('.'));
+    if gold.len() != 1 {
+        return stated().is_some_and(|found| same_answer(found, gold));
+    }
+    if let Some(found) = letter(completion) {
+        return gold.starts_with(found);
+    }
+    let text = problem.lines().rev().filter_map(option).find(|(l, _)| *l == gold).map(|(_, text)| text);
+    stated().zip(text).is_some_and(|(found, text)| same_answer(found, text))
+}
+
+/// The last letter that is marked as the answer: `answer is (C)`, `Answer: C`, `#### C`, `\boxed{C}`, `<answer>C`.
+fn letter(text: &str) -> Option<char> {
+    let lower = text.to_ascii_lowercase();
+    let marks = ["answer is", "answer:", "####", "\\boxed{", "<answer>"];
+    let mut ends: Vec<usize> = marks.iter().flat_map(|m| lower.match_indices(m).map(|(i, m)| i + m.len())).collect();
+    ends.sort_unstable();
+    ends.into_iter().rev().find_map(|end| {
+        let mut rest = &text[end..];
+        for word in ["", "option", "\\boxed{", "\\textbf{", "\\text{"] {
+            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '*' | '(' | '$' | '[' | '`' | '"'));
+            rest = rest.strip_prefix(word).unwrap_or(rest);
+        }
+        let rest = rest.trim_start_matches(['(', ' ']);
+        let mut chars = rest.chars();
+        let found = chars.next().filter(char::is_ascii_uppercase)?;
+        let alone = match chars.next() {
+            None | Some('\n') => true,
+            // "A" and "I" are words too.
+            Some(' ') => !matches!(found, 'A' | 'I') || chars.next().is_none_or(|c| !c.is_alphabetic()),
+            Some(c) => !(c.is_alphanumeric() || matches!(c, '\'' | '’' | '-')),
+        };
+        alone.then_some(found)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PROBLEM: &str = "Which?\nA. Small vessel\nB. Large vessel\nC. Colle's fascia";
+
+    #[test]
+    fn letters_and_texts() {
+        for right in [
+            "The answer is (C).",
+            "so the answer is C",
+            "**Answer: C. Colle's fascia**",
+            "The correct answer is **C**: it is",
+            "#### C",
+            "\\boxed{\\text{C}}",
+            "<answer> C </answer>",
+            "The answer is (A). No: the answer is (C) after all.",
+            "The answer is Colle's fascia.",
+        ] {
+            assert!(grade(PROBLEM, right, "C"), "{right}");
+        }
+        for wrong in ["", "C", "The answer is (B).", "The answer is a small vessel", "The answer is A small vessel", "Answer: Cat"] {
+            assert!(!grade(PROBLEM, wrong, "C"), "{wrong}");
+        }
+        assert!(!grade(PROBLEM, "The answer is A small vessel", "A"), "neither a letter nor the option");
+        assert!(grade(PROBLEM, "The answer is Small vessel", "A"));
+        assert!(grade("Is it so?", "… The answer is Yes.", "yes"));
+    }
+
+    #[test]
+    fn records_of_both_kinds() {
+        let r = med_reason(&json!({"question": "Which?", "answer": "Colle's fascia. Explanation: it is.", "reasoning": "\nThink.\n",
+            "options": "Answer Choices:\nA. Colle\nB. Large vessel\nC. Colle's fascia"}))
+        .unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((r.text.as_str(), r.gold.as_deref()), ("Which?\nA. Colle\nB. Large vessel\nC. Colle's fascia", Some("C")));
+        assert_eq!(r.solution.as_deref(), Ok("Think.\nThe answer is (C)."));
+        let open =
+            med_reason(&json!({"question": "Is it?", "answer": "Yes. Because.", "reasoning": "Think.", "options": ""})).map(|r| r.solution);
+        assert_eq!(open, Ok(Ok("Think.\nThe answer is Yes.".into())));
+        assert!(
+            med_reason(&json!({"question": "Q", "answer": "x", "options": ["a", "b"]})).is_err_and(|e| e.contains("none of the `options`"))
+        );
+        let r = mmlu_pro(&json!({"question": "Q", "options": ["x", "y"], "answer": "B", "cot_content": ""})).map(|r| r.solution);
+        assert!(r.is_ok_and(|s| s.is_err_and(|e| e.contains("`cot_content`") && e.contains("validation split"))));
+    }
+}
