@@ -1,10 +1,14 @@
 //! Behaviour of the whole crate, in one binary.
 
 mod cli;
+mod endpoint;
 mod eval;
+mod fake_server;
+mod fleet;
 mod formats;
 mod gguf;
 mod gradients;
+mod mpi;
 mod parity;
 mod pty;
 mod rooms;
