@@ -86,17 +86,19 @@ pub fn main() -> Exit {
         Err(error) => match exit::of(&error) {
             None => Exit::Ok,
             Some(exit) => {
-                let message = exit::message(&error);
-                let line = if json {
-                    serde_json::json!({ "event": "error", "message": message }).to_string()
-                } else {
-                    format!("reasonscope: {message}")
-                };
-                let _ = writeln!(std::io::stderr(), "{line}");
+                tell(&error, json);
                 exit
             }
         },
     }
+}
+
+/// Says an error on standard error.
+fn tell(error: &anyhow::Error, json: bool) {
+    let message = exit::message(error);
+    let line =
+        if json { serde_json::json!({ "event": "error", "message": message }).to_string() } else { format!("reasonscope: {message}") };
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn run(cli: Cli) -> Result<Exit> {

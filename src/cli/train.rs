@@ -4,13 +4,14 @@ use super::args::OutputArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
-use crate::train::{Metrics, Progress, Recipe, TrainError};
+use crate::train::{Metrics, Progress, Recipe, Session, TrainError, World};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Arguments of `train`.
 #[derive(Args, Debug)]
@@ -26,10 +27,28 @@ impl Train {
     }
 
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let _session = Session::join()?;
+        let world = World::here();
+        let quiet = OutputArgs { quiet: messages.quiet || !world.is_first(), ..messages.clone() };
+        let result = self.train(&quiet, world);
+        if let Err(error) = &result
+            && world.size() > 1
+        {
+            // What fails in all processes is said by the first; one that fails alone must not leave the others waiting.
+            std::thread::sleep(Duration::from_millis(if world.is_first() { 0 } else { 1000 }));
+            let error = anyhow::anyhow!("process {} of {}: {}", world.rank(), world.size(), super::exit::message(error));
+            super::tell(&error, messages.json);
+            world.abort();
+        }
+        result
+    }
+
+    fn train(self, messages: &OutputArgs, world: World) -> Result<Exit> {
         let recipe = Recipe::read(&self.recipe)?;
         let folder = recipe.output.clone();
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
-        let mut metrics = MetricsFile::open(&folder.join("metrics.jsonl"))?;
+        // Of several processes, the first tells how it goes.
+        let mut metrics = world.is_first().then(|| MetricsFile::open(&folder.join("metrics.jsonl"))).transpose()?;
         let mut reporter = Reporter::new(messages, "steps");
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
@@ -37,7 +56,7 @@ impl Train {
         let mut failed = None;
         let mut report = |m: &Metrics| {
             // The trainer's own errors have no place for those of this file; they end the run all the same.
-            if let Err(error) = metrics.add(m) {
+            if let Some(Err(error)) = metrics.as_mut().map(|file| file.add(m)) {
                 failed = Some(error);
                 return Err(TrainError::Interrupted);
             }
@@ -51,7 +70,7 @@ impl Train {
         };
         let mut progress = Progress { report: &mut report, stop: &stop, checkpoint_every: recipe.checkpoint_every };
         let result = crate::train::run(&recipe, &mut progress);
-        metrics.finish()?;
+        metrics.as_mut().map_or(Ok(()), MetricsFile::finish)?;
         if let Some(error) = failed {
             return Err(error);
         }

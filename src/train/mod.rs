@@ -9,6 +9,7 @@ mod parallel;
 mod recipe;
 mod run;
 mod sft;
+mod world;
 
 pub use checkpoint::write_atomically;
 pub use data::Demonstrations;
@@ -18,6 +19,7 @@ pub use parallel::{Micro, Sums, accumulate};
 pub use recipe::{CalibrationConfig, DataConfig, GailConfig, PolicyConfig, Recipe, RewardConfig, SftConfig, Shape};
 pub use run::run;
 pub use sft::loss as sft_loss;
+pub use world::{Session, World, sample_all};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,7 +134,8 @@ fn drive(
             values.push(("tokens_per_second", n / seconds));
         }
         progress.say(stage.name, optimiser.step, stage.steps, &values)?;
-        let stop = progress.stopped();
+        // A signal reaches the processes at different steps.
+        let stop = World::here().any(progress.stopped());
         if stop || optimiser.step.is_multiple_of(progress.checkpoint_every.max(1)) || optimiser.step == stage.steps {
             checkpoint::save(&stage.checkpoint, optimiser, &stage.digest)?;
         }

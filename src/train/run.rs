@@ -6,8 +6,8 @@ use super::gail::{self, Rollout};
 use super::optim::AdamW;
 use super::package::{Frozen, package, write_json};
 use super::recipe::{GailConfig, Recipe, SftConfig};
-use super::{Progress, Stage, TrainError, sft};
-use crate::generate::{Completion, Prompt, decode_all, mix};
+use super::{Progress, Stage, TrainError, sample_all, sft};
+use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Config, Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::answer::answer;
@@ -140,7 +140,7 @@ impl Run<'_, '_> {
         let began = std::time::Instant::now();
         let progress = &mut *self.progress;
         let mut failed = None;
-        let samples = decode_all(policy, prompts, n, sampling, &mut |done| {
+        let samples = sample_all(policy, prompts, n, sampling, &mut |done| {
             failed = progress.say(stage, done, prompts.len(), &[]).err();
             if failed.is_some() || progress.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

@@ -5,7 +5,7 @@ use reasonscope::train::{Demonstrations, GailConfig, Labelled, Metrics, Progress
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn recipe(output: &Path) -> Recipe {
+pub fn recipe(output: &Path) -> Recipe {
     let text = format!(
         r#"
         seed = 3
