@@ -126,9 +126,9 @@ pub enum Color {
     None,
 }
 
-/// A model on the command line: `embedded`, `none`, or a path.
+/// A model on the command line: `embedded`, `none`, an address, or a path.
 pub fn model(text: &str) -> Result<ModelRef, String> {
-    if text.is_empty() { Err("name a directory, a .gguf file or `embedded`".into()) } else { Ok(ModelRef::parse(text)) }
+    if text.is_empty() { Err("name a directory, a .gguf file or `embedded`".into()) } else { ModelRef::parse(text) }
 }
 
 /// Numbers between limits: 0 a temperature, 1 a nucleus, 2 a fraction below 1.

@@ -19,6 +19,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "Directory for caches; tests/fetch_smollm2.sh puts a model for the tests into reasonscope in it. ~/.cache where it is not set.",
     ),
     ("XDG_CONFIG_HOME", "Directory for configuration; your own themes go into reasonscope/themes in it. ~/.config where it is not set."),
+    ("OPENAI_API_KEY", "Key that goes along to the server of a policy that is named by its address."),
+    ("SSL_CERT_FILE", "Certificates to trust for https, instead of the system's."),
     ("NO_COLOR", "Set and not empty: no colour."),
     ("COLORTERM", "truecolor or 24bit: 24-bit colour."),
     ("TERM", "What the terminal can show; dumb: no colour."),

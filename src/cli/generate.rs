@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
 pub struct Generate {
-    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache or `embedded`
+    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's http://HOST:PORT/v1[#NAME]
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
     /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`

@@ -27,7 +27,7 @@ pub struct Inspect {
 /// What the live inspector takes; also the arguments of the program without a subcommand.
 #[derive(Args, Debug)]
 pub struct LiveArgs {
-    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none` [default: embedded; none with FILE]
+    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's http://HOST:PORT/v1[#NAME] [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub policy: Option<ModelRef>,
     /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`

@@ -89,13 +89,7 @@ pub fn main() -> Exit {
         Err(error) => match exit::of(&error) {
             None => Exit::Ok,
             Some(exit) => {
-                let message = exit::message(&error);
-                let line = if json {
-                    serde_json::json!({ "event": "error", "message": message }).to_string()
-                } else {
-                    format!("reasonscope: {message}")
-                };
-                let _ = writeln!(std::io::stderr(), "{line}");
+                tell(&error, json);
                 exit
             }
         },
@@ -112,6 +106,14 @@ fn with_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         args.splice(1..2, ["train".into(), recipe.into()]);
     }
     args
+}
+
+/// Says an error on standard error.
+fn tell(error: &anyhow::Error, json: bool) {
+    let message = exit::message(error);
+    let line =
+        if json { serde_json::json!({ "event": "error", "message": message }).to_string() } else { format!("reasonscope: {message}") };
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn run(cli: Cli) -> Result<Exit> {

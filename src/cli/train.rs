@@ -7,15 +7,19 @@ use super::progress::{Reporter, metrics_note};
 use super::record::{FailOn, Recorder};
 use crate::diagnose::AlarmKind;
 use crate::format::{Options, TraceList};
+use crate::task::Demonstration;
 use crate::trace::Trace;
 use crate::train::table::Table;
-use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError};
-use anyhow::{Context, Result};
+use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use flate2::read::MultiGzDecoder;
 use std::fs;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Arguments of `train`.
 #[derive(Args, Debug)]
@@ -26,6 +30,12 @@ pub struct Train {
     /// Puts a value over what the recipe says, for example `--set rl.steps=50 --set output=runs/a`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Go on with a run that is there already; without one it is an error. A run goes on by itself, too, wherever its output folder has one
+    #[arg(long)]
+    resume: bool,
+    /// New demonstrations, JSON lines: the run's reward model goes on learning from them, without forgetting the old ones
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    demonstrations: Option<PathBuf>,
     /// Alarms that end the run, its checkpoint saved, with exit code 3; others are warnings
     #[arg(long, value_name = "ALARM", value_delimiter = ',', value_parser = fail_on())]
     fail_on: Vec<FailOn>,
@@ -38,21 +48,42 @@ fn fail_on() -> impl TypedValueParser<Value = FailOn> {
 
 impl Train {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+        let _session = Session::join()?;
+        let world = World::here();
+        let quiet = OutputArgs { quiet: messages.quiet || !world.is_first(), ..messages.clone() };
+        let result = self.train(&quiet, world);
+        if let Err(error) = &result
+            && world.size() > 1
+        {
+            // What fails in all processes is said by the first; one that fails alone must not leave the others waiting.
+            std::thread::sleep(Duration::from_millis(if world.is_first() { 0 } else { 1000 }));
+            let error = anyhow::anyhow!("process {} of {}: {}", world.rank(), world.size(), super::exit::message(error));
+            super::tell(&error, messages.json);
+            world.abort();
+        }
+        result
+    }
+
+    fn train(self, messages: &OutputArgs, world: World) -> Result<Exit> {
         if let Some(table) = Table::read(&self.recipe)? {
             return super::table::run(&table, &self.set, &mut Reporter::new(messages, "of the table's"));
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
-        let inputs = Inputs { labels: labels(&recipe)?, more: Vec::new() };
+        let inputs = inputs(&recipe, self.demonstrations.as_deref())?;
         let folder = recipe.output.clone();
+        if self.resume && !folder.join("metrics.jsonl").exists() {
+            bail!("{}: holds no run to go on with; leave --resume out to start one", folder.display());
+        }
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
-        let mut recorder = Recorder::open(&folder, self.fail_on)?;
+        // Of several processes, the first tells how it goes.
+        let mut recorder = world.is_first().then(|| Recorder::open(&folder, self.fail_on)).transpose()?;
         let mut reporter = Reporter::new(messages, "steps");
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
         let mut failed = None;
         let mut report = |m: &Metrics| {
-            match recorder.add(m) {
+            match recorder.as_mut().map_or(Ok(Vec::new()), |r| r.add(m)) {
                 Ok(alarms) => alarms.iter().for_each(|a| reporter.warn(&format!("{}: {}", a.kind, a.message))),
                 // The trainer's own errors have no place for those of the run's files; they end the run all the same.
                 Err(error) => {
@@ -60,7 +91,7 @@ impl Train {
                     return Err(TrainError::Interrupted);
                 }
             }
-            if recorder.fatal().is_some() {
+            if recorder.as_ref().is_some_and(|r| r.fatal().is_some()) {
                 stop.store(true, Ordering::Relaxed);
             }
             reporter.stage(&m.stage);
@@ -74,12 +105,12 @@ impl Train {
         if let Some(error) = failed {
             return Err(error);
         }
-        if let Err(TrainError::NotFinite(why)) = &result
+        if let (Err(TrainError::NotFinite(why)), Some(recorder)) = (&result, &mut recorder)
             && recorder.not_finite(why)?
         {
             return Err(Gate(format!("--fail-on: {}: {why}", AlarmKind::Nan)).into());
         }
-        if let Some(alarm) = recorder.fatal() {
+        if let Some(alarm) = recorder.as_ref().and_then(Recorder::fatal) {
             let kept = "the checkpoint is saved, and the same command without --fail-on goes on from it";
             return Err(Gate(format!("--fail-on: {}: {}; {kept}", alarm.kind, alarm.message)).into());
         }
@@ -97,6 +128,40 @@ impl Train {
             }
         }
     }
+}
+
+/// What the recipe's files hold.
+fn inputs(recipe: &Recipe, more: Option<&Path>) -> Result<Inputs> {
+    let task = recipe.data.task;
+    let demonstrations = |files: &[PathBuf]| -> Result<Vec<Demonstration>> {
+        let mut out = Vec::new();
+        for file in files {
+            let name = file.display().to_string();
+            for d in task.demonstrations(lines(file)?, &name) {
+                out.push(d?);
+            }
+        }
+        Ok(out)
+    };
+    let mut inputs = Inputs { demonstrations: demonstrations(&recipe.data.files)?, labels: labels(recipe)?, ..Inputs::default() };
+    for file in recipe.evaluation.iter().flat_map(|e| &e.files) {
+        let name = file.display().to_string();
+        for p in task.problems(lines(file)?, &name) {
+            inputs.problems.push(p?);
+        }
+    }
+    if let Some(more) = more {
+        inputs.more = demonstrations(&[more.to_owned()])?;
+    }
+    Ok(inputs)
+}
+
+/// A file's lines, of plain or gzip text.
+fn lines(path: &Path) -> Result<Box<dyn BufRead>> {
+    let name = || path.display().to_string();
+    let mut file = BufReader::new(fs::File::open(path).with_context(name)?);
+    let packed = file.fill_buf().with_context(name)?.starts_with(&[0x1f, 0x8b]);
+    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
 /// The labelled traces that the recipe names.

@@ -12,7 +12,7 @@ pub struct Completion {
     pub ids: Vec<u32>,
     /// ln π of each at temperature 1.
     pub logprobs: Vec<f32>,
-    /// Entropy of the policy at each position, nats.
+    /// Entropy of the policy at each position, nats; empty where a server wrote it, which does not tell.
     pub entropies: Vec<f32>,
     /// Whether an end-of-sequence token was sampled.
     pub stopped: bool,
@@ -111,8 +111,8 @@ fn rows(logits: &candle_core::Tensor) -> Result<Vec<f32>, ModelError> {
     Ok(logits.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()?)
 }
 
-/// Prompts that are sampled as one batch on one thread.
-const PROMPTS: usize = 8;
+/// Prompts that [`decode_all`] samples as one batch on one thread.
+pub const BATCH: usize = 8;
 
 /// As [`decode`] for many prompts, several batches at a time on all threads; `done` hears how many prompts are through, and `Break` ends the work
 /// with the samples so far.
@@ -124,9 +124,9 @@ pub fn decode_all(
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
     let mut out = Vec::with_capacity(prompts.len());
-    for wave in prompts.chunks(PROMPTS * rayon::current_num_threads().max(1) * 4) {
+    for wave in prompts.chunks(BATCH * rayon::current_num_threads().max(1) * 4) {
         let parts: Vec<_> =
-            wave.par_chunks(PROMPTS).map(|p| decode(decoder, p, n, sampling, &mut |_, _, _| ControlFlow::Continue(()))).collect();
+            wave.par_chunks(BATCH).map(|p| decode(decoder, p, n, sampling, &mut |_, _, _| ControlFlow::Continue(()))).collect();
         for part in parts {
             out.extend(part?);
         }
@@ -158,11 +158,11 @@ impl Completion {
             })
             .collect();
         text.push_str(&stream.finish());
-        let tokens = self.ids.iter().zip(spans).zip(self.logprobs.iter().zip(&self.entropies)).map(|((&id, span), (&lp, &h))| Token {
+        let tokens = self.ids.iter().zip(spans).zip(&self.logprobs).enumerate().map(|(i, ((&id, span), &lp))| Token {
             id: Some(id),
             span,
             logprob: Some(lp),
-            entropy: Some(h),
+            entropy: self.entropies.get(i).copied(),
         });
         Candidate {
             tokens: tokens.collect(),

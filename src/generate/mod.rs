@@ -2,9 +2,11 @@
 
 mod decode;
 mod local;
+mod remote;
 
-pub use decode::{Completion, Prompt, decode, decode_all, mix};
+pub use decode::{BATCH, Completion, Prompt, decode, decode_all, mix};
 pub use local::{LocalPolicy, describe};
+pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE};
 
 use crate::trace::{Sampling, TraceEvent};
 use std::ops::ControlFlow;
@@ -15,6 +17,9 @@ pub enum GenerateError {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),
+    /// A server could not be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// The problem does not fit.
     #[error("{0}")]
     Input(String),

@@ -1,6 +1,6 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{LocalPolicy, Policy};
+use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, Policy};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward};
 use crate::reward::{LocalReward, RewardModel};
 use std::fmt;
@@ -16,16 +16,19 @@ pub enum ModelRef {
     None,
     /// A model directory, a GGUF file, or a hub id that the local cache holds.
     Path(PathBuf),
+    /// A model that an OpenAI-compatible server has, `http://HOST:PORT/v1#MODEL`; it can be a policy only.
+    Endpoint(Endpoint),
 }
 
 impl ModelRef {
-    /// Reads `embedded`, `none`, or else a path; the disk is not asked.
-    pub fn parse(text: &str) -> Self {
-        match text {
+    /// Reads `embedded`, `none`, an address that begins with `http`, or else a path; neither disk nor network is asked. Fails on a wrong address.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
             "embedded" => Self::Embedded,
             "none" => Self::None,
+            address if Endpoint::is_meant(address) => Self::Endpoint(Endpoint::parse(address).map_err(|e| e.to_string())?),
             path => Self::Path(path.into()),
-        }
+        })
     }
 
     /// The model's files, `None` for `none`. Errors where nothing is there to load; they name the path and the remedy.
@@ -34,6 +37,9 @@ impl ModelRef {
             Self::None => Ok(None),
             Self::Path(path) => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
+            Self::Endpoint(endpoint) => Err(ModelError::Input(format!(
+                "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
+            ))),
         }
     }
 
@@ -49,6 +55,12 @@ impl ModelRef {
 
     /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn policy(&self, device: DeviceChoice) -> Result<Option<Loader<dyn Policy>>, ModelError> {
+        if let Self::Endpoint(endpoint) = self.clone() {
+            return Ok(Some(Loader::new(self.to_string(), move |_| {
+                let model = EndpointPolicy::open(&endpoint).map_err(|e| e.to_string())?;
+                Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
+            })));
+        }
         let Some(files) = self.policy_files()? else { return Ok(None) };
         files.config()?;
         let load = move |progress: Option<Progress>| {
@@ -76,6 +88,7 @@ impl fmt::Display for ModelRef {
             Self::Embedded => f.write_str("embedded"),
             Self::None => f.write_str("none"),
             Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Endpoint(endpoint) => endpoint.fmt(f),
         }
     }
 }
@@ -121,9 +134,13 @@ mod tests {
 
     #[test]
     fn names_are_read() {
-        assert_eq!(ModelRef::parse("embedded"), ModelRef::Embedded);
-        assert_eq!(ModelRef::parse("none"), ModelRef::None);
-        assert_eq!(ModelRef::parse("a/b.gguf"), ModelRef::Path("a/b.gguf".into()));
+        assert_eq!(ModelRef::parse("embedded"), Ok(ModelRef::Embedded));
+        assert_eq!(ModelRef::parse("none"), Ok(ModelRef::None));
+        assert_eq!(ModelRef::parse("a/b.gguf"), Ok(ModelRef::Path("a/b.gguf".into())));
+        let served = ModelRef::parse("http://gpu:8000/v1#m").unwrap();
+        assert_eq!(served.to_string(), "http://gpu:8000/v1#m");
+        assert!(served.reward(DeviceChoice::Cpu).err().unwrap().to_string().contains("cannot be used here"));
+        assert!(ModelRef::parse("http://").is_err());
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Checkpoints: one safetensors file with weights (the f32 master copies where there are such), optimiser state and position, replaced atomically.
 
-use super::{State, TrainError};
+use super::{State, TrainError, World};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// Writes `bytes` so that `path` holds either what it held or all of them.
+/// Writes `bytes` so that `path` holds either what it held or all of them. Of several processes, the first writes.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    if !World::here().is_first() {
+        return Ok(());
+    }
     let io = |source| TrainError::Io { path: path.into(), source };
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(io)?;

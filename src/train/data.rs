@@ -4,7 +4,7 @@ use super::TrainError;
 use crate::model::TextTokenizer;
 use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
-use crate::task::{Demonstration, answer};
+use crate::task::{Demonstration, Task, TextCorruption, corrupt_text};
 use crate::trace::{Segmentation, Span, segment, step_of_each};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -67,7 +67,7 @@ impl Framing {
 enum Source {
     /// Generated on demand from the seed.
     Stories,
-    Listed(Vec<Demonstration>),
+    Listed(Task, Vec<Demonstration>),
 }
 
 /// Training problems, all tokenised; the first of them have demonstrations.
@@ -102,9 +102,9 @@ impl Demonstrations {
     }
 
     /// The demonstrations given.
-    pub fn listed(framing: Framing, seed: u64, n: usize, all: Vec<Demonstration>) -> Result<Self, TrainError> {
+    pub fn listed(task: Task, framing: Framing, seed: u64, n: usize, all: Vec<Demonstration>) -> Result<Self, TrainError> {
         let copy = all.clone().into_iter();
-        Self::tokenise(framing, Source::Listed(all), seed, n, copy)
+        Self::tokenise(framing, Source::Listed(task, all), seed, n, copy)
     }
 
     fn tokenise(
@@ -153,14 +153,21 @@ impl Demonstrations {
     pub fn demonstration(&self, i: u64) -> Demonstration {
         match &self.source {
             Source::Stories => Demonstration::from(&Self::story(self.seed, i)),
-            Source::Listed(all) => all[i as usize].clone(),
+            Source::Listed(_, all) => all[i as usize].clone(),
+        }
+    }
+
+    /// The task.
+    pub fn task(&self) -> Task {
+        match &self.source {
+            Source::Stories => Task::Stories,
+            Source::Listed(task, _) => *task,
         }
     }
 
     /// Whether a text ends in the reference answer of problem `i`.
     pub fn correct(&self, i: u64, text: &str) -> bool {
-        let gold = self.demonstration(i).problem.gold;
-        gold.is_some_and(|gold| answer::answer(text).is_some_and(|a| answer::same_answer(&a, &gold)))
+        self.task().grade(&self.demonstration(i).problem, text) == Some(true)
     }
 
     /// Indices of the `n` demonstrations from the `from`-th on, in an order shuffled anew in every epoch: a function of the seed alone.
@@ -213,7 +220,7 @@ impl Demonstrations {
                 let kind = *Corruption::ALL.choose(rng)?;
                 stories::corrupt(&story, kind, rng.random_bool(0.5), rng)?.text
             }
-            Source::Listed(_) => return None,
+            Source::Listed(_, all) => corrupt_text(&all[i as usize].solution, *TextCorruption::ALL.choose(rng)?, rng)?.0,
         };
         let bad = self.framing.completion(&text).ok()?;
         let from = bad.iter().zip(good).position(|(a, b)| a != b)?;

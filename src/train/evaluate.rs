@@ -1,12 +1,12 @@
 //! How a policy does on problems that nothing was trained on.
 
-use super::TrainError;
 use super::data::Framing;
 use super::recipe::EvaluationConfig;
+use super::{TrainError, sample_all};
 use crate::eval::passk::pass_at_k;
-use crate::generate::{Completion, Prompt, decode_all, mix};
+use crate::generate::{Completion, Prompt, mix};
 use crate::model::Decoder;
-use crate::task::{Demonstration, answer};
+use crate::task::{Problem, Task};
 use crate::trace::Sampling;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ pub struct Outcome {
 pub fn evaluate(
     policy: &Decoder,
     framing: &Framing,
-    problems: &[Demonstration],
+    (task, problems): (Task, &[Problem]),
     config: &EvaluationConfig,
     seed: u64,
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
@@ -38,20 +38,17 @@ pub fn evaluate(
     let prompts = problems
         .iter()
         .zip(0..)
-        .map(|(d, i)| Ok(Prompt { ids: framing.prompt(&d.problem.text)?, seed: mix(seed ^ 0x7061_7373, i) }))
+        .map(|(p, i)| Ok(Prompt { ids: framing.prompt(&p.text)?, seed: mix(seed ^ 0x7061_7373, i) }))
         .collect::<Result<Vec<_>, TrainError>>()?;
     let sampling = Sampling { temperature: config.temperature, max_tokens: config.max_tokens, ..Sampling::default() };
-    let samples = decode_all(policy, &prompts, config.samples, &sampling, done)?;
-    let greedy = decode_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, &mut |_| ControlFlow::Continue(()))?;
-    let right = |d: &Demonstration, c: &Completion| {
-        let found = answer::answer(&framing.text(&c.ids).0);
-        found.zip(d.problem.gold.as_ref()).is_some_and(|(a, gold)| answer::same_answer(&a, gold))
-    };
-    let outcome = |((d, group), best): ((&Demonstration, Vec<Completion>), Vec<Completion>)| Outcome {
-        id: d.problem.id.clone(),
+    let samples = sample_all(policy, &prompts, config.samples, &sampling, done)?;
+    let greedy = sample_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, &mut |_| ControlFlow::Continue(()))?;
+    let right = |p: &Problem, c: &Completion| task.grade(p, &framing.text(&c.ids).0) == Some(true);
+    let outcome = |((p, group), best): ((&Problem, Vec<Completion>), Vec<Completion>)| Outcome {
+        id: p.id.clone(),
         n: group.len(),
-        correct: group.iter().filter(|c| right(d, c)).count(),
-        greedy: best.first().is_some_and(|c| right(d, c)),
+        correct: group.iter().filter(|c| right(p, c)).count(),
+        greedy: best.first().is_some_and(|c| right(p, c)),
         length: group.iter().map(|c| c.ids.len()).sum::<usize>() as f64 / group.len().max(1) as f64,
     };
     Ok(problems.iter().zip(samples).zip(greedy).map(outcome).collect())

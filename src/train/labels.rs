@@ -1,12 +1,12 @@
 //! Reward learning from labels: steps marked right or wrong, candidates marked right or wrong, and step values by Monte Carlo.
 
-use super::TrainError;
 use super::data::Demonstrations;
 use super::discriminator::Discriminator;
 use super::objective::{Group, Labelled};
 use super::recipe::LabelKind;
 use super::rollout::Rollout;
-use crate::generate::{Prompt, decode_all, mix};
+use super::{TrainError, sample_all};
+use crate::generate::{Prompt, mix};
 use crate::model::Decoder;
 use crate::reward::Sequence;
 use crate::trace::{Candidate, GoldDeviation, Sampling, Trace, step_of_each};
@@ -89,7 +89,7 @@ pub fn monte_carlo(
     };
     let open = |i: usize| ends[i].iter().filter(move |&&e| e + 1 < rollouts[i].ids.len()).map(move |e| (i, e));
     let prompts: Vec<Prompt> = (0..rollouts.len()).flat_map(open).map(prefix).collect();
-    let mut sampled = decode_all(policy, &prompts, n, sampling, done)?.into_iter();
+    let mut sampled = sample_all(policy, &prompts, n, sampling, done)?.into_iter();
     let mut out = Vec::new();
     for (r, ends) in rollouts.iter().zip(&ends) {
         let (mut right, mut wrong, mut start) = (Vec::new(), Vec::new(), 0);

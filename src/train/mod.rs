@@ -24,6 +24,7 @@ mod sft;
 pub mod table;
 mod tensorboard;
 mod tree;
+mod world;
 
 pub use advantage::{Estimator, advantages, dense_advantages, returns};
 pub use checkpoint::write_atomically;
@@ -45,6 +46,7 @@ pub use run::{Inputs, run};
 pub use sft::{log_probs, loss as sft_loss};
 pub use tensorboard::EventFile;
 pub use tree::tree_advantages;
+pub use world::{Session, World, sample_all};
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -197,7 +199,8 @@ fn drive(
         }
         let step = state.step;
         progress.say(stage.name, step, stage.steps, &values)?;
-        let stop = progress.stopped();
+        // A signal reaches the processes at different steps.
+        let stop = World::here().any(progress.stopped());
         if stop || step.is_multiple_of(progress.checkpoint_every.max(1)) || step == stage.steps {
             checkpoint::save(&stage.checkpoint, state, &stage.digest)?;
         }

@@ -8,6 +8,7 @@ use super::policy_loss::PolicyLoss;
 use super::preference::PreferenceLoss;
 use crate::model::{Config, LoraConfig, RopeScaling};
 use crate::reward::{Head, StandIns};
+use crate::task::Task;
 use crate::task::stories::Split;
 use crate::trace::Granularity;
 use serde::{Deserialize, Serialize};
@@ -60,8 +61,12 @@ fn update_steps() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The task; `stories`.
-    pub task: String,
+    /// The task: `stories`, whose problems are generated, or one whose demonstrations are in `files`.
+    pub task: Task,
+    /// Demonstrations, JSON lines, plain or gzip, with the fields of the task's files on the Hugging Face hub or `problem`, `solution` and `answer`.
+    /// The first `demonstrations` of them are trained on; thresholds are calibrated on those that follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Number of expert demonstrations.
     pub demonstrations: usize,
     /// Number of problems that the policy may answer in training; the first of them have the demonstrations. Absent: as many as those.
@@ -482,6 +487,9 @@ pub struct EvaluationConfig {
     pub samples: usize,
     /// Split of `stories`.
     pub split: Split,
+    /// Problems of another task, JSON lines, plain or gzip; never those that are trained on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Sampling temperature.
     pub temperature: f32,
     /// Tokens a sample may have.
@@ -490,7 +498,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { problems: 300, samples: 10, split: Split::InDistribution, temperature: 1.0, max_tokens: 256 }
+        Self { problems: 300, samples: 10, split: Split::InDistribution, files: Vec::new(), temperature: 1.0, max_tokens: 256 }
     }
 }
 

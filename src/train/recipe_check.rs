@@ -5,6 +5,7 @@ use super::optim::OptimConfig;
 use super::preference::PreferenceKind;
 use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, SftConfig, Shape};
 use crate::model::LoraConfig;
+use crate::task::Task;
 use crate::task::stories::Split;
 use crate::trace::Granularity;
 
@@ -58,8 +59,17 @@ fn sft(key: &str, s: &SftConfig) -> Result<(), String> {
 impl Recipe {
     /// Fails with the key, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.data.task != "stories" {
-            return Err(format!("data.task is {:?}; the trainer knows \"stories\"", self.data.task));
+        let (task, generated) = (self.data.task, self.data.task == Task::Stories);
+        if generated != self.data.files.is_empty() {
+            let what = if generated { "stories are generated and have no" } else { "demonstrations are read from" };
+            return Err(format!("data.task is {:?}: {what} data.files", task.name()));
+        }
+        let answers = self.rl.as_ref().is_some_and(|r| r.verifier != 0.0) || self.uses_answers();
+        if answers && matches!(task, Task::HumanEval | Task::Mbpp) {
+            return Err(format!("data.task is {:?}, whose answers only running code can check; train it without answers", task.name()));
+        }
+        if !generated && self.policy.from.is_none() {
+            return Err("data.files needs policy.from: a tokenizer is trained on stories alone".into());
         }
         at_least_one("data.demonstrations", self.data.demonstrations)?;
         let p = &self.policy;
@@ -71,6 +81,9 @@ impl Recipe {
         if let Some(e) = &self.evaluation {
             at_least_one("evaluation.samples", e.samples)?;
             within("evaluation.temperature", e.temperature, 0.0, f32::INFINITY)?;
+            if !generated && e.files.is_empty() {
+                return Err("evaluation.files is empty; name a file of problems that are not trained on".into());
+            }
             if e.split == Split::Train {
                 return Err("evaluation.split is \"train\"; choose one that nothing was trained on, such as \"in_distribution\"".into());
             }

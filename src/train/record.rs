@@ -23,7 +23,7 @@ pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations) -> Resu
         "commit": commit(),
         "seed": recipe.seed,
         "threads": rayon::current_num_threads(),
-        "task": recipe.data.task,
+        "task": recipe.data.task.name(),
         "demonstrations": { "number": data.len(), "hash": format!("{demonstrations:016x}") },
         "problems": { "number": data.problems(), "hash": format!("{problems:016x}") },
         "uses_answers": uses_answers,

@@ -9,19 +9,20 @@ use super::optim::AdamW;
 use super::package::{Frozen, write_json};
 use super::part::Part;
 use super::prefer::{self, pairs};
-use super::recipe::{EvaluationConfig, LabelKind, PreferenceConfig, Recipe, RewardConfig, RlConfig, SftConfig};
+use super::recipe::{DataConfig, EvaluationConfig, LabelKind, PreferenceConfig, Recipe, RewardConfig, RlConfig, SftConfig};
 use super::rl::Trainer;
 use super::rollout::Rollout;
-use super::{Progress, Stage, TrainError, record, sft};
-use crate::generate::{Completion, Prompt, decode_all, mix};
+use super::{Progress, Stage, TrainError, record, sample_all, sft};
+use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
-use crate::task::Demonstration;
 use crate::task::answer::answer;
-use crate::task::stories::{Split, Story, story};
+use crate::task::stories::{Split, story};
+use crate::task::{Demonstration, Problem, Task};
 use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -29,6 +30,10 @@ use std::rc::Rc;
 /// What a run reads beside its recipe.
 #[derive(Default)]
 pub struct Inputs {
+    /// Demonstrations of the files of `data.files`.
+    pub demonstrations: Vec<Demonstration>,
+    /// Problems of the files of `evaluation.files`.
+    pub problems: Vec<Problem>,
     /// Traces with labels, from the files of `reward.labels`.
     pub labels: Vec<Trace>,
     /// New demonstrations, on which a finished reward model goes on learning; half of the experts of a batch stay old ones.
@@ -58,7 +63,16 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         (None, None) => return Err(TrainError::Data("policy has neither shape nor from".into())),
     };
     let d = &recipe.data;
-    let data = Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, d.problems.unwrap_or(d.demonstrations))?;
+    let problems = d.problems.unwrap_or(d.demonstrations).max(d.demonstrations);
+    let data = if d.task == Task::Stories {
+        Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, problems)?
+    } else {
+        let all = &inputs.demonstrations;
+        if all.len() < problems {
+            return Err(TrainError::Data(format!("data.files hold {} demonstrations, and the recipe asks for {problems}", all.len())));
+        }
+        Demonstrations::listed(d.task, framing.clone(), recipe.seed, d.demonstrations, all[..problems].to_vec())?
+    };
     Run { recipe, inputs, framing, data: &data, progress }.go(&policy)
 }
 
@@ -119,7 +133,9 @@ impl Run<'_, '_> {
     fn go(mut self, part: &Part) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
-        let policy_digest = digest(&(recipe.seed, &recipe.data, &recipe.policy))?;
+        // Fine-tuning reads demonstrations alone.
+        let data = DataConfig { problems: None, ..recipe.data.clone() };
+        let policy_digest = digest(&(recipe.seed, &data, &recipe.policy))?;
         let policy = self.fine_tune("policy", &policy_digest, part, Frozen::default(), recipe.policy.sft.as_ref())?;
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
         record::write(&self.path("run.json"), recipe, self.data)?;
@@ -162,11 +178,12 @@ impl Run<'_, '_> {
         let recipe = self.recipe;
         let g = &reward.adversarial;
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
-        let rollouts_digest = digest(&(policy_digest, g.rollout_problems, g.rollouts_per_problem, &sampling))?;
+        let rollouts_digest = digest(&(policy_digest, self.data.problems(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
         let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
         let (part, start) = self.reward_part(reward, policy_part, policy)?;
         let own = reward.shape.is_none() && reward.from.is_none();
-        let warm_digest = digest(&(recipe.seed, &recipe.data, &part.config, &reward.sft, own.then_some(policy_digest)))?;
+        let data = DataConfig { problems: None, ..recipe.data.clone() };
+        let warm_digest = digest(&(recipe.seed, &data, &part.config, &reward.sft, own.then_some(policy_digest)))?;
         let warm_digest = if own { warm_digest } else { digest(&(warm_digest, &reward.from, &reward.lora))? };
         let mut warm = self.fine_tune("reward-sft", &warm_digest, &part, start, reward.sft.as_ref())?;
         let head = reward.network_head();
@@ -225,7 +242,7 @@ impl Run<'_, '_> {
     /// old one, so that nothing is forgotten.
     fn go_on(&mut self, critic: &mut Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
         let more = &self.inputs.more;
-        let new = Demonstrations::listed(self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
+        let new = Demonstrations::listed(self.data.task(), self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
         let g = &reward.adversarial;
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
         let prompt = |i: u64| Prompt { ids: new.prompt(i), seed: mix(self.recipe.seed ^ 0x6d6f_7265, i) };
@@ -269,7 +286,7 @@ impl Run<'_, '_> {
             .collect();
         let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
         let (store, net) = part.trainable(policy.weights)?;
-        let digest = digest(&(&policy.digest, critic.map(|c| &c.digest), p))?;
+        let digest = digest(&(&policy.digest, self.data.problems(), critic.map(|c| &c.digest), p))?;
         let stage = self.stage("preference", p.steps, &digest);
         let optimiser = AdamW::new(p.optim.clone(), store.vars());
         prefer::train(&stage, &net, base, optimiser, (self.data, &pairs), p, self.progress)?;
@@ -287,7 +304,7 @@ impl Run<'_, '_> {
     ) -> Result<Trained, TrainError> {
         let (store, net) = part.trainable(policy.weights)?;
         let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
-        let digest = digest(&(&policy.digest, critic.as_ref().map(|c| &c.0.digest), rl))?;
+        let digest = digest(&(&policy.digest, self.data.problems(), critic.as_ref().map(|c| &c.0.digest), rl))?;
         let stage = self.stage("rl", rl.steps, &digest);
         let samples = self.path("samples.jsonl");
         let learns = critic.as_ref().filter(|_| rl.critic_updates > 0);
@@ -316,10 +333,10 @@ impl Run<'_, '_> {
         critic.part.package(&self.path("reward"), &self.framing.tokenizer, &weights, &["reward"])?;
         let recipe = self.recipe;
         let card = RewardCard {
-            name: format!("{} reward", recipe.data.task),
+            name: format!("{} reward", recipe.data.task.name()),
             head: critic.net.kind(),
             calibration,
-            task: recipe.data.task.clone(),
+            task: recipe.data.task.name().into(),
             split: Split::Train.name().into(),
             demonstrations: recipe.data.demonstrations + self.inputs.more.len(),
             seed: recipe.seed,
@@ -351,7 +368,7 @@ impl Run<'_, '_> {
     ) -> Result<Vec<Vec<Completion>>, TrainError> {
         let began = std::time::Instant::now();
         let mut watch = Watch { progress: self.progress, stage, of: prompts.len(), failed: None };
-        let samples = decode_all(policy, prompts, n, sampling, &mut |done| watch.heard(done))?;
+        let samples = sample_all(policy, prompts, n, sampling, &mut |done| watch.heard(done))?;
         watch.end(samples.len())?;
         let all = || samples.iter().flatten();
         let tokens = all().map(|c| c.ids.len()).sum::<usize>() as f64;
@@ -396,26 +413,48 @@ impl Run<'_, '_> {
         let sampling =
             Sampling { temperature: reward.adversarial.temperature, max_tokens: reward.adversarial.max_tokens, ..Sampling::default() };
         let seed = self.recipe.seed ^ 0x63_616c;
-        let stories: Vec<Story> = (0..c.problems as u64).map(|i| story(Split::Validation, self.recipe.seed, i)).collect();
-        let prompts = stories
+        let aside = self.aside(c.problems)?;
+        let prompts = aside
             .iter()
             .zip(0..)
-            .map(|(s, i)| Ok(Prompt { ids: self.framing.prompt(&s.problem)?, seed: mix(seed, i) }))
+            .map(|(d, i)| Ok(Prompt { ids: self.framing.prompt(&d.problem.text)?, seed: mix(seed, i) }))
             .collect::<Result<Vec<_>, TrainError>>()?;
         let samples = self.sample("calibration", policy, &prompts, c.samples, &sampling)?;
         let scored = score_groups(net, &self.framing.tokenizer, &prompts, samples)?;
         let groups: Vec<Group> =
-            scored.into_iter().zip(&stories).map(|(candidates, s)| Group { candidates, demonstration: s.solution() }).collect();
-        Ok(Calibration { task: Some(self.recipe.data.task.clone()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins) })
+            scored.into_iter().zip(aside).map(|(candidates, d)| Group { candidates, demonstration: d.solution }).collect();
+        Ok(Calibration { task: Some(self.data.task().name().into()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins) })
+    }
+
+    /// Demonstrations that are not trained on.
+    fn aside(&self, n: usize) -> Result<Vec<Demonstration>, TrainError> {
+        if self.data.task() == Task::Stories {
+            return Ok((0..n as u64).map(|i| Demonstration::from(&story(Split::Validation, self.recipe.seed, i))).collect());
+        }
+        let rest = &self.inputs.demonstrations[self.data.problems()..];
+        match rest.get(..n) {
+            Some(aside) => Ok(aside.to_vec()),
+            None => Err(TrainError::Data(format!(
+                "reward.calibration.problems is {n}, but data.files hold only {} demonstrations that are not trained on; lower data.demonstrations",
+                rest.len()
+            ))),
+        }
     }
 
     /// How the policy does on problems aside; a line a problem in `evaluation.jsonl`, means in the metrics.
     fn evaluate(&mut self, config: &EvaluationConfig, policy: &Decoder) -> Result<(), TrainError> {
         let seed = self.recipe.seed;
-        let problems: Vec<Demonstration> =
-            (0..config.problems as u64).map(|i| Demonstration::from(&story(config.split, seed, i))).collect();
+        let problems: Vec<Problem> = if self.data.task() == Task::Stories {
+            (0..config.problems as u64).map(|i| Demonstration::from(&story(config.split, seed, i)).problem).collect()
+        } else {
+            let trained: HashSet<String> = (0..self.data.problems() as u64).map(|i| self.data.demonstration(i).problem.text).collect();
+            if let Some(p) = self.inputs.problems.iter().find(|p| trained.contains(&p.text)) {
+                return Err(TrainError::Data(format!("evaluation.files hold a problem that was trained on: {}", p.id)));
+            }
+            self.inputs.problems.iter().take(config.problems).cloned().collect()
+        };
         let mut watch = Watch { progress: self.progress, stage: "evaluation", of: problems.len(), failed: None };
-        let outcomes = evaluate(policy, &self.framing, &problems, config, seed, &mut |done| watch.heard(done))?;
+        let outcomes = evaluate(policy, &self.framing, (self.data.task(), &problems), config, seed, &mut |done| watch.heard(done))?;
         watch.end(outcomes.len())?;
         let mut text = String::new();
         for o in &outcomes {

@@ -1,11 +1,15 @@
 //! Behaviour of the whole crate, in one binary.
 
 mod cli;
+mod endpoint;
 mod eval;
+mod fake_server;
+mod fleet;
 mod formats;
 mod gguf;
 mod gradients;
 mod lora;
+mod mpi;
 mod objectives;
 mod parity;
 mod pty;

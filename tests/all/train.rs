@@ -11,7 +11,7 @@ use reasonscope::train::{
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn recipe(output: &Path) -> Recipe {
+pub fn recipe(output: &Path) -> Recipe {
     let text = format!(
         r#"
         seed = 3

@@ -1,0 +1,13 @@
+//! Models behind OpenAI-compatible servers (vLLM, SGLang and others).
+
+mod error;
+mod fleet;
+mod http;
+mod policy;
+mod server;
+mod wire;
+
+pub use error::EndpointError;
+pub use fleet::{Fleet, FleetConfig};
+pub use policy::EndpointPolicy;
+pub use server::{Endpoint, KEY_VARIABLE};

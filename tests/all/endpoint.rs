@@ -1,0 +1,166 @@
+//! A policy behind an OpenAI-compatible server: streaming, stopping, and the program itself.
+
+use crate::fake_server::{FakeServer, Received, Reply, models};
+use reasonscope::generate::{Endpoint, EndpointPolicy, Policy};
+use reasonscope::trace::{FinishReason, Sampling, TraceEvent};
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+fn event(text: &str, ids: &[u32], finish: Option<&str>) -> Vec<u8> {
+    let tokens: Vec<&str> = if ids.len() == 1 { vec![text] } else { ids.iter().map(|_| "?").collect() };
+    let choice = json!({
+        "index": 0, "text": text, "finish_reason": finish, "token_ids": ids,
+        "logprobs": { "tokens": tokens, "token_logprobs": vec![-0.5; ids.len()] },
+    });
+    format!("data: {}\r\n\r\n", json!({ "choices": [choice] })).into_bytes()
+}
+
+/// A candidate whose events are cut anywhere, inside characters too, with a comment and a last event without candidates.
+fn answer() -> Vec<Vec<u8>> {
+    let mut bytes = b": ping\n\n".to_vec();
+    bytes.extend(event("Héé", &[5], None));
+    bytes.extend(event("", &[6], None));
+    bytes.extend(event("日本\n", &[7, 8], None));
+    bytes.extend(event("", &[1], Some("stop")));
+    bytes.extend(b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":5}}\n\ndata: [DONE]\n\n");
+    bytes.chunks(7).map(<[u8]>::to_vec).collect()
+}
+
+fn server(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> FakeServer {
+    FakeServer::start(move |r, _| if r.path == "/v1/models" { models() } else { reply(r) })
+}
+
+fn open(server: &FakeServer) -> EndpointPolicy {
+    EndpointPolicy::open(&Endpoint::parse(&server.url()).unwrap()).unwrap()
+}
+
+#[test]
+fn candidates_stream_in_whole_characters_with_ids_and_log_probabilities() {
+    let server = server(|_| Reply::Stream(answer()));
+    let mut policy = open(&server);
+    assert_eq!(policy.name(), "base");
+    let (mut texts, mut tokens, mut ends) = (vec![String::new(); 3], vec![Vec::new(); 3], Vec::new());
+    policy
+        .sample("How many?", 3, &Sampling { seed: 4, ..Sampling::default() }, &mut |event| {
+            match event {
+                TraceEvent::Tokens { candidate, text, tokens: new } => {
+                    texts[candidate].push_str(&text);
+                    tokens[candidate].extend(new);
+                }
+                TraceEvent::Finished { candidate, reason } => ends.push((candidate, reason)),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    ends.sort_by_key(|e| e.0);
+    assert_eq!(ends, [0, 1, 2].map(|c| (c, FinishReason::Stop)));
+    for (text, tokens) in texts.iter().zip(&tokens) {
+        assert_eq!(text, "Héé日本\n");
+        assert_eq!(tokens.iter().map(|t| t.id.unwrap()).collect::<Vec<_>>(), [5, 6, 7, 8, 1]);
+        assert_eq!(tokens.iter().map(|t| t.span.of(text)).collect::<Vec<_>>(), ["Héé", "", "", "日本\n", ""]);
+        assert!(tokens.iter().all(|t| t.logprob == Some(-0.5) && t.entropy.is_none()));
+    }
+    let asked = server.to("/v1/completions");
+    assert!(asked.iter().all(|b| b["prompt"] == "How many?\n" && b["stream"] == true && b["model"] == "base"));
+    let seeds: std::collections::BTreeSet<u64> = asked.iter().map(|b| b["seed"].as_u64().unwrap()).collect();
+    assert_eq!(seeds.len(), 3);
+}
+
+#[test]
+fn bare_text_streams_too_and_trouble_is_told() {
+    let plain =
+        |text: &str, finish: Value| format!("data: {}\n\n", json!({ "choices": [{ "text": text, "finish_reason": finish }] })).into_bytes();
+    let bare = server(move |_| Reply::Stream(vec![plain("a ", json!(null)), plain("b", json!("length")), b"data: [DONE]\n\n".to_vec()]));
+    let mut text = String::new();
+    let mut end = None;
+    let mut hear = |event| {
+        match event {
+            TraceEvent::Tokens { text: new, .. } => text.push_str(&new),
+            TraceEvent::Finished { reason, .. } => end = Some(reason),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    open(&bare).sample("x", 1, &Sampling::default(), &mut hear).unwrap();
+    assert_eq!((text.as_str(), end), ("a b", Some(FinishReason::Length)));
+
+    let mut end = None;
+    let cut = server(|_| Reply::Stream(vec![event("a", &[5], None)]));
+    let mut hear = |event| {
+        if let TraceEvent::Finished { reason, .. } = event {
+            end = Some(reason);
+        }
+        ControlFlow::Continue(())
+    };
+    open(&cut).sample("x", 1, &Sampling::default(), &mut hear).unwrap();
+    assert!(matches!(end, Some(FinishReason::Failed(ref why)) if why.contains("closed the stream")), "{end:?}");
+
+    let ill = server(|_| Reply::Stream(vec![b"data: {\"error\":{\"message\":\"out of memory\"}}\n\n".to_vec()]));
+    let message = open(&ill).sample("x", 1, &Sampling::default(), &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(message.contains("out of memory") && message.contains(&ill.url()), "{message}");
+}
+
+#[test]
+fn a_break_closes_the_connection() {
+    let server = server(|_| Reply::Endless(event("a", &[5], None)));
+    let mut policy = open(&server);
+    let mut heard = 0;
+    let stop = &mut |event| {
+        heard += usize::from(matches!(event, TraceEvent::Tokens { .. }));
+        if heard < 10 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    policy.sample("x", 2, &Sampling::default(), stop).unwrap();
+    assert_eq!(heard, 10);
+    let began = Instant::now();
+    while server.closed.load(Ordering::SeqCst) < 2 && began.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.closed.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_silent_server_does_not_hold_up_a_break() {
+    let server = server(|_| Reply::Silence(Duration::from_secs(60)));
+    let began = Instant::now();
+    let stop = &mut |event| if matches!(event, TraceEvent::Started { .. }) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    open(&server).sample("x", 1, &Sampling::default(), stop).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+fn generate(args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reasonscope"));
+    let output = command.arg("generate").args(args).env("OPENAI_API_KEY", "secret-key").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn generate_writes_what_a_server_streams() {
+    let server = server(|_| Reply::Stream(answer()));
+    let (code, out, err) =
+        generate(&["--policy", &format!("{}#other", server.url()), "--problem", "How many?", "-n", "2", "--max-tokens", "9"]);
+    assert_eq!(code, 0, "{err}");
+    let records: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(records.len(), 2);
+    for r in &records {
+        assert!(r["text"] == "Héé日本\n" && r["policy"].as_str().unwrap().ends_with("/v1#other") && r["token_ids"][4] == 1, "{r}");
+    }
+    assert!(server.received().iter().all(|r| r.method == "POST" && r.authorization.as_deref() == Some("Bearer secret-key")));
+    assert!(server.to("/v1/completions").iter().all(|b| b["model"] == "other" && b["max_tokens"] == 9));
+    assert!(!err.contains("secret-key"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, _, err) = generate(&["--policy", &format!("http://{nobody}/v1"), "--problem", "x"]);
+    assert!(code == 1 && err.contains(&nobody.to_string()) && err.contains("check that the server runs"), "{code} {err}");
+    let (code, _, err) = generate(&["--policy", "http://", "--problem", "x"]);
+    assert!(code == 2 && err.contains("http://HOST:PORT/v1"), "{code} {err}");
+    let (code, _, err) = generate(&["--policy", "none", "--reward", &format!("http://{nobody}/v1"), "--problem", "x"]);
+    assert!(code == 1 && err.contains("cannot be used here"), "{code} {err}");
+}
