@@ -176,7 +176,7 @@ fn curves_are_chosen_and_scrolled() {
 
 #[test]
 fn rollouts_are_scrolled_and_safe() {
-    let mut s = Screen::at((80, 24));
+    let mut s = Screen::at((80, 15));
     let text = s.keys("<tab> <ret>").text();
     assert!(text.contains("them, 216 * 3 / 4 =") && !text.contains("[31m"), "{text}");
     assert!(text.contains("problem 1 of 2") && s.keys("9J").text().contains("problem 2 of 2"));
