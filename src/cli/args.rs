@@ -2,6 +2,7 @@
 
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::trace::{Aggregation, Granularity, Sampling, Segmentation, Trace, aggregate, step_rewards};
+use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
@@ -124,6 +125,19 @@ pub enum Color {
     Ansi16,
     /// No colour; numbers, signs and glyphs say the same.
     None,
+}
+
+impl Color {
+    /// As the screen wants it; `auto` is decided by the environment.
+    pub fn depth(self) -> ColorDepth {
+        match self {
+            Self::Auto => ColorDepth::from_env(super::env),
+            Self::Truecolor => ColorDepth::TrueColor,
+            Self::Ansi256 => ColorDepth::Ansi256,
+            Self::Ansi16 => ColorDepth::Ansi16,
+            Self::None => ColorDepth::None,
+        }
+    }
 }
 
 /// A model on the command line: `embedded`, `none`, an address, or a path.

@@ -1,6 +1,6 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{Color, DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
+use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
 use super::exit::Exit;
 use crate::format;
 use crate::runtime::{Engine, ModelRef, Models};
@@ -86,7 +86,7 @@ impl Inspect {
             },
             theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
             theme_dirs: super::themes::directories(),
-            depth: depth(color),
+            depth: color.depth(),
             ascii: ascii || !tui::Glyphs::locale_is_utf8(super::env),
             notes: Vec::new(),
         };
@@ -114,16 +114,6 @@ fn grade(text: &str, gold: Option<&str>) -> tui::Graded {
     let answer = answer(text);
     let correct = gold.map(|gold| answer.as_ref().is_some_and(|a| same_answer(a, gold)));
     tui::Graded { answer, correct }
-}
-
-fn depth(color: Color) -> tui::ColorDepth {
-    match color {
-        Color::Auto => tui::ColorDepth::from_env(super::env),
-        Color::Truecolor => tui::ColorDepth::TrueColor,
-        Color::Ansi256 => tui::ColorDepth::Ansi256,
-        Color::Ansi16 => tui::ColorDepth::Ansi16,
-        Color::None => tui::ColorDepth::None,
-    }
 }
 
 /// Traces of files.

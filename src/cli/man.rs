@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn the_page_has_every_subcommand_and_exit_code() {
         let page = String::from_utf8(super::page().unwrap()).unwrap();
-        for name in ["INSPECT", "SCORE", "GENERATE", "TRAIN", "THEMES", "KEYS", "COMPLETIONS", "MAN", "DOCTOR"] {
+        for name in ["INSPECT", "SCORE", "GENERATE", "TRAIN", "WATCH", "THEMES", "KEYS", "COMPLETIONS", "MAN", "DOCTOR"] {
             assert!(page.contains(&format!(".SH \"REASONSCOPE {name}\"")), "{name}");
         }
         for code in ["0", "1", "2", "3", "130"] {

@@ -19,6 +19,7 @@ mod score;
 mod table;
 mod themes;
 mod train;
+mod watch;
 
 use anyhow::Result;
 use args::OutputArgs;
@@ -59,6 +60,8 @@ enum Command {
     Generate(generate::Generate),
     /// Train by a recipe
     Train(train::Train),
+    /// Watch a training run: curves, newest rollouts coloured by reward, alarms
+    Watch(watch::Watch),
     /// Evaluate a policy and a reward model on held-out stories, beside the baselines
     Eval(eval::Eval),
     /// List the themes
@@ -124,6 +127,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Score(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),
+        Some(Command::Watch(command)) => command.run(&output),
         Some(Command::Eval(command)) => command.run(&output),
         Some(Command::Themes(command)) => command.run(&output),
         Some(Command::Keys(command)) => command.run(&output),

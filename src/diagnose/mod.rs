@@ -1,13 +1,15 @@
 //! Lints over traces, and alarms over runs: what is likely wrong with a recording, a candidate, a group of candidates, or with training.
 
+mod alarm;
 mod candidate;
 mod group;
 mod repeat;
 mod run;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use candidate::lint_candidate;
 pub use group::lint_group;
-pub use run::{Alarm, AlarmKind, RunWatch};
+pub use run::RunWatch;
 
 use crate::trace::Trace;
 

@@ -87,6 +87,12 @@ pub enum Command {
     CycleRule,
     /// Next theme.
     CycleTheme,
+    /// Open the choice of a run's curves.
+    ChooseCurves,
+    /// Draw the curve under the cursor, or not.
+    ToggleCurve,
+    /// Smooth a run's curves, or not.
+    ToggleSmooth,
     /// Open the settings.
     Settings,
     /// Sample again with the next seed.

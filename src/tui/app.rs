@@ -2,6 +2,7 @@
 
 use super::action::{Action, Effect};
 use super::face::Face;
+use super::signals::{Signal, Signals, stop, waiting};
 use super::source::{self, Report};
 use super::state::Item;
 use super::terminal::Guard;
@@ -13,7 +14,6 @@ use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use std::io::{BufWriter, Stdout};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -223,17 +223,6 @@ impl App {
     }
 }
 
-/// An event that is there already.
-///
-/// The stream is asked with this task's waker: it keeps the one that it was asked with first and would wake nobody with another.
-async fn waiting(keys: &mut EventStream) -> Option<crossterm::event::Event> {
-    std::future::poll_fn(|cx| match keys.poll_next_unpin(cx) {
-        Poll::Ready(Some(Ok(event))) => Poll::Ready(Some(event)),
-        _ => Poll::Ready(None),
-    })
-    .await
-}
-
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -247,71 +236,3 @@ async fn receive(updates: &mut Option<Receiver<Update>>) -> Option<Update> {
         None => std::future::pending().await,
     }
 }
-
-enum Signal {
-    Suspend,
-    Continued,
-    End(i32),
-}
-
-#[cfg(unix)]
-struct Signals {
-    term: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-    suspend: tokio::signal::unix::Signal,
-    resume: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGCONT, SIGTSTP};
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            suspend: signal(SignalKind::from_raw(SIGTSTP))?,
-            resume: signal(SignalKind::from_raw(SIGCONT))?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        tokio::select! {
-            _ = self.term.recv() => Signal::End(SIGTERM),
-            _ = self.interrupt.recv() => Signal::End(SIGINT),
-            _ = self.hangup.recv() => Signal::End(SIGHUP),
-            _ = self.suspend.recv() => Signal::Suspend,
-            _ = self.resume.recv() => Signal::Continued,
-        }
-    }
-}
-
-/// Stops this process until the shell continues it.
-#[cfg(unix)]
-fn stop() {
-    // Failing to stop is harmless: the screen is taken again at once.
-    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::End(2),
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn stop() {}

@@ -21,6 +21,10 @@ pub enum Context {
     Line,
     /// Many lines of text: a problem.
     Editor,
+    /// A training run.
+    Watch,
+    /// The choice of a run's curves.
+    Curves,
 }
 
 impl Context {
@@ -34,7 +38,14 @@ impl Context {
             Self::Page => "Help and messages",
             Self::Line => "Search and filter",
             Self::Editor => "Your own problem",
+            Self::Watch => "Watching a run",
+            Self::Curves => "Choosing a run's curves",
         }
+    }
+
+    /// Whether it is part of the screen that watches a run, where the keys of the inspector mean nothing.
+    pub fn is_watch(self) -> bool {
+        matches!(self, Self::Watch | Self::Curves)
     }
 
     /// Whether plain characters are text here.
@@ -61,7 +72,7 @@ const fn bind(context: Context, on: &'static str, run: Command, desc: &'static s
 }
 
 use Command as C;
-use Context::{Anywhere, Editor, Line, List, Page, Settings, Trace};
+use Context::{Anywhere, Curves, Editor, Line, List, Page, Settings, Trace, Watch};
 
 /// The table. More special contexts go before `Anywhere`.
 pub const BINDINGS: &[Binding] = &[
@@ -103,6 +114,34 @@ pub const BINDINGS: &[Binding] = &[
     bind(Settings, "h <left> -", C::Left, "less, or the value before"),
     bind(Settings, "<ret>", C::Enter, "type a number; enter again takes it"),
     bind(Settings, ", <esc> q", C::Back, "close"),
+    bind(Watch, "j <down>", C::Down, "a row of curves, or a line, on"),
+    bind(Watch, "k <up>", C::Up, "a row of curves, or a line, back"),
+    bind(Watch, "<C-d> <pgdn> <space>", C::HalfDown, "half a page on"),
+    bind(Watch, "<C-u> <pgup>", C::HalfUp, "half a page back"),
+    bind(Watch, "gg <home>", C::First, "top"),
+    bind(Watch, "G <end>", C::Last, "bottom"),
+    bind(Watch, "l <right>", C::Right, "curves of the next stage; the newest is followed"),
+    bind(Watch, "h <left>", C::Left, "curves of the stage before"),
+    bind(Watch, "]t J", C::NextTrace, "rollouts of the next problem"),
+    bind(Watch, "[t K", C::PreviousTrace, "rollouts of the problem before"),
+    bind(Watch, "<tab>", C::NextPane, "between curves, rollouts and alarms"),
+    bind(Watch, "<ret>", C::Enter, "the pane with the keys alone, or all"),
+    bind(Watch, "m", C::ChooseCurves, "choose the curves"),
+    bind(Watch, "s", C::ToggleSmooth, "smooth the curves, or not"),
+    bind(Watch, "T", C::CycleTheme, "next theme"),
+    bind(Watch, "?", C::Help, "this help"),
+    bind(Watch, "<esc>", C::Back, "all panes again"),
+    bind(Watch, "<C-l>", C::Redraw, "draw anew"),
+    bind(Watch, "<C-z>", C::Suspend, "suspend"),
+    bind(Watch, "q", C::Quit, "quit"),
+    bind(Watch, "<C-c>", C::QuitNow, "quit at once"),
+    bind(Curves, "j <down>", C::Down, "next curve"),
+    bind(Curves, "k <up>", C::Up, "curve before"),
+    bind(Curves, "gg <home>", C::First, "first curve"),
+    bind(Curves, "G <end>", C::Last, "last curve"),
+    bind(Curves, "<space>", C::ToggleCurve, "draw it, or not"),
+    bind(Curves, "<ret>", C::Enter, "draw it alone, or all again"),
+    bind(Curves, "<esc> q m", C::Back, "close"),
     bind(Page, "j <down>", C::Down, "a line on"),
     bind(Page, "k <up>", C::Up, "a line back"),
     bind(Page, "<C-d> <pgdn> <space>", C::HalfDown, "half a page on"),
@@ -296,7 +335,8 @@ impl Keymap {
             return Some(Action::Pending(String::new()));
         }
         self.typed.push(key);
-        let held = |c: &Context| *c == context || (*c == Context::Anywhere && !context.is_text()) || is_always(&self.typed);
+        let anywhere = !context.is_text() && !context.is_watch();
+        let held = |c: &Context| *c == context || (*c == Context::Anywhere && anywhere) || is_always(&self.typed);
         let mut longer = false;
         for (_, keys, run) in self.table.iter().filter(|b| held(&b.0)) {
             if *keys == self.typed {

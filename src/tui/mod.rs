@@ -9,6 +9,7 @@ mod face;
 mod highlight;
 mod keymap;
 mod settings;
+mod signals;
 mod source;
 mod state;
 mod terminal;
@@ -16,6 +17,7 @@ mod text;
 mod theme;
 mod update;
 mod view;
+mod watch;
 mod wrap;
 
 pub use action::{Action, Command, Effect};
@@ -28,6 +30,7 @@ pub use state::Item;
 pub use theme::{
     ASCII, ColorDepth, DEFAULT_THEME, Glyphs, ROLE_NAMES, ROLES, Role, Theme, ThemeError, ThemeInfo, UNICODE, themes, user_theme_dir,
 };
+pub use watch::{History, SeenAlarm, Series, StageHistory, WatchFace, WatchOptions, watch};
 pub use wrap::{Row as WrappedRow, WrapCache};
 
 use crate::runtime::{Request, Update};

@@ -27,3 +27,4 @@ mod tui_picture;
 mod tui_random;
 mod tui_snapshots;
 mod watch;
+mod watch_screen;

@@ -202,3 +202,26 @@ fn errors_are_said_before_the_screen_is_taken() {
         assert!(terminal.text().contains("reasonscope: "), "{args:?}: {}", terminal.text());
     }
 }
+
+#[test]
+fn a_run_is_watched_as_it_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.jsonl");
+    let line = |step: usize| format!("{{\"stage\":\"rl\",\"step\":{step},\"steps\":9,\"reward\":0.{step}}}\n");
+    std::fs::write(&path, line(1)).unwrap();
+    let mut terminal = Terminal::start(&["watch", dir.path().to_str().unwrap()], 24, 80, &[]);
+    terminal.wait_for("the first step", |t| t.contains("rl 1/9"));
+    std::fs::write(&path, line(1) + &line(2)).unwrap();
+    terminal.wait_for("the second step", |t| t.contains("rl 2/9") && t.contains("0.200"));
+    terminal.resize(10, 30);
+    terminal.keys("?");
+    terminal.wait_for("the help", |t| t.contains("Help"));
+    terminal.keys("qq");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+    let mut terminal = Terminal::start(&["watch", dir.path().to_str().unwrap()], 24, 80, &[]);
+    terminal.wait_for("a first frame", |t| t.contains("rl 2/9"));
+    terminal.signal("-TERM");
+    assert_eq!(terminal.end(), 130);
+    terminal.assert_clean();
+}

@@ -10,7 +10,7 @@ use reasonscope::tui::ColorDepth;
 use std::fmt::Write;
 
 /// A buffer's text, then its styles: a letter a style with its meaning below, and each row as runs of them.
-fn picture(buffer: &Buffer) -> String {
+pub fn picture(buffer: &Buffer) -> String {
     let mut out = text_of(buffer);
     let mut styles = Vec::new();
     let mut rows = String::new();

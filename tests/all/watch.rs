@@ -51,6 +51,7 @@ fn an_alarm_ends_the_run_where_it_is_asked_to_and_is_a_warning_elsewhere() {
     let events = std::fs::read_dir(&folder).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("tfevents"));
     assert_eq!(events.count(), 1);
 
+    std::fs::remove_dir_all(&folder).unwrap();
     let warned = run(&["train", &recipe, "--fail-on", "flat_rewards"]);
     assert_eq!(warned.status.code(), Some(1), "{}", err(&warned));
     assert!(err(&warned).contains("warning: all_truncated: ") && err(&warned).contains("no policy samples"), "{}", err(&warned));
@@ -61,4 +62,47 @@ fn alarms_are_named_by_their_names() {
     let output = run(&["train", "r.toml", "--fail-on", "flat"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("flat_rewards") && err(&output).contains("any"), "{}", err(&output));
+}
+
+/// A run's folder: fine-tuning done, reinforcement learning under way with flat rewards.
+fn folder(dir: &Path) {
+    let mut text = String::from("{\"stage\":\"policy\",\"step\":5,\"steps\":5,\"time\":90.0,\"loss\":0.5}\n");
+    for step in 1..=20 {
+        let time = 100 + 2 * step;
+        text +=
+            &format!("{{\"stage\":\"rl\",\"step\":{step},\"steps\":100,\"time\":{time}.0,\"reward\":0.25,\"frac_reward_zero_std\":1.0}}\n");
+    }
+    std::fs::write(dir.join("metrics.jsonl"), text + "not json\n").unwrap();
+}
+
+#[test]
+fn without_a_terminal_the_state_of_the_run_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    folder(dir.path());
+    let path = dir.path().display().to_string();
+    let plain = run(&["watch", &path]);
+    let text = String::from_utf8(plain.stdout).unwrap();
+    assert_eq!(plain.status.code(), Some(0));
+    for part in [
+        "policy 5 of 5\n  loss  0.5\n",
+        "rl 20 of 100, 160 s left",
+        "reward                0.25",
+        "alarm flat_rewards at rl step 10 (stands)",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("unreadable: metrics.jsonl:22: "), "{text}");
+    let json: Value = serde_json::from_slice(&run(&["watch", &path, "--json"]).stdout).unwrap();
+    assert_eq!(json["stages"][1]["metrics"]["reward"], 0.25);
+    assert_eq!((&json["stages"][1]["seconds_left"], &json["alarms"][0]["alarm"]), (&160.0.into(), &"flat_rewards".into()));
+}
+
+#[test]
+fn what_is_no_run_is_refused_with_one_message() {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, part) in [(dir.path().display().to_string(), "metrics.jsonl"), ("missing".into(), "does not exist")] {
+        let output = run(&["watch", &path]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).contains(part) && err(&output).lines().count() == 1, "{}", err(&output));
+    }
 }

@@ -4,7 +4,7 @@ use crate::trace::{Candidate, FinishReason, GoldDeviation};
 use crate::tui::theme::Glyphs;
 
 /// A reward with its sign, `decimals` places, at most six cells where it can be; `nan` as it is.
-pub(super) fn signed(value: f32, decimals: usize, g: &Glyphs) -> String {
+pub(in crate::tui) fn signed(value: f32, decimals: usize, g: &Glyphs) -> String {
     if value.is_nan() {
         return "nan".into();
     }
@@ -47,7 +47,7 @@ pub(super) fn exact(value: f32, g: &Glyphs) -> String {
 }
 
 /// Above or below the pivot.
-pub(super) fn side(place: Option<f32>, g: &Glyphs) -> &'static str {
+pub(in crate::tui) fn side(place: Option<f32>, g: &Glyphs) -> &'static str {
     match place {
         Some(t) if t < 0.0 => g.below,
         Some(t) if t >= 0.0 => g.above,

@@ -109,7 +109,7 @@ fn fit_problem(state: &State, area: Rect) -> (u16, bool) {
 }
 
 /// Rows of a text that has no steps.
-pub(super) fn wrap_plain(text: &str, width: u16) -> Vec<Span> {
+pub(in crate::tui) fn wrap_plain(text: &str, width: u16) -> Vec<Span> {
     let mut cache = WrapCache::default();
     let text = text.trim_end();
     cache.update(text, &[Step { span: Span::new(0, text.len()), ..Step::default() }], usize::from(width.max(1)));

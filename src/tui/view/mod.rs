@@ -3,13 +3,13 @@
 mod chart;
 mod compare;
 mod detail;
-mod format;
-mod layout;
+pub(super) mod format;
+pub(super) mod layout;
 mod list;
-mod overlay;
-mod page;
-mod paint;
-mod status;
+pub(super) mod overlay;
+pub(super) mod page;
+pub(super) mod paint;
+pub(super) mod status;
 mod trace;
 
 use super::state::{State, View};

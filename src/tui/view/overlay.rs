@@ -32,9 +32,20 @@ struct Entry {
 
 fn help(p: &mut Painter<'_>, area: Rect, scroll: usize) {
     let g = p.glyphs();
+    let about = [
+        format!("{} {}  reward above or below the pivot: the calibrated threshold, or nought", g.above, g.below),
+        format!("{}  predicted first deviation      {}  labelled one      steps count from 1", g.deviation, g.gold),
+        "A number before a key repeats it; 5gg goes to step or problem 5.".to_string(),
+        "The wheel scrolls what is under it; a click selects, a second one opens.".to_string(),
+    ];
+    help_page(p, area, scroll, |context| !context.is_watch(), &about);
+}
+
+/// The help on the keys of some contexts, with a word on what is seen.
+pub(in crate::tui) fn help_page(p: &mut Painter<'_>, area: Rect, scroll: usize, wanted: impl Fn(Context) -> bool, about: &[String]) {
     let mut entries = Vec::new();
     let mut context: Option<Context> = None;
-    for b in BINDINGS {
+    for b in BINDINGS.iter().filter(|b| wanted(b.context)) {
         if context != Some(b.context) {
             if context.is_some() {
                 entries.push(Entry { left: String::new(), right: String::new(), role: Role::Text });
@@ -44,19 +55,9 @@ fn help(p: &mut Painter<'_>, area: Rect, scroll: usize) {
         }
         entries.push(Entry { left: readable(b.on), right: b.desc.into(), role: Role::Accent });
     }
-    let about = [
-        String::new(),
-        "What is seen".to_string(),
-        format!("{} {}  reward above or below the pivot: the calibrated threshold, or nought", g.above, g.below),
-        format!("{}  predicted first deviation      {}  labelled one      steps count from 1", g.deviation, g.gold),
-        "A number before a key repeats it; 5gg goes to step or problem 5.".to_string(),
-        "The wheel scrolls what is under it; a click selects, a second one opens.".to_string(),
-    ];
-    entries.extend(about.into_iter().enumerate().map(|(i, text)| Entry {
-        left: text,
-        right: String::new(),
-        role: if i == 1 { Role::Title } else { Role::Text },
-    }));
+    let line = |left: &str, role| Entry { left: left.into(), right: String::new(), role };
+    entries.extend([line("", Role::Text), line("What is seen", Role::Title)]);
+    entries.extend(about.iter().map(|text| line(text, Role::Text)));
     let keys = entries.iter().filter(|e| !e.right.is_empty()).map(|e| width(&e.left)).max().unwrap_or(0) as u16;
     let inside = panel(p, area, 92.min(area.width), area.height, "Help", "j k scroll, esc close");
     pages(p, inside, &entries, keys, scroll);

@@ -5,7 +5,7 @@ use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
 /// A scroll bar one cell wide; nothing where all is visible.
-pub(super) fn scrollbar(p: &mut Painter<'_>, area: Rect, top: usize, total: usize) {
+pub(in crate::tui) fn scrollbar(p: &mut Painter<'_>, area: Rect, top: usize, total: usize) {
     let page = usize::from(area.height);
     if page == 0 || total <= page || area.width == 0 {
         return;
@@ -21,13 +21,13 @@ pub(super) fn scrollbar(p: &mut Painter<'_>, area: Rect, top: usize, total: usiz
 }
 
 /// An area of this size, or less, in the middle.
-pub(super) fn centred(area: Rect, width: u16, height: u16) -> Rect {
+pub(in crate::tui) fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
 /// What a panel's frame leaves free.
-pub(super) fn inside(frame: Rect) -> Rect {
+pub(in crate::tui) fn inside(frame: Rect) -> Rect {
     if frame.width < 4 || frame.height < 3 {
         return frame;
     }
@@ -35,7 +35,7 @@ pub(super) fn inside(frame: Rect) -> Rect {
 }
 
 /// A panel in the middle of `area`, cleared and framed by rules; returns its inside.
-pub(super) fn panel(p: &mut Painter<'_>, area: Rect, width: u16, height: u16, title: &str, hint: &str) -> Rect {
+pub(in crate::tui) fn panel(p: &mut Painter<'_>, area: Rect, width: u16, height: u16, title: &str, hint: &str) -> Rect {
     let frame = centred(area, width, height);
     let (width, height) = (frame.width, frame.height);
     p.fill(frame, Role::Background);
@@ -69,7 +69,7 @@ pub(super) fn panel(p: &mut Painter<'_>, area: Rect, width: u16, height: u16, ti
 }
 
 /// A meter of `width` cells, `part` of 0 to 1 done.
-pub(super) fn meter(p: &mut Painter<'_>, x: u16, y: u16, width: u16, part: f32, role: Role) {
+pub(in crate::tui) fn meter(p: &mut Painter<'_>, x: u16, y: u16, width: u16, part: f32, role: Role) {
     let g = p.glyphs();
     let done = (part.clamp(0.0, 1.0) * f32::from(width)).round() as u16;
     for i in 0..width {

@@ -96,14 +96,22 @@ fn hints(state: &State, p: &mut Painter<'_>, area: Rect) {
         Context::Settings => &[(Command::Down, "next"), (Command::Right, "more"), (Command::Enter, "type"), (Command::Back, "close")],
         _ => &[(Command::Back, "close")],
     };
-    let all = [(Command::Help, "help"), (Command::Quit, "quit")];
-    let always: &[(Command, &str)] = if matches!(context, Context::List | Context::Trace) { &all } else { &[] };
+    let wanted: Vec<_> = wanted.iter().filter(|h| h.0 != Command::Regenerate || state.has_models).copied().collect();
+    let always: &[(Command, &str)] = if matches!(context, Context::List | Context::Trace) { &ALWAYS } else { &[] };
+    hint_line(p, area, context, &wanted, always);
+}
+
+/// Hints that stand last everywhere.
+pub(in crate::tui) const ALWAYS: [(Command, &str); 2] = [(Command::Help, "help"), (Command::Quit, "quit")];
+
+/// As many hints as fit, `always` among them.
+pub(in crate::tui) fn hint_line(p: &mut Painter<'_>, area: Rect, context: Context, wanted: &[(Command, &str)], always: &[(Command, &str)]) {
     let size = |(command, name): &(Command, &str)| width(key_of(*command, context)) + 1 + width(name) + 2;
     let kept: usize = always.iter().map(size).sum();
     let mut x = area.x;
     let mut put = |p: &mut Painter<'_>, hint: &(Command, &str), spare: usize| {
         let room = usize::from(area.right().saturating_sub(x));
-        if room + 2 < size(hint) + spare || (hint.0 == Command::Regenerate && !state.has_models) {
+        if room + 2 < size(hint) + spare {
             return;
         }
         x = p.text(x, area.y, area.right().saturating_sub(x), key_of(hint.0, context), p.style(Role::StatusKey)) + 1;
@@ -122,6 +130,7 @@ fn key_of(command: Command, context: Context) -> &'static str {
         "<ret>" => "enter",
         "<esc>" => "esc",
         "<tab>" => "tab",
+        "<space>" => "space",
         "<A-ret>" => "alt-enter",
         "<C-u>" => "ctrl-u",
         key => key,
