@@ -116,17 +116,19 @@ impl PeftSource {
         let tensors = SafetensorsSource::open_file(path, device, dtype, None)?;
         let source = Self { tensors, path: path.into() };
         for name in source.tensors.names() {
-            let Some(module) = name.strip_prefix(PREFIX).and_then(|n| n.strip_suffix(".weight")) else {
-                return Err(source.error(format!("tensor {name} is no part of a plain LoRA adapter"), "save the adapter again with PEFT"));
+            let foreign = || source.error(format!("tensor {name} is no part of a plain LoRA adapter"), "save the adapter again with PEFT");
+            let own = name.strip_prefix(PREFIX).ok_or_else(foreign)?;
+            if !own.contains("lora_") {
+                continue;
+            }
+            let (layer, rank) = match own.rsplit_once(".lora_") {
+                Some((layer, "A.weight")) => (layer, 0),
+                Some((layer, "B.weight")) => (layer, 1),
+                _ => return Err(foreign()),
             };
-            let rank = match module.rsplit_once('.') {
-                Some((layer, "lora_A" | "lora_B")) if !config.adapts(layer) => {
-                    return Err(source.error(format!("{layer} has an adapter, but is not one of target_modules"), "correct target_modules"));
-                }
-                Some((_, "lora_A")) => 0,
-                Some((_, "lora_B")) => 1,
-                _ => continue,
-            };
+            if !config.adapts(layer) {
+                return Err(source.error(format!("{layer} has an adapter, but is not one of target_modules"), "correct target_modules"));
+            }
             let shape = source.tensors.shape(name).unwrap_or_default();
             if shape.get(rank) != Some(&config.rank) {
                 let what = format!("tensor {name} has shape {shape:?}, but r is {}", config.rank);

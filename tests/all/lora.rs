@@ -274,7 +274,8 @@ fn model_with_adapter(dir: &Path) -> (Vec<u32>, Vec<f64>) {
             var.set(&Tensor::from_vec(b, var.shape(), &Device::Cpu).unwrap()).unwrap();
         }
     }
-    let peft = PeftConfig { lora, base: "../base".into(), modules_to_save: Vec::new() };
+    store.tensor("reward.bias", &[1]).unwrap();
+    let peft = PeftConfig { lora, base: "../base".into(), modules_to_save: vec!["reward".into()] };
     package_adapter(&dir.join("adapter"), &peft, &Frozen::copy(store.vars()).unwrap()).unwrap();
     let ids = vec![3, 14, 15, 92, 65, 35];
     let want = numbers(&logits(&d, &ids));
@@ -289,6 +290,7 @@ fn a_directory_with_an_adapter_opens_with_its_base() {
     assert_eq!(files.name(), "adapter");
     let open = files.load(&Device::Cpu, DType::F32, None).unwrap();
     assert!(open.stored.contains("rank 2"), "{}", open.stored);
+    assert_eq!(numbers(&open.weights.tensor("reward.bias", &[1]).unwrap()), [0.0]);
     let d = load(&open.config, open.weights.as_ref());
     assert_near(&numbers(&logits(&d, &ids)), &want, 1e-5, "opened");
     assert_near(&cached(&d, &ids), &want, 1e-4, "opened, cached");
