@@ -235,6 +235,11 @@ mod exchange {
         let all = SimpleCommunicator::world();
         let mut counts = vec![0i32; world.size];
         all.all_gather_into(&(mine.len() as i32), &mut counts[..]);
+        if counts.iter().all(|n| *n == 0) {
+            return vec![Vec::new(); world.size];
+        }
+        // An empty vector's address is 1, which Open MPI takes for MPI_IN_PLACE.
+        let mine = if mine.is_empty() { &[0][..0] } else { mine };
         let starts: Vec<i32> = counts.iter().scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect();
         let mut bytes = vec![0u8; counts.iter().sum::<i32>() as usize];
         all.all_gather_varcount_into(mine, &mut PartitionMut::new(&mut bytes[..], &counts[..], &starts[..]));
