@@ -260,3 +260,41 @@ impl Trainer<'_> {
         write_atomically(self.samples, out.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TextTokenizer, VarStore};
+    use crate::train::{Framing, OptimConfig, Shape};
+    use candle_core::{DType, Device};
+
+    /// Tokens of even id become frequent where they are rewarded, and rare where they are punished.
+    #[test]
+    fn rewarded_behaviour_becomes_more_frequent() {
+        let tokenizer = TextTokenizer::train_bpe(Demonstrations::corpus(1, 50), 300).unwrap();
+        let eos = tokenizer.id(crate::model::END_TOKEN).unwrap();
+        let shape = Shape { hidden_size: 16, layers: 1, heads: 2, kv_heads: 1, intermediate_size: 24, context: 256 };
+        let config = shape.config(tokenizer.vocab_size(), eos);
+        let data = Demonstrations::stories(Framing { tokenizer, eos }, 1, 20, 20).unwrap();
+        let optim = OptimConfig { learning_rate: 1e-2, warmup_steps: 0, ..OptimConfig::default() };
+        let rl = RlConfig { prompts: 4, samples: 8, max_tokens: 30, optim, ..RlConfig::default() };
+        let mean_after = |sign: f32| -> f64 {
+            let store = VarStore::new(3, 1, &Device::Cpu, DType::F32);
+            let policy = Decoder::load(&config, &store, &mut |_| {}).unwrap();
+            let trainer = Trainer { policy: &policy, reference: None, critic: None, data: &data, config: &rl, samples: Path::new("none") };
+            let mut optimiser = AdamW::new(rl.optim.clone(), store.vars());
+            let even = |r: &Rollout| r.ids.iter().filter(|&&i| i % 2 == 0).count() as f32 / r.ids.len() as f32;
+            let mut last = Vec::new();
+            for step in 0..30 {
+                let (groups, _) = trainer.rollouts(step).unwrap();
+                let trace = |g: &Vec<Rollout>| g.iter().map(|r| sign * even(r)).collect::<Vec<f32>>();
+                let rewarded: Vec<Rewarded> = groups.iter().map(|g| Rewarded { trace: trace(g), tokens: Vec::new() }).collect();
+                trainer.improve(&groups, &rewarded, &mut optimiser, 1000).unwrap();
+                last = groups.iter().flatten().map(|r| f64::from(even(r))).collect();
+            }
+            last.iter().sum::<f64>() / last.len() as f64
+        };
+        let (up, down) = (mean_after(1.0), mean_after(-1.0));
+        assert!(up > 0.8 && down < 0.2, "{up} {down}");
+    }
+}

@@ -5,6 +5,7 @@ use super::data::{Demonstrations, Framing};
 use super::discriminator::Discriminator;
 use super::evaluate::{evaluate, summary};
 use super::labels::{groups as label_groups, monte_carlo};
+use super::objective::Objective;
 use super::optim::AdamW;
 use super::package::{Frozen, write_json};
 use super::part::Part;
@@ -178,7 +179,9 @@ impl Run<'_, '_> {
         let recipe = self.recipe;
         let g = &reward.adversarial;
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
-        let rollouts_digest = digest(&(policy_digest, self.data.problems(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
+        let paired = matches!(reward.objective, Objective::Bt | Objective::Maxent);
+        let rollouts_digest =
+            digest(&(policy_digest, paired, self.data.problems(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
         let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
         let (part, start) = self.reward_part(reward, policy_part, policy)?;
         let own = reward.shape.is_none() && reward.from.is_none();
@@ -391,7 +394,11 @@ impl Run<'_, '_> {
             }
         }
         let g = &reward.adversarial;
-        let problems: Vec<u64> = self.data.batch(0, g.rollout_problems.min(self.data.len()));
+        // Objectives that compare the sequences of a problem need its demonstration.
+        let problems: Vec<u64> = match reward.objective {
+            Objective::Bt | Objective::Maxent => self.data.batch(0, g.rollout_problems.min(self.data.len())),
+            _ => self.data.problem_batch(0, g.rollout_problems.min(self.data.problems())),
+        };
         let seed = self.recipe.seed ^ 0x726f_6c6c;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
         let samples = self.sample("rollouts", policy, &prompts, g.rollouts_per_problem, sampling)?;
