@@ -278,7 +278,7 @@ mod tests {
         let (whole, half) = (line(3, ""), line(4, ""));
         file.write_all((whole + &half[..10]).as_bytes()).unwrap();
         assert_eq!(steps(&run.poll().unwrap()), [3], "half a line is left");
-        file.write_all(half[10..].as_bytes()).unwrap();
+        file.write_all(&half.as_bytes()[10..]).unwrap();
         assert_eq!(steps(&run.poll().unwrap()), [4]);
     }
 

@@ -169,7 +169,8 @@ mod tests {
     fn segments_cover_the_text_and_end_at_supervised_tokens() {
         assert_eq!(segments(Granularity::Interval(3), 8, &[]), [0..3, 3..6, 6..8]);
         assert_eq!(segments(Granularity::Step, 8, &[4]), [0..5, 5..8]);
-        assert_eq!(segments(Granularity::Sparse, 8, &[4]), [0..8]);
+        assert_eq!(segments(Granularity::Sparse, 8, &[4]).first(), Some(&(0..8)));
+        assert_eq!(segments(Granularity::Sparse, 8, &[4]).len(), 1);
         assert_eq!(segments(Granularity::Dense, 2, &[]), [0..1, 1..2]);
         assert!(segments(Granularity::Sparse, 0, &[]).is_empty());
     }

@@ -23,7 +23,7 @@ fn at_least_one(key: &str, value: usize) -> Result<(), String> {
 }
 
 fn shape(key: &str, s: &Shape) -> Result<(), String> {
-    if s.heads == 0 || s.kv_heads == 0 || s.hidden_size % (2 * s.heads) != 0 || s.heads % s.kv_heads != 0 || s.layers == 0 {
+    if s.heads == 0 || s.kv_heads == 0 || !s.hidden_size.is_multiple_of(2 * s.heads) || !s.heads.is_multiple_of(s.kv_heads) || s.layers == 0 {
         return Err(format!("{key}: hidden_size must be a multiple of 2·heads, and heads of kv_heads; layers at least 1"));
     }
     Ok(())
@@ -124,9 +124,7 @@ impl Recipe {
             );
         }
         within("reward.gamma", reward.gamma, 0.0, 1.0)?;
-        if !(reward.beta > 0.0) {
-            return Err(format!("reward.beta is {}; it must be above 0", reward.beta));
-        }
+        within("reward.beta", reward.beta, f32::MIN_POSITIVE, f32::INFINITY)?;
         let scales = reward.head == HeadKind::Scales;
         if scales && (reward.objective != Objective::Gail || reward.granularity != Granularity::Step) {
             return Err("reward.head is \"scales\", which needs objective \"gail\" and granularity \"step\"".into());
