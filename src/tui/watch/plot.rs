@@ -124,7 +124,7 @@ pub(super) fn number(value: f64) -> String {
     match size {
         s if !s.is_finite() => "nan".into(),
         0.0 => "0".into(),
-        s if s >= 1e6 || s < 1e-3 => format!("{value:.1e}"),
+        s if !(1e-3..1e6).contains(&s) => format!("{value:.1e}"),
         s if s >= 1e4 => format!("{:.1}k", value / 1e3),
         s if s >= 1e3 => format!("{value:.0}"),
         s if s >= 1e2 => format!("{value:.1}"),
