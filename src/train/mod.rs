@@ -188,6 +188,7 @@ fn drive(
         && let Some(other) = stage.reuse.as_ref().filter(|p| checkpoint::fits(p, &stage.digest, stage.steps))
     {
         checkpoint::load(other, state, &stage.digest)?;
+        checkpoint::save(&stage.checkpoint, state, &stage.digest)?;
     }
     while state.step < stage.steps {
         let began = std::time::Instant::now();

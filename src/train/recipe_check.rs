@@ -23,7 +23,8 @@ fn at_least_one(key: &str, value: usize) -> Result<(), String> {
 }
 
 fn shape(key: &str, s: &Shape) -> Result<(), String> {
-    if s.heads == 0 || s.kv_heads == 0 || !s.hidden_size.is_multiple_of(2 * s.heads) || !s.heads.is_multiple_of(s.kv_heads) || s.layers == 0 {
+    if s.heads == 0 || s.kv_heads == 0 || !s.hidden_size.is_multiple_of(2 * s.heads) || !s.heads.is_multiple_of(s.kv_heads) || s.layers == 0
+    {
         return Err(format!("{key}: hidden_size must be a multiple of 2·heads, and heads of kv_heads; layers at least 1"));
     }
     Ok(())

@@ -83,7 +83,8 @@ fn wrong_command_lines_end_with_2_and_say_why() {
         (&["--aggregation", "median"], "mean"),
         (&["--device", "tpu"], "cuda"),
         (&["--segment", "verse"], "sentence"),
-        (&["--train", "a.toml", "-n", "2"], "--train"),
+        (&["--train", "a.toml", "-n", "2"], "-n"),
+        (&["--train"], "RECIPE"),
         (&["score", "x.jsonl", "--resume"], "--output"),
     ] {
         let output = run(args);

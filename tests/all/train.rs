@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 use reasonscope::model::{Decoder, TextTokenizer, VarStore};
 use reasonscope::reward::{Head, RewardNet};
 use reasonscope::trace::Granularity;
+use reasonscope::train::table::Table;
 use reasonscope::train::{
     AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
     Rollout, TrainError, run,
@@ -227,6 +228,21 @@ fn shuffled_labels_teach_a_discriminator_nothing() {
     // the same training does learn where one side writes other tokens
     let different = accuracy_against(|ids| ids.iter().map(|&i| i.max(3) - 1).collect());
     assert!(different > 0.7, "{different}");
+}
+
+#[test]
+fn every_sample_recipe_is_one() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/recipes");
+    let mut read = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match Table::read(&path).unwrap() {
+            Some(table) => (0..table.variants.len()).for_each(|v| drop(table.recipe(1, v, &[]).unwrap())),
+            None => drop(Recipe::read(&path, &[]).unwrap()),
+        }
+        read += 1;
+    }
+    assert!(read > 12);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A recipe whose samples can never end: eight tokens do not hold a solution.
+/// A recipe whose samples are cut after a token.
 fn recipe(dir: &Path) -> String {
     let path = dir.join("r.toml");
     let text = format!(
@@ -25,8 +25,7 @@ fn recipe(dir: &Path) -> String {
         shape = {{ hidden_size = 16, layers = 1, heads = 2, kv_heads = 1, intermediate_size = 24, context = 512 }}
         sft = {{ steps = 4, batch_size = 4 }}
         [reward]
-        gail = {{ steps = 3, experts = 3, policy_samples = 3, corrupted = 2, rollout_problems = 6, rollouts_per_problem = 2, temperature = 1.0,
-                 max_tokens = 8, label_smoothing = 0.1, lm_weight = 0.5 }}
+        adversarial = {{ steps = 3, prompts = 3, corrupted = 2, rollout_problems = 6, rollouts_per_problem = 2, max_tokens = 1 }}
         calibration = {{ problems = 3, samples = 2, false_alarm_rate = 0.1, stand_ins = {{ majority = 0.5 }} }}
         "#,
         dir.join("run")
