@@ -214,8 +214,8 @@ impl ModelFiles {
             if dir.join("tokenizer.json").is_file() {
                 open.tokenizer = self.tokenizer()?;
                 open.tokenizer.check_fits(&open.config, &self.path_of("tokenizer.json"))?;
-                open.chat = ChatTemplate::of(self, &open.tokenizer)?.or(open.chat);
             }
+            open.chat = ChatTemplate::of(self, &open.tokenizer)?.or(open.chat);
             return Ok(open);
         }
         let config = self.config()?;

@@ -1,6 +1,7 @@
 //! A decoder to train: where its weights come from, and whether all of them move or an adapter does.
 
 use super::TrainError;
+use super::checkpoint::write_atomically;
 use super::package::{Frozen, gather, package, package_adapter};
 use super::recipe::Shape;
 use crate::model::{Config, Decoder, LoraConfig, LoraSource, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
@@ -18,7 +19,12 @@ struct Base {
     name: String,
     weights: Rc<dyn WeightSource>,
     lora: Option<LoraConfig>,
+    /// Its `config.json`, where it has one.
+    json: Option<Vec<u8>>,
 }
+
+/// A problem as it was framed in training, a newline after it, for those who ask the model through its chat template.
+const PLAIN: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
 
 /// What a policy or a reward model is made of.
 #[derive(Clone)]
@@ -38,8 +44,10 @@ impl Part {
 
     /// A pretrained one, with its tokenizer; under `lora` an adapter moves and the base stays as it is stored, quantised or not.
     pub fn open(name: &str, lora: Option<&LoraConfig>, seed: u64, checkpointing: bool) -> Result<(Self, TextTokenizer), TrainError> {
-        let model = ModelFiles::open(Path::new(name))?.load(&Device::Cpu, DType::F32, None)?;
-        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned() };
+        let files = ModelFiles::open(Path::new(name))?;
+        let json = files.has("config.json").then(|| files.read("config.json")).transpose()?.map(|b| b.into_owned());
+        let model = files.load(&Device::Cpu, DType::F32, None)?;
+        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned(), json };
         Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
     }
 
@@ -72,14 +80,19 @@ impl Part {
 
     /// Writes a model directory; under LoRA one with an adapter in PEFT's layout, whose `modules_to_save` are `heads`.
     pub fn package(&self, dir: &Path, tokenizer: &TextTokenizer, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
-        match &self.base {
-            Some(Base { name, lora: Some(lora), .. }) => {
+        let Some(Base { name, lora, json, .. }) = &self.base else { return package(dir, &self.config, tokenizer, weights) };
+        match (lora, json) {
+            (Some(lora), _) => {
                 let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
                 // A path is written whole, so that the adapter opens from any folder.
                 let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
-                package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)
+                package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)?;
             }
-            _ => package(dir, &self.config, tokenizer, weights),
+            (None, json) => {
+                package(dir, &self.config, tokenizer, weights)?;
+                json.as_ref().map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), json))?;
+            }
         }
+        write_atomically(&dir.join("chat_template.jinja"), PLAIN.as_bytes())
     }
 }

@@ -1,8 +1,10 @@
 //! Training: resumption, framing, and what the discriminator may not know.
 
 use candle_core::{DType, Device};
-use reasonscope::model::{Decoder, TextTokenizer, VarStore};
-use reasonscope::reward::{Head, RewardNet};
+use reasonscope::generate::LocalPolicy;
+use reasonscope::model::{Decoder, LoraConfig, ModelFiles, TextTokenizer, VarStore};
+use reasonscope::reward::{Head, LocalReward, RewardNet, Sequence, score};
+use reasonscope::task::Demonstration;
 use reasonscope::trace::Granularity;
 use reasonscope::train::table::Table;
 use reasonscope::train::{
@@ -228,6 +230,83 @@ fn shuffled_labels_teach_a_discriminator_nothing() {
     // the same training does learn where one side writes other tokens
     let different = accuracy_against(|ids| ids.iter().map(|&i| i.max(3) - 1).collect());
     assert!(different > 0.7, "{different}");
+}
+
+#[test]
+fn adapters_and_whole_models_are_trained_from_a_base_and_open_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // the base: a policy that a first run leaves
+    let mut first = recipe(&dir.path().join("base"));
+    (first.reward, first.rl, first.evaluation) = (None, None, None);
+    go(&first, usize::MAX).0.unwrap();
+    let base = dir.path().join("base/policy").display().to_string();
+    for (name, lora) in [("adapter", Some(LoraConfig { rank: 2, ..LoraConfig::default() })), ("whole", None)] {
+        let mut r = recipe(&dir.path().join(name));
+        (r.policy.shape, r.policy.from, r.policy.lora) = (None, Some(base.clone()), lora.clone());
+        r.policy.gradient_checkpointing = true;
+        r.reward.as_mut().unwrap().sft = None;
+        go(&r, usize::MAX).0.unwrap();
+        let policy = LocalPolicy::open(&ModelFiles::open(&r.output.join("policy")).unwrap(), &Device::Cpu, None).unwrap();
+        assert_eq!(policy.about().contains("LoRA adapter of rank 2"), lora.is_some(), "{}", policy.about());
+        // asked through its chat template, it reads what it was trained on
+        let plain = policy.tokenizer().frame_problem("How many?").unwrap().ids;
+        assert_eq!(policy.prompt_ids("How many?").unwrap(), plain);
+        let reward = LocalReward::open(&ModelFiles::open(&r.output.join("reward")).unwrap(), &Device::Cpu, None).unwrap();
+        let sequence = Sequence::new(&plain, &[5, 6, 7]);
+        assert!(score(reward.net(), &[sequence]).unwrap()[0].logits.iter().all(|l| l.is_finite()));
+        assert_eq!(r.output.join("policy/adapter_model.safetensors").is_file(), lora.is_some());
+    }
+}
+
+#[test]
+fn labels_preferences_and_every_objective_run_and_resume() {
+    for objective in ["gail", "airl", "maxent", "bt", "wgan", "implicit", "iq"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.toml");
+        std::fs::write(&path, toml::to_string(&recipe(dir.path())).unwrap()).unwrap();
+        let set: Vec<String> = [
+            &format!("reward.objective={objective}"),
+            "reward.granularity={ interval = 4 }",
+            "reward.labels={ kind = 'monte_carlo', steps = 2, batch_size = 2, rollouts = 2, completions = 2 }",
+            "preference={ steps = 2, batch_size = 2, problems = 4, samples = 3, max_tokens = 500, loss = { kind = 'kto' } }",
+            "rl.verifier=0.5",
+            "rl.returns={ tree = { gamma = 1.0, tau = 1.0 } }",
+            "policy.sft.steps=2",
+        ]
+        .map(str::to_owned)
+        .into();
+        let r = Recipe::read(&path, &set).unwrap();
+        let mut calls = 0;
+        let stopped = loop {
+            calls += 1;
+            match go(&r, 9).0 {
+                Err(TrainError::Interrupted) if calls < 20 => {}
+                other => break other,
+            }
+        };
+        stopped.unwrap_or_else(|e| panic!("{objective}: {e}"));
+        let card: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("reward/reward.json")).unwrap()).unwrap();
+        assert_eq!((card["objective"].as_str(), card["uses_answers"].as_bool()), (Some(objective), Some(true)));
+        let reward = LocalReward::open(&ModelFiles::open(&dir.path().join("reward")).unwrap(), &Device::Cpu, None);
+        assert!(reward.is_ok(), "{objective}");
+        // the finished model goes on from new demonstrations, and a second call changes nothing
+        let before = std::fs::read(dir.path().join("reward/model.safetensors")).unwrap();
+        let more = (500..508).map(|i| Demonstration::from(&Demonstrations::story(9, i))).collect();
+        let inputs = Inputs { more, ..Inputs::default() };
+        let again = || {
+            let (stop, mut report) = (AtomicBool::new(false), |_: &Metrics| Ok(()));
+            run(&r, &inputs, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: 50 }).unwrap();
+            std::fs::read(dir.path().join("reward/model.safetensors")).unwrap()
+        };
+        let after = again();
+        assert!(weights(&after) != weights(&before), "{objective}");
+        assert!(weights(&after) == weights(&again()), "{objective}");
+    }
+}
+
+/// The tensors of a file; the order of its header's entries is not one.
+fn weights(file: &[u8]) -> std::collections::BTreeMap<String, Vec<u8>> {
+    safetensors::SafeTensors::deserialize(file).unwrap().iter().map(|(n, t)| (n.to_owned(), t.data().to_vec())).collect()
 }
 
 #[test]
