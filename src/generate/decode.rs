@@ -1,7 +1,7 @@
 //! Batched sampling from a decoder: the candidates of a prompt share its keys and values and grow as one batch.
 
 use crate::model::{Decoder, Drawn, ModelError, Sampler, TextTokenizer};
-use crate::trace::{Candidate, FinishReason, Sampling, Segmentation, Span, Token, segment};
+use crate::trace::{Candidate, FinishReason, Sampling, Segmentation, Token, segment};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -146,18 +146,7 @@ pub fn mix(seed: u64, i: u64) -> u64 {
 impl Completion {
     /// The completion as a candidate with a step a line; the end token owns no byte.
     pub fn candidate(&self, tokenizer: &TextTokenizer) -> Candidate {
-        let mut stream = tokenizer.stream();
-        let mut text = String::new();
-        let spans: Vec<Span> = self
-            .ids
-            .iter()
-            .map(|&id| {
-                let piece = stream.push(id);
-                text.push_str(&piece.text);
-                piece.span
-            })
-            .collect();
-        text.push_str(&stream.finish());
+        let (text, spans) = tokenizer.decode_spans(&self.ids);
         let tokens = self.ids.iter().zip(spans).zip(&self.logprobs).enumerate().map(|(i, ((&id, span), &lp))| Token {
             id: Some(id),
             span,

@@ -227,6 +227,19 @@ impl TextTokenizer {
         Ok(ids)
     }
 
+    /// The text of `ids` as it streams, and the bytes of each in it; a special token owns none.
+    pub fn decode_spans(&self, ids: &[u32]) -> (String, Vec<Span>) {
+        let (mut stream, mut text) = (self.stream(), String::new());
+        let mut push = |&id: &u32| {
+            let piece = stream.push(id);
+            text.push_str(&piece.text);
+            piece.span
+        };
+        let spans = ids.iter().map(&mut push).collect();
+        text.push_str(&stream.finish());
+        (text, spans)
+    }
+
     /// The text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut stream = self.stream();

@@ -33,17 +33,7 @@ impl Framing {
 
     /// Text of a completion, with every token's bytes in it.
     pub fn text(&self, ids: &[u32]) -> (String, Vec<Span>) {
-        let (mut stream, mut text) = (self.tokenizer.stream(), String::new());
-        let spans = ids
-            .iter()
-            .map(|&id| {
-                let piece = stream.push(id);
-                text.push_str(&piece.text);
-                piece.span
-            })
-            .collect();
-        text.push_str(&stream.finish());
-        (text, spans)
+        self.tokenizer.decode_spans(ids)
     }
 
     /// Index of the last token of every step, and of every paragraph: a blank line ends one, or where a text has none, every second step.

@@ -161,7 +161,7 @@ fn vector(v: Vec<f32>, like: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 /// ln(1 + eˣ).
-fn softplus(x: &Tensor) -> candle_core::Result<Tensor> {
+pub(super) fn softplus(x: &Tensor) -> candle_core::Result<Tensor> {
     x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 

@@ -1,6 +1,7 @@
 //! Preference losses over pairs of a chosen and a rejected completion: DPO, SPIN and KTO.
 
 use super::TrainError;
+use super::objective::softplus;
 use super::parallel::Micro;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -118,11 +119,6 @@ pub fn sequence_log_probs(log_prob: &Tensor, lens: &[usize]) -> Result<Tensor, T
     }
     let index = Tensor::from_vec(index, n, log_prob.device())?;
     Ok(Tensor::zeros(lens.len(), log_prob.dtype(), log_prob.device())?.index_add(&index, log_prob, 0)?)
-}
-
-/// ln(1 + e^x) = max(x, 0) + ln(1 + e^−|x|), without overflow.
-fn softplus(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
 #[cfg(test)]
