@@ -59,7 +59,7 @@ fn metrics(dir: &Path) -> Vec<serde_json::Value> {
     let lines = lines.filter(|m| m["disc_loss"].is_number() || m["loss"].is_number());
     lines
         .map(|mut m| {
-            m.as_object_mut().unwrap().remove("tokens_per_second");
+            ["time", "tokens_per_second", "credit_seconds"].iter().for_each(|name| drop(m.as_object_mut().unwrap().remove(*name)));
             m
         })
         .collect()
