@@ -95,7 +95,7 @@ fn any_number_of_processes_makes_the_same_models_bit_for_bit() {
             assert!(one == many, "{name} of {processes} processes differs");
         }
         assert_eq!(metrics(alone.path()), metrics(dir.path()));
-        assert_eq!(metrics(dir.path()).len(), 5 + 2 + 4);
+        assert_eq!(metrics(dir.path()).len(), 5 + 2 + 4 + 4);
     }
 }
 
