@@ -41,6 +41,7 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
         theme_dirs: Vec::new(),
         depth: ColorDepth::TrueColor,
         ascii: false,
+        labels: None,
         notes: Vec::new(),
     })?;
     let viewport = Viewport::Fixed(Rect::new(0, 0, w, h));

@@ -11,7 +11,7 @@ use crate::tui;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `inspect`.
@@ -42,6 +42,9 @@ pub struct LiveArgs {
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
+    /// Where the steps that you mark right or wrong (+ and -) are kept, as native traces; those that it has are shown
+    #[arg(long, value_name = "FILE", default_value = "reasonscope-labels.jsonl")]
+    pub labels: PathBuf,
     #[command(flatten)]
     pub screen: ScreenArgs,
 }
@@ -88,6 +91,7 @@ impl Inspect {
             theme_dirs: super::themes::directories(),
             depth: color.depth(),
             ascii: ascii || !tui::Glyphs::locale_is_utf8(super::env),
+            labels: Some(tui::Labels::open(&live.labels).with_context(|| format!("--labels {}", live.labels.display()))?),
             notes: Vec::new(),
         };
         let models = if policy.is_none() && reward.is_none() {

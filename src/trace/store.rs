@@ -67,6 +67,11 @@ impl TraceStore {
         }
     }
 
+    /// Changes what is said of finished candidates: labels, answers. Texts and spans must stay.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Trace)) {
+        change(&mut self.trace);
+    }
+
     /// Number of leading steps of a candidate that will not change any more.
     pub fn closed(&self, candidate: usize) -> usize {
         self.live.get(candidate).map_or(0, |l| l.closed)

@@ -61,6 +61,10 @@ pub enum Command {
     NextTrace,
     /// Open the one before.
     PreviousTrace,
+    /// Mark the step as right, or take the mark off.
+    MarkRight,
+    /// Mark the step as wrong, or take the mark off.
+    MarkWrong,
     /// Ask what to search for.
     Search,
     /// Next match.
@@ -169,4 +173,6 @@ pub enum Effect {
     Highlight(Item, usize, String, Vec<Span>),
     /// Use another theme.
     Theme(String),
+    /// Write the labels.
+    Keep(super::Labels),
 }

@@ -191,6 +191,11 @@ impl App {
                     let _ = self.colourer().map(|c| c.send(job));
                 }
                 Effect::Theme(_) => {}
+                Effect::Keep(labels) => {
+                    if let Err(error) = labels.save() {
+                        self.face.act(Action::Report(Report::Failed(format!("labels are not kept: {error}"))));
+                    }
+                }
             }
         }
         Ok(None)

@@ -28,6 +28,7 @@ impl Face {
         state.theme.clone_from(&theme.name);
         state.open_first = options.open_first;
         state.segmentation = options.segmentation.clone();
+        state.labels.clone_from(&options.labels);
         options.notes.iter().for_each(|n| state.note(n.clone()));
         Ok(Self { state, keymap: Keymap::new(), theme, dirs: options.theme_dirs.clone(), dirty: true })
     }

@@ -92,6 +92,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(Trace, "[e", C::PreviousDeviation, "predicted deviation before"),
     bind(Trace, "]g", C::NextGold, "next labelled deviation, in any candidate"),
     bind(Trace, "[g", C::PreviousGold, "labelled deviation before"),
+    bind(Trace, "+", C::MarkRight, "label the step right, or take the label off"),
+    bind(Trace, "-", C::MarkWrong, "label the step wrong, or take the label off"),
     bind(Trace, "<ret>", C::Enter, "the selected candidate alone"),
     bind(Trace, "v", C::ToggleCompare, "one candidate, or all side by side"),
     bind(Trace, "t", C::CycleHeat, "token colours: reward, log-prob, entropy, off"),

@@ -8,6 +8,7 @@ mod app;
 mod face;
 mod highlight;
 mod keymap;
+mod labels;
 mod settings;
 mod signals;
 mod source;
@@ -24,6 +25,7 @@ pub use action::{Action, Command, Effect};
 pub use face::Face;
 pub use highlight::highlight;
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
+pub use labels::Labels;
 pub use settings::{Field, Settings, aggregation_name, granularity_name, rule_name};
 pub use source::{Ask, Query, Report, Row, TraceSource};
 pub use state::Item;
@@ -61,6 +63,8 @@ pub struct Options {
     pub depth: ColorDepth,
     /// Draw with ASCII only; see [`Glyphs::locale_is_utf8`].
     pub ascii: bool,
+    /// Steps that are marked right or wrong, and where they are kept; `None`: nothing can be marked.
+    pub labels: Option<Labels>,
     /// Told in the messages from the start, for example what a file's reader skipped.
     pub notes: Vec<String>,
 }

@@ -108,6 +108,8 @@ pub enum Report {
     },
     /// Something to tell.
     Note(String),
+    /// Something went wrong that the user must know.
+    Failed(String),
 }
 
 /// Words and labels a trace must have.

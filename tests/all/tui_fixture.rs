@@ -244,11 +244,12 @@ pub struct Setup {
     pub depth: ColorDepth,
     pub ascii: bool,
     pub live: bool,
+    pub labels: Option<reasonscope::tui::Labels>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { size: (80, 24), theme: "harbour", depth: ColorDepth::TrueColor, ascii: false, live: false }
+        Self { size: (80, 24), theme: "harbour", depth: ColorDepth::TrueColor, ascii: false, live: false, labels: None }
     }
 }
 
@@ -269,6 +270,7 @@ pub fn options(setup: &Setup) -> Options {
         theme_dirs: Vec::new(),
         depth: setup.depth,
         ascii: setup.ascii,
+        labels: setup.labels.clone(),
         notes: Vec::new(),
     }
 }
@@ -304,6 +306,7 @@ impl Screen {
             match effect {
                 Effect::Send(request) => self.sent.push(request),
                 Effect::Quit => self.quit = true,
+                Effect::Keep(labels) => labels.save().expect("labels"),
                 Effect::Highlight(item, candidate, text, blocks) => {
                     let colours = reasonscope::tui::highlight(&text, &blocks);
                     self.act(Action::Highlighted(item, candidate, blocks, colours));

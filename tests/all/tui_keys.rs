@@ -2,9 +2,10 @@
 
 use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, streaming, writing};
 use crossterm::event::{MouseButton, MouseEventKind};
+use reasonscope::format::{Options, TraceList};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenReward, TraceEvent};
-use reasonscope::tui::Action;
+use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenReward, Trace, TraceEvent};
+use reasonscope::tui::{Action, Labels};
 
 fn line<'a>(text: &'a str, word: &str) -> &'a str {
     text.lines().find(|l| l.contains(word)).unwrap_or_else(|| panic!("{word:?} is not in\n{text}"))
@@ -47,6 +48,34 @@ fn steps_are_walked_with_counts_and_sequences() {
         s.keys(keys);
         assert_eq!(step(&mut s), want, "after {keys}");
     }
+}
+
+#[test]
+fn steps_are_labelled_and_the_labels_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("labels.jsonl");
+    let open = || Screen::open(Setup { size: (120, 40), labels: Some(Labels::open(&path).unwrap()), ..Setup::default() });
+    let detail = |s: &mut Screen| line(&s.text(), "step 2/").to_owned();
+    let mut s = open();
+    s.keys("<ret> + j -");
+    assert!(detail(&mut s).contains("label wrong") && detail(&mut s).contains("labelled"), "{}", s.text());
+    assert!(s.text().contains("labelled first error"), "{}", s.text());
+    drop(s);
+    // Another session shows them, marks more and takes one off.
+    let mut s = open();
+    s.keys("<ret> j");
+    assert!(detail(&mut s).contains("label wrong"), "{}", s.text());
+    s.keys("-");
+    assert!(!detail(&mut s).contains("label wrong"), "{}", s.text());
+    s.keys("G -");
+    let kept = TraceList::open(&[path.display().to_string()], Options::default()).unwrap();
+    let traces: Vec<Trace> = kept.iter().map(Result::unwrap).collect();
+    let labels: Vec<Option<f32>> = traces[0].candidates[0].steps.iter().map(|s| s.label).collect();
+    assert_eq!((traces.len(), labels), (1, vec![Some(1.0), None, None, None, None, Some(0.0)]));
+    // Where labels are not kept, the key says so.
+    let mut s = Screen::open(Setup::default());
+    s.keys("<ret> +");
+    assert!(s.text().contains("labels are not kept"), "{}", s.text());
 }
 
 #[test]

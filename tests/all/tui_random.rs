@@ -213,7 +213,7 @@ fn every_view_of_any_trace_fits_any_screen() {
         let ascii = r.below(4) == 0;
         let traces = (0..1 + r.below(4)).map(|_| trace(&mut r)).collect();
         let live = r.below(2) == 0;
-        let mut s = Screen::with(Setup { size, depth, ascii, live, theme: "harbour" }, traces);
+        let mut s = Screen::with(Setup { size, depth, ascii, live, theme: "harbour", labels: None }, traces);
         if live {
             s.updates([ready()]);
         }

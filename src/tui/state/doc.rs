@@ -7,6 +7,7 @@ use crate::trace::{
     TraceStore, Vote, aggregate, detect, majority, rank, step_entropy_max, step_logprob_min, step_of_each, step_rewards, token_rewards,
     vote_weight, weighted_majority,
 };
+use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Role, Settings};
 
 /// Where the candidates come from.
@@ -108,6 +109,8 @@ pub(crate) struct Doc {
     pub follow: bool,
     /// Rewards were asked for.
     pub asked: bool,
+    /// First errors that the source names, before the user marked any.
+    given: Vec<Option<GoldDeviation>>,
     /// Settings the derived values were made with.
     made: Option<Made>,
 }
@@ -123,8 +126,10 @@ struct Made {
 impl Doc {
     pub fn new(origin: Origin, trace: Trace, segmentation: &Segmentation) -> Self {
         let seen = trace.candidates.iter().map(|_| Seen { stale: true, ..Seen::default() }).collect();
+        let given = trace.candidates.iter().map(|c| c.gold).collect();
         Self {
             origin,
+            given,
             store: TraceStore::new(trace, segmentation.clone()),
             seen,
             order: Vec::new(),
@@ -194,6 +199,24 @@ impl Doc {
             let graded = grade(&trace.candidates[at].text, trace.gold_answer.as_deref());
             self.store.set_answer(at, graded.answer, graded.correct);
         }
+    }
+
+    /// Puts labels on the steps that were kept.
+    pub fn label(&mut self, labels: &Labels) {
+        self.store.change(|trace| labels.put_on(trace));
+    }
+
+    /// Marks the selected step; whether it has the mark now, `None` where there is no step or it may still change.
+    pub fn mark(&mut self, right: bool) -> Option<bool> {
+        let Cursor { candidate, step, .. } = self.cursor;
+        if self.growing(candidate) || self.candidates().get(candidate).is_none_or(|c| step >= c.steps.len()) {
+            return None;
+        }
+        let given = self.given.get(candidate).copied().flatten();
+        let mut marked = false;
+        self.store.change(|trace| marked = mark(&mut trace.candidates[candidate], step, right, given));
+        self.seen[candidate].stale = true;
+        Some(marked)
     }
 
     /// Brings the derived values up to date with candidates and settings.

@@ -13,7 +13,7 @@ pub(crate) use sheet::{Line, Sheet};
 
 use super::keymap::Context;
 use super::source::Query;
-use super::{Action, Grade, Settings};
+use super::{Action, Grade, Labels, Settings};
 use crate::runtime::{ModelsStatus, RequestId, Slot};
 use crate::trace::Segmentation;
 use ratatui::layout::Rect;
@@ -160,6 +160,7 @@ pub struct State {
     pub(crate) waiting: Option<Item>,
     pub(crate) filter: Option<Query>,
     pub(crate) asked: Vec<Item>,
+    pub(crate) labels: Option<Labels>,
 }
 
 impl State {
@@ -198,6 +199,7 @@ impl State {
             waiting: None,
             filter: None,
             asked: Vec::new(),
+            labels: None,
         }
     }
 

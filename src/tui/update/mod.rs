@@ -115,6 +115,7 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
             state.hint(if state.by_rank { "candidates by rank" } else { "candidates by number" });
         }
         Command::CycleHeat => cycle_heat(state),
+        Command::MarkRight | Command::MarkWrong if state.focus == Focus::Main => mark_step(state, command == Command::MarkRight, effects),
         Command::CycleGranularity => {
             state.settings.nudge(Field::Granularity, 1);
             let k = if let Granularity::Interval(k) = state.settings.granularity { format!(", every {k} tokens") } else { String::new() };
@@ -157,6 +158,26 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         _ if state.focus == Focus::List => motion::in_list(state, command, count),
         _ => motion::in_trace(state, command, count),
     }
+}
+
+fn mark_step(state: &mut State, right: bool, effects: &mut Vec<Effect>) {
+    let Some(mut labels) = state.labels.take() else { return state.hint("labels are not kept here") };
+    let name = labels.path().display().to_string();
+    let Some(doc) = state.doc_mut() else { return state.labels = Some(labels) };
+    // A text that was sampled again has its labels in the file.
+    doc.label(&labels);
+    let step = doc.cursor.step + 1;
+    let said = match doc.mark(right) {
+        Some(marked) => {
+            labels.take(doc.trace());
+            effects.push(Effect::Keep(labels.clone()));
+            let word = if right { "right" } else { "wrong" };
+            if marked { format!("step {step} labelled {word}, in {name}") } else { format!("step {step}: label taken off, in {name}") }
+        }
+        None => "there is no step to label here, or it is still being written".into(),
+    };
+    state.labels = Some(labels);
+    state.hint(said);
 }
 
 fn back(state: &mut State) {
@@ -287,7 +308,9 @@ fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
             if !state.used.contains(&item) {
                 state.used.insert(0, item);
             }
-            state.docs.insert(item, Doc::new(origin, Trace::clone(&trace), &state.segmentation));
+            let mut doc = Doc::new(origin, Trace::clone(&trace), &state.segmentation);
+            state.labels.iter().for_each(|l| doc.label(l));
+            state.docs.insert(item, doc);
             opened(state, item, effects);
             models::loaded(state, item, effects);
         }
@@ -314,6 +337,7 @@ fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
             }
         }
         Report::Note(text) => state.note(text),
+        Report::Failed(text) => state.error(text),
     }
 }
 

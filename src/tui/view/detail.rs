@@ -123,7 +123,19 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         parts.put("", &format!("{} labelled", g.gold), style);
     }
     if let Some(label) = step.label {
-        parts.put("label", &format!("{label}"), dim);
+        let style = parts.p.style(if label > 0.0 {
+            Role::Right
+        } else if label < 0.0 {
+            Role::Wrong
+        } else {
+            Role::Gold
+        });
+        let said = match label {
+            1.0 => "right".to_owned(),
+            0.0 => "wrong".to_owned(),
+            other => other.to_string(),
+        };
+        parts.put("label", &said, style);
     }
     if let Some(v) = seen.logprobs.get(at).copied().flatten() {
         parts.put("log-prob min", signed(v, 2, g).trim(), dim);

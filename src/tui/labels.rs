@@ -1,0 +1,130 @@
+//! Steps that the user marks right or wrong, kept in a file of native traces that `[reward.labels]` trains on.
+
+use crate::format::{FormatError, Options, TraceList, write_file};
+use crate::trace::{Candidate, GoldDeviation, Trace};
+use std::path::{Path, PathBuf};
+
+/// The file of labels as it is known to be, and what was marked since.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    path: PathBuf,
+    traces: Vec<Trace>,
+}
+
+impl Labels {
+    /// Reads the labels of `path`, a native file; one that does not exist yet holds none.
+    pub fn open(path: &Path) -> Result<Self, FormatError> {
+        let mut traces = Vec::new();
+        if path.exists() {
+            let list = TraceList::open(&[path.display().to_string()], Options::default())?;
+            list.iter().try_for_each(|t| t.map(|t| traces.push(t)))?;
+        }
+        Ok(Self { path: path.to_owned(), traces })
+    }
+
+    /// Where they are kept.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts what is known of the trace's texts on its steps.
+    pub(crate) fn put_on(&self, trace: &mut Trace) {
+        let problem = trace.problem.clone();
+        for candidate in &mut trace.candidates {
+            let kept = self.traces.iter().filter(|t| t.problem == problem).flat_map(|t| &t.candidates);
+            if let Some(kept) = kept.filter(|k| same(k, candidate)).last() {
+                candidate.steps.iter_mut().zip(&kept.steps).for_each(|(s, k)| s.label = k.label);
+                candidate.gold = kept.gold;
+            }
+        }
+    }
+
+    /// Takes a trace over with the labels that it has now.
+    pub(crate) fn take(&mut self, trace: &Trace) {
+        // The same id with other texts, sampled anew, is another trace: nothing that was marked is lost.
+        let fits = |kept: &Trace| {
+            kept.problem == trace.problem
+                && kept.candidates.len() == trace.candidates.len()
+                && kept.candidates.iter().zip(&trace.candidates).all(|(a, b)| same(a, b))
+        };
+        if let Some(kept) = self.traces.iter_mut().find(|t| fits(t)) {
+            *kept = Trace { id: kept.id.clone(), ..trace.clone() };
+            return;
+        }
+        let mut new = trace.clone();
+        let mut n = 1;
+        while self.traces.iter().any(|t| t.id == new.id) {
+            n += 1;
+            new.id = format!("{}#{n}", trace.id);
+        }
+        self.traces.push(new);
+    }
+
+    /// Writes the file, whole or not at all.
+    pub fn save(&self) -> Result<(), FormatError> {
+        write_file(&self.path, &self.traces, None)
+    }
+}
+
+/// Whether labels of one are labels of the other.
+fn same(a: &Candidate, b: &Candidate) -> bool {
+    a.text == b.text && a.steps.len() == b.steps.len() && a.steps.iter().zip(&b.steps).all(|(a, b)| a.span == b.span)
+}
+
+/// Marks a step, or takes the same mark off again; whether it has it now. `given` is the first error that the source names: it holds as long as the marks
+/// neither name one nor cover the whole text.
+pub(crate) fn mark(candidate: &mut Candidate, step: usize, right: bool, given: Option<GoldDeviation>) -> bool {
+    let label = f32::from(u8::from(right));
+    let Some(s) = candidate.steps.get_mut(step) else { return false };
+    let marked = s.label != Some(label);
+    s.label = marked.then_some(label);
+    let wrong = candidate.steps.iter().position(|s| s.label.is_some_and(|l| l <= 0.0));
+    let all = candidate.steps.iter().all(|s| s.label.is_some());
+    candidate.gold = wrong.map(GoldDeviation::Step).or(all.then_some(GoldDeviation::None)).or(given);
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Segmentation, segment};
+
+    fn trace(text: &str) -> Trace {
+        let candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() };
+        Trace { id: "t".into(), problem: "p".into(), candidates: vec![candidate], ..Trace::default() }
+    }
+
+    #[test]
+    fn marks_say_where_the_first_error_is() {
+        let mut t = trace("a\nb\nc");
+        let c = &mut t.candidates[0];
+        assert!(mark(c, 1, false, None) && c.gold == Some(GoldDeviation::Step(1)));
+        assert!(mark(c, 0, true, None) && mark(c, 2, false, None) && c.gold == Some(GoldDeviation::Step(1)));
+        assert!(mark(c, 1, true, None) && c.gold == Some(GoldDeviation::Step(2)));
+        assert!(mark(c, 2, true, None) && c.gold == Some(GoldDeviation::None));
+        assert!(!mark(c, 2, true, Some(GoldDeviation::Step(2))) && c.gold == Some(GoldDeviation::Step(2)) && c.steps[2].label.is_none());
+        assert!(!mark(c, 9, true, None));
+    }
+
+    #[test]
+    fn labels_come_back_and_other_samples_keep_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.jsonl");
+        let mut labels = Labels::open(&path).unwrap();
+        let (mut first, mut second) = (trace("a\nb"), trace("a\nc"));
+        for t in [&mut first, &mut second] {
+            mark(&mut t.candidates[0], 1, false, None);
+            labels.take(t);
+        }
+        mark(&mut second.candidates[0], 0, true, None);
+        labels.take(&second);
+        labels.save().unwrap();
+        let back = Labels::open(&path).unwrap();
+        assert_eq!(back.traces.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["t", "t#2"]);
+        for (text, want) in [("a\nb", [None, Some(0.0)]), ("a\nc", [Some(1.0), Some(0.0)]), ("a\nd", [None, None])] {
+            let mut fresh = trace(text);
+            back.put_on(&mut fresh);
+            assert_eq!(fresh.candidates[0].steps.iter().map(|s| s.label).collect::<Vec<_>>(), want, "{text:?}");
+        }
+    }
+}
