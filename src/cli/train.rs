@@ -36,6 +36,9 @@ pub struct Train {
     /// New demonstrations, JSON lines: the run's reward model goes on learning from them, without forgetting the old ones
     #[arg(long, value_name = "FILE", requires = "resume")]
     demonstrations: Option<PathBuf>,
+    /// Traces with step labels, such as those that the inspector keeps: the run's reward model goes on learning from them, without forgetting the old ones
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    labels: Option<PathBuf>,
     /// Alarms that end the run, its checkpoint saved, with exit code 3; others are warnings
     #[arg(long, value_name = "ALARM", value_delimiter = ',', value_parser = fail_on())]
     fail_on: Vec<FailOn>,
@@ -69,8 +72,11 @@ impl Train {
             return super::table::run(&table, &self.set, &mut Reporter::new(messages, "of the table's"));
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
-        let inputs = inputs(&recipe, self.demonstrations.as_deref())?;
+        let inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
         let folder = recipe.output.clone();
+        if recipe.reward.is_none() && (self.demonstrations.is_some() || self.labels.is_some()) {
+            bail!("{}: has no [reward], so that there is no reward model to go on learning", self.recipe.display());
+        }
         if self.resume && !folder.join("metrics.jsonl").exists() {
             bail!("{}: holds no run to go on with; leave --resume out to start one", folder.display());
         }
@@ -131,7 +137,7 @@ impl Train {
 }
 
 /// What the recipe's files hold.
-fn inputs(recipe: &Recipe, more: Option<&Path>) -> Result<Inputs> {
+fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
     let task = recipe.data.task;
     let demonstrations = |files: &[PathBuf]| -> Result<Vec<Demonstration>> {
         let mut out = Vec::new();
@@ -143,7 +149,8 @@ fn inputs(recipe: &Recipe, more: Option<&Path>) -> Result<Inputs> {
         }
         Ok(out)
     };
-    let mut inputs = Inputs { demonstrations: demonstrations(&recipe.data.files)?, labels: labels(recipe)?, ..Inputs::default() };
+    let label_files = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).map_or(&[][..], |l| &l.files);
+    let mut inputs = Inputs { demonstrations: demonstrations(&recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
     for file in recipe.evaluation.iter().flat_map(|e| &e.files) {
         let name = file.display().to_string();
         for p in task.problems(lines(file)?, &name) {
@@ -152,6 +159,9 @@ fn inputs(recipe: &Recipe, more: Option<&Path>) -> Result<Inputs> {
     }
     if let Some(more) = more {
         inputs.more = demonstrations(&[more.to_owned()])?;
+    }
+    if let Some(file) = more_labels {
+        inputs.more_labels = labelled(&[file.to_owned()])?;
     }
     Ok(inputs)
 }
@@ -165,10 +175,10 @@ fn lines(path: &Path) -> Result<Box<dyn BufRead>> {
 }
 
 /// The labelled traces that the recipe names.
-fn labels(recipe: &Recipe) -> Result<Vec<Trace>> {
-    let Some(labels) = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).filter(|l| !l.files.is_empty()) else {
+fn labelled(files: &[PathBuf]) -> Result<Vec<Trace>> {
+    if files.is_empty() {
         return Ok(Vec::new());
-    };
-    let files: Vec<String> = labels.files.iter().map(|f| f.display().to_string()).collect();
+    }
+    let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
     Ok(TraceList::open(&files, Options::default())?.iter().collect::<Result<_, _>>()?)
 }

@@ -51,6 +51,28 @@ pub fn dense_advantages(group: &[Vec<f32>], gamma: f32) -> Vec<Vec<f32>> {
     group.iter().map(|rewards| returns(&rewards.iter().map(normal).collect::<Vec<_>>(), gamma)).collect()
 }
 
+/// Takes from the token rewards of a group what a feature of the states before the tokens says of them: r − β·(x − mean x), β by least squares over the
+/// group's tokens. What depends on the state alone changes no choice made in it, only the noise of its estimate (a control variate).
+///
+/// Shapes must agree, or nothing is done; neither is it where the feature does not vary.
+pub fn without_state(group: &mut [Vec<f32>], feature: &[&[f32]]) {
+    if group.iter().map(Vec::len).ne(feature.iter().map(|x| x.len())) {
+        return;
+    }
+    let pairs = || group.iter().flatten().zip(feature.iter().copied().flatten()).map(|(r, x)| (f64::from(*r), f64::from(*x)));
+    let n = pairs().count().max(1) as f64;
+    let (sum_r, sum_x) = pairs().fold((0.0, 0.0), |(a, b), (r, x)| (a + r, b + x));
+    let (mean_r, mean_x) = (sum_r / n, sum_x / n);
+    let (both, square) = pairs().fold((0.0, 0.0), |(a, b), (r, x)| (a + (r - mean_r) * (x - mean_x), b + (x - mean_x).powi(2)));
+    if square <= f64::EPSILON {
+        return;
+    }
+    let slope = both / square;
+    for (r, x) in group.iter_mut().flatten().zip(feature.iter().copied().flatten()) {
+        *r -= (slope * (f64::from(*x) - mean_x)) as f32;
+    }
+}
+
 /// Mean and sample standard deviation of some numbers.
 pub(super) struct Moments {
     /// 0 for no numbers.
@@ -97,6 +119,21 @@ mod tests {
         assert_eq!(returns(&[1.0, 2.0, 4.0], 0.5), [3.0, 4.0, 4.0]);
         assert_eq!(returns(&[1.0, 2.0, 4.0], 0.0), [1.0, 2.0, 4.0]);
         assert!(returns(&[], 0.5).is_empty());
+    }
+
+    #[test]
+    fn what_the_state_says_by_hand() {
+        // r = 1 − 2x and a remainder that x says nothing of.
+        let x: [&[f32]; 2] = [&[0.0, 1.0], &[0.0, 1.0]];
+        let mut r = [vec![1.5, -1.5], vec![0.5, -0.5]];
+        without_state(&mut r, &x);
+        assert_eq!(r, [vec![0.5, -0.5], vec![-0.5, 0.5]]);
+        let kept = [vec![3.0, 1.0]];
+        for feature in [&[2.0_f32, 2.0][..], &[]] {
+            let mut same = kept.clone();
+            without_state(&mut same, &[feature]);
+            assert_eq!(same, kept);
+        }
     }
 
     #[test]

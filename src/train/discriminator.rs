@@ -204,24 +204,28 @@ impl Discriminator<'_> {
         Ok((pairs > 0.0).then_some(won / pairs))
     }
 
-    /// Trains the network on labelled groups, by cross-entropy or, for pairs, by Bradley–Terry; `pairs` says which.
+    /// Trains the network on labelled groups, by cross-entropy or, for pairs, by Bradley–Terry.
     pub fn train_on_labels(
         &self,
         stage: &Stage,
         optimiser: AdamW,
-        (groups, pairs, batch_size): (&[Group], bool, usize),
+        batches: &LabelBatches,
         progress: &mut Progress,
     ) -> Result<(), TrainError> {
+        let groups = batches.groups;
         if groups.is_empty() && stage.steps > 0 {
             return Err(TrainError::Data(
                 "no labels to train on: the files hold neither labelled steps nor problems with right and wrong candidates".into(),
             ));
         }
-        let objective = if pairs { Objective::Bt } else { Objective::Gail };
+        let objective = if batches.pairs { Objective::Bt } else { Objective::Gail };
         let config = Loss { objective, lm_weight: 0.0, ..self.loss() };
         drive(stage, &mut State::one(optimiser), progress, |step, state| {
             let mut rng = ChaCha8Rng::seed_from_u64(self.data.seed() ^ 0x6c61_6265_6c73 ^ ((step as u64) << 20));
-            let batch: Vec<Group> = (0..batch_size).map(|_| groups[rng.random_range(0..groups.len())].clone()).collect();
+            let mut batch: Vec<Group> = (0..batches.size).map(|_| groups[rng.random_range(0..groups.len())].clone()).collect();
+            if batches.rehearse {
+                batch.extend(self.batch(rng.random(), &self.pool([]))?);
+            }
             self.update_on(&batch, &config, state.first(), stage.steps)
         })
     }
@@ -241,6 +245,18 @@ impl Discriminator<'_> {
         })?;
         Ok(state.into_first())
     }
+}
+
+/// Labelled groups and how batches are drawn from them.
+pub struct LabelBatches<'a> {
+    /// A group a candidate for step labels, a group a problem for pairs.
+    pub groups: &'a [Group],
+    /// Right against wrong candidates of a problem (Bradley–Terry) rather than single labels (cross-entropy).
+    pub pairs: bool,
+    /// Groups a batch.
+    pub size: usize,
+    /// Old experts, and corrupted ones with their twins, join every batch, so that what was learned before is not forgotten.
+    pub rehearse: bool,
 }
 
 /// Groups packed into micro-batches of about [`MICRO`] sequences.

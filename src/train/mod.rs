@@ -20,6 +20,7 @@ mod record;
 mod rl;
 mod rollout;
 mod run;
+mod served;
 mod sft;
 pub mod table;
 mod tensorboard;
@@ -43,6 +44,7 @@ pub use recipe::{
 };
 pub use rollout::{Pool, Rollout};
 pub use run::{Inputs, run};
+pub use served::Served;
 pub use sft::{log_probs, loss as sft_loss};
 pub use tensorboard::EventFile;
 pub use tree::tree_advantages;
@@ -96,6 +98,9 @@ pub enum TrainError {
     /// Scoring failed.
     #[error(transparent)]
     Reward(#[from] crate::reward::RewardError),
+    /// The servers that sample failed.
+    #[error("{0}; run the same command again to go on from the checkpoint")]
+    Generate(#[from] crate::generate::GenerateError),
 }
 
 /// One line of a run's metrics.

@@ -4,7 +4,7 @@ use super::TrainError;
 use super::checkpoint::write_atomically;
 use super::package::{Frozen, gather, package, package_adapter};
 use super::recipe::Shape;
-use crate::model::{Config, Decoder, LoraConfig, LoraSource, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
+use crate::model::{Config, Decoder, LoraConfig, LoraSource, Merged, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
 use candle_core::{DType, Device};
 use std::path::Path;
 use std::rc::Rc;
@@ -51,6 +51,22 @@ impl Part {
         Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
     }
 
+    /// The same decoder with `weights` as its base, on which an adapter moves.
+    pub fn adapted(&self, weights: Frozen, lora: &LoraConfig) -> Self {
+        let base = Base { name: String::new(), weights: Rc::new(weights), lora: Some(lora.clone()), json: None };
+        Self { base: Some(base), ..self.clone() }
+    }
+
+    /// All weights, an adapter's merged into its base's.
+    pub fn merged(&self, own: Frozen) -> Result<Frozen, TrainError> {
+        match &self.base {
+            Some(Base { weights, lora: Some(lora), .. }) => {
+                gather(&self.config, &Merged(&LoraSource::new(weights.clone(), own, lora.clone())?))
+            }
+            _ => Ok(own),
+        }
+    }
+
     /// Variables and the network over them, from `start` where it has them and from the base or the seed elsewhere.
     pub fn trainable(&self, mut start: Frozen) -> Result<(Rc<VarStore>, Decoder), TrainError> {
         if let (Some(Base { weights, lora: None, .. }), false) = (&self.base, start.0.contains_key("model.norm.weight")) {
@@ -80,19 +96,24 @@ impl Part {
 
     /// Writes a model directory; under LoRA one with an adapter in PEFT's layout, whose `modules_to_save` are `heads`.
     pub fn package(&self, dir: &Path, tokenizer: &TextTokenizer, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
-        let Some(Base { name, lora, json, .. }) = &self.base else { return package(dir, &self.config, tokenizer, weights) };
-        match (lora, json) {
-            (Some(lora), _) => {
-                let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
-                // A path is written whole, so that the adapter opens from any folder.
-                let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
-                package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)?;
-            }
-            (None, json) => {
-                package(dir, &self.config, tokenizer, weights)?;
-                json.as_ref().map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), json))?;
-            }
+        let Some(Base { lora, json, .. }) = &self.base else { return package(dir, &self.config, tokenizer, weights) };
+        if lora.is_some() {
+            self.write_adapter(dir, weights, heads)?;
+        } else {
+            package(dir, &self.config, tokenizer, weights)?;
+            json.as_ref().map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), json))?;
         }
         write_atomically(&dir.join("chat_template.jinja"), PLAIN.as_bytes())
+    }
+
+    /// Writes the adapter alone, in PEFT's layout.
+    pub fn write_adapter(&self, dir: &Path, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
+        let Some(Base { name, lora: Some(lora), .. }) = &self.base else {
+            return Err(TrainError::Data("all weights are trained; there is no adapter to write".into()));
+        };
+        let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
+        // A path is written whole, so that the adapter opens from any folder.
+        let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
+        package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)
     }
 }

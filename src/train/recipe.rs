@@ -6,6 +6,7 @@ use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::policy_loss::PolicyLoss;
 use super::preference::PreferenceLoss;
+use crate::generate::FleetConfig;
 use crate::model::{Config, LoraConfig, RopeScaling};
 use crate::reward::{Head, StandIns};
 use crate::task::Task;
@@ -438,10 +439,19 @@ pub struct RlConfig {
     pub reward_clip: f32,
     /// What tokens are credited with.
     pub returns: Returns,
+    /// The reward model's token rewards are taken less what the policy's entropy before a token says of them, so that a hard token is not a bad one.
+    pub entropy_baseline: bool,
     /// Baseline and scale of trace rewards.
     pub estimator: Estimator,
     /// The policy's loss.
     pub loss: PolicyLoss,
+    /// An adapter and the gains of the norms move instead of all weights, and are merged into them at the end: a rollout says little, and what does not
+    /// move gathers no noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// Servers that sample the rollouts, with `policy.from` as their model and the adapter of every step loaded; absent: this process samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetConfig>,
     /// Updates on the same rollouts.
     pub epochs: usize,
     /// Updates of the reward model an update of the policy; 0: it stays as it is.
@@ -466,8 +476,11 @@ impl Default for RlConfig {
             verifier: 0.0,
             reward_clip: 5.0,
             returns: Returns::default(),
+            entropy_baseline: false,
             estimator: Estimator::Group,
             loss: PolicyLoss::default(),
+            lora: None,
+            fleet: None,
             epochs: 1,
             critic_updates: 1,
             replay: 4,

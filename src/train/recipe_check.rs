@@ -106,6 +106,23 @@ impl Recipe {
                 within(&format!("rl.{key}"), x, 0.0, f32::INFINITY)?;
             }
             optim("rl", &r.optim)?;
+            if let Some(lora) = &r.lora {
+                lora.check().map_err(|e| format!("rl.lora: {e}"))?;
+                if p.lora.is_some() {
+                    return Err("both policy.lora and rl.lora are set; keep policy.lora, whose adapter [rl] goes on with".into());
+                }
+            }
+            if let Some(fleet) = &r.fleet {
+                fleet.check().map_err(|e| format!("rl.fleet.{e}"))?;
+                if p.lora.is_none() {
+                    return Err(
+                        "rl.fleet needs policy.from, the model that the servers have, and policy.lora: an adapter is what they load".into(),
+                    );
+                }
+                if r.entropy_baseline {
+                    return Err("rl.entropy_baseline needs entropies, which servers do not tell; set it to false under rl.fleet".into());
+                }
+            }
             if r.learned != 0.0 && self.reward.is_none() {
                 return Err(
                     "rl.learned is not 0, but the recipe has no [reward]; set rl.learned = 0 and rl.verifier = 1 to train by answers"

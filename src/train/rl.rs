@@ -1,6 +1,6 @@
 //! Policy optimisation: rollouts, rewards, advantages, a policy update, and a reward model that goes on learning from the rollouts.
 
-use super::advantage::{Estimator, advantages, dense_advantages};
+use super::advantage::{Estimator, advantages, dense_advantages, without_state};
 use super::checkpoint::write_atomically;
 use super::data::Demonstrations;
 use super::discriminator::Discriminator;
@@ -10,6 +10,7 @@ use super::parallel::accumulate;
 use super::policy_loss::{PolicyTotals, policy_loss};
 use super::recipe::{Returns, RlConfig};
 use super::rollout::Rollout;
+use super::served::Served;
 use super::sft::{log_probs, log_probs_of};
 use super::tree::tree_advantages;
 use super::{Progress, Stage, State, TrainError, Values, drive, sample_all};
@@ -37,6 +38,8 @@ pub struct Trainer<'a> {
     pub data: &'a Demonstrations,
     /// Numbers.
     pub config: &'a RlConfig,
+    /// Servers that sample for the policy; absent: it samples here.
+    pub served: Option<Served<'a>>,
     /// Where the newest rollouts are written for people to look at.
     pub samples: &'a Path,
 }
@@ -79,7 +82,8 @@ impl Trainer<'_> {
         let (policy_values, read) = self.improve(&groups, &rewarded, state.first(), stage.steps)?;
         values.extend(policy_values);
         values.extend(self.describe(&groups, &rewarded));
-        values.extend([("entropy", entropy), ("num_tokens", read)]);
+        values.extend(entropy.map(|h| ("entropy", h)));
+        values.push(("num_tokens", read));
         if c.samples_every > 0 && step.is_multiple_of(c.samples_every) {
             self.show(stage, step, &groups, &rewarded)?;
         }
@@ -91,18 +95,22 @@ impl Trainer<'_> {
         Ok(values)
     }
 
-    /// The rollouts of a step, a group a problem, and the policy's mean entropy over their tokens, nats.
-    fn rollouts(&self, step: usize) -> Result<(Vec<Vec<Rollout>>, f64), TrainError> {
+    /// The rollouts of a step, a group a problem, and the policy's mean entropy over their tokens, nats, where it is known.
+    fn rollouts(&self, step: usize) -> Result<(Vec<Vec<Rollout>>, Option<f64>), TrainError> {
         let c = self.config;
         let problems = self.data.problem_batch(step * c.prompts, c.prompts);
         let seed = self.data.seed() ^ 0x726f_6c6c_6f75_7400;
         let prompt = |(k, &i): (usize, &u64)| Prompt { ids: self.data.prompt(i), seed: mix(seed, (step * c.prompts + k) as u64) };
         let prompts: Vec<Prompt> = problems.iter().enumerate().map(prompt).collect();
         let sampling = Sampling { temperature: c.temperature, max_tokens: c.max_tokens, ..Sampling::default() };
-        let groups = sample_all(self.policy, &prompts, c.samples, &sampling, &mut |_| ControlFlow::Continue(()))?;
+        let groups = match &self.served {
+            Some(served) => served.sample(step, &prompts, c.samples, &sampling)?,
+            None => sample_all(self.policy, &prompts, c.samples, &sampling, &mut |_| ControlFlow::Continue(()))?,
+        };
         let all: Vec<&Completion> = groups.iter().flatten().collect();
-        let tokens = all.iter().map(|c| c.entropies.len()).sum::<usize>().max(1);
+        let tokens = all.iter().map(|c| c.entropies.len()).sum::<usize>();
         let entropy = all.iter().flat_map(|c| &c.entropies).map(|&h| f64::from(h)).sum::<f64>() / tokens as f64;
+        let entropy = (tokens > 0).then_some(entropy);
         let graded = problems.iter().zip(groups).map(|(&i, g)| g.into_iter().map(|c| Rollout::new(i, c, self.data)).collect());
         Ok((graded.collect(), entropy))
     }
@@ -115,10 +123,15 @@ impl Trainer<'_> {
             let batch: Vec<_> = group.iter().map(|r| critic.labelled(r.sequence(self.data), false, 0..r.ids.len())).collect();
             let parts: Vec<_> = batch.par_chunks(MICRO).map(|b| segment_rewards(critic.net, b, critic.objective)).collect();
             let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-            for ((l, values), (trace, tokens)) in batch.iter().zip(values).zip(out.trace.iter_mut().zip(&mut out.tokens)) {
+            for ((l, values), tokens) in batch.iter().zip(values).zip(&mut out.tokens) {
                 for (segment, value) in l.segments.iter().zip(values) {
                     tokens[segment.clone()].fill(c.learned * value.clamp(-c.reward_clip, c.reward_clip));
                 }
+            }
+            if c.entropy_baseline {
+                without_state(&mut out.tokens, &group.iter().map(|r| r.entropies.as_slice()).collect::<Vec<_>>());
+            }
+            for (trace, tokens) in out.trace.iter_mut().zip(&out.tokens) {
                 *trace = tokens.iter().sum::<f32>() / tokens.len().max(1) as f32;
             }
         }
@@ -281,7 +294,15 @@ mod tests {
         let mean_after = |sign: f32| -> f64 {
             let store = VarStore::new(3, 1, &Device::Cpu, DType::F32);
             let policy = Decoder::load(&config, &store, &mut |_| {}).unwrap();
-            let trainer = Trainer { policy: &policy, reference: None, critic: None, data: &data, config: &rl, samples: Path::new("none") };
+            let trainer = Trainer {
+                policy: &policy,
+                reference: None,
+                critic: None,
+                data: &data,
+                config: &rl,
+                served: None,
+                samples: Path::new("none"),
+            };
             let mut optimiser = AdamW::new(rl.optim.clone(), store.vars());
             let even = |r: &Rollout| r.ids.iter().filter(|&&i| i % 2 == 0).count() as f32 / r.ids.len() as f32;
             let mut last = Vec::new();

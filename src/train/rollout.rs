@@ -15,6 +15,9 @@ pub struct Rollout {
     pub ids: Vec<u32>,
     /// ln π of each under the policy that wrote it, at temperature 1.
     pub logprobs: Vec<f32>,
+    /// Entropy of that policy before each, nats, while the step that sampled them lasts; empty where it is not known.
+    #[serde(skip)]
+    pub entropies: Vec<f32>,
     /// Whether an end token was sampled.
     pub stopped: bool,
     /// Whether it ends in the reference answer.
@@ -25,7 +28,8 @@ impl Rollout {
     /// A completion of problem `problem`, graded.
     pub fn new(problem: u64, completion: Completion, data: &Demonstrations) -> Self {
         let correct = data.correct(problem, &data.framing().text(&completion.ids).0);
-        Self { problem, ids: completion.ids, logprobs: completion.logprobs, stopped: completion.stopped, correct }
+        let Completion { ids, logprobs, entropies, stopped } = completion;
+        Self { problem, ids, logprobs, entropies, stopped, correct }
     }
 
     /// Problem and completion.

@@ -2,7 +2,7 @@
 
 use super::checkpoint::write_atomically;
 use super::data::{Demonstrations, Framing};
-use super::discriminator::Discriminator;
+use super::discriminator::{Discriminator, LabelBatches};
 use super::evaluate::{evaluate, summary};
 use super::labels::{groups as label_groups, monte_carlo};
 use super::objective::Objective;
@@ -13,6 +13,7 @@ use super::prefer::{self, pairs};
 use super::recipe::{DataConfig, EvaluationConfig, LabelKind, PreferenceConfig, Recipe, RewardConfig, RlConfig, SftConfig};
 use super::rl::Trainer;
 use super::rollout::Rollout;
+use super::served::Served;
 use super::{Progress, Stage, TrainError, record, sample_all, sft};
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
@@ -39,6 +40,8 @@ pub struct Inputs {
     pub labels: Vec<Trace>,
     /// New demonstrations, on which a finished reward model goes on learning; half of the experts of a batch stay old ones.
     pub more: Vec<Demonstration>,
+    /// Traces with step labels, on which a finished reward model goes on learning; old experts and corrupted ones stay in every batch.
+    pub more_labels: Vec<Trace>,
 }
 
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
@@ -131,6 +134,12 @@ impl Run<'_, '_> {
         }
     }
 
+    /// A stage that a finished reward model goes on in; other data is another stage, so that a file that has grown is learned from anew.
+    fn update_stage<'s>(&self, name: &'s str, digest: &str) -> Stage<'s> {
+        let file = format!("checkpoints/{name}-{digest}.safetensors");
+        Stage { checkpoint: self.path(&file), ..self.stage(name, self.recipe.update_steps, digest) }
+    }
+
     fn go(mut self, part: &Part) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
@@ -158,6 +167,9 @@ impl Run<'_, '_> {
         if let (Some(critic), Some(reward)) = (&mut critic, &recipe.reward) {
             if !self.inputs.more.is_empty() {
                 self.go_on(critic, reward, &net)?;
+            }
+            if !self.inputs.more_labels.is_empty() {
+                self.go_on_with_labels(critic, reward, &net)?;
             }
             self.write_reward(critic, reward, &net)?;
         }
@@ -217,8 +229,9 @@ impl Run<'_, '_> {
             let digest = digest(&(&critic.digest, labels, &self.inputs.labels))?;
             let stage = self.stage("labels", labels.steps, &digest);
             let optimiser = AdamW::new(labels.optim.clone(), critic.vars(reward));
-            let pairs = labels.kind == LabelKind::Pairs;
-            discriminator.train_on_labels(&stage, optimiser, (&groups, pairs, labels.batch_size), self.progress)?;
+            let batches =
+                LabelBatches { groups: &groups, pairs: labels.kind == LabelKind::Pairs, size: labels.batch_size, rehearse: false };
+            discriminator.train_on_labels(&stage, optimiser, &batches, self.progress)?;
             critic.digest = digest;
         }
         Ok(critic)
@@ -258,10 +271,23 @@ impl Run<'_, '_> {
             .map(|(i, c)| Rollout::new(i, c, &new))
             .collect();
         let digest = digest(&(&critic.digest, &self.inputs.more, "more"))?;
-        let stage = self.stage("more", self.recipe.update_steps, &digest);
+        let stage = self.update_stage("more", &digest);
         let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
         let discriminator = Discriminator { rehearsal: Some(self.data), ..discriminator(&new, reward, &critic.net, policy) };
         discriminator.train(&stage, optimiser, &rollouts, self.progress)?;
+        critic.digest = digest;
+        Ok(())
+    }
+
+    /// A reward model that is done goes on learning from step labels, beside old experts and corrupted ones.
+    fn go_on_with_labels(&mut self, critic: &mut Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
+        let discriminator = discriminator(self.data, reward, &critic.net, policy);
+        let groups = label_groups(LabelKind::Steps, &self.inputs.more_labels, &discriminator)?;
+        let digest = digest(&(&critic.digest, &self.inputs.more_labels, "labels"))?;
+        let stage = self.update_stage("more-labels", &digest);
+        let optimiser = AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward));
+        let batches = LabelBatches { groups: &groups, pairs: false, size: reward.adversarial.prompts, rehearse: true };
+        discriminator.train_on_labels(&stage, optimiser, &batches, self.progress)?;
         critic.digest = digest;
         Ok(())
     }
@@ -305,26 +331,39 @@ impl Run<'_, '_> {
         base: &Decoder,
         critic: Option<&mut Critic>,
     ) -> Result<Trained, TrainError> {
-        let (store, net) = part.trainable(policy.weights)?;
+        let adapted;
+        let (part, start) = match &rl.lora {
+            Some(lora) => {
+                let gains = policy.weights.0.iter().filter(|(name, _)| name.ends_with("norm.weight"));
+                let gains = Frozen(gains.map(|(name, t)| (name.clone(), t.clone())).collect());
+                adapted = part.adapted(policy.weights, lora);
+                (&adapted, gains)
+            }
+            None => (part, policy.weights),
+        };
+        let (store, net) = part.trainable(start)?;
         let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
         let digest = digest(&(&policy.digest, self.data.problems(), critic.as_ref().map(|c| &c.0.digest), rl))?;
         let stage = self.stage("rl", rl.steps, &digest);
         let samples = self.path("samples.jsonl");
         let learns = critic.as_ref().filter(|_| rl.critic_updates > 0);
         let critic_optimiser = learns.map(|(critic, reward)| AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward)));
+        let served = rl.fleet.as_ref().map(|fleet| Served::open(fleet, part, &store, &self.recipe.output)).transpose()?;
         let trainer = Trainer {
             policy: &net,
             reference: Some(base),
             critic: critic.as_ref().map(|(critic, reward)| discriminator(self.data, reward, &critic.net, &net)),
             data: self.data,
             config: rl,
+            served,
             samples: &samples,
         };
         trainer.train(&stage, AdamW::new(rl.optim.clone(), store.vars()), critic_optimiser, self.progress)?;
         if let Some((critic, _)) = critic {
             critic.digest = digest.clone();
         }
-        Ok(Trained { weights: Frozen::copy(store.vars())?, digest })
+        let own = Frozen::copy(store.vars())?;
+        Ok(Trained { weights: if rl.lora.is_some() { part.merged(own)? } else { own }, digest })
     }
 
     /// Writes the reward model with thresholds from samples of `policy`.

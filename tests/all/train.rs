@@ -1,11 +1,12 @@
 //! Training: resumption, framing, and what the discriminator may not know.
 
+use crate::fake_server::{FakeServer, Reply, models};
 use candle_core::{DType, Device};
-use reasonscope::generate::LocalPolicy;
+use reasonscope::generate::{FleetConfig, LocalPolicy};
 use reasonscope::model::{Decoder, LoraConfig, ModelFiles, TextTokenizer, VarStore};
 use reasonscope::reward::{Head, LocalReward, RewardNet, Sequence, score};
 use reasonscope::task::Demonstration;
-use reasonscope::trace::Granularity;
+use reasonscope::trace::{Candidate, Granularity, Segmentation, Trace, segment};
 use reasonscope::train::table::Table;
 use reasonscope::train::{
     AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
@@ -259,6 +260,74 @@ fn adapters_and_whole_models_are_trained_from_a_base_and_open_again() {
 }
 
 #[test]
+fn policy_optimisation_moves_an_adapter_that_ends_up_in_the_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = recipe(&dir.path().join("whole"));
+    (r.reward, r.evaluation) = (None, None);
+    let rl = r.rl.as_mut().unwrap();
+    (rl.learned, rl.verifier, rl.steps) = (0.0, 1.0, 0);
+    go(&r, usize::MAX).0.unwrap();
+    let mut adapted = recipe(&dir.path().join("adapted"));
+    adapted.evaluation = None;
+    let rl = adapted.rl.as_mut().unwrap();
+    (rl.lora, rl.entropy_baseline) = (Some(LoraConfig { rank: 1, ..LoraConfig::default() }), true);
+    go(&adapted, usize::MAX).0.unwrap();
+    let weights = |r: &Recipe| candle_core::safetensors::load(r.output.join("policy/model.safetensors"), &Device::Cpu).unwrap();
+    let (before, after) = (weights(&r), weights(&adapted));
+    assert_eq!(before.keys().collect::<std::collections::BTreeSet<_>>(), after.keys().collect());
+    for (name, w) in &before {
+        let [a, b] = [w, &after[name]].map(|t| t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        // Embeddings stay, every matrix and every norm moves.
+        assert_eq!(a == b, name == "model.embed_tokens.weight", "{name}");
+    }
+}
+
+#[test]
+fn rollouts_come_from_servers_that_load_the_adapter_of_every_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = recipe(&dir.path().join("base"));
+    (first.reward, first.rl, first.evaluation) = (None, None, None);
+    go(&first, usize::MAX).0.unwrap();
+    let mut r = recipe(&dir.path().join("served"));
+    (r.policy.shape, r.policy.from) = (None, Some(dir.path().join("base/policy").display().to_string()));
+    (r.policy.lora, r.policy.sft) = (Some(LoraConfig { rank: 2, ..LoraConfig::default() }), None);
+    r.reward.as_mut().unwrap().sft = None;
+    let loaded: std::sync::Arc<std::sync::Mutex<Vec<bool>>> = std::sync::Arc::default();
+    let seen = loaded.clone();
+    let server = FakeServer::start(move |request, _| match request.path.as_str() {
+        "/v1/models" => models(),
+        "/v1/load_lora_adapter" => {
+            let folder = Path::new(request.body["lora_path"].as_str().unwrap());
+            let weights = candle_core::safetensors::load(folder.join("adapter_model.safetensors"), &Device::Cpu).unwrap();
+            let b = weights.iter().filter(|(n, _)| n.ends_with("lora_B.weight"));
+            let moved = b.into_iter().any(|(_, t)| t.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap() > 0.0);
+            seen.lock().unwrap().push(moved && folder.join("adapter_config.json").is_file());
+            Reply::Whole(200, serde_json::json!("ok"))
+        }
+        "/v1/completions" => {
+            let (a, b) = (request.body["seed"].as_u64().unwrap() % 200, 7);
+            let choice = serde_json::json!({
+                "index": 0, "text": "x", "finish_reason": "length", "token_ids": [a, b], "logprobs": { "tokens": ["a", "b"], "token_logprobs": [-0.5, -2.0] },
+            });
+            Reply::Whole(200, serde_json::json!({ "id": "c", "object": "text_completion", "choices": [choice] }))
+        }
+        _ => Reply::Whole(200, serde_json::json!({ "success": true })),
+    });
+    r.rl.as_mut().unwrap().fleet = Some(FleetConfig::new([server.url()]));
+    let (result, metrics) = go(&r, usize::MAX);
+    result.unwrap();
+    // The adapter of the first step says what its base does; every update moves it on.
+    assert_eq!(*loaded.lock().unwrap(), [false, true, true, true]);
+    let asked: Vec<String> = server.to("/v1/completions").iter().map(|b| b["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((asked.len(), asked[0].as_str(), asked[23].as_str()), (24, "reasonscope-0", "reasonscope-3"));
+    let rl: Vec<&Metrics> = metrics.iter().filter(|m| m.stage == "rl").collect();
+    assert!(rl.len() == 4 && rl.iter().all(|m| m.values["completions/mean_length"] == 2.0 && !m.values.contains_key("entropy")));
+    let kept: std::collections::BTreeSet<_> =
+        std::fs::read_dir(r.output.join("adapters")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(kept.iter().map(String::as_str).collect::<Vec<_>>(), ["2", "3"]);
+}
+
+#[test]
 fn labels_preferences_and_every_objective_run_and_resume() {
     for objective in ["gail", "airl", "maxent", "bt", "wgan", "implicit", "iq"] {
         let dir = tempfile::tempdir().unwrap();
@@ -289,18 +358,26 @@ fn labels_preferences_and_every_objective_run_and_resume() {
         assert_eq!((card["objective"].as_str(), card["uses_answers"].as_bool()), (Some(objective), Some(true)));
         let reward = LocalReward::open(&ModelFiles::open(&dir.path().join("reward")).unwrap(), &Device::Cpu, None);
         assert!(reward.is_ok(), "{objective}");
-        // the finished model goes on from new demonstrations, and a second call changes nothing
+        // the finished model goes on from new demonstrations and from labels, and a second call changes nothing
         let before = std::fs::read(dir.path().join("reward/model.safetensors")).unwrap();
         let more = (500..508).map(|i| Demonstration::from(&Demonstrations::story(9, i))).collect();
-        let inputs = Inputs { more, ..Inputs::default() };
-        let again = || {
+        let text = Demonstration::from(&Demonstrations::story(9, 1));
+        let mut steps = segment(&text.solution, &Segmentation::Line);
+        steps.iter_mut().enumerate().for_each(|(i, s)| s.label = Some(f32::from(u8::from(i != 1))));
+        let candidate = Candidate { text: text.solution, steps, ..Candidate::default() };
+        let labelled = Trace { problem: text.problem.text, candidates: vec![candidate], ..Trace::default() };
+        let again = |inputs: &Inputs| {
             let (stop, mut report) = (AtomicBool::new(false), |_: &Metrics| Ok(()));
-            run(&r, &inputs, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: 50 }).unwrap();
+            run(&r, inputs, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: 50 }).unwrap();
             std::fs::read(dir.path().join("reward/model.safetensors")).unwrap()
         };
-        let after = again();
-        assert!(weights(&after) != weights(&before), "{objective}");
-        assert!(weights(&after) == weights(&again()), "{objective}");
+        let mut seen = vec![before];
+        for inputs in [Inputs { more, ..Inputs::default() }, Inputs { more_labels: vec![labelled], ..Inputs::default() }] {
+            let after = again(&inputs);
+            assert!(seen.iter().all(|s| weights(s) != weights(&after)), "{objective}");
+            assert!(weights(&after) == weights(&again(&inputs)), "{objective}");
+            seen.push(after);
+        }
     }
 }
 
