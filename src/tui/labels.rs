@@ -32,7 +32,7 @@ impl Labels {
         let problem = trace.problem.clone();
         for candidate in &mut trace.candidates {
             let kept = self.traces.iter().filter(|t| t.problem == problem).flat_map(|t| &t.candidates);
-            if let Some(kept) = kept.filter(|k| same(k, candidate)).last() {
+            if let Some(kept) = kept.rev().find(|k| same(k, candidate)) {
                 candidate.steps.iter_mut().zip(&kept.steps).for_each(|(s, k)| s.label = k.label);
                 candidate.gold = kept.gold;
             }
