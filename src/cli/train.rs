@@ -10,7 +10,7 @@ use crate::format::{Options, TraceList};
 use crate::task::Demonstration;
 use crate::trace::Trace;
 use crate::train::table::Table;
-use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World};
+use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World, step_labels};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -162,6 +162,10 @@ fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> R
     }
     if let Some(file) = more_labels {
         inputs.more_labels = labelled(&[file.to_owned()])?;
+        let known = |c| step_labels(c).iter().any(Option::is_some);
+        if !inputs.more_labels.iter().flat_map(|t| &t.candidates).any(known) {
+            bail!("{}: holds no labelled steps; mark some in the inspector with + and -", file.display());
+        }
     }
     Ok(inputs)
 }

@@ -173,6 +173,6 @@ pub enum Effect {
     Highlight(Item, usize, String, Vec<Span>),
     /// Use another theme.
     Theme(String),
-    /// Write the labels.
-    Keep(super::Labels),
+    /// Put a trace's labels into this file.
+    Keep(std::path::PathBuf, Box<crate::trace::Trace>),
 }

@@ -191,8 +191,8 @@ impl App {
                     let _ = self.colourer().map(|c| c.send(job));
                 }
                 Effect::Theme(_) => {}
-                Effect::Keep(labels) => {
-                    if let Err(error) = labels.save() {
+                Effect::Keep(path, trace) => {
+                    if let Err(error) = super::Labels::keep(&path, &trace) {
                         self.face.act(Action::Report(Report::Failed(format!("labels are not kept: {error}"))));
                     }
                 }

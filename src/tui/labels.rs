@@ -60,9 +60,11 @@ impl Labels {
         self.traces.push(new);
     }
 
-    /// Writes the file, whole or not at all.
-    pub fn save(&self) -> Result<(), FormatError> {
-        write_file(&self.path, &self.traces, None)
+    /// Puts a trace's labels into the file, which another session may have added to; the file is written whole or not at all.
+    pub fn keep(path: &Path, trace: &Trace) -> Result<(), FormatError> {
+        let mut now = Self::open(path)?;
+        now.take(trace);
+        write_file(path, &now.traces, None)
     }
 }
 
@@ -71,16 +73,23 @@ fn same(a: &Candidate, b: &Candidate) -> bool {
     a.text == b.text && a.steps.len() == b.steps.len() && a.steps.iter().zip(&b.steps).all(|(a, b)| a.span == b.span)
 }
 
-/// Marks a step, or takes the same mark off again; whether it has it now. `given` is the first error that the source names: it holds as long as the marks
-/// neither name one nor cover the whole text.
+/// Marks a step, or takes the same mark off again; whether it has it now. The first error is the first step that is marked wrong or that the source names
+/// (`given`), unless a mark says otherwise.
 pub(crate) fn mark(candidate: &mut Candidate, step: usize, right: bool, given: Option<GoldDeviation>) -> bool {
-    let label = f32::from(u8::from(right));
+    // PRM800K's scale has −1 for wrong and 0 for neutral.
+    let signed = candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
+    let label = match (right, signed) {
+        (true, _) => 1.0,
+        (false, true) => -1.0,
+        (false, false) => 0.0,
+    };
     let Some(s) = candidate.steps.get_mut(step) else { return false };
     let marked = s.label != Some(label);
     s.label = marked.then_some(label);
-    let wrong = candidate.steps.iter().position(|s| s.label.is_some_and(|l| l <= 0.0));
-    let all = candidate.steps.iter().all(|s| s.label.is_some());
-    candidate.gold = wrong.map(GoldDeviation::Step).or(all.then_some(GoldDeviation::None)).or(given);
+    let named = |i: usize| given == Some(GoldDeviation::Step(i));
+    let wrong = (0..candidate.steps.len()).find(|&i| candidate.steps[i].label.map_or(named(i), |l| l < 0.0 || l == 0.0 && !signed));
+    let right = given == Some(GoldDeviation::None) || candidate.steps.iter().all(|s| s.label.is_some());
+    candidate.gold = wrong.map(GoldDeviation::Step).or(right.then_some(GoldDeviation::None));
     marked
 }
 
@@ -104,21 +113,30 @@ mod tests {
         assert!(mark(c, 2, true, None) && c.gold == Some(GoldDeviation::None));
         assert!(!mark(c, 2, true, Some(GoldDeviation::Step(2))) && c.gold == Some(GoldDeviation::Step(2)) && c.steps[2].label.is_none());
         assert!(!mark(c, 9, true, None));
+        // On PRM800K's scale a neutral step is not a wrong one.
+        let mut t = trace("a\nb\nc");
+        let c = &mut t.candidates[0];
+        (c.steps[0].label, c.steps[1].label) = (Some(0.0), Some(-1.0));
+        assert!(mark(c, 2, false, None) && c.steps[2].label == Some(-1.0) && c.gold == Some(GoldDeviation::Step(1)));
+        // What the source names holds beside the marks until one denies it.
+        let (mut t, given) = (trace("a\nb\nc"), Some(GoldDeviation::Step(1)));
+        let c = &mut t.candidates[0];
+        assert!(mark(c, 2, false, given) && c.gold == given);
+        assert!(mark(c, 1, true, given) && c.gold == Some(GoldDeviation::Step(2)));
+        assert!(!mark(c, 2, false, given) && c.gold.is_none());
     }
 
     #[test]
     fn labels_come_back_and_other_samples_keep_theirs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("labels.jsonl");
-        let mut labels = Labels::open(&path).unwrap();
         let (mut first, mut second) = (trace("a\nb"), trace("a\nc"));
         for t in [&mut first, &mut second] {
             mark(&mut t.candidates[0], 1, false, None);
-            labels.take(t);
+            Labels::keep(&path, t).unwrap();
         }
         mark(&mut second.candidates[0], 0, true, None);
-        labels.take(&second);
-        labels.save().unwrap();
+        Labels::keep(&path, &second).unwrap();
         let back = Labels::open(&path).unwrap();
         assert_eq!(back.traces.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["t", "t#2"]);
         for (text, want) in [("a\nb", [None, Some(0.0)]), ("a\nc", [Some(1.0), Some(0.0)]), ("a\nd", [None, None])] {

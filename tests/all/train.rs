@@ -233,14 +233,18 @@ fn shuffled_labels_teach_a_discriminator_nothing() {
     assert!(different > 0.7, "{different}");
 }
 
+/// A policy that a first run leaves under `dir`, to be trained from.
+fn base(dir: &Path) -> String {
+    let mut first = recipe(&dir.join("base"));
+    (first.reward, first.rl, first.evaluation) = (None, None, None);
+    go(&first, usize::MAX).0.unwrap();
+    dir.join("base/policy").display().to_string()
+}
+
 #[test]
 fn adapters_and_whole_models_are_trained_from_a_base_and_open_again() {
     let dir = tempfile::tempdir().unwrap();
-    // the base: a policy that a first run leaves
-    let mut first = recipe(&dir.path().join("base"));
-    (first.reward, first.rl, first.evaluation) = (None, None, None);
-    go(&first, usize::MAX).0.unwrap();
-    let base = dir.path().join("base/policy").display().to_string();
+    let base = base(dir.path());
     for (name, lora) in [("adapter", Some(LoraConfig { rank: 2, ..LoraConfig::default() })), ("whole", None)] {
         let mut r = recipe(&dir.path().join(name));
         (r.policy.shape, r.policy.from, r.policy.lora) = (None, Some(base.clone()), lora.clone());
@@ -285,11 +289,8 @@ fn policy_optimisation_moves_an_adapter_that_ends_up_in_the_weights() {
 #[test]
 fn rollouts_come_from_servers_that_load_the_adapter_of_every_step() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = recipe(&dir.path().join("base"));
-    (first.reward, first.rl, first.evaluation) = (None, None, None);
-    go(&first, usize::MAX).0.unwrap();
     let mut r = recipe(&dir.path().join("served"));
-    (r.policy.shape, r.policy.from) = (None, Some(dir.path().join("base/policy").display().to_string()));
+    (r.policy.shape, r.policy.from) = (None, Some(base(dir.path())));
     (r.policy.lora, r.policy.sft) = (Some(LoraConfig { rank: 2, ..LoraConfig::default() }), None);
     r.reward.as_mut().unwrap().sft = None;
     let loaded: std::sync::Arc<std::sync::Mutex<Vec<bool>>> = std::sync::Arc::default();

@@ -7,7 +7,9 @@ use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
 use reasonscope::trace::{
     Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Source, Span, Token, TokenReward, Trace, TraceEvent, segment,
 };
-use reasonscope::tui::{Action, Ask, Channels, ColorDepth, Effect, Face, Graded, Options, Report, Row, Settings, TraceSource, parse_keys};
+use reasonscope::tui::{
+    Action, Ask, Channels, ColorDepth, Effect, Face, Graded, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
+};
 use std::sync::Arc;
 use tokio::sync::mpsc::channel;
 
@@ -244,7 +246,7 @@ pub struct Setup {
     pub depth: ColorDepth,
     pub ascii: bool,
     pub live: bool,
-    pub labels: Option<reasonscope::tui::Labels>,
+    pub labels: Option<Labels>,
 }
 
 impl Default for Setup {
@@ -306,7 +308,7 @@ impl Screen {
             match effect {
                 Effect::Send(request) => self.sent.push(request),
                 Effect::Quit => self.quit = true,
-                Effect::Keep(labels) => labels.save().expect("labels"),
+                Effect::Keep(path, trace) => Labels::keep(&path, &trace).expect("labels"),
                 Effect::Highlight(item, candidate, text, blocks) => {
                     let colours = reasonscope::tui::highlight(&text, &blocks);
                     self.act(Action::Highlighted(item, candidate, blocks, colours));

@@ -170,7 +170,7 @@ fn mark_step(state: &mut State, right: bool, effects: &mut Vec<Effect>) {
     let said = match doc.mark(right) {
         Some(marked) => {
             labels.take(doc.trace());
-            effects.push(Effect::Keep(labels.clone()));
+            effects.push(Effect::Keep(labels.path().to_owned(), Box::new(doc.trace().clone())));
             let word = if right { "right" } else { "wrong" };
             if marked { format!("step {step} labelled {word}, in {name}") } else { format!("step {step}: label taken off, in {name}") }
         }

@@ -132,7 +132,8 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         });
         let said = match label {
             1.0 => "right".to_owned(),
-            0.0 => "wrong".to_owned(),
+            -1.0 => "wrong".to_owned(),
+            0.0 if candidate.steps.iter().all(|s| s.label.is_none_or(|l| l >= 0.0)) => "wrong".to_owned(),
             other => other.to_string(),
         };
         parts.put("label", &said, style);
