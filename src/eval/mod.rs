@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: it reads scored candidates, never a model.
 
+pub mod chart;
 pub mod localise;
 pub mod passk;
 pub mod report;

@@ -3,9 +3,11 @@
 use super::localise::{self, Counts, Marker, Signal};
 use super::rerank::{self, Method};
 use super::stats::{Bootstrap, Interval, auroc, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap};
+use super::chart::Chart;
 use super::{EvalError, ScoredCandidate, ScoredTrace, passk};
 use crate::trace::{Aggregation, Calibration, aggregate};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,12 +75,17 @@ pub struct Report {
     pub title: String,
     /// The tables.
     pub tables: Vec<Table>,
+    /// Pictures of the same.
+    pub charts: Vec<Chart>,
+    /// The figures that a gate may ask for, by name; shares in 0..=1 times 100, differences in percentage points.
+    pub figures: BTreeMap<String, f64>,
     /// How to read them.
     pub notes: Vec<String>,
 }
 
 impl Table {
-    fn new(title: &str, columns: &[&str]) -> Self {
+    /// An empty table.
+    pub fn new(title: &str, columns: &[&str]) -> Self {
         Self { title: title.into(), columns: columns.iter().map(|c| (*c).to_string()).collect(), rows: Vec::new() }
     }
 
@@ -140,9 +147,9 @@ impl Report {
         parts.join("\n")
     }
 
-    /// One JSON object: `title`, `tables` (rows as objects by column name), `notes`.
+    /// One JSON object: `title`, `tables` (rows as objects by column name), `figures`, `notes`.
     pub fn json(&self) -> Value {
-        json!({ "title": self.title, "tables": self.tables.iter().map(Table::json).collect::<Vec<_>>(), "notes": self.notes })
+        json!({ "title": self.title, "tables": self.tables.iter().map(Table::json).collect::<Vec<_>>(), "figures": self.figures, "notes": self.notes })
     }
 }
 
@@ -213,7 +220,7 @@ pub fn evaluate(traces: &[ScoredTrace], options: &Options) -> Result<Report, Eva
     if let Some(area) = auroc(&scored) {
         notes.push(format!("AUROC of the aggregated reward, right against wrong answers: {area:.3}."));
     }
-    Ok(Report { title: options.title.clone(), tables, notes })
+    Ok(Report { title: options.title.clone(), tables, notes, ..Report::default() })
 }
 
 fn main_aggregation(method: Method) -> Aggregation {
@@ -401,7 +408,7 @@ mod tests {
         let mut table = Table::new("T", &["method", "x"]);
         table.rows.push(vec![Cell::Text("a|b".into()), Cell::Share(0.5)]);
         table.rows.push(vec![Cell::Text("longer name".into()), Cell::Count(3)]);
-        let report = Report { title: "R".into(), tables: vec![table], notes: vec!["n".into()] };
+        let report = Report { title: "R".into(), tables: vec![table], notes: vec!["n".into()], ..Report::default() };
         assert_eq!(report.text(), "R\n\nT\nmethod          x\n-----------  ----\na|b          50.0\nlonger name     3\n\nn\n");
         assert_eq!(report.markdown(), "## R\n\n### T\n\n| method | x |\n| --- | ---: |\n| a\\|b | 50.0 |\n| longer name | 3 |\n\n- n\n");
         assert_eq!(report.json()["tables"][0]["rows"][1], json!({ "method": "longer name", "x": 3 }));
