@@ -62,7 +62,7 @@ impl Generate {
         let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
         let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
 
-        let walk = RefCell::new(Walk::new(list));
+        let walk = RefCell::new(Walk::new(list, None));
         let typed = RefCell::new(self.typed());
         let mut tally = Tally::default();
         let next = |reporter: &mut Reporter| {

@@ -1,6 +1,7 @@
 //! Drives the models without a screen: a few requests at a time, results in the order of the input.
 
 use super::interrupt::Interrupt;
+use super::judge::Shard;
 use super::progress::Reporter;
 use crate::format::{FormatError, TraceList};
 use crate::runtime::{Engine, ModelsStatus, Request, RequestId, Slot, Update};
@@ -185,22 +186,33 @@ pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) ->
 /// Walks over the traces of files, tells what is wrong with them, and never blocks.
 pub struct Walk {
     list: TraceList,
+    shard: Option<Shard>,
     at: usize,
     told: usize,
     bad: u64,
 }
 
 impl Walk {
-    /// From the first trace on.
-    pub fn new(list: TraceList) -> Self {
-        Self { list, at: 0, told: 0, bad: 0 }
+    /// From the first trace on, or over a part of them.
+    pub fn new(list: TraceList, shard: Option<Shard>) -> Self {
+        Self { list, shard, at: 0, told: 0, bad: 0 }
+    }
+
+    /// The traces that are walked over, as far as they are known; `None` where that cannot be said yet.
+    fn range(&self) -> Option<std::ops::Range<usize>> {
+        match self.shard {
+            None => Some(0..self.list.len()),
+            Some(shard) => self.list.is_complete().then(|| shard.range(self.list.len())),
+        }
     }
 
     /// The next trace that can be read.
     pub fn next(&mut self, reporter: &mut Reporter) -> Next {
         loop {
             self.tell(reporter);
-            if self.at < self.list.len() {
+            let Some(range) = self.range() else { return Next::Wait };
+            self.at = self.at.max(range.start);
+            if self.at < range.end {
                 self.at += 1;
                 match self.list.get(self.at - 1) {
                     Ok(trace) => return Next::Trace(Box::new(Arc::unwrap_or_clone(trace))),
@@ -208,7 +220,7 @@ impl Walk {
                 }
             } else if self.list.is_complete() {
                 self.tell(reporter);
-                return if self.at < self.list.len() { continue } else { Next::End };
+                return if self.range().is_some_and(|r| self.at < r.end) { continue } else { Next::End };
             } else {
                 return Next::Wait;
             }
@@ -217,7 +229,7 @@ impl Walk {
 
     /// Number of traces, once it is known.
     pub fn total(&self) -> Option<u64> {
-        self.list.is_complete().then(|| self.list.len() as u64)
+        self.list.is_complete().then(|| self.range().map_or(0, |r| r.len() as u64))
     }
 
     /// Closes the account: records that were skipped, and whether a file could not be read to its end.

@@ -9,6 +9,7 @@ mod generate;
 mod headless;
 mod inspect;
 mod interrupt;
+mod judge;
 mod keys;
 mod man;
 mod output;

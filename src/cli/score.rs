@@ -1,18 +1,18 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
-use super::exit::Exit;
-use super::headless::{Headless, Next, Walk, drive, ready};
+use super::exit::{Exit, Usage};
+use super::headless::Walk;
 use super::interrupt::Interrupt;
+use super::judge::{Judge, Judged, Shard, local};
 use super::output::Output;
 use super::progress::Reporter;
 use super::resume::Written;
 use crate::format::{Options, Scoring, TraceList, to_lines};
-use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
-use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, segment, step_rewards};
-use anyhow::{Context, Result, bail};
+use crate::runtime::ModelRef;
+use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, step_rewards};
+use anyhow::{Result, bail};
 use clap::Args;
-use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// Arguments of `score`.
@@ -21,24 +21,32 @@ pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Reward model: a directory, a .gguf file, a hub id in the local cache or `embedded`
+    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Policy whose log-probability and entropy of each token are to stand in the output: a directory, a .gguf file or a hub id in the local cache
+    #[arg(long, value_name = "MODEL", default_value = "none", value_parser = local, help_heading = "Models")]
+    policy: ModelRef,
     /// Where the scored traces go, as native JSONL; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Keep what the output file already has and score the rest; give the same options as before
     #[arg(long, requires = "output")]
     resume: bool,
+    /// Score the I-th of N equal parts of the traces; the parts' outputs put one after the other are the output of the whole
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
     #[command(flatten)]
     rewards: RewardArgs,
 }
 
 impl Score {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        let reward = self.reward.reward(self.device.device)?;
+        if self.reward == ModelRef::None && self.policy == ModelRef::None {
+            return Err(Usage("nothing to score with: name a --reward model, a --policy, or both".into()).into());
+        }
         let list = TraceList::open(&self.files, Options::default())?;
         if let Some(out) = self.output.as_ref().and_then(|o| o.canonicalize().ok())
             && let Some(file) = self.files.iter().find(|f| std::fs::canonicalize(f).is_ok_and(|f| f == out))
@@ -52,62 +60,35 @@ impl Score {
         };
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
-        let engine = Engine::start(Models { policy: None, reward }).context("cannot start the model's thread")?;
-        let status = ready(&engine, &mut reporter, &interrupt)?;
-        let model_name = if let Slot::Ready { name, .. } = &status.reward { name.clone() } else { String::new() };
-
-        let walk = RefCell::new(Walk::new(list));
+        let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;
         let mut tally = Tally::default();
-        let next = |reporter: &mut Reporter| {
-            Ok(loop {
-                match walk.borrow_mut().next(reporter) {
-                    Next::Trace(trace) if written.has(&trace) || trace.candidates.is_empty() => {}
-                    Next::Trace(trace) => break Next::Trace(Box::new(self.prepare(*trace, &model_name))),
-                    other => break other,
-                }
-            })
-        };
-        let request =
-            |id, trace: &Trace| Request::Score { id, problem: trace.problem.clone(), candidates: trace.candidates.clone(), urgent: false };
         let done = |mut trace: Trace| {
             self.rewards.judge(&mut trace);
-            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
+            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &judge.calibration };
             for line in to_lines(&trace, Some(&scoring)) {
                 output.line(&line)?;
             }
-            tally.add(&trace, &self.rewards, &status.calibration);
+            tally.add(&trace, &self.rewards, &judge.calibration);
             output.flush()
         };
-        let with = Headless { engine: &engine, interrupt: &interrupt, segmentation: &self.rewards.segment };
-        let summary = drive(&with, &mut reporter, || walk.borrow().total(), next, request, done)?;
-        drop(engine);
-        let (skipped, broken) = walk.into_inner().close(&mut reporter);
+        let walk = Walk::new(list, self.shard);
+        let Judged { summary, skipped, broken } =
+            judge.run(walk, &self.rewards.segment, &interrupt, &mut reporter, |t| !written.has(t), done)?;
         let name = output.name().to_string();
         output.finish()?;
         if summary.interrupted {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
         tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
-        if let (Some(task), Some(_)) = (&status.calibration.task, status.calibration.false_alarm_rate) {
+        if let (Some(task), Some(_)) = (&judge.calibration.task, judge.calibration.false_alarm_rate) {
             reporter.say(&format!("the threshold is calibrated on {task}; on other text rewards and marks mean little"));
         }
+        let nothing = summary.traces + written.len() as u64 == 0 && self.shard.is_none();
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
-            () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,
+            () if summary.failed > 0 || broken || nothing => Exit::Failed,
             () => Exit::Ok,
         })
-    }
-
-    /// Cuts what the source did not cut, and takes away what is computed anew.
-    fn prepare(&self, mut trace: Trace, model_name: &str) -> Trace {
-        for candidate in &mut trace.candidates {
-            if candidate.steps.is_empty() {
-                candidate.steps = segment(&candidate.text, &self.rewards.segment);
-            }
-            candidate.rewards.clear();
-            candidate.reward_model = Some(model_name.to_string());
-        }
-        trace
     }
 }
 

@@ -8,6 +8,7 @@ pub mod passk;
 pub mod report;
 pub mod rerank;
 pub mod scored;
+pub mod search;
 pub mod stats;
 pub mod stories;
 

@@ -226,7 +226,8 @@ impl TraceList {
         (0..).map_while(|i| self.wait(i).then(|| self.read(i)))
     }
 
-    fn read(&self, index: usize) -> Result<Trace, FormatError> {
+    /// Trace `index`, read and parsed now and not kept; several threads may read at a time.
+    pub fn read(&self, index: usize) -> Result<Trace, FormatError> {
         let Some((file, record)) = self.shared.state().get(index) else {
             return Err(FormatError::file("trace list", format!("has no trace {index}"), "wait until it is read"));
         };

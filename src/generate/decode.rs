@@ -41,6 +41,18 @@ pub fn decode(
     sampling: &Sampling,
     sink: &mut TokenSink,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
+    decode_until(decoder, prompts, n, sampling, &|_| false, sink)
+}
+
+/// As [`decode`], a candidate ending also after a token for which `ends` holds, for example one that closes a line.
+pub fn decode_until(
+    decoder: &Decoder,
+    prompts: &[Prompt],
+    n: usize,
+    sampling: &Sampling,
+    ends: &dyn Fn(u32) -> bool,
+    sink: &mut TokenSink,
+) -> Result<Vec<Vec<Completion>>, ModelError> {
     struct Live {
         prompt: usize,
         candidate: usize,
@@ -87,7 +99,7 @@ pub fn decode(
             if sink(l.prompt, l.candidate, Some(&token)).is_break() {
                 return Ok(out);
             }
-            if c.stopped || full {
+            if c.stopped || full || ends(token.id) {
                 cache.free(l.row);
                 if sink(l.prompt, l.candidate, None).is_break() {
                     return Ok(out);

@@ -1,10 +1,11 @@
 //! Policies: what writes candidates.
 
 mod decode;
+mod likelihood;
 mod local;
 mod remote;
 
-pub use decode::{BATCH, Completion, Prompt, decode, decode_all, mix};
+pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until, mix};
 pub use local::{LocalPolicy, describe};
 pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE};
 

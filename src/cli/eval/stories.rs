@@ -1,10 +1,10 @@
 //! `eval`: reranking and localisation on held-out stories, beside the baselines.
 
-use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
-use super::exit::Exit;
-use super::interrupt::Interrupt;
-use super::output::Output;
-use super::progress::Reporter;
+use crate::cli::args::{DeviceArgs, OutputArgs, RewardArgs, model};
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::Output;
+use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
 use crate::eval::rerank::Method;
 use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
@@ -74,7 +74,7 @@ fn split() -> impl TypedValueParser<Value = Split> {
 }
 
 impl Eval {
-    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+    pub fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let (Some(policy), Some(reward)) = (self.policy.policy_files()?, self.reward.reward_files()?) else {
             bail!("evaluation needs a policy and a reward model; `none` is neither");
         };

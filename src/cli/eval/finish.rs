@@ -1,0 +1,117 @@
+//! Where a report goes, and the gates that it has to pass.
+
+use crate::cli::exit::{Exit, Gate, Usage};
+use crate::cli::output::Output;
+use crate::eval::ScoredTrace;
+use crate::eval::report::Report;
+use crate::eval::stats::Bootstrap;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// How the report is made and written.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Report")]
+pub struct ReportArgs {
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Where the report goes; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Also write a folder: a page with plots, the report as Markdown and JSON, every row behind it, the pictures
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Gate: exit with 3 where this figure is below the value; the report's JSON lists the `figures`
+    #[arg(long = "min", value_name = "FIGURE=VALUE", value_parser = bound, allow_negative_numbers = true)]
+    pub min: Vec<(String, f64)>,
+    /// Gate: exit with 3 where this figure is above the value
+    #[arg(long = "max", value_name = "FIGURE=VALUE", value_parser = bound, allow_negative_numbers = true)]
+    pub max: Vec<(String, f64)>,
+    /// Bootstrap resamples, at least 1,000
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    pub resamples: u32,
+    /// Seed of the bootstrap, and of what is sampled
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Shape of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns.
+    Text,
+    /// GitHub Markdown.
+    Markdown,
+    /// One JSON object; also what `--json` gives.
+    Json,
+}
+
+impl ReportArgs {
+    /// How to resample.
+    pub fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { resamples: self.resamples as usize, seed: self.seed, ..Bootstrap::default() }
+    }
+
+    /// Opens the destination, before any work is done.
+    pub fn open(&self) -> Result<Output> {
+        Output::open(self.output.as_deref())
+    }
+
+    /// Writes the report, and the rows behind it where a folder is asked for; then looks at the gates.
+    pub fn finish(&self, report: &Report, rows: &[ScoredTrace], mut output: Output, json: bool) -> Result<Exit> {
+        let text = match self.format {
+            Format::Json => serde_json::to_string(&report.json())?,
+            _ if json => serde_json::to_string(&report.json())?,
+            Format::Text => report.text(),
+            Format::Markdown => report.markdown(),
+        };
+        for line in text.lines() {
+            output.line(line)?;
+        }
+        output.finish()?;
+        let _ = rows;
+        self.gates(report)?;
+        Ok(Exit::Ok)
+    }
+
+    fn gates(&self, report: &Report) -> Result<()> {
+        let figure = |name: &str| {
+            report.figures.get(name).copied().ok_or_else(|| {
+                let names: Vec<&str> = report.figures.keys().map(String::as_str).collect();
+                Usage(format!("no figure is called {name:?}; this report has {}", names.join(", ")))
+            })
+        };
+        for (name, bound) in &self.min {
+            let value = figure(name)?;
+            if value < *bound || value.is_nan() {
+                return Err(Gate(format!("gate not met: {name} is {value:.4}, at least {bound} is asked for")).into());
+            }
+        }
+        for (name, bound) in &self.max {
+            let value = figure(name)?;
+            if value > *bound || value.is_nan() {
+                return Err(Gate(format!("gate not met: {name} is {value:.4}, at most {bound} is asked for")).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bound(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected FIGURE=VALUE, for example rerank_gain=10")?;
+    let value: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    if value.is_nan() { Err("not a number".into()) } else { Ok((name.trim().to_owned(), value)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_read() {
+        assert_eq!(bound("rerank_gain=10"), Ok(("rerank_gain".into(), 10.0)));
+        assert_eq!(bound("a = -2.5"), Ok(("a".into(), -2.5)));
+        assert!(bound("a").is_err() && bound("a=x").is_err() && bound("a=NaN").is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! Recorded traces read anew: log-probabilities and entropies by a policy, rewards by a reward model.
+
+use super::headless::{Headless, Next, Summary, Walk, drive, ready};
+use super::interrupt::Interrupt;
+use super::progress::Reporter;
+use crate::generate::LocalPolicy;
+use crate::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Slot};
+use crate::trace::{Calibration, Segmentation, Trace, segment};
+use anyhow::{Context, Result, anyhow, bail};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+/// Pause while the input has nothing yet.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The models that read. Without either, traces pass as they are, cut into steps where the source did not cut them.
+pub struct Judge {
+    engine: Option<Engine>,
+    policy: Option<LocalPolicy>,
+    /// Name of the reward model.
+    pub reward_name: Option<String>,
+    /// Name of the policy.
+    pub policy_name: Option<String>,
+    /// The reward model's thresholds.
+    pub calibration: Calibration,
+}
+
+/// What became of the input.
+pub struct Judged {
+    /// How the run ended.
+    pub summary: Summary,
+    /// Bad records that were skipped.
+    pub skipped: usize,
+    /// A file could not be read to its end.
+    pub broken: bool,
+}
+
+impl Judge {
+    /// Loads what is named; [`ModelRef::None`] is nothing.
+    pub fn open(reward: &ModelRef, policy: &ModelRef, device: DeviceChoice, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Self> {
+        let policy = match policy.policy_files()? {
+            Some(files) => {
+                let policy = LocalPolicy::open(&files, &device.open()?, None)?;
+                reporter.say(&format!("policy {}: {}", crate::generate::Policy::name(&policy), policy.about()));
+                Some(policy)
+            }
+            None => None,
+        };
+        let policy_name = policy.as_ref().map(|p| crate::generate::Policy::name(p).to_owned());
+        let mut judge = Self { engine: None, policy, policy_name, reward_name: None, calibration: Calibration::default() };
+        if let Some(reward) = reward.reward(device)? {
+            let engine = Engine::start(Models { policy: None, reward: Some(reward) }).context("cannot start the model's thread")?;
+            let status = ready(&engine, reporter, interrupt)?;
+            if let Slot::Ready { name, .. } = &status.reward {
+                judge.reward_name = Some(name.clone());
+            }
+            judge.calibration = status.calibration;
+            judge.engine = Some(engine);
+        }
+        Ok(judge)
+    }
+
+    /// Hands every trace of `walk` that has candidates and is `wanted` to `done`, in the order of the input.
+    pub fn run(
+        &self,
+        walk: Walk,
+        segmentation: &Segmentation,
+        interrupt: &Interrupt,
+        reporter: &mut Reporter,
+        wanted: impl Fn(&Trace) -> bool,
+        mut done: impl FnMut(Trace) -> Result<()>,
+    ) -> Result<Judged> {
+        let walk = RefCell::new(walk);
+        let next = |reporter: &mut Reporter| {
+            Ok(loop {
+                match walk.borrow_mut().next(reporter) {
+                    Next::Trace(trace) if trace.candidates.is_empty() || !wanted(&trace) => {}
+                    Next::Trace(trace) => break Next::Trace(Box::new(self.prepare(*trace, segmentation)?)),
+                    other => break other,
+                }
+            })
+        };
+        let total = || walk.borrow().total();
+        let summary = match &self.engine {
+            Some(engine) => {
+                let request = |id, trace: &Trace| Request::Score {
+                    id,
+                    problem: trace.problem.clone(),
+                    candidates: trace.candidates.clone(),
+                    urgent: false,
+                };
+                drive(&Headless { engine, interrupt, segmentation }, reporter, total, next, request, done)?
+            }
+            None => {
+                let (mut summary, began) = (Summary::default(), Instant::now());
+                loop {
+                    match next(reporter)? {
+                        _ if interrupt.is_set() => {
+                            summary.interrupted = true;
+                            break;
+                        }
+                        Next::Trace(trace) => {
+                            done(*trace)?;
+                            summary.traces += 1;
+                            reporter.progress(summary.traces, total(), "");
+                        }
+                        Next::Wait => std::thread::sleep(PAUSE),
+                        Next::End => break,
+                    }
+                }
+                summary.seconds = began.elapsed().as_secs_f32();
+                summary
+            }
+        };
+        let (skipped, broken) = walk.into_inner().close(reporter);
+        Ok(Judged { summary, skipped, broken })
+    }
+
+    /// Cuts what the source did not cut, takes away the rewards that are computed anew, and reads the policy's log-probabilities.
+    fn prepare(&self, mut trace: Trace, segmentation: &Segmentation) -> Result<Trace> {
+        for candidate in &mut trace.candidates {
+            if candidate.steps.is_empty() {
+                candidate.steps = segment(&candidate.text, segmentation);
+            }
+            if self.engine.is_some() {
+                candidate.rewards.clear();
+                candidate.reward_model.clone_from(&self.reward_name);
+            }
+        }
+        if let Some(policy) = &self.policy {
+            policy.read(&trace.problem, &mut trace.candidates).map_err(|e| anyhow!("{}: {e}", trace.id))?;
+        }
+        Ok(trace)
+    }
+}
+
+/// A part of the traces, `I/N` on the command line, I from 1: the I-th of N runs of traces that lie side by side, so that the parts' outputs put one after
+/// the other are the output of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    of: usize,
+}
+
+impl Shard {
+    /// Reads `I/N`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse::<usize>().ok()?, n.parse::<usize>().ok()?)));
+        match parts {
+            Some((i, n)) if i >= 1 && i <= n => Ok(Self { index: i - 1, of: n }),
+            _ => Err("expected I/N with 1 ≤ I ≤ N, for example 2/8".into()),
+        }
+    }
+
+    /// The traces of this part, of `len` in all.
+    pub fn range(self, len: usize) -> std::ops::Range<usize> {
+        len * self.index / self.of..len * (self.index + 1) / self.of
+    }
+}
+
+/// A model that recorded traces are read with; a server's model cannot.
+pub fn local(text: &str) -> Result<ModelRef, String> {
+    match super::args::model(text)? {
+        ModelRef::Endpoint(e) => Err(format!("{e}: a server does not say what it thinks of text that is there; name a directory or a .gguf file")),
+        model => Ok(model),
+    }
+}
+
+/// Fails on a run that is not whole: a report on a part would not be what was asked for.
+pub fn whole(judged: &Judged) -> Result<()> {
+    match () {
+        () if judged.broken => bail!("a file could not be read to its end"),
+        () if judged.summary.failed > 0 => bail!("{} traces could not be read by the models", judged.summary.failed),
+        () => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_everything_once() {
+        for (len, of) in [(0, 1), (1, 3), (10, 3), (7, 7), (100, 8)] {
+            let shards: Vec<_> = (1..=of).map(|i| Shard::parse(&format!("{i}/{of}")).unwrap().range(len)).collect();
+            assert_eq!(shards.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
+        }
+        for wrong in ["0/3", "4/3", "1", "1/0", "a/b", ""] {
+            assert!(Shard::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a policy thinks of text that is already there: log-probability and entropy of each token of recorded candidates.
+
+use super::LocalPolicy;
+use crate::model::{Drawn, KvCache, ModelError, measure};
+use crate::trace::{Candidate, FinishReason, Span, Token};
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+
+/// Tokens read in one pass: candidates that share their prompt's keys and values.
+const TOKENS: usize = 2048;
+/// Positions whose logits over the vocabulary stand in memory at a time.
+const ROWS: usize = 256;
+
+/// A candidate's place in a pass.
+struct Reading {
+    candidate: usize,
+    ids: Vec<u32>,
+    tokens: Vec<Token>,
+}
+
+impl LocalPolicy {
+    /// Fills `tokens` of every candidate: the text in this policy's tokens, each with its log-probability and the entropy of the next-token distribution,
+    /// in nats at temperature 1. An end token follows where the text is not known to have been cut short.
+    ///
+    /// Candidates are read in batches that share the problem's keys and values. What does not fit the context is left out.
+    pub fn read(&self, problem: &str, candidates: &mut [Candidate]) -> Result<(), ModelError> {
+        let prompt = self.prompt_ids(problem)?;
+        let decoder = self.decoder();
+        let room = decoder.context().saturating_sub(prompt.len());
+        let mut cache = decoder.cache();
+        let root = cache.add_row(None);
+        let last = decoder.forward_cached(&[(root, &prompt)], &mut cache)?.narrow(0, prompt.len() - 1, 1)?;
+        let mut batch: Vec<Reading> = Vec::new();
+        let mut waiting = 0;
+        for i in 0..candidates.len() {
+            let (ids, tokens) = self.tokens(&candidates[i], room)?;
+            candidates[i].tokens = Vec::new();
+            if ids.is_empty() {
+                continue;
+            }
+            if waiting + ids.len() > TOKENS && !batch.is_empty() {
+                self.read_batch(&last, root, &mut cache, std::mem::take(&mut batch), candidates)?;
+                waiting = 0;
+            }
+            waiting += ids.len();
+            batch.push(Reading { candidate: i, ids, tokens });
+        }
+        if !batch.is_empty() {
+            self.read_batch(&last, root, &mut cache, batch, candidates)?;
+        }
+        Ok(())
+    }
+
+    fn tokens(&self, candidate: &Candidate, room: usize) -> Result<(Vec<u32>, Vec<Token>), ModelError> {
+        let encoded = self.tokenizer().encode_lines(&candidate.text)?;
+        let (mut ids, mut spans) = (encoded.ids, encoded.spans);
+        let cut = candidate.finish.as_ref().is_some_and(FinishReason::is_cut);
+        if let (false, Some(&eos)) = (cut || ids.is_empty(), self.decoder().config().eos_token_ids.first()) {
+            ids.push(eos);
+            spans.push(Span::new(candidate.text.len(), candidate.text.len()));
+        }
+        ids.truncate(room);
+        let tokens = ids.iter().zip(spans).map(|(&id, span)| Token { id: Some(id), span, logprob: None, entropy: None }).collect();
+        Ok((ids, tokens))
+    }
+
+    fn read_batch(
+        &self,
+        last: &Tensor,
+        root: usize,
+        cache: &mut KvCache,
+        batch: Vec<Reading>,
+        candidates: &mut [Candidate],
+    ) -> Result<(), ModelError> {
+        let decoder = self.decoder();
+        let rows: Vec<usize> = batch.iter().map(|_| cache.add_row(Some(root))).collect();
+        // The last token predicts nothing that is read.
+        let chunks: Vec<(usize, &[u32])> =
+            rows.iter().zip(&batch).filter(|(_, r)| r.ids.len() > 1).map(|(&row, r)| (row, &r.ids[..r.ids.len() - 1])).collect();
+        let hidden = if chunks.is_empty() { None } else { Some(decoder.forward_cached(&chunks, cache)?) };
+        let mut states = Vec::new();
+        let mut at = 0;
+        for reading in &batch {
+            states.push(last.clone());
+            if let (Some(hidden), n @ 1..) = (&hidden, reading.ids.len() - 1) {
+                states.push(hidden.narrow(0, at, n)?);
+                at += n;
+            }
+        }
+        let (states, targets) = (Tensor::cat(&states, 0)?, batch.iter().flat_map(|r| r.ids.iter().copied()).collect::<Vec<_>>());
+        let v = decoder.config().vocab_size;
+        let mut read = Vec::with_capacity(targets.len());
+        for (i, targets) in targets.chunks(ROWS).enumerate() {
+            let logits = decoder.logits(&states.narrow(0, i * ROWS, targets.len())?)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            let drawn: Result<Vec<Drawn>, ModelError> = logits.par_chunks(v).zip(targets).map(|(row, &id)| measure(row, id)).collect();
+            read.extend(drawn?);
+        }
+        let mut read = read.into_iter();
+        for reading in batch {
+            let known = |(token, drawn): (Token, Drawn)| Token { logprob: Some(drawn.logprob), entropy: Some(drawn.entropy), ..token };
+            candidates[reading.candidate].tokens = reading.tokens.into_iter().zip(read.by_ref()).map(known).collect();
+        }
+        rows.into_iter().for_each(|row| cache.free(row));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Policy;
+    use crate::trace::{Sampling, TraceEvent};
+    use candle_core::Device;
+    use std::ops::ControlFlow;
+
+    #[test]
+    fn what_the_policy_wrote_is_read_as_it_was_written() {
+        let mut policy = LocalPolicy::open(&crate::model::embedded_policy(), &Device::Cpu, None).unwrap();
+        let problem = "Mia has 2 bags with 3 apples each. How many apples does Mia have?";
+        let mut written = vec![Candidate::default(); 3];
+        let mut sink = |event| {
+            match event {
+                TraceEvent::Tokens { candidate, text, tokens } => {
+                    written[candidate].text += &text;
+                    written[candidate].tokens.extend(tokens);
+                }
+                TraceEvent::Finished { candidate, reason } => written[candidate].finish = Some(reason),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        };
+        policy.sample(problem, 3, &Sampling { max_tokens: 60, seed: 5, ..Sampling::default() }, &mut sink).unwrap();
+        let mut read = written.clone();
+        read.push(Candidate::default());
+        policy.read(problem, &mut read).unwrap();
+        assert!(read[3].tokens.is_empty(), "nothing to read");
+        for (w, r) in written.iter().zip(&read) {
+            let ids = |c: &Candidate| c.tokens.iter().map(|t| t.id).collect::<Vec<_>>();
+            assert_eq!(ids(w), ids(r), "{}", w.text);
+            for (a, b) in w.tokens.iter().zip(&r.tokens) {
+                let near = |a: Option<f32>, b: Option<f32>| (a.unwrap() - b.unwrap()).abs() < 1e-3;
+                assert!(near(a.logprob, b.logprob) && near(a.entropy, b.entropy), "{a:?} {b:?}");
+            }
+        }
+        // By itself as in a batch.
+        let mut alone = vec![read[1].clone()];
+        policy.read(problem, &mut alone).unwrap();
+        let near = alone[0].tokens.iter().zip(&read[1].tokens).all(|(a, b)| (a.logprob.unwrap() - b.logprob.unwrap()).abs() < 1e-4);
+        assert!(near && alone[0].tokens.len() == read[1].tokens.len());
+    }
+}
