@@ -10,6 +10,7 @@ pub mod rerank;
 pub mod scored;
 pub mod stats;
 pub mod stories;
+pub mod table;
 
 pub use scored::{ScoredCandidate, ScoredTrace};
 
