@@ -11,6 +11,7 @@ pub mod scored;
 pub mod search;
 pub mod stats;
 pub mod stories;
+pub mod table;
 
 pub use scored::{ScoredCandidate, ScoredTrace};
 
