@@ -25,6 +25,15 @@ pub struct Judge {
     pub calibration: Calibration,
 }
 
+/// How traces are read.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// How text without given steps is cut.
+    pub segmentation: &'a Segmentation,
+    /// When to stop.
+    pub interrupt: &'a Interrupt,
+}
+
 /// What became of the input.
 pub struct Judged {
     /// How the run ended.
@@ -64,56 +73,73 @@ impl Judge {
     pub fn run(
         &self,
         walk: Walk,
-        segmentation: &Segmentation,
-        interrupt: &Interrupt,
+        with: &Reading,
         reporter: &mut Reporter,
         wanted: impl Fn(&Trace) -> bool,
-        mut done: impl FnMut(Trace) -> Result<()>,
+        done: impl FnMut(Trace) -> Result<()>,
     ) -> Result<Judged> {
         let walk = RefCell::new(walk);
-        let next = |reporter: &mut Reporter| {
-            Ok(loop {
-                match walk.borrow_mut().next(reporter) {
-                    Next::Trace(trace) if trace.candidates.is_empty() || !wanted(&trace) => {}
-                    Next::Trace(trace) => break Next::Trace(Box::new(self.prepare(*trace, segmentation)?)),
-                    other => break other,
-                }
-            })
-        };
-        let total = || walk.borrow().total();
-        let summary = match &self.engine {
-            Some(engine) => {
-                let request = |id, trace: &Trace| Request::Score {
-                    id,
-                    problem: trace.problem.clone(),
-                    candidates: trace.candidates.clone(),
-                    urgent: false,
-                };
-                drive(&Headless { engine, interrupt, segmentation }, reporter, total, next, request, done)?
-            }
-            None => {
-                let (mut summary, began) = (Summary::default(), Instant::now());
-                loop {
-                    match next(reporter)? {
-                        _ if interrupt.is_set() => {
-                            summary.interrupted = true;
-                            break;
-                        }
-                        Next::Trace(trace) => {
-                            done(*trace)?;
-                            summary.traces += 1;
-                            reporter.progress(summary.traces, total(), "");
-                        }
-                        Next::Wait => std::thread::sleep(PAUSE),
-                        Next::End => break,
-                    }
-                }
-                summary.seconds = began.elapsed().as_secs_f32();
-                summary
+        let next = |reporter: &mut Reporter| loop {
+            match walk.borrow_mut().next(reporter) {
+                Next::Trace(trace) if trace.candidates.is_empty() || !wanted(&trace) => {}
+                other => break other,
             }
         };
+        let summary = self.drive(with, reporter, || walk.borrow().total(), next, done)?;
         let (skipped, broken) = walk.into_inner().close(reporter);
         Ok(Judged { summary, skipped, broken })
+    }
+
+    /// The same for traces that are at hand; fails where a model cannot read one. Those of an interrupted run are not whole.
+    pub fn read(&self, traces: Vec<Trace>, with: &Reading, reporter: &mut Reporter) -> Result<Vec<Trace>> {
+        let (total, mut out) = (traces.len() as u64, Vec::with_capacity(traces.len()));
+        let mut traces = traces.into_iter();
+        let next = |_: &mut Reporter| traces.next().map_or(Next::End, |t| Next::Trace(Box::new(t)));
+        let summary = self.drive(with, reporter, || Some(total), next, |trace| {
+            out.push(trace);
+            Ok(())
+        })?;
+        if !summary.interrupted {
+            whole(&Judged { summary, skipped: 0, broken: false })?;
+        }
+        Ok(out)
+    }
+
+    fn drive(
+        &self,
+        with: &Reading,
+        reporter: &mut Reporter,
+        total: impl Fn() -> Option<u64>,
+        mut next: impl FnMut(&mut Reporter) -> Next,
+        mut done: impl FnMut(Trace) -> Result<()>,
+    ) -> Result<Summary> {
+        let Reading { segmentation, interrupt } = *with;
+        let mut next = |reporter: &mut Reporter| {
+            Ok(match next(reporter) {
+                Next::Trace(trace) => Next::Trace(Box::new(self.prepare(*trace, segmentation)?)),
+                other => other,
+            })
+        };
+        let Some(engine) = &self.engine else {
+            let (mut summary, began) = (Summary::default(), Instant::now());
+            while !interrupt.is_set() {
+                match next(reporter)? {
+                    Next::Trace(trace) => {
+                        done(*trace)?;
+                        summary.traces += 1;
+                        reporter.progress(summary.traces, total(), "");
+                    }
+                    Next::Wait => std::thread::sleep(PAUSE),
+                    Next::End => break,
+                }
+            }
+            summary.interrupted = interrupt.is_set();
+            summary.seconds = began.elapsed().as_secs_f32();
+            return Ok(summary);
+        };
+        let request =
+            |id, trace: &Trace| Request::Score { id, problem: trace.problem.clone(), candidates: trace.candidates.clone(), urgent: false };
+        drive(&Headless { engine, interrupt, segmentation }, reporter, total, next, request, done)
     }
 
     /// Cuts what the source did not cut, takes away the rewards that are computed anew, and reads the policy's log-probabilities.

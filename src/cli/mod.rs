@@ -2,6 +2,7 @@
 
 pub mod args;
 mod completions;
+mod demonstrations;
 mod doctor;
 mod eval;
 pub mod exit;
@@ -45,6 +46,9 @@ pub struct Cli {
     /// Train by a recipe; the same as `reasonscope train RECIPE`
     #[arg(long, value_name = "RECIPE", exclusive = true)]
     train: Option<std::path::PathBuf>,
+    /// Make the reports of an evaluation; the same as `reasonscope eval RECIPE`
+    #[arg(long, value_name = "RECIPE", exclusive = true)]
+    eval: Option<std::path::PathBuf>,
     #[command(flatten)]
     live: inspect::LiveArgs,
     #[command(flatten)]
@@ -63,7 +67,7 @@ enum Command {
     Train(train::Train),
     /// Watch a training run: curves, newest rollouts coloured by reward, alarms
     Watch(watch::Watch),
-    /// Evaluate a policy and a reward model on held-out stories, beside the baselines
+    /// Evaluate: rerank, localise, pass@k, calibration, transfer, search, beside the baselines; live or on recorded candidates
     Eval(eval::Eval),
     /// List the themes
     Themes(themes::Themes),
@@ -100,14 +104,17 @@ pub fn main() -> Exit {
     }
 }
 
-/// `--train RECIPE …` as `train RECIPE …`, so that the subcommand's options follow.
+/// `--train RECIPE …` as `train RECIPE …`, and `--eval` alike, so that the subcommand's options follow.
 fn with_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.collect();
     let Some(first) = args.get(1).and_then(|a| a.to_str()).map(str::to_owned) else { return args };
-    if first == "--train" && args.len() > 2 {
-        args[1] = "train".into();
-    } else if let Some(recipe) = first.strip_prefix("--train=") {
-        args.splice(1..2, ["train".into(), recipe.into()]);
+    for name in ["train", "eval"] {
+        let Some(rest) = first.strip_prefix("--").and_then(|f| f.strip_prefix(name)) else { continue };
+        if rest.is_empty() && args.len() > 2 {
+            args[1] = name.into();
+        } else if let Some(recipe) = rest.strip_prefix('=') {
+            args.splice(1..2, [name.into(), recipe.into()]);
+        }
     }
     args
 }

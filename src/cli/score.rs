@@ -4,7 +4,7 @@ use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
 use super::exit::{Exit, Usage};
 use super::headless::Walk;
 use super::interrupt::Interrupt;
-use super::judge::{Judge, Judged, Shard, local};
+use super::judge::{Judge, Judged, Reading, Shard, local};
 use super::output::Output;
 use super::progress::Reporter;
 use super::resume::Written;
@@ -72,8 +72,8 @@ impl Score {
             output.flush()
         };
         let walk = Walk::new(list, self.shard);
-        let Judged { summary, skipped, broken } =
-            judge.run(walk, &self.rewards.segment, &interrupt, &mut reporter, |t| !written.has(t), done)?;
+        let with = Reading { segmentation: &self.rewards.segment, interrupt: &interrupt };
+        let Judged { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |t| !written.has(t), done)?;
         let name = output.name().to_string();
         output.finish()?;
         if summary.interrupted {

@@ -18,10 +18,11 @@ use std::sync::{Mutex, PoisonError};
 pub(super) fn run(table: &Table, overrides: &[String], reporter: &mut Reporter) -> Result<Exit> {
     let interrupt = Interrupt::listen()?;
     let stop = interrupt.flag();
-    let units: Vec<(u64, usize)> = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v))).collect();
-    let total = units.len();
+    let units = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v)));
+    let (first, then): (Vec<(u64, usize)>, Vec<_>) = units.partition(|&(_, v)| table.baseline(v).is_none());
+    let total = first.len() + then.len();
     let mut done = 0;
-    for phase in [&units[..table.seeds.len()], &units[table.seeds.len()..]] {
+    for phase in [first, then] {
         let queue = Mutex::new(phase.iter().copied().collect::<VecDeque<_>>());
         let (send, heard) = std::sync::mpsc::channel();
         let failed = std::thread::scope(|scope| {

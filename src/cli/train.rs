@@ -1,22 +1,20 @@
 //! `train RECIPE`, also `--train RECIPE`.
 
 use super::args::OutputArgs;
+use super::demonstrations::{demonstrations, problems};
 use super::exit::{Exit, Gate};
 use super::interrupt::Interrupt;
 use super::progress::{Reporter, metrics_note};
 use super::record::{FailOn, Recorder};
 use crate::diagnose::AlarmKind;
 use crate::format::{Options, TraceList};
-use crate::task::Demonstration;
 use crate::trace::Trace;
 use crate::train::table::Table;
 use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World, step_labels};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use flate2::read::MultiGzDecoder;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -139,26 +137,13 @@ impl Train {
 /// What the recipe's files hold.
 fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
     let task = recipe.data.task;
-    let demonstrations = |files: &[PathBuf]| -> Result<Vec<Demonstration>> {
-        let mut out = Vec::new();
-        for file in files {
-            let name = file.display().to_string();
-            for d in task.demonstrations(lines(file)?, &name) {
-                out.push(d?);
-            }
-        }
-        Ok(out)
-    };
     let label_files = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).map_or(&[][..], |l| &l.files);
-    let mut inputs = Inputs { demonstrations: demonstrations(&recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
-    for file in recipe.evaluation.iter().flat_map(|e| &e.files) {
-        let name = file.display().to_string();
-        for p in task.problems(lines(file)?, &name) {
-            inputs.problems.push(p?);
-        }
+    let mut inputs = Inputs { demonstrations: demonstrations(task, &recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
+    if let Some(evaluation) = &recipe.evaluation {
+        inputs.problems = problems(task, &evaluation.files)?;
     }
     if let Some(more) = more {
-        inputs.more = demonstrations(&[more.to_owned()])?;
+        inputs.more = demonstrations(task, &[more.to_owned()])?;
     }
     if let Some(file) = more_labels {
         inputs.more_labels = labelled(&[file.to_owned()])?;
@@ -168,14 +153,6 @@ fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> R
         }
     }
     Ok(inputs)
-}
-
-/// A file's lines, of plain or gzip text.
-fn lines(path: &Path) -> Result<Box<dyn BufRead>> {
-    let name = || path.display().to_string();
-    let mut file = BufReader::new(fs::File::open(path).with_context(name)?);
-    let packed = file.fill_buf().with_context(name)?.starts_with(&[0x1f, 0x8b]);
-    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
 /// The labelled traces that the recipe names.

@@ -1,6 +1,9 @@
 //! pass@k, unbiased (Chen et al. 2021).
 
-use super::{EvalError, ScoredTrace};
+use super::rerank::{Method, pick};
+use super::stats::{Bootstrap, bootstrap_mean};
+use super::table::{Cell, Table};
+use super::{EvalError, ScoredCandidate, ScoredTrace};
 
 /// Chance that at least one of `k` candidates drawn without replacement from `n`, of which `correct` are right, is right:
 /// 1 − C(n−c, k)/C(n, k).
@@ -38,6 +41,39 @@ pub fn per_problem(traces: &[ScoredTrace], k: usize) -> Result<Vec<f64>, EvalErr
         .collect()
 }
 
+/// What the samples are like: share right, with an answer at all, agreeing with the most frequent answer of their problem; and their length. Problems are
+/// resampled.
+///
+/// # Errors
+/// As [`bootstrap_mean`].
+pub fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, EvalError> {
+    let mut table = Table::new("The samples", &["what", "share"]);
+    let share = |f: &dyn Fn(&ScoredTrace, &ScoredCandidate) -> bool| -> Vec<f64> {
+        let of = |t: &ScoredTrace| t.candidates.iter().filter(|c| f(t, c)).count() as f64 / t.candidates.len().max(1) as f64;
+        traces.iter().map(of).collect()
+    };
+    let mut row = |name: &str, values: Vec<f64>| -> Result<(), EvalError> {
+        table.rows.push(vec![Cell::Text(name.into()), Cell::Interval(bootstrap_mean(&values, options)?)]);
+        Ok(())
+    };
+    row("right", share(&|_, c| c.correct))?;
+    row("with an answer", share(&|_, c| c.answer.is_some()))?;
+    let most: Vec<Option<String>> = traces
+        .iter()
+        .map(|t| pick(Method::Majority, &t.candidates).and_then(|i| t.candidates[i].answer.clone()))
+        .collect();
+    let agree = traces.iter().zip(&most).map(|(t, most)| {
+        let same = t.candidates.iter().filter(|c| c.answer.is_some() && c.answer == *most).count();
+        same as f64 / t.candidates.len().max(1) as f64
+    });
+    row("with the most frequent answer of their problem", agree.collect())?;
+    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps };
+    let all: Vec<f64> = traces.iter().flat_map(|t| &t.candidates).map(|c| size(c) as f64).collect();
+    let unit = if traces.iter().flat_map(|t| &t.candidates).any(|c| c.n_tokens > 0) { "tokens" } else { "steps" };
+    table.rows.push(vec![Cell::Text(format!("mean {unit}")), Cell::Number(all.iter().sum::<f64>() / all.len().max(1) as f64)]);
+    Ok(table)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +87,15 @@ mod tests {
         near(pass_at_k(4, 1, 4), 1.0);
         near(pass_at_k(10, 3, 5), 1.0 - 21.0 / 252.0);
         near(pass_at_k(1000, 500, 1), 0.5);
+    }
+
+    #[test]
+    fn samples_by_hand() {
+        let of = |answer: Option<&str>, correct| ScoredCandidate { answer: answer.map(Into::into), correct, n_tokens: 3, ..ScoredCandidate::default() };
+        let candidates = vec![of(Some("1"), false), of(Some("1"), false), of(Some("2"), true), of(None, false)];
+        let table = samples(&[ScoredTrace { id: "p".into(), candidates }], Bootstrap::default()).unwrap();
+        let cells: Vec<String> = table.rows.iter().map(|r| r[1].text()).collect();
+        assert_eq!(cells, ["25.0 [25.0, 25.0]", "75.0 [75.0, 75.0]", "50.0 [50.0, 50.0]", "3.000"]);
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! `stories` evaluated live: the policy samples, the reward model scores, the checker labels.
 
 use super::ScoredTrace;
+use super::search::{Guide, Searched, Strategy, search};
 use crate::generate::{LocalPolicy, Policy, Prompt, decode_all, mix};
 use crate::model::{ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, check, story};
-use crate::trace::{Calibration, GoldDeviation, Granularity, Sampling, Trace};
+use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Trace};
 use candle_core::Device;
+use rayon::prelude::*;
 use std::ops::ControlFlow;
+
+/// Problems that are searched at a time.
+const WAVE: usize = 64;
 
 /// A policy and the reward model that is judged on its candidates.
 pub struct Pair {
@@ -98,6 +103,59 @@ pub fn sample(
         traces.push(Sampled { trace, critic_logprobs });
     }
     Ok(traces)
+}
+
+/// How to search.
+#[derive(Clone, Copy, Debug)]
+pub struct Guided {
+    /// The strategy.
+    pub strategy: Strategy,
+    /// Which tokens carry the reward.
+    pub granularity: Granularity,
+    /// How the step rewards of a beginning become one number.
+    pub aggregation: Aggregation,
+}
+
+/// Problems `0..problems` of the split, each searched with a budget of `options.n` candidates; the checker says which picks are right. `done` as in [`sample`].
+pub fn guided(
+    Pair { policy, reward }: &Pair,
+    options: &StoriesOptions,
+    how: &Guided,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Searched, ModelError> {
+    let tokenizer = policy.tokenizer();
+    let closes: Vec<bool> = (0..policy.decoder().config().vocab_size as u32).map(|id| tokenizer.decode(&[id]).contains('\n')).collect();
+    let guide = Guide {
+        policy: policy.decoder(),
+        reward: reward.net(),
+        tokenizer,
+        granularity: how.granularity,
+        aggregation: how.aggregation,
+        sampling: &options.sampling,
+        ends_line: &|id| closes.get(id as usize).copied().unwrap_or(false),
+    };
+    let mut out = Searched { strategy: how.strategy, right: Vec::new(), tokens: Vec::new() };
+    let indices: Vec<u64> = (0..options.problems).collect();
+    for wave in indices.chunks(WAVE) {
+        let found: Vec<Result<(f64, f64), ModelError>> = wave
+            .par_iter()
+            .map(|&i| {
+                let story = story(options.split, options.seed, i);
+                let found = search(&guide, &policy.prompt_ids(&story.problem)?, how.strategy, options.n, mix(options.seed ^ 0x7365_6172, i))?;
+                let text = found.best.candidate(tokenizer).text;
+                Ok((f64::from(u8::from(check(&story, &text).correct)), found.tokens as f64))
+            })
+            .collect();
+        for found in found {
+            let (right, tokens) = found?;
+            out.right.push(right);
+            out.tokens.push(tokens);
+        }
+        if done(out.right.len()).is_break() {
+            break;
+        }
+    }
+    Ok(out)
 }
 
 /// What the metrics read of the traces, with rewards at `granularity`.

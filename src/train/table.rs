@@ -23,7 +23,7 @@ pub struct Table {
     /// Runs at a time, a thread each.
     #[serde(default = "jobs")]
     pub jobs: usize,
-    /// The first is the baseline: the others take its finished stages over where they share them, and are compared with it.
+    /// The first is the baseline of those that name no other.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
 }
@@ -38,6 +38,10 @@ fn jobs() -> usize {
 pub struct Variant {
     /// Name in the table, and of its folder.
     pub name: String,
+    /// The variant that is its baseline: it takes over that one's finished stages where the two share them, and is compared with it. A variant that
+    /// names itself has none.
+    #[serde(default)]
+    pub against: Option<String>,
     /// Settings as `--set` takes them.
     #[serde(default)]
     pub set: Vec<String>,
@@ -55,8 +59,24 @@ impl Table {
         if table.seeds.is_empty() || table.variants.len() < 2 || table.jobs == 0 {
             return Err(wrong("a table needs at least one seed, a baseline and another variant, and one job".into()));
         }
+        if let Some(v) = table.variants.iter().find(|v| v.against.as_ref().is_some_and(|a| !table.variants.iter().any(|b| b.name == *a))) {
+            return Err(wrong(format!("variant {:?}: against = {:?} names no variant", v.name, v.against.as_deref().unwrap_or_default())));
+        }
+        if let Some(v) = (0..table.variants.len()).find(|&v| table.baseline(v).is_some_and(|b| table.baseline(b).is_some())) {
+            let name = &table.variants[v].name;
+            return Err(wrong(format!("variant {name:?}: its baseline has a baseline itself; let that one name itself in `against`")));
+        }
         table.base = path.parent().unwrap_or(Path::new(".")).join(&table.base);
         Ok(Some(table))
+    }
+
+    /// The variant that another is compared with; `None` for a baseline.
+    pub fn baseline(&self, variant: usize) -> Option<usize> {
+        let baseline = match &self.variants[variant].against {
+            Some(name) => self.variants.iter().position(|v| v.name == *name)?,
+            None => 0,
+        };
+        (baseline != variant).then_some(baseline)
     }
 
     /// Folder of a run.
@@ -71,7 +91,7 @@ impl Table {
         let mut recipe = Recipe::read(&self.base, &set)?;
         recipe.seed = seed;
         recipe.output = self.folder(seed, variant);
-        recipe.reuse = (variant > 0).then(|| self.folder(seed, 0));
+        recipe.reuse = self.baseline(variant).map(|b| self.folder(seed, b));
         Ok(recipe)
     }
 }
@@ -93,6 +113,8 @@ pub struct Row {
     pub greedy: (f64, f64),
     /// Mean length, tokens.
     pub length: f64,
+    /// Its baseline.
+    pub against: Option<String>,
     /// pass@1 over the baseline's, percentage points, over the seeds that both have: seeds resampled, and problems inside them.
     pub lead: Option<Paired>,
     /// p of `lead` after Holm over the table.
@@ -122,8 +144,9 @@ pub fn rows(table: &Table) -> Result<Vec<Row>, TrainError> {
     for (v, variant) in table.variants.iter().enumerate() {
         let done: Vec<&Vec<Outcome>> = all[v].iter().flatten().collect();
         let over = |f: &dyn Fn(&Outcome) -> f64| mean_sd(&done.iter().map(|o| percent(o, f)).collect::<Vec<_>>());
+        let baseline = table.baseline(v);
         let pairs: Vec<(&[Outcome], &[Outcome])> =
-            all[v].iter().zip(&all[0]).filter_map(|(a, b)| Some((a.as_deref()?, b.as_deref()?))).collect();
+            all[v].iter().zip(&all[baseline.unwrap_or(v)]).filter_map(|(a, b)| Some((a.as_deref()?, b.as_deref()?))).collect();
         out.push(Row {
             name: variant.name.clone(),
             uses_answers: table.recipe(table.seeds[0], v, &[])?.uses_answers(),
@@ -132,7 +155,8 @@ pub fn rows(table: &Table) -> Result<Vec<Row>, TrainError> {
             pass_10: over(&pass(10)),
             greedy: over(&|o| f64::from(u8::from(o.greedy))),
             length: over(&|o| o.length / 100.0).0,
-            lead: if v > 0 && !pairs.is_empty() { Some(lead(&pairs)?) } else { None },
+            against: baseline.map(|b| table.variants[b].name.clone()),
+            lead: if baseline.is_some() && !pairs.is_empty() { Some(lead(&pairs)?) } else { None },
             holm: None,
             alarms: alarms(table, v),
         });
@@ -190,12 +214,15 @@ fn alarms(table: &Table, variant: usize) -> Vec<(String, f64, usize)> {
 /// The rows as GitHub Markdown.
 pub fn markdown(rows: &[Row]) -> String {
     let mut out = String::from(
-        "| variant | seeds | pass@1, % | pass@10, % | greedy, % | tokens | pass@1 over the first, points | p (Holm) | alarms |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| variant | seeds | pass@1, % | pass@10, % | greedy, % | tokens | pass@1 over the baseline, points | p (Holm) | alarms |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for r in rows {
+        // Where all have the same baseline, it need not be said in every line.
+        let several = rows.iter().filter_map(|r| r.against.as_ref()).any(|a| rows.iter().any(|o| o.against.as_ref().is_some_and(|b| a != b)));
+        let over = |r: &Row| r.against.as_ref().filter(|_| several).map_or(String::new(), |a| format!(" over {a}"));
         let ms = |(mean, sd): (f64, f64)| format!("{mean:.1} ± {sd:.1}");
         let lead =
-            r.lead.map_or("–".into(), |l| format!("{:+.1} [{:+.1}, {:+.1}]", l.difference.estimate, l.difference.low, l.difference.high));
+            r.lead.map_or("–".into(), |l| format!("{:+.1} [{:+.1}, {:+.1}]{}", l.difference.estimate, l.difference.low, l.difference.high, over(r)));
         let p = |p: f64| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
         let test = r.lead.zip(r.holm).map_or("–".into(), |(l, h)| format!("{} ({})", p(l.p), p(h)));
         let alarms: Vec<String> = r.alarms.iter().map(|(n, at, k)| format!("{n} at {:.0} % ({k})", 100.0 * at)).collect();

@@ -5,9 +5,9 @@ use crate::cli::output::Output;
 use crate::eval::ScoredTrace;
 use crate::eval::report::Report;
 use crate::eval::stats::Bootstrap;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How the report is made and written.
 #[derive(Args, Clone, Debug)]
@@ -36,6 +36,15 @@ pub struct ReportArgs {
     pub seed: u64,
 }
 
+/// A report and the rows behind it; no rows where it is made of other things than candidates.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The report.
+    pub report: Report,
+    /// A candidate each.
+    pub rows: Vec<ScoredTrace>,
+}
+
 /// Shape of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -58,8 +67,9 @@ impl ReportArgs {
         Output::open(self.output.as_deref())
     }
 
-    /// Writes the report, and the rows behind it where a folder is asked for; then looks at the gates.
-    pub fn finish(&self, report: &Report, rows: &[ScoredTrace], mut output: Output, json: bool) -> Result<Exit> {
+    /// Writes a report, and the folder that is asked for; then looks at the gates.
+    pub fn finish(&self, made: &Made, mut output: Output, json: bool) -> Result<Exit> {
+        let report = &made.report;
         let text = match self.format {
             Format::Json => serde_json::to_string(&report.json())?,
             _ if json => serde_json::to_string(&report.json())?,
@@ -70,12 +80,15 @@ impl ReportArgs {
             output.line(line)?;
         }
         output.finish()?;
-        let _ = rows;
+        if let Some(folder) = &self.report {
+            write_folder(made, folder)?;
+        }
         self.gates(report)?;
         Ok(Exit::Ok)
     }
 
-    fn gates(&self, report: &Report) -> Result<()> {
+    /// Fails with exit code 3 where a figure is outside its bounds; a figure that the report does not have is a mistake on the command line.
+    pub fn gates(&self, report: &Report) -> Result<()> {
         let figure = |name: &str| {
             report.figures.get(name).copied().ok_or_else(|| {
                 let names: Vec<&str> = report.figures.keys().map(String::as_str).collect();
@@ -96,6 +109,11 @@ impl ReportArgs {
         }
         Ok(())
     }
+}
+
+/// Writes the folder of a report.
+pub fn write_folder(made: &Made, folder: &Path) -> Result<()> {
+    crate::eval::folder::write(&made.report, &made.rows, folder).with_context(|| folder.display().to_string())
 }
 
 fn bound(text: &str) -> Result<(String, f64), String> {

@@ -4,7 +4,7 @@ use crate::cli::args::{DeviceArgs, RewardArgs, model};
 use crate::cli::exit::Usage;
 use crate::cli::headless::Walk;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::judge::{Judge, local, whole};
+use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
 use crate::eval::ScoredTrace;
 use crate::format::{Options, TraceList};
@@ -158,7 +158,8 @@ impl RecordedArgs {
             traces.push(self.scored(&trace));
             Ok(())
         };
-        let judged = judge.run(Walk::new(list, None), &self.rewards.segment, interrupt, reporter, wanted, done)?;
+        let with = Reading { segmentation: &self.rewards.segment, interrupt };
+        let judged = judge.run(Walk::new(list, None), &with, reporter, wanted, done)?;
         if !judged.summary.interrupted {
             whole(&judged)?;
         }

@@ -1,0 +1,192 @@
+//! `eval rerank`, `pass`, `localise` and `calibrate`: reports on recorded candidates.
+
+use super::finish::{Made, ReportArgs};
+use super::recorded::{Recorded, RecordedArgs};
+use crate::cli::exit::Usage;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::Reporter;
+use crate::eval::localise::{Marker, Signal};
+use crate::eval::processbench::{self, Threshold};
+use crate::eval::report::{self, Options, Report};
+use crate::eval::rerank::Method;
+use crate::eval::{ScoredTrace, grid, onset, steplabels};
+use anyhow::{Result, bail};
+use clap::Args;
+
+/// Arguments of `eval rerank`, `eval pass` and `eval calibrate`.
+#[derive(Args, Clone, Debug)]
+pub struct Candidates {
+    #[command(flatten)]
+    recorded: RecordedArgs,
+    /// The largest N to pick from or to draw; as many as every problem has, where it is not said
+    #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    n: Option<u16>,
+}
+
+/// Arguments of `eval localise`.
+#[derive(Args, Clone, Debug)]
+pub struct Localise {
+    #[command(flatten)]
+    recorded: RecordedArgs,
+    /// Where thresholds come from: a number, for the reward; or a subset (a file's name without ending), whose best F1 chooses them for all, as ProcessBench
+    /// does with gsm8k. Without it, the reward model's own, which no label has chosen
+    #[arg(long, value_name = "NUMBER|SUBSET", allow_negative_numbers = true)]
+    threshold: Option<String>,
+    /// Also mark intervals of K tokens instead of steps, where the candidates have tokens
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    grid: Option<u16>,
+}
+
+/// Which part of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Best of N.
+    Rerank,
+    /// pass@k.
+    Pass,
+    /// Discrimination and calibration.
+    Calibrate,
+}
+
+impl Candidates {
+    pub fn make(&self, part: Part, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        let recorded = self.recorded.read(reporter, interrupt)?;
+        let sizes = recorded.sizes(self.n.map(usize::from))?;
+        let rows = recorded.pooled();
+        if !rows.iter().flat_map(|t| &t.candidates).any(|c| c.correct) {
+            let remedy = "their files must say which candidates are `correct`, or which answer is right";
+            bail!("no candidate is known to be right, so there is nothing to tell apart; {remedy}");
+        }
+        let options = self.recorded.options(&recorded, what(part), sizes, how);
+        let mut made = Report { title: options.title.clone(), notes: report::notes(&rows, &options), ..Report::default() };
+        match part {
+            Part::Rerank => report::reranking(&rows, &options)?.add_to(&mut made),
+            Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
+            Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
+        }
+        Ok(Made { report: made, rows })
+    }
+}
+
+fn what(part: Part) -> &'static str {
+    match part {
+        Part::Rerank => "Reranking",
+        Part::Pass => "pass@k",
+        Part::Calibrate => "Calibration",
+    }
+}
+
+impl RecordedArgs {
+    fn options(&self, recorded: &Recorded, what: &str, sizes: Vec<usize>, how: &ReportArgs) -> Options {
+        let files = recorded.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        let logprobs = recorded.policy.as_ref().map_or(String::new(), |p| format!("; log-probabilities of {p}"));
+        let has_reward = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
+        let answers = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
+        Options {
+            title: format!("{what} on {files}; reward: {}{logprobs}; seed {}", recorded.reward, how.seed),
+            sizes,
+            main: match (has_reward, answers) {
+                (true, _) => Method::Reward(self.rewards.aggregation),
+                (false, true) => Method::Majority,
+                (false, false) => Method::LogProbMean,
+            },
+            calibration: recorded.calibration.clone(),
+            bootstrap: how.bootstrap(),
+            ..Options::default()
+        }
+    }
+}
+
+impl Localise {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        let mut recorded = self.recorded.read(reporter, interrupt)?;
+        let number: Option<f32> = self.threshold.as_ref().and_then(|t| t.parse().ok());
+        if number.is_some() {
+            recorded.calibration.threshold = number;
+        }
+        let rows = recorded.pooled();
+        let any = |f: &dyn Fn(&crate::eval::ScoredCandidate) -> bool| rows.iter().flat_map(|t| &t.candidates).any(f);
+        let labelled = any(&|c| c.labelled && c.first_error.is_some());
+        let rated = any(&|c| c.step_labels.iter().any(Option::is_some));
+        if !labelled && !rated {
+            bail!("no candidate has a labelled first wrong step or labelled steps; name a file that has, for example ProcessBench's");
+        }
+        let options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
+        let mut made = Report { title: options.title.clone(), notes: report::notes(&rows, &options), ..Report::default() };
+        let bootstrap = how.bootstrap();
+        if labelled {
+            report::localisation(&rows, &options)?.add_to(&mut made);
+            let methods = self.methods(&recorded, &rows)?;
+            if recorded.subsets.len() > 1 || self.threshold.is_some() {
+                let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
+                processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
+            }
+            let marks: Vec<(String, Marker)> = methods
+                .iter()
+                .filter_map(|(name, signal, threshold)| match threshold {
+                    Threshold::Fixed(t) => Some((name.clone(), Marker::Below(*signal, *t))),
+                    Threshold::BestOn(subset) => {
+                        let on = recorded.subsets.iter().find(|s| s.name == *subset)?;
+                        Some((name.clone(), Marker::Below(*signal, crate::eval::localise::best_threshold(*signal, &on.traces)?.0)))
+                    }
+                })
+                .collect();
+            if !marks.is_empty() {
+                onset::section(&marks, &rows, bootstrap)?.add_to(&mut made);
+                made.charts.push(onset::by_position(&marks, &rows, bootstrap)?);
+            }
+        }
+        if rated {
+            let fixed: Vec<(String, Signal, f32)> = signals(&rows)
+                .filter_map(|s| {
+                    let own = own_threshold(&recorded, s);
+                    let best = crate::eval::localise::best_threshold(s, &rows).map(|b| b.0);
+                    own.map(|t| (format!("{}, calibrated", s.name()), s, t)).or(best.map(|t| (format!("{}, best", s.name()), s, t)))
+                })
+                .collect();
+            if !fixed.is_empty() {
+                steplabels::section(&fixed, &rows, bootstrap)?.add_to(&mut made);
+            }
+            let known: Vec<Signal> = signals(&rows).collect();
+            if !known.is_empty() {
+                steplabels::ratings(&known, &rows, bootstrap)?.add_to(&mut made);
+            }
+        }
+        let _ = (self.grid, grid::section);
+        Ok(Made { report: made, rows })
+    }
+
+    /// Every signal that is there, with where its threshold comes from.
+    fn methods<'a>(&'a self, recorded: &'a Recorded, rows: &[ScoredTrace]) -> Result<Vec<(String, Signal, Threshold<'a>)>> {
+        let subset = self.threshold.as_deref().filter(|t| t.parse::<f32>().is_err());
+        if let Some(name) = subset
+            && !recorded.subsets.iter().any(|s| s.name == name)
+        {
+            let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
+            return Err(Usage(format!("--threshold {name}: neither a number nor one of the files {}", names.join(", "))).into());
+        }
+        Ok(signals(rows)
+            .filter_map(|signal| match (subset, own_threshold(recorded, signal)) {
+                (Some(name), _) => Some((format!("{}, best on {name}", signal.name()), signal, Threshold::BestOn(name))),
+                (None, Some(t)) => Some((format!("{}, calibrated", signal.name()), signal, Threshold::Fixed(t))),
+                (None, None) => None,
+            })
+            .collect())
+    }
+}
+
+/// The signals that the candidates have.
+fn signals(rows: &[ScoredTrace]) -> impl Iterator<Item = Signal> + '_ {
+    let known = |s: &Signal| rows.iter().flat_map(|t| &t.candidates).any(|c| s.values(c).iter().any(Option::is_some));
+    [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy].into_iter().filter(known)
+}
+
+/// The threshold that no label of these traces has chosen, low values deviating.
+fn own_threshold(recorded: &Recorded, signal: Signal) -> Option<f32> {
+    match signal {
+        Signal::Reward => recorded.calibration.threshold,
+        Signal::LogProb => recorded.calibration.logprob,
+        Signal::Entropy => recorded.calibration.entropy.map(|e| -e),
+        _ => None,
+    }
+}

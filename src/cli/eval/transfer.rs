@@ -1,0 +1,60 @@
+//! `eval transfer`: every reward on every set of candidates.
+
+use super::finish::{Made, ReportArgs};
+use super::recorded::{RecordedArgs, Subset};
+use crate::cli::args::model;
+use crate::cli::exit::Usage;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::Reporter;
+use crate::eval::report::Report;
+use crate::eval::transfer::{Entry, section};
+use crate::runtime::ModelRef;
+use anyhow::Result;
+use clap::Args;
+
+/// Arguments of `eval transfer`.
+#[derive(Args, Clone, Debug)]
+pub struct Transfer {
+    #[command(flatten)]
+    recorded: RecordedArgs,
+    /// A reward model of the matrix, after the one that --reward names; may be given several times
+    #[arg(long = "and", value_name = "MODEL", value_parser = model, requires = "reward", help_heading = "Models")]
+    more: Vec<ModelRef>,
+    /// Candidates to pick from; as many as every problem of a set has, where it is not said
+    #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    n: Option<u16>,
+}
+
+impl Transfer {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        if self.recorded.baselines_only {
+            return Err(Usage("eval transfer is about rewards; leave --baselines-only out".into()).into());
+        }
+        let mut scored: Vec<(String, Vec<Subset>)> = Vec::new();
+        for reward in std::iter::once(&self.recorded.reward).chain(&self.more) {
+            let args = RecordedArgs { reward: reward.clone(), ..self.recorded.clone() };
+            let recorded = args.read(reporter, interrupt)?;
+            scored.push((recorded.reward, recorded.subsets));
+        }
+        let entries: Vec<Entry> = scored
+            .iter()
+            .flat_map(|(reward, sets)| sets.iter().map(move |set| Entry { reward, set: &set.name, traces: &set.traces }))
+            .collect();
+        let title = format!("Transfer of {} rewards to {} sets of candidates; seed {}", scored.len(), self.recorded.files.len(), how.seed);
+        let mut report = Report { title, ..Report::default() };
+        section(&entries, self.recorded.rewards.aggregation, self.n.map(usize::from), how.bootstrap())?.add_to(&mut report);
+        let rows = scored
+            .into_iter()
+            .flat_map(|(reward, sets)| {
+                sets.into_iter().flat_map(move |set| {
+                    let reward = reward.clone();
+                    set.traces.into_iter().map(move |mut t| {
+                        t.id = format!("{reward}/{}/{}", set.name, t.id);
+                        t
+                    })
+                })
+            })
+            .collect();
+        Ok(Made { report, rows })
+    }
+}
