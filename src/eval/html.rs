@@ -26,11 +26,18 @@ tbody tr:nth-child(even){background:var(--band)}
 th:first-child,td:first-child{padding-left:8px}
 .l{text-align:left}
 tbody th{font-weight:400;white-space:normal;min-width:9em;overflow-wrap:anywhere}
+th:first-child{position:sticky;left:0;background:var(--page)}
+tbody tr:nth-child(even) th{background:var(--band)}
 .i{color:var(--soft);font-size:.92em}
 figure{margin:36px 0 0}
 figcaption{margin:0 0 8px;font-size:1.1rem;font-weight:600;line-height:1.35;overflow-wrap:anywhere}
-.card{background:#fff;border:1px solid var(--rule);border-radius:6px;padding:8px;overflow-x:auto}
-.card svg{display:block;width:100%;min-width:620px;max-width:900px;height:auto;margin:0 auto}
+.card{background:
+linear-gradient(90deg,#fff 30%,#fff0) 0 0/40px 100% local,
+linear-gradient(270deg,#fff 30%,#fff0) 100% 0/40px 100% local,
+linear-gradient(90deg,#0003,#0000) 0 0/14px 100% scroll,
+linear-gradient(270deg,#0003,#0000) 100% 0/14px 100% scroll,#fff;
+background-repeat:no-repeat;border:1px solid var(--rule);border-radius:6px;padding:8px;overflow-x:auto}
+.card svg{display:block;mix-blend-mode:multiply;width:100%;min-width:620px;max-width:900px;height:auto;margin:0 auto}
 details{margin-top:36px}
 summary{cursor:pointer;font-weight:600}
 @media print{
