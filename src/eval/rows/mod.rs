@@ -1,0 +1,316 @@
+//! Every row behind a report's figures, one a candidate, as CSV or Parquet; CSV is read back as it was written.
+//!
+//! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
+//! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
+//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer that is empty or starts with `"` is a JSON string. A
+//! problem without candidates has one row without an index.
+
+#[cfg(feature = "parquet")]
+mod parquet;
+
+use super::localise::{Marker, Signal};
+use super::{ScoredCandidate, ScoredTrace};
+use crate::trace::{Aggregation, aggregate};
+use csv::{ReaderBuilder, StringRecord, Writer};
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+#[cfg(feature = "parquet")]
+pub use parquet::write_parquet;
+
+/// The aggregations that have a column, in its order.
+const AGGREGATIONS: [Aggregation; 5] = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+
+/// Names of the columns in order.
+pub const COLUMNS: [&str; 22] = [
+    "problem_id",
+    "index",
+    "correct",
+    "labelled",
+    "first_error",
+    "n_steps",
+    "n_tokens",
+    "answer",
+    "logprob_sum",
+    "critic_logprob_sum",
+    "step_rewards",
+    "step_logprob_min",
+    "step_entropy_max",
+    "step_critic_logprob_min",
+    "logprob_mean",
+    "critic_logprob_mean",
+    "reward_mean",
+    "reward_min",
+    "reward_last",
+    "reward_product",
+    "reward_sum",
+    "predicted_first_error",
+];
+/// Columns that a file must have to be read.
+const NEEDED: usize = 14;
+
+/// Why rows cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The source fails.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is not CSV of this kind.
+    #[error("line {line}: {reason}")]
+    Row {
+        /// 1-based line where the row begins.
+        line: u64,
+        /// Field and remedy.
+        reason: String,
+    },
+}
+
+/// What is derived from a candidate's fields.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Derived {
+    logprob_mean: Option<f32>,
+    critic_logprob_mean: Option<f32>,
+    rewards: [Option<f32>; AGGREGATIONS.len()],
+    predicted: Option<usize>,
+}
+
+impl Derived {
+    fn of(c: &ScoredCandidate, threshold: Option<f32>) -> Self {
+        let mean = |sum: Option<f32>| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
+        Self {
+            logprob_mean: mean(c.logprob_sum),
+            critic_logprob_mean: mean(c.critic_logprob_sum),
+            rewards: AGGREGATIONS.map(|a| aggregate(a, &c.step_rewards)),
+            predicted: threshold.and_then(|t| Marker::Below(Signal::Reward, t).mark(c)),
+        }
+    }
+}
+
+/// A number as Rust and JSON read it back to the bit; `NaN`, `inf` and `-inf` as words, quoted in JSON.
+fn push_number(out: &mut Vec<u8>, value: f32, quoted: bool) {
+    if value.is_finite() {
+        // Writing to a vector cannot fail.
+        let _ = serde_json::to_writer(out, &value);
+    } else {
+        let quote = if quoted { "\"" } else { "" };
+        let _ = write!(out, "{quote}{value}{quote}");
+    }
+}
+
+fn push_list(out: &mut Vec<u8>, values: &[Option<f32>]) {
+    out.push(b'[');
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        match value {
+            Some(v) => push_number(out, *v, true),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.push(b']');
+}
+
+/// Fields of one row, written into a buffer that is used again.
+struct Fields<W: Write> {
+    writer: Writer<W>,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Fields<W> {
+    fn bytes(&mut self, field: &[u8]) -> io::Result<()> {
+        self.writer.write_field(field).map_err(io::Error::other)
+    }
+    fn count(&mut self, value: Option<usize>) -> io::Result<()> {
+        self.buffer.clear();
+        if let Some(v) = value {
+            write!(self.buffer, "{v}")?;
+        }
+        self.flush_buffer()
+    }
+    fn number(&mut self, value: Option<f32>) -> io::Result<()> {
+        self.buffer.clear();
+        if let Some(v) = value {
+            push_number(&mut self.buffer, v, false);
+        }
+        self.flush_buffer()
+    }
+    fn list(&mut self, values: &[Option<f32>]) -> io::Result<()> {
+        self.buffer.clear();
+        push_list(&mut self.buffer, values);
+        self.flush_buffer()
+    }
+    fn flag(&mut self, value: bool) -> io::Result<()> {
+        self.bytes(if value { b"true" } else { b"false" })
+    }
+    fn answer(&mut self, value: Option<&str>) -> io::Result<()> {
+        match value {
+            Some(a) if a.is_empty() || a.starts_with('"') => self.bytes(serde_json::Value::from(a).to_string().as_bytes()),
+            a => self.bytes(a.unwrap_or("").as_bytes()),
+        }
+    }
+    fn flush_buffer(&mut self) -> io::Result<()> {
+        self.writer.write_field(&self.buffer).map_err(io::Error::other)
+    }
+    fn end(&mut self) -> io::Result<()> {
+        self.writer.write_record(None::<&[u8]>).map_err(io::Error::other)
+    }
+}
+
+/// Writes the rows as CSV with a header, one row at a time. `threshold`: what marks a first error in `predicted_first_error`, in logits.
+///
+/// # Errors
+/// The destination fails.
+pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> io::Result<()> {
+    let mut f = Fields { writer: Writer::from_writer(out), buffer: Vec::new() };
+    f.writer.write_record(COLUMNS).map_err(io::Error::other)?;
+    for trace in traces {
+        if trace.candidates.is_empty() {
+            f.bytes(trace.id.as_bytes())?;
+            for _ in 1..COLUMNS.len() {
+                f.bytes(b"")?;
+            }
+            f.end()?;
+        }
+        for (index, c) in trace.candidates.iter().enumerate() {
+            let derived = Derived::of(c, threshold);
+            f.bytes(trace.id.as_bytes())?;
+            f.count(Some(index))?;
+            f.flag(c.correct)?;
+            f.flag(c.labelled)?;
+            f.count(c.first_error)?;
+            f.count(Some(c.n_steps))?;
+            f.count(Some(c.n_tokens))?;
+            f.answer(c.answer.as_deref())?;
+            f.number(c.logprob_sum)?;
+            f.number(c.critic_logprob_sum)?;
+            for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min] {
+                f.list(values)?;
+            }
+            f.number(derived.logprob_mean)?;
+            f.number(derived.critic_logprob_mean)?;
+            for value in derived.rewards {
+                f.number(value)?;
+            }
+            f.count(derived.predicted)?;
+            f.end()?;
+        }
+    }
+    f.writer.flush()
+}
+
+/// A row while it is read.
+struct Row<'a> {
+    record: &'a StringRecord,
+    at: &'a [usize; NEEDED],
+    line: u64,
+}
+
+impl Row<'_> {
+    fn field(&self, column: usize) -> &str {
+        self.record.get(self.at[column]).unwrap_or("")
+    }
+    fn fault(&self, column: usize, what: &str) -> RowError {
+        let value: String = self.field(column).chars().take(40).collect();
+        RowError::Row { line: self.line, reason: format!("{} is `{value}`; {what}", COLUMNS[column]) }
+    }
+    fn optional<T: FromStr>(&self, column: usize, what: &str) -> Result<Option<T>, RowError> {
+        let field = self.field(column);
+        if field.is_empty() { Ok(None) } else { field.parse().map(Some).map_err(|_| self.fault(column, what)) }
+    }
+    fn whole(&self, column: usize) -> Result<usize, RowError> {
+        self.optional(column, "a whole number is needed")?.ok_or_else(|| self.fault(column, "a whole number is needed"))
+    }
+    fn flag(&self, column: usize) -> Result<bool, RowError> {
+        match self.field(column) {
+            "true" | "True" => Ok(true),
+            "false" | "False" => Ok(false),
+            _ => Err(self.fault(column, "`true` or `false` is needed")),
+        }
+    }
+    fn list(&self, column: usize) -> Result<Vec<Option<f32>>, RowError> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Item<'a> {
+            Number(f32),
+            Word(&'a str),
+        }
+        let fault = || self.fault(column, "a JSON list of numbers, `null` and \"NaN\" is needed");
+        let items: Vec<Option<Item>> = match self.field(column) {
+            "" => Vec::new(),
+            text => serde_json::from_str(text).map_err(|_| fault())?,
+        };
+        let value = |item: Option<Item>| match item {
+            None => Ok(None),
+            Some(Item::Number(v)) => Ok(Some(v)),
+            Some(Item::Word(w)) => w.parse().map(Some).map_err(|_| fault()),
+        };
+        items.into_iter().map(value).collect()
+    }
+    fn answer(&self) -> Result<Option<String>, RowError> {
+        match self.field(7) {
+            "" => Ok(None),
+            text if text.starts_with('"') => serde_json::from_str(text).map(Some).map_err(|_| self.fault(7, "a closing `\"` is missing")),
+            text => Ok(Some(text.to_string())),
+        }
+    }
+    fn candidate(&self) -> Result<ScoredCandidate, RowError> {
+        Ok(ScoredCandidate {
+            correct: self.flag(2)?,
+            labelled: self.flag(3)?,
+            first_error: self.optional(4, "a whole number or nothing is needed")?,
+            n_steps: self.whole(5)?,
+            n_tokens: self.whole(6)?,
+            answer: self.answer()?,
+            logprob_sum: self.optional(8, "a number or nothing is needed")?,
+            critic_logprob_sum: self.optional(9, "a number or nothing is needed")?,
+            step_rewards: self.list(10)?,
+            step_logprob_min: self.list(11)?,
+            step_entropy_max: self.list(12)?,
+            step_critic_logprob_min: self.list(13)?,
+        })
+    }
+}
+
+/// Reads what [`csv`] wrote; columns may stand in any order, and others are passed over. Rows of a problem stand together, in order.
+///
+/// # Errors
+/// The source fails, a column is missing, a field is not of its kind, or an index is not the next of its problem.
+pub fn read_csv(source: impl Read) -> Result<Vec<ScoredTrace>, RowError> {
+    let mut reader = ReaderBuilder::new().from_reader(source);
+    let broken = |e: csv::Error| match e.into_kind() {
+        csv::ErrorKind::Io(e) => RowError::Io(e),
+        csv::ErrorKind::Utf8 { pos, err } => RowError::Row { line: pos.map_or(0, |p| p.line()), reason: format!("not UTF-8: {err}") },
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            RowError::Row { line: pos.map_or(0, |p| p.line()), reason: format!("{len} fields where the header names {expected_len}") }
+        }
+        kind => RowError::Row { line: 0, reason: format!("{kind:?}") },
+    };
+    let header = reader.headers().map_err(broken)?.clone();
+    let mut at = [0; NEEDED];
+    for (place, name) in at.iter_mut().zip(COLUMNS) {
+        let found = header.iter().position(|h| h == name);
+        *place = found.ok_or_else(|| RowError::Row { line: 1, reason: format!("no column {name}; is this the rows.csv of a report?") })?;
+    }
+    let mut traces: Vec<ScoredTrace> = Vec::new();
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record).map_err(broken)? {
+        let row = Row { record: &record, at: &at, line: record.position().map_or(0, csv::Position::line) };
+        let id = row.field(0);
+        let Some(index) = row.optional::<usize>(1, "a whole number or nothing is needed")? else {
+            traces.push(ScoredTrace { id: id.to_string(), candidates: Vec::new() });
+            continue;
+        };
+        let candidate = row.candidate()?;
+        match traces.last_mut().filter(|_| index > 0) {
+            Some(trace) if trace.id == id && trace.candidates.len() == index => trace.candidates.push(candidate),
+            Some(_) => return Err(row.fault(1, "the rows of a problem must stand together, from index 0 on")),
+            None if index > 0 => return Err(row.fault(1, "the rows of a problem must start at index 0")),
+            None => traces.push(ScoredTrace { id: id.to_string(), candidates: vec![candidate] }),
+        }
+    }
+    Ok(traces)
+}
+
+#[cfg(test)]
+pub(super) mod tests;
