@@ -64,7 +64,7 @@ impl Candidates {
             Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
             Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
         }
-        Ok(Made { report: made, rows })
+        Ok(Made { report: made, rows, calibration: recorded.calibration })
     }
 }
 
@@ -153,7 +153,7 @@ impl Localise {
             }
         }
         let _ = (self.grid, grid::section);
-        Ok(Made { report: made, rows })
+        Ok(Made { report: made, rows, calibration: recorded.calibration })
     }
 
     /// Every signal that is there, with where its threshold comes from.

@@ -3,9 +3,11 @@
 use crate::cli::exit::{Exit, Gate, Usage};
 use crate::cli::output::Output;
 use crate::eval::ScoredTrace;
+use crate::eval::folder::{self, WriteOptions};
 use crate::eval::report::Report;
 use crate::eval::stats::Bootstrap;
-use anyhow::{Context, Result};
+use crate::trace::Calibration;
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,9 @@ pub struct ReportArgs {
     /// Also write a folder: a page with plots, the report as Markdown and JSON, every row behind it, the pictures
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Write that folder also where it holds other things
+    #[arg(long, requires = "report")]
+    pub into_foreign: bool,
     /// Gate: exit with 3 where this figure is below the value; the report's JSON lists the `figures`
     #[arg(long = "min", value_name = "FIGURE=VALUE", value_parser = bound, allow_negative_numbers = true)]
     pub min: Vec<(String, f64)>,
@@ -43,6 +48,8 @@ pub struct Made {
     pub report: Report,
     /// A candidate each.
     pub rows: Vec<ScoredTrace>,
+    /// The thresholds that took part.
+    pub calibration: Calibration,
 }
 
 /// Shape of a report.
@@ -81,10 +88,17 @@ impl ReportArgs {
         }
         output.finish()?;
         if let Some(folder) = &self.report {
-            write_folder(made, folder)?;
+            self.write(made, folder)?;
         }
         self.gates(report)?;
         Ok(Exit::Ok)
+    }
+
+    /// Writes the folder of a report.
+    pub fn write(&self, made: &Made, folder: &Path) -> Result<()> {
+        let options = WriteOptions { calibration: made.calibration.clone(), into_foreign: self.into_foreign };
+        folder::write(&made.report, &made.rows, folder, &options)?;
+        Ok(())
     }
 
     /// Fails with exit code 3 where a figure is outside its bounds; a figure that the report does not have is a mistake on the command line.
@@ -109,11 +123,6 @@ impl ReportArgs {
         }
         Ok(())
     }
-}
-
-/// Writes the folder of a report.
-pub fn write_folder(made: &Made, folder: &Path) -> Result<()> {
-    crate::eval::folder::write(&made.report, &made.rows, folder).with_context(|| folder.display().to_string())
 }
 
 fn bound(text: &str) -> Result<(String, f64), String> {

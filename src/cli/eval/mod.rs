@@ -1,6 +1,7 @@
 //! `eval`: what a reward is worth, beside the baselines.
 
 mod candidates;
+mod compare;
 mod finish;
 mod recipe;
 mod recorded;
@@ -26,7 +27,7 @@ use finish::{Made, ReportArgs};
 pub struct Eval {
     #[command(subcommand)]
     what: Option<What>,
-    /// Make the reports of a recipe: a TOML file such as samples/recipes/eval.toml
+    /// Make the reports of a recipe: a TOML file such as samples/evaluations/stories.toml
     #[arg(value_name = "RECIPE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -50,6 +51,8 @@ enum What {
     Calibrate(With<Candidates>),
     /// Every reward on every set of candidates: the gain over a random pick and over the majority
     Transfer(With<transfer::Transfer>),
+    /// Two evaluated runs side by side, paired by problem
+    Compare(With<compare::Compare>),
     /// Does the reward follow logic or surface? Expert solutions beside twins that are spoiled in known ways
     Surface(With<surface::Surface>),
     /// Search guided by the reward on held-out stories: beam search and DVTS beside best-of-N at the same budget
@@ -99,6 +102,7 @@ impl What {
             What::Rerank(With { report, .. }) | What::Pass(With { report, .. }) | What::Calibrate(With { report, .. }) => report,
             What::Localise(With { report, .. }) => report,
             What::Transfer(With { report, .. }) => report,
+            What::Compare(With { report, .. }) => report,
             What::Surface(With { report, .. }) => report,
             What::Search(With { report, .. }) => report,
         }
@@ -113,6 +117,7 @@ impl What {
             What::Calibrate(w) => w.what.make(Part::Calibrate, &w.report, reporter, interrupt),
             What::Localise(w) => w.what.make(&w.report, reporter, interrupt),
             What::Transfer(w) => w.what.make(&w.report, reporter, interrupt),
+            What::Compare(w) => w.what.make(&w.report),
             What::Surface(w) => w.what.make(&w.report, reporter, interrupt),
             What::Search(w) => w.what.make(&w.report, reporter, interrupt),
         }

@@ -93,7 +93,7 @@ impl EvalRecipe {
             if interrupt.is_set() {
                 return Ok(Exit::Interrupted);
             }
-            super::finish::write_folder(&made, &self.output.join(name))?;
+            how.write(&made, &self.output.join(name))?;
             let mut part = made.report;
             gates.push((what, part.clone()));
             for table in &mut part.tables {
@@ -109,7 +109,7 @@ impl EvalRecipe {
             all.report.notes.extend(part.notes.into_iter().map(|n| format!("{name}: {n}")));
             all.report.figures.extend(part.figures.into_iter().map(|(k, v)| (format!("{name}.{k}"), v)));
         }
-        super::finish::write_folder(&all, &self.output.join("all"))?;
+        how.write(&all, &self.output.join("all"))?;
         let exit = how.finish(&all, output, messages.json)?;
         for (what, report) in &gates {
             what.report().gates(report)?;

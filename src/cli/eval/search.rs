@@ -43,6 +43,6 @@ impl Search {
             all.push(found);
         }
         let title = format!("Guided search on {}", self.stories.title(&pair, how.seed));
-        Ok(Made { report: report(&title, &all, how.bootstrap())?, rows: Vec::new() })
+        Ok(Made { report: report(&title, &all, how.bootstrap())?, ..Made::default() })
     }
 }

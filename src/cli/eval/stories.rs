@@ -116,6 +116,6 @@ impl Stories {
             bootstrap: how.bootstrap(),
         };
         let rows = scored(&traces, stories.rewards.granularity);
-        Ok(Made { report: evaluate(&rows, &report)?, rows })
+        Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration })
     }
 }

@@ -140,7 +140,7 @@ impl Surface {
                 section.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows })
+        Ok(Made { report: made, rows, calibration: judge.calibration.clone() })
     }
 }
 

@@ -55,6 +55,6 @@ impl Transfer {
                 })
             })
             .collect();
-        Ok(Made { report, rows })
+        Ok(Made { report, rows, ..Made::default() })
     }
 }
