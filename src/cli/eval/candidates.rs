@@ -5,11 +5,11 @@ use super::recorded::{Recorded, RecordedArgs};
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::eval::localise::{Marker, Signal};
+use crate::eval::localise::{Signal, best_threshold};
 use crate::eval::processbench::{self, Threshold};
-use crate::eval::report::{self, Options, Report};
+use crate::eval::report::{self, Options};
 use crate::eval::rerank::Method;
-use crate::eval::{ScoredTrace, grid, onset, steplabels};
+use crate::eval::{ScoredTrace, steplabels};
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -32,9 +32,6 @@ pub struct Localise {
     /// does with gsm8k. Without it, the reward model's own, which no label has chosen
     #[arg(long, value_name = "NUMBER|SUBSET", allow_negative_numbers = true)]
     threshold: Option<String>,
-    /// Also mark intervals of K tokens instead of steps, where the candidates have tokens
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
-    grid: Option<u16>,
 }
 
 /// Which part of a report.
@@ -58,7 +55,7 @@ impl Candidates {
             bail!("no candidate is known to be right, so there is nothing to tell apart; {remedy}");
         }
         let options = self.recorded.options(&recorded, what(part), sizes, how);
-        let mut made = Report { title: options.title.clone(), notes: report::notes(&rows, &options), ..Report::default() };
+        let mut made = report::begin(&rows, &options);
         match part {
             Part::Rerank => report::reranking(&rows, &options)?.add_to(&mut made),
             Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
@@ -112,7 +109,7 @@ impl Localise {
             bail!("no candidate has a labelled first wrong step or labelled steps; name a file that has, for example ProcessBench's");
         }
         let options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
-        let mut made = Report { title: options.title.clone(), notes: report::notes(&rows, &options), ..Report::default() };
+        let mut made = report::begin(&rows, &options);
         let bootstrap = how.bootstrap();
         if labelled {
             report::localisation(&rows, &options)?.add_to(&mut made);
@@ -121,26 +118,12 @@ impl Localise {
                 let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
                 processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
             }
-            let marks: Vec<(String, Marker)> = methods
-                .iter()
-                .filter_map(|(name, signal, threshold)| match threshold {
-                    Threshold::Fixed(t) => Some((name.clone(), Marker::Below(*signal, *t))),
-                    Threshold::BestOn(subset) => {
-                        let on = recorded.subsets.iter().find(|s| s.name == *subset)?;
-                        Some((name.clone(), Marker::Below(*signal, crate::eval::localise::best_threshold(*signal, &on.traces)?.0)))
-                    }
-                })
-                .collect();
-            if !marks.is_empty() {
-                onset::section(&marks, &rows, bootstrap)?.add_to(&mut made);
-                made.charts.push(onset::by_position(&marks, &rows, bootstrap)?);
-            }
         }
         if rated {
             let fixed: Vec<(String, Signal, f32)> = signals(&rows)
                 .filter_map(|s| {
                     let own = own_threshold(&recorded, s);
-                    let best = crate::eval::localise::best_threshold(s, &rows).map(|b| b.0);
+                    let best = best_threshold(s, &rows).map(|b| b.0);
                     own.map(|t| (format!("{}, calibrated", s.name()), s, t)).or(best.map(|t| (format!("{}, best", s.name()), s, t)))
                 })
                 .collect();
@@ -152,7 +135,6 @@ impl Localise {
                 steplabels::ratings(&known, &rows, bootstrap)?.add_to(&mut made);
             }
         }
-        let _ = (self.grid, grid::section);
         Ok(Made { report: made, rows, calibration: recorded.calibration })
     }
 

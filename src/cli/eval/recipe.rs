@@ -57,7 +57,7 @@ impl EvalRecipe {
     }
 
     /// The subcommands, all checked before the first runs.
-    fn parse(&self, path: &Path) -> Result<Vec<(&str, What)>> {
+    fn parse(&self, path: &Path) -> Result<Vec<(String, What)>> {
         let parse = |section: &Section| {
             let own = arguments(&section.run, &section.options);
             let wrong = |e: clap::Error| Usage(format!("{}: section {:?}: {}", path.display(), section.name, first_line(&e)));
@@ -75,7 +75,7 @@ impl EvalRecipe {
                 }
             }
             let what = Single::try_parse_from(arguments(&section.run, &all)).map_or(what, |s| s.what);
-            Ok((section.name.as_str(), what))
+            Ok((section.name.clone(), what))
         };
         self.sections.iter().map(parse).collect()
     }
@@ -93,7 +93,7 @@ impl EvalRecipe {
             if interrupt.is_set() {
                 return Ok(Exit::Interrupted);
             }
-            how.write(&made, &self.output.join(name))?;
+            how.write(&made, &self.output.join(&name))?;
             let mut part = made.report;
             gates.push((what, part.clone()));
             for table in &mut part.tables {

@@ -114,6 +114,7 @@ impl Stories {
             main: Method::Reward(stories.rewards.aggregation),
             calibration: pair.calibration().clone(),
             bootstrap: how.bootstrap(),
+            ..Options::default()
         };
         let rows = scored(&traces, stories.rewards.granularity);
         Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration })
