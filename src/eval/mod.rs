@@ -1,15 +1,19 @@
 //! Evaluation: reranking, localisation, calibration, statistics, reports.
 //!
-//! Everything here is pure: it reads scored candidates, never a model.
+//! Everything here is pure: it reads scored candidates, never a model; but for [`search`] and [`stories`], which let models write and judge.
 
 pub mod calibrate;
 pub mod chart;
 pub mod combine;
+pub mod compare;
 pub mod conformal;
 pub mod correlate;
+pub mod draw;
 pub mod effect;
 pub mod figures;
+pub mod folder;
 pub mod grid;
+pub mod html;
 pub mod localise;
 pub mod onset;
 pub mod pairs;
@@ -19,6 +23,7 @@ pub mod report;
 pub mod rerank;
 pub mod resample;
 pub mod roc;
+pub mod rows;
 pub mod scored;
 pub mod search;
 pub mod section;
@@ -26,8 +31,8 @@ pub mod special;
 pub mod stats;
 pub mod steplabels;
 pub mod stories;
-pub mod table;
 pub mod surface;
+pub mod table;
 pub mod transfer;
 
 pub use scored::{ScoredCandidate, ScoredTrace};

@@ -182,7 +182,7 @@ fn located(pairs: &Pairs, calibrations: &[Calibration; 2]) -> Vec<Located> {
         let fixed = |c: &Calibration| match signal {
             Signal::Reward => c.threshold,
             Signal::LogProb => c.logprob,
-            Signal::CriticLogProb => None,
+            Signal::CriticLogProb | Signal::Combined => None,
             Signal::Entropy => c.entropy.map(|e| -e),
         };
         // Without labels of both kinds there is no best threshold, and no F1 either.

@@ -268,6 +268,7 @@ impl Row<'_> {
             step_logprob_min: self.list(11)?,
             step_entropy_max: self.list(12)?,
             step_critic_logprob_min: self.list(13)?,
+            ..ScoredCandidate::default()
         })
     }
 }

@@ -15,6 +15,7 @@ pub(in crate::eval) fn odd_traces() -> Vec<ScoredTrace> {
         step_critic_logprob_min: vec![],
         step_rewards: vec![Some(1.0e-7), Some(-0.0), None],
         answer: Some("1,5".into()),
+        ..ScoredCandidate::default()
     };
     let answers = [None, Some(""), Some("\""), Some("a\"b\nc\r\n"), Some("ответ 五 🙂"), Some(" spaced "), Some("\"quoted\"")];
     let candidates = answers.map(|a| ScoredCandidate { answer: a.map(String::from), ..full.clone() });
