@@ -30,7 +30,7 @@ Exit codes:
   0    done; bad records that were skipped are counted and named on standard error
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
-  3    a gate was not met: an alarm that `train --fail-on` names ended the run
+  3    a gate was not met: an alarm that `train --fail-on` names ended the run, or a figure is outside `eval --min` or `--max`
   130  interrupted; what was done is kept";
 
 /// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].

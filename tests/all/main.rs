@@ -3,6 +3,7 @@
 mod cli;
 mod endpoint;
 mod eval;
+mod eval_cli;
 mod fake_server;
 mod fleet;
 mod formats;

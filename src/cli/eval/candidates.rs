@@ -1,17 +1,23 @@
 //! `eval rerank`, `pass`, `localise` and `calibrate`: reports on recorded candidates.
 
+use super::experts::ExpertArgs;
 use super::finish::{Made, ReportArgs};
 use super::recorded::{Recorded, RecordedArgs};
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::judge::{Judge, Reading};
 use crate::cli::progress::Reporter;
+use crate::eval::combine::Combined;
+use crate::eval::conformal;
 use crate::eval::localise::{Signal, best_threshold};
 use crate::eval::processbench::{self, Threshold};
 use crate::eval::report::{self, Options};
 use crate::eval::rerank::Method;
 use crate::eval::{ScoredTrace, steplabels};
+use crate::task::GradedCorruption;
 use anyhow::{Result, bail};
 use clap::Args;
+use std::path::PathBuf;
 
 /// Arguments of `eval rerank`, `eval pass` and `eval calibrate`.
 #[derive(Args, Clone, Debug)]
@@ -32,6 +38,19 @@ pub struct Localise {
     /// does with gsm8k. Without it, the reward model's own, which no label has chosen
     #[arg(long, value_name = "NUMBER|SUBSET", allow_negative_numbers = true)]
     threshold: Option<String>,
+    /// Expert solutions that nothing was trained on, JSON lines: thresholds that mark --false-alarms of them, and a detector of reward and log-probability
+    /// together, fitted on their spoiled twins. No label of the candidates takes part
+    #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
+    experts: Vec<PathBuf>,
+    #[command(flatten)]
+    how: ExpertArgs,
+    /// Share of right traces that thresholds from --experts may mark
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    false_alarms: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|s: &f64| *s > 0.0 && *s < 1.0).ok_or_else(|| "a number between 0 and 1".into())
 }
 
 /// Which part of a report.
@@ -96,7 +115,12 @@ impl RecordedArgs {
 
 impl Localise {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
-        let mut recorded = self.recorded.read(reporter, interrupt)?;
+        let judge = self.recorded.judge(reporter, interrupt)?;
+        let mut recorded = self.recorded.read_with(&judge, reporter, interrupt)?;
+        let combined = match self.experts.is_empty() {
+            true => None,
+            false => self.calibrate(&judge, &mut recorded, how.seed, reporter, interrupt)?,
+        };
         let number: Option<f32> = self.threshold.as_ref().and_then(|t| t.parse().ok());
         if number.is_some() {
             recorded.calibration.threshold = number;
@@ -108,7 +132,8 @@ impl Localise {
         if !labelled && !rated {
             bail!("no candidate has a labelled first wrong step or labelled steps; name a file that has, for example ProcessBench's");
         }
-        let options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
+        let mut options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
+        options.combined_threshold = combined;
         let mut made = report::begin(&rows, &options);
         let bootstrap = how.bootstrap();
         if labelled {
@@ -136,6 +161,47 @@ impl Localise {
             }
         }
         Ok(Made { report: made, rows, calibration: recorded.calibration })
+    }
+
+    /// Thresholds from experts and the combined detector from their twins; the detector's own threshold, where it could be fitted.
+    fn calibrate(
+        &self,
+        judge: &Judge,
+        recorded: &mut Recorded,
+        seed: u64,
+        reporter: &mut Reporter,
+        interrupt: &Interrupt,
+    ) -> Result<Option<f32>> {
+        let segmentation = &self.recorded.rewards.segment;
+        let kinds = [GradedCorruption::NumberLittle, GradedCorruption::NumberLot, GradedCorruption::NumberSwap, GradedCorruption::Operator];
+        let twins = self.how.twins(&self.experts, &kinds, segmentation, seed, reporter)?;
+        reporter.stage("experts");
+        let twins = judge.read(twins, &Reading { segmentation, interrupt }, reporter)?;
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+        let twins: Vec<ScoredTrace> = twins.iter().map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity)).collect();
+        let threshold = |signal: Signal| {
+            let least = |t: &ScoredTrace| signal.values(t.candidates.first()?).into_iter().flatten().reduce(f32::min);
+            let mut least: Vec<f32> = twins.iter().filter_map(least).collect();
+            least.sort_by(f32::total_cmp);
+            conformal::threshold(&least, self.false_alarms)
+        };
+        recorded.calibration.threshold = threshold(Signal::Reward);
+        recorded.calibration.logprob = threshold(Signal::LogProb);
+        recorded.calibration.entropy = threshold(Signal::Entropy).map(|e| -e);
+        match Combined::fit(&twins) {
+            Ok(combined) => {
+                for subset in &mut recorded.subsets {
+                    combined.apply(&mut subset.traces)?;
+                }
+                Ok(combined.threshold)
+            }
+            Err(error) => {
+                reporter.warn(&format!("{error}; give --policy too, or files with log-probabilities"));
+                Ok(None)
+            }
+        }
     }
 
     /// Every signal that is there, with where its threshold comes from.

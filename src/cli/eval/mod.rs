@@ -2,6 +2,7 @@
 
 mod candidates;
 mod compare;
+mod experts;
 mod finish;
 mod recipe;
 mod recorded;

@@ -63,9 +63,18 @@ pub struct Recorded {
 }
 
 impl RecordedArgs {
+    /// Loads the models that are named.
+    pub fn judge(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Judge> {
+        Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)
+    }
+
     /// Reads all files. Fails where a file has no candidates, or a model cannot read a trace; bad records are named and skipped.
     pub fn read(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
-        let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
+        self.read_with(&self.judge(reporter, interrupt)?, reporter, interrupt)
+    }
+
+    /// The same with models that are loaded.
+    pub fn read_with(&self, judge: &Judge, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
@@ -73,7 +82,7 @@ impl RecordedArgs {
             let traces = if self.reward == ModelRef::None && self.policy == ModelRef::None {
                 self.as_they_are(&list, reporter, interrupt)?
             } else {
-                self.anew(&judge, list, reporter, interrupt)?
+                self.anew(judge, list, reporter, interrupt)?
             };
             if interrupt.is_set() {
                 return Err(crate::train::TrainError::Interrupted.into());

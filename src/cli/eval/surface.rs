@@ -1,8 +1,8 @@
 //! `eval surface`: does the reward follow the logic of a text or its surface? Expert solutions beside twins that are spoiled in known ways.
 
+use super::experts::ExpertArgs;
 use super::finish::{Made, ReportArgs};
 use crate::cli::args::{DeviceArgs, RewardArgs, model};
-use crate::cli::demonstrations::{first_demonstrations, task};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local};
 use crate::cli::progress::Reporter;
@@ -10,18 +10,20 @@ use crate::eval::pairs::{self, Pair};
 use crate::eval::report::Report;
 use crate::eval::{ScoredTrace, surface};
 use crate::runtime::ModelRef;
-use crate::task::{GradedCorruption, Task, corrupt_graded};
-use crate::trace::{Candidate, GoldDeviation, Segmentation, Trace, aggregate, segment};
-use anyhow::{Result, bail};
+use crate::task::GradedCorruption;
+use crate::trace::{Candidate, Trace, aggregate};
+use anyhow::Result;
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
 
 /// Arguments of `eval surface`.
 #[derive(Args, Clone, Debug)]
 pub struct Surface {
+    /// Expert solutions that nothing was trained on, JSON lines, plain or gzip: those of the task's test split
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     #[command(flatten)]
-    experts: Experts,
+    experts: ExpertArgs,
     /// Reward model that is judged: a directory, a hub id in the local cache or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
@@ -34,69 +36,9 @@ pub struct Surface {
     rewards: RewardArgs,
 }
 
-/// Expert solutions that nothing was trained on.
-#[derive(Args, Clone, Debug)]
-pub struct Experts {
-    /// Demonstrations as JSON lines, plain or gzip: those of the task's test split
-    #[arg(value_name = "FILE", required = true)]
-    experts: Vec<std::path::PathBuf>,
-    /// The task, which says how the records read
-    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
-    task: Task,
-    /// Only the first demonstrations
-    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    problems: u64,
-}
-
-impl Experts {
-    /// A trace a demonstration: the expert's solution first, then its twins, the kind of each in `policy` and the first wrong step in `gold`. What a
-    /// corruption finds nothing to spoil in has no twin of that kind.
-    pub fn twins(&self, kinds: &[GradedCorruption], how: &Segmentation, seed: u64, reporter: &mut Reporter) -> Result<Vec<Trace>> {
-        let limit = usize::try_from(self.problems).unwrap_or(usize::MAX);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut traces = Vec::new();
-        let (demonstrations, bad) = first_demonstrations(self.task, &self.experts, limit)?;
-        if bad > 0 {
-            reporter.warn(&format!("{bad} records were passed over: no demonstration can be read from them"));
-        }
-        for demonstration in demonstrations {
-            let steps = |text: &str| segment(text, how);
-            let text = demonstration.solution;
-            let clean = Candidate {
-                steps: steps(&text),
-                policy: Some("expert".into()),
-                correct: Some(true),
-                gold: Some(GoldDeviation::None),
-                text: text.clone(),
-                ..Candidate::default()
-            };
-            let mut candidates = vec![clean];
-            for &kind in kinds {
-                let Some((spoiled, first)) = corrupt_graded(&text, kind, &mut rng) else { continue };
-                let cut = steps(&spoiled);
-                let wrong = cut.iter().position(|s| s.span.end > first).unwrap_or(cut.len().saturating_sub(1));
-                candidates.push(Candidate {
-                    steps: cut,
-                    policy: Some(kind.name().into()),
-                    correct: Some(false),
-                    gold: Some(GoldDeviation::Step(wrong)),
-                    text: spoiled,
-                    ..Candidate::default()
-                });
-            }
-            let problem = demonstration.problem;
-            traces.push(Trace { id: problem.id, problem: problem.text, gold_answer: problem.gold, candidates, source: None });
-        }
-        if traces.is_empty() {
-            bail!("{}: no demonstrations to spoil", self.experts[0].display());
-        }
-        Ok(traces)
-    }
-}
-
 impl Surface {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
-        let traces = self.experts.twins(&GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
+        let traces = self.experts.twins(&self.files, &GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
         let traces = judge.read(traces, &with, reporter)?;

@@ -1,0 +1,194 @@
+//! `eval` as a user runs it: recorded candidates, gates, folders, recipes, shards.
+
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(args).env_remove("NO_COLOR").output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The report that a command prints as JSON.
+fn report(args: &[&str]) -> Value {
+    let output = run(&[args, &["--json", "-q"]].concat());
+    assert_eq!(code(&output), 0, "{args:?}: {}", err(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn figure(report: &Value, name: &str) -> f64 {
+    report["figures"][name].as_f64().unwrap_or_else(|| panic!("{name} in {}", report["figures"]))
+}
+
+/// 60 problems of 4 candidates of 3 steps: the first is right; of the others, step `i % 3` is the first wrong one. Rewards: 2 for a right step, −2 from the
+/// first wrong one on; in every sixth problem the right candidate has the lowest reward of all instead.
+fn candidates(dir: &Path, name: &str, lie_every: usize) -> String {
+    let mut lines = String::new();
+    for p in 0..60 {
+        for c in 0..4 {
+            let wrong = (c > 0).then_some((p + c) % 3);
+            let lies = p % lie_every == lie_every - 1 && c == 0;
+            let reward = |s: usize| if lies { -5.0 } else if wrong.is_some_and(|w| s >= w) { -2.0 } else { 2.0 };
+            let logprob = |s: usize| if wrong == Some(s) { -3.0 } else { -0.5 };
+            let record = json!({
+                "schema_version": 1, "trace_id": format!("p{p}"), "candidate": c, "problem": format!("Problem {p}?"), "gold_answer": "1",
+                "text": "aa\nbb\ncc", "steps": [[0, 2], [3, 5], [6, 8]], "token_spans": [[0, 2], [3, 5], [6, 8]],
+                "logprobs": (0..3).map(logprob).collect::<Vec<_>>(), "token_rewards": (0..3).map(reward).collect::<Vec<_>>(),
+                "gold_deviation": wrong.map_or(-1, |w| w as i64), "answer": if c == 0 { "1" } else { "2" }, "correct": c == 0,
+            });
+            lines += &format!("{record}\n");
+        }
+    }
+    let path = dir.join(name);
+    std::fs::write(&path, lines).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn recorded_candidates_give_the_figures_that_they_were_made_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "made.jsonl", 6);
+    let rerank = report(&["eval", "rerank", &file]);
+    assert!((figure(&rerank, "best_of_n") - 100.0 * 50.0 / 60.0).abs() < 1e-9);
+    assert_eq!((figure(&rerank, "random"), figure(&rerank, "majority"), figure(&rerank, "oracle")), (25.0, 0.0, 100.0));
+    assert!((figure(&rerank, "rerank_gain") - (100.0 * 50.0 / 60.0 - 25.0)).abs() < 1e-9);
+    let pass = report(&["eval", "pass", &file, "-n", "2"]);
+    assert_eq!((figure(&pass, "pass_1"), figure(&pass, "pass_n")), (25.0, 50.0));
+    let localise = report(&["eval", "localise", &file, "--threshold", "0"]);
+    assert_eq!(figure(&localise, "acc_error"), 100.0);
+    assert!((figure(&localise, "acc_correct") - 100.0 * 50.0 / 60.0).abs() < 1e-9);
+    let calibrate = report(&["eval", "calibrate", &file]);
+    // A right candidate is above all wrong ones in 50 problems and below all in 10.
+    assert!((figure(&calibrate, "auroc") - 50.0 / 60.0).abs() < 0.01 || (figure(&calibrate, "auroc") - 100.0 * 50.0 / 60.0).abs() < 1.0);
+    let baselines = report(&["eval", "rerank", &file, "--baselines-only"]);
+    assert!(!baselines.to_string().contains("\"reward mean\"") && baselines.to_string().contains("log-prob mean"), "{baselines}");
+    assert!(baselines["figures"].get("majority").is_some());
+}
+
+#[test]
+fn gates_end_with_3_and_unknown_figures_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "made.jsonl", 6);
+    assert_eq!(code(&run(&["eval", "rerank", &file, "--min", "best_of_n=80", "--max", "majority=0"])), 0);
+    let missed = run(&["eval", "rerank", &file, "--min", "rerank_gain=60"]);
+    assert_eq!(code(&missed), 3);
+    assert!(err(&missed).contains("rerank_gain is 58.3333, at least 60"), "{}", err(&missed));
+    let unknown = run(&["eval", "rerank", &file, "--min", "gain=1"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(err(&unknown).contains("rerank_gain"), "{}", err(&unknown));
+    for (args, says) in [
+        (&["eval", "rerank", &file, "-n", "9"][..], "has 4 candidates"),
+        (&["eval", "localise", &file, "--threshold", "math"], "made"),
+        (&["eval", "rerank", &file, "--min", "x"], "FIGURE=VALUE"),
+        (&["eval", "rerank", &file, "--baselines-only", "--reward", "embedded"], "--reward"),
+    ] {
+        let output = run(args);
+        assert_eq!(code(&output), 2, "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(says), "{args:?}: {}", err(&output));
+    }
+    let problems = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/problems.txt");
+    let none = run(&["eval", "rerank", problems]);
+    assert!(code(&none) == 1 && err(&none).contains("problems.txt"), "{}", err(&none));
+}
+
+#[test]
+fn a_folder_has_the_page_and_the_rows_and_compares_with_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, poor) = (candidates(dir.path(), "good.jsonl", 60), candidates(dir.path(), "poor.jsonl", 2));
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for (file, folder) in [(&good, path("good")), (&poor, path("poor"))] {
+        assert_eq!(code(&run(&["eval", "rerank", file, "--report", &folder, "-q"])), 0);
+        for name in ["report.html", "report.md", "report.json", "rows.csv"] {
+            assert!(Path::new(&folder).join(name).exists(), "{name}");
+        }
+        assert!(std::fs::read_dir(Path::new(&folder).join("charts")).unwrap().count() >= 2);
+    }
+    let compared = run(&["eval", "compare", &path("good"), &path("poor")]);
+    assert_eq!(code(&compared), 0, "{}", err(&compared));
+    let text = String::from_utf8(compared.stdout).unwrap();
+    assert!(text.contains("reward mean") && text.contains("48.3"), "59 of 60 against 30 of 60: {text}");
+    let foreign = path(".");
+    let refused = run(&["eval", "rerank", &good, "--report", &foreign]);
+    assert!(code(&refused) == 1 && err(&refused).contains("good.jsonl"), "{}", err(&refused));
+}
+
+#[test]
+fn a_recipe_makes_every_report_and_looks_at_its_gates() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "made.jsonl", 6);
+    let (out, recipe) = (dir.path().join("out"), dir.path().join("recipe.toml"));
+    let text = |gate: u32| {
+        format!(
+            "output = {:?}\ndefaults = {{ resamples = 1000, width = 2 }}\n[[section]]\nname = \"rerank\"\nrun = \"rerank\"\nfiles = [{file:?}]\nmin = [\"best_of_n={gate}\"]\n[[section]]\nname = \"where\"\nrun = \"localise\"\nfiles = [{file:?}]\nthreshold = 0\n",
+            out.to_str().unwrap()
+        )
+    };
+    std::fs::write(&recipe, text(80)).unwrap();
+    let report = report(&["eval", recipe.to_str().unwrap()]);
+    assert_eq!(figure(&report, "where.acc_error"), 100.0);
+    assert!(figure(&report, "rerank.best_of_n") > 83.0);
+    assert!(["rerank", "where", "all"].iter().all(|s| out.join(s).join("report.html").exists()));
+    std::fs::write(&recipe, text(90)).unwrap();
+    assert_eq!(code(&run(&["--eval", recipe.to_str().unwrap()])), 3);
+    std::fs::write(&recipe, text(80).replace("threshold", "treshold")).unwrap();
+    let wrong = run(&["eval", recipe.to_str().unwrap()]);
+    assert!(code(&wrong) == 2 && err(&wrong).contains("treshold") && err(&wrong).contains("recipe.toml"), "{}", err(&wrong));
+}
+
+#[test]
+fn shards_put_together_are_the_whole_and_a_policy_reads_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..7)
+        .map(|i| format!("{{\"id\":\"q{i}\",\"problem\":\"Ben has {} pears. How many?\",\"steps\":[\"Ben has {i} pears.\",\"#### {i}\"],\"label\":-1,\"final_answer_correct\":true}}\n", i + 2))
+        .collect();
+    let file = dir.path().join("q.jsonl");
+    std::fs::write(&file, lines).unwrap();
+    let file = file.to_str().unwrap();
+    let whole = run(&["score", file, "--policy", "embedded", "-q"]);
+    assert_eq!(code(&whole), 0, "{}", err(&whole));
+    let first: Value = serde_json::from_slice(whole.stdout.split(|b| *b == b'\n').next().unwrap()).unwrap();
+    for list in ["token_rewards", "logprobs", "entropies", "token_ids"] {
+        assert!(first[list].as_array().is_some_and(|l| l.len() > 5 && l[0].is_number()), "{list}: {first}");
+    }
+    let parts: Vec<u8> =
+        (1..=3).flat_map(|i| run(&["score", file, "--policy", "embedded", "-q", "--shard", &format!("{i}/3")]).stdout).collect();
+    assert_eq!(parts, whole.stdout);
+    let alone = run(&["score", file, "--reward", "none", "--policy", "embedded", "-q"]);
+    assert_eq!(code(&alone), 0, "{}", err(&alone));
+    assert!(String::from_utf8(alone.stdout).unwrap().contains("logprobs"));
+    assert_eq!(code(&run(&["score", file, "--reward", "none"])), 2);
+}
+
+#[test]
+fn rewards_are_judged_on_spoiled_experts_sets_and_in_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let experts: String = (2..12)
+        .map(|i| {
+            let (a, b) = (i + 3, (i + 3) * 2);
+            json!({ "question": format!("Mia has {i} pears. She buys 3 pears. Then she has twice as many. How many pears does Mia have?"),
+                "answer": format!("Mia has {i} + 3 = {a} pears.\nMia has {a} * 2 = {b} pears.\n#### {b}") })
+            .to_string()
+                + "\n"
+        })
+        .collect();
+    let file = dir.path().join("experts.jsonl");
+    std::fs::write(&file, experts).unwrap();
+    let surface = report(&["eval", "surface", file.to_str().unwrap(), "--task", "gsm8k", "--policy", "embedded"]);
+    assert!(figure(&surface, "pair_win_rate") > 60.0, "{surface}");
+    assert!(surface["figures"].get("logprob_pair_win_rate").is_some());
+    let made = candidates(dir.path(), "made.jsonl", 6);
+    let transfer = report(&["eval", "transfer", &made]);
+    assert!((figure(&transfer, "transfer_min_gain") - (100.0 * 50.0 / 60.0 - 25.0)).abs() < 1e-9);
+    let search = report(&["eval", "search", "--problems", "12", "-n", "4", "--width", "2", "--max-tokens", "120"]);
+    for name in ["search_best_of_n", "search_beam_2", "search_dvts_2"] {
+        assert!((0.0..=100.0).contains(&figure(&search, name)));
+    }
+    assert_eq!(code(&run(&["eval", "search", "-n", "4", "--width", "3"])), 2);
+}
