@@ -1,6 +1,6 @@
 //! `train RECIPE`, also `--train RECIPE`.
 
-use super::args::OutputArgs;
+use super::args::{CodeArgs, OutputArgs};
 use super::exit::{Exit, Gate};
 use super::interrupt::Interrupt;
 use super::progress::{Reporter, metrics_note};
@@ -18,6 +18,7 @@ use flate2::read::MultiGzDecoder;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Train {
     /// Alarms that end the run, its checkpoint saved, with exit code 3; others are warnings
     #[arg(long, value_name = "ALARM", value_delimiter = ',', value_parser = fail_on())]
     fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    code: CodeArgs,
 }
 
 fn fail_on() -> impl TypedValueParser<Value = FailOn> {
@@ -69,10 +72,14 @@ impl Train {
 
     fn train(self, messages: &OutputArgs, world: World) -> Result<Exit> {
         if let Some(table) = Table::read(&self.recipe)? {
-            return super::table::run(&table, &self.set, &mut Reporter::new(messages, "of the table's"));
+            return super::table::run(&table, &self.set, &self.code, &mut Reporter::new(messages, "of the table's"));
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
-        let inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
+        let mut warning = None;
+        let grader = self.code.grader(recipe.data.task, &mut |w| warning = Some(w.to_owned()))?;
+        recipe.check_grader(&grader).with_context(|| self.recipe.display().to_string())?;
+        let mut inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
+        inputs.grader = Arc::new(grader);
         let folder = recipe.output.clone();
         if recipe.reward.is_none() && (self.demonstrations.is_some() || self.labels.is_some()) {
             bail!("{}: has no [reward], so that there is no reward model to go on learning", self.recipe.display());
@@ -84,6 +91,9 @@ impl Train {
         // Of several processes, the first tells how it goes.
         let mut recorder = world.is_first().then(|| Recorder::open(&folder, self.fail_on)).transpose()?;
         let mut reporter = Reporter::new(messages, "steps");
+        if let Some(warning) = warning.filter(|_| world.is_first()) {
+            reporter.warn(&warning);
+        }
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
@@ -137,7 +147,7 @@ impl Train {
 }
 
 /// What the recipe's files hold.
-fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
+pub(super) fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
     let task = recipe.data.task;
     let demonstrations = |files: &[PathBuf]| -> Result<Vec<Demonstration>> {
         let mut out = Vec::new();

@@ -1,8 +1,9 @@
 //! Evaluation: reranking, localisation, calibration, statistics, reports.
 //!
-//! Everything here is pure: it reads scored candidates, never a model.
+//! Everything here but [`grader`], which may run programs, is pure: it reads scored candidates, never a model.
 
 pub mod chart;
+pub mod grader;
 pub mod localise;
 pub mod passk;
 pub mod report;

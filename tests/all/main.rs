@@ -1,6 +1,7 @@
 //! Behaviour of the whole crate, in one binary.
 
 mod cli;
+mod code;
 mod endpoint;
 mod eval;
 mod fake_server;
@@ -15,6 +16,7 @@ mod parity;
 mod pty;
 mod rooms;
 mod runtime;
+mod sandbox;
 mod stories;
 mod tasks;
 mod themes;
