@@ -3,9 +3,9 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, format, runtime, task, diagnose, trace}   tui -> {runtime, trace, format, diagnose}
-//! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, task, trace}
-//! eval -> {model, reward, generate, task, trace}
+//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, trace}   tui -> {runtime, trace, format, diagnose}
+//! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, sandbox, task, trace}
+//! eval -> {model, reward, generate, sandbox, task, trace}
 //! generate, reward -> {model, trace}                    model, format, task, diagnose -> trace       trace -> serde
 //! ```
 #![deny(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod generate;
 pub mod model;
 pub mod reward;
 pub mod runtime;
+pub mod sandbox;
 pub mod task;
 pub mod trace;
 pub mod train;

@@ -1,10 +1,14 @@
 //! Options that several subcommands share.
 
+use crate::eval::grader::Grader;
 use crate::runtime::{DeviceChoice, ModelRef};
+use crate::sandbox::{Limits, Sandbox};
+use crate::task::Task;
 use crate::trace::{Aggregation, Granularity, Sampling, Segmentation, Trace, aggregate, step_rewards};
 use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
 /// How results and messages are written.
 #[derive(Args, Clone, Debug, Default)]
@@ -92,6 +96,35 @@ impl RewardArgs {
             c.outcome_reward = aggregate(self.aggregation, &step_rewards(self.granularity, &c.rewards, &c.steps));
         }
     }
+}
+
+/// Whether programs of a model may run.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CodeArgs {
+    /// Run the programs that the model writes, to grade HumanEval and MBPP: in a sandbox without network, other files or further processes, as far as the
+    /// system has the means (see `reasonscope doctor`)
+    #[arg(long)]
+    pub allow_code_execution: bool,
+}
+
+impl CodeArgs {
+    /// A grader for `task`: one that runs programs where the task needs it and the user allows it. `warn` hears of guards that this system lacks.
+    pub fn grader(&self, task: Task, warn: &mut dyn FnMut(&str)) -> anyhow::Result<Grader> {
+        if !self.allow_code_execution || !task.runs_code() {
+            return Ok(Grader::default());
+        }
+        let sandbox = Sandbox::new(own_executable()?, Limits::default())?;
+        if let Some(warning) = sandbox.guards().warning() {
+            warn(&warning);
+        }
+        Ok(Grader::with_code(sandbox))
+    }
+}
+
+/// This program, which restricts itself where it is started anew as a sandbox; on Linux by a name that holds even when its file is replaced.
+pub(super) fn own_executable() -> std::io::Result<PathBuf> {
+    let own = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && own.exists() { Ok(own) } else { std::env::current_exe() }
 }
 
 /// How the screen looks.

@@ -1,8 +1,9 @@
 //! `doctor`: what is found on this machine, and what to do about what is not.
 
-use super::args::{DeviceArgs, OutputArgs, model};
+use super::args::{DeviceArgs, OutputArgs, model, own_executable};
 use super::exit::Exit;
 use crate::runtime::{DeviceChoice, ModelRef};
+use crate::sandbox::{Guards, Python};
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
@@ -70,6 +71,7 @@ impl Doctor {
         let mut findings = program();
         findings.extend(devices(self.device.device));
         findings.extend(models(&self.models, self.device.device));
+        findings.push(code());
         findings.extend(directories());
         findings.extend(terminal());
         super::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
@@ -151,6 +153,26 @@ fn loads(name: String, model: &ModelRef, reward: bool, device: DeviceChoice) -> 
         }
         Err(error) => Finding::new("models", name, State::Broken, error).remedy("see the message; `embedded` is always there"),
     }
+}
+
+/// Whether programs of a model can be run to grade them, and what guards the machine against them.
+fn code() -> Finding {
+    let guards = own_executable().map_err(|e| e.to_string()).and_then(|own| Guards::probe(&own).map_err(|e| e.to_string()));
+    let (python, guards) = match (Python::find(), guards) {
+        (Ok(python), Ok(guards)) => (python, guards),
+        (Err(e), _) => return absent_code(&e.to_string()),
+        (_, Err(e)) => return absent_code(&e),
+    };
+    let (present, missing) = (guards.present().join(", "), guards.missing().join(", "));
+    let found = format!("Python {} ({}), guarded: {}", python.version, python.executable.display(), if present.is_empty() { "nothing" } else { &present });
+    match guards.warning() {
+        None => Finding::new("code", "sandbox", State::Fine, found),
+        Some(warning) => Finding::new("code", "sandbox", State::Absent, format!("{found}; not guarded: {missing}")).remedy(warning),
+    }
+}
+
+fn absent_code(why: &str) -> Finding {
+    Finding::new("code", "sandbox", State::Absent, why).remedy("only grading HumanEval and MBPP needs it")
 }
 
 fn directories() -> Vec<Finding> {

@@ -23,11 +23,12 @@ mod themes;
 mod train;
 mod watch;
 
+use crate::sandbox;
 use anyhow::Result;
 use args::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 
 /// The whole command line.
@@ -83,6 +84,11 @@ enum Command {
 
 /// Reads the command line, does what it says, reports errors on standard error, and returns the exit.
 pub fn main() -> Exit {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|a| a == sandbox::COMMAND) {
+        // Started by this program, for one program of a model: no time to lose on the rest of the command line.
+        return if sandbox::enter(args.next().as_deref().and_then(OsStr::to_str)) { Exit::Ok } else { Exit::Failed };
+    }
     let cli = match Cli::try_parse_from(with_subcommand(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

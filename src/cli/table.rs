@@ -1,10 +1,13 @@
 //! `train TABLE`: the runs of a table, several at a time, and the table that they give.
 
+use super::args::CodeArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output;
 use super::progress::Reporter;
 use super::record::Recorder;
+use super::train::inputs;
+use crate::eval::grader::Grader;
 use crate::train::table::{Table, markdown, rows};
 use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError, write_atomically};
 use anyhow::{Context, Result, anyhow};
@@ -12,10 +15,13 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs what is not finished, the baselines first, and prints the table; it is kept as `table.md` and `table.json` in the output folder.
-pub(super) fn run(table: &Table, overrides: &[String], reporter: &mut Reporter) -> Result<Exit> {
+pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, reporter: &mut Reporter) -> Result<Exit> {
+    let recipes = (0..table.variants.len()).map(|v| table.recipe(table.seeds[0], v, overrides)).collect::<Result<Vec<_>, _>>()?;
+    let grader = Arc::new(code.grader(recipes[0].data.task, &mut |w| reporter.warn(w))?);
+    recipes.iter().try_for_each(|r| r.check_grader(&grader))?;
     let interrupt = Interrupt::listen()?;
     let stop = interrupt.flag();
     let units = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v)));
@@ -27,12 +33,12 @@ pub(super) fn run(table: &Table, overrides: &[String], reporter: &mut Reporter) 
         let (send, heard) = std::sync::mpsc::channel();
         let failed = std::thread::scope(|scope| {
             for _ in 0..table.jobs {
-                let (queue, send, stop) = (&queue, send.clone(), &*stop);
+                let (queue, send, stop, grader) = (&queue, send.clone(), &*stop, &grader);
                 scope.spawn(move || {
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                         let Some((seed, variant)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else { break };
-                        let result = one(table, seed, variant, overrides, stop);
+                        let result = one(table, seed, variant, overrides, grader, stop);
                         if send.send((seed, variant, result)).is_err() {
                             break;
                         }
@@ -76,13 +82,14 @@ pub(super) fn run(table: &Table, overrides: &[String], reporter: &mut Reporter) 
 }
 
 /// One run on one thread; a finished one with the same recipe is not run again. Says how it went.
-fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], stop: &AtomicBool) -> Result<String> {
+fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], grader: &Arc<Grader>, stop: &AtomicBool) -> Result<String> {
     let recipe = table.recipe(seed, variant, overrides)?;
     let folder = recipe.output.clone();
     let finished = fs::read_to_string(folder.join("recipe.toml")).ok().and_then(|t| toml::from_str::<Recipe>(&t).ok());
     if finished.is_some_and(|r| r == recipe) && folder.join("evaluation.jsonl").exists() {
         return Ok("finished before".into());
     }
+    let inputs = Inputs { grader: grader.clone(), ..inputs(&recipe, None, None)? };
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut log = fs::File::options().create(true).append(true).open(folder.join("log.txt"))?;
     let mut recorder = Recorder::open(&folder, Vec::new())?;
@@ -105,7 +112,7 @@ fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], stop: &At
     };
     let mut progress = Progress { report: &mut report, stop, checkpoint_every: recipe.checkpoint_every };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    let result = pool.install(|| crate::train::run(&recipe, &Inputs::default(), &mut progress));
+    let result = pool.install(|| crate::train::run(&recipe, &inputs, &mut progress));
     match failed {
         Some(error) => Err(error),
         None => result.map_err(|e| anyhow!(e)).map(|()| format!("{last}  in {:.0} s", began.elapsed().as_secs_f64())),

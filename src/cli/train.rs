@@ -1,6 +1,6 @@
 //! `train RECIPE`, also `--train RECIPE`.
 
-use super::args::OutputArgs;
+use super::args::{CodeArgs, OutputArgs};
 use super::demonstrations::{demonstrations, problems};
 use super::exit::{Exit, Gate};
 use super::interrupt::Interrupt;
@@ -16,6 +16,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Train {
     /// Alarms that end the run, its checkpoint saved, with exit code 3; others are warnings
     #[arg(long, value_name = "ALARM", value_delimiter = ',', value_parser = fail_on())]
     fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    code: CodeArgs,
 }
 
 fn fail_on() -> impl TypedValueParser<Value = FailOn> {
@@ -67,10 +70,14 @@ impl Train {
 
     fn train(self, messages: &OutputArgs, world: World) -> Result<Exit> {
         if let Some(table) = Table::read(&self.recipe)? {
-            return super::table::run(&table, &self.set, &mut Reporter::new(messages, "of the table's"));
+            return super::table::run(&table, &self.set, &self.code, &mut Reporter::new(messages, "of the table's"));
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
-        let inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
+        let mut warning = None;
+        let grader = self.code.grader(recipe.data.task, &mut |w| warning = Some(w.to_owned()))?;
+        recipe.check_grader(&grader).with_context(|| self.recipe.display().to_string())?;
+        let mut inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
+        inputs.grader = Arc::new(grader);
         let folder = recipe.output.clone();
         if recipe.reward.is_none() && (self.demonstrations.is_some() || self.labels.is_some()) {
             bail!("{}: has no [reward], so that there is no reward model to go on learning", self.recipe.display());
@@ -82,6 +89,9 @@ impl Train {
         // Of several processes, the first tells how it goes.
         let mut recorder = world.is_first().then(|| Recorder::open(&folder, self.fail_on)).transpose()?;
         let mut reporter = Reporter::new(messages, "steps");
+        if let Some(warning) = warning.filter(|_| world.is_first()) {
+            reporter.warn(&warning);
+        }
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
@@ -135,7 +145,7 @@ impl Train {
 }
 
 /// What the recipe's files hold.
-fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
+pub(super) fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
     let task = recipe.data.task;
     let label_files = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).map_or(&[][..], |l| &l.files);
     let mut inputs = Inputs { demonstrations: demonstrations(task, &recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };

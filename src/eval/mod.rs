@@ -1,6 +1,7 @@
 //! Evaluation: reranking, localisation, calibration, statistics, reports.
 //!
-//! Everything here is pure: it reads scored candidates, never a model; but for [`search`] and [`stories`], which let models write and judge.
+//! Everything here is pure: it reads scored candidates, never a model; but for [`search`] and [`stories`], which let models write and judge, and
+//! [`grader`], which may run programs.
 
 pub mod calibrate;
 pub mod chart;
@@ -12,6 +13,7 @@ pub mod draw;
 pub mod effect;
 pub mod figures;
 pub mod folder;
+pub mod grader;
 pub mod grid;
 pub mod html;
 pub mod localise;

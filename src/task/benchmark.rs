@@ -1,6 +1,6 @@
 //! The benchmarks by name: reading their records, grading completions.
 
-use super::{Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, stories};
+use super::{CodeTests, Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, stories};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::BufRead;
@@ -22,9 +22,9 @@ pub enum Task {
     MedReason,
     /// Countdown: `question`, `target` (the thought), `answer` (an expression), `reward_model.nums` and `.target`.
     Countdown,
-    /// HumanEval: `prompt`, `canonical_solution`.
+    /// HumanEval: `prompt`, `canonical_solution`, `test`, `entry_point`.
     HumanEval,
-    /// MBPP: `prompt` or `text`, `canonical_solution` or `code`.
+    /// MBPP: `prompt` or `text`, `code`, `test_list`, `test_imports` or `test_setup_code`; or the fields of HumanEval.
     Mbpp,
 }
 
@@ -70,7 +70,7 @@ impl Task {
     /// # Errors
     /// Per record: unreadable source, invalid JSON, a missing field.
     pub fn problems<'a>(self, reader: impl BufRead + 'a, origin: &'a str) -> impl Iterator<Item = Result<Problem, TaskError>> + 'a {
-        self.records(reader, origin).map(|record| record.map(|(_, id, r)| Problem { id, text: r.text, gold: r.gold }))
+        self.records(reader, origin).map(|record| record.map(|(_, id, r, tests)| Problem { id, text: r.text, gold: r.gold, tests }))
     }
 
     /// Reads problems with their expert solutions, as [`Task::problems`] does; native records have a `solution` too.
@@ -83,8 +83,8 @@ impl Task {
         origin: &'a str,
     ) -> impl Iterator<Item = Result<Demonstration, TaskError>> + 'a {
         self.records(reader, origin).map(move |record| {
-            let (line, id, Record { text, solution, gold }) = record?;
-            let problem = Problem { id, text, gold };
+            let (line, id, Record { text, solution, gold }, tests) = record?;
+            let problem = Problem { id, text, gold, tests };
             let checked = solution.and_then(|solution| match (self.grade(&problem, &solution), &problem.gold) {
                 (Some(false), Some(gold)) => Err(format!("the solution does not end in the reference answer {gold:?}")),
                 _ => Ok(solution),
@@ -110,12 +110,17 @@ impl Task {
         }
     }
 
-    /// Line, id and contents of every record.
+    /// Whether answers are programs, which only running tells right from wrong.
+    pub fn runs_code(self) -> bool {
+        matches!(self, Task::HumanEval | Task::Mbpp)
+    }
+
+    /// Line, id, contents and tests of every record.
     fn records<'a>(
         self,
         reader: impl BufRead + 'a,
         origin: &'a str,
-    ) -> impl Iterator<Item = Result<(usize, String, Record), TaskError>> + 'a {
+    ) -> impl Iterator<Item = Result<(usize, String, Record, Option<CodeTests>), TaskError>> + 'a {
         let file = origin.rsplit(['/', '\\']).next().and_then(|f| f.split('.').next()).unwrap_or_default();
         let mut index = 0;
         reader.lines().enumerate().filter_map(move |(i, text)| {
@@ -127,7 +132,8 @@ impl Task {
             index += 1;
             let read = parse(&text).and_then(|value| {
                 let id = own_id(&value).unwrap_or_else(|| format!("{file}-{}", index - 1));
-                Ok((i + 1, format!("{}-{id}", self.name()), self.record(&value)?))
+                let tests = if self.runs_code() { code::tests(&value)? } else { None };
+                Ok((i + 1, format!("{}-{id}", self.name()), self.record(&value)?, tests))
             });
             Some(read.map_err(|reason| TaskError::Record { origin: origin.into(), line: i + 1, reason }))
         })

@@ -1,16 +1,245 @@
-//! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt and Python code that continues or answers it.
+//! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt, Python code that continues or answers it, and tests. This makes the program whose
+//! run tells; running it is another room's work.
 
-use super::benchmark::{Record, field_of};
+use super::benchmark::{Record, field, field_of};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// What a completion is put between to be tested.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeTests {
+    /// Code that a completion continues, such as a function's head and docstring; empty where a completion stands by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// Code that comes first: imports and helpers of the tests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub setup: String,
+    /// Name of the function that is tested; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub entry_point: String,
+    /// Code that comes last and raises an exception where the function is wrong.
+    pub tests: String,
+}
 
 /// `prompt` or `text`, with the tests of `test_list` where there are some; `canonical_solution` or `code`.
 pub(super) fn record(value: &Value) -> Result<Record, String> {
     let mut text = field_of(value, &["prompt", "text"])?.trim_end().to_owned();
-    for test in value.get("test_list").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for test in texts(value, "test_list") {
         text.push('\n');
         text.push_str(test);
     }
     // Leading spaces are the indentation of a function's body.
     let solution = field_of(value, &["canonical_solution", "code"]).map(|s| s.trim_end().to_owned());
     Ok(Record { text, solution, gold: None })
+}
+
+/// The tests of a record: `test` with `entry_point`, of a prompt that completions continue (HumanEval, and MBPP in its form), or `test_list` with
+/// `test_imports` (a list) and `test_setup_code`, of functions that stand by themselves (MBPP). `None` where it has neither.
+pub(super) fn tests(value: &Value) -> Result<Option<CodeTests>, String> {
+    let list: Vec<&str> = texts(value, "test_list").collect();
+    if value.get("test").is_some() && (value.get("entry_point").is_some() || list.is_empty()) {
+        let entry_point = field(value, "entry_point")?;
+        return Ok(Some(CodeTests {
+            prefix: field(value, "prompt")?.to_owned(),
+            setup: String::new(),
+            entry_point: entry_point.to_owned(),
+            tests: format!("{}\ncheck({entry_point})\n", field(value, "test")?),
+        }));
+    }
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let mut setup: Vec<&str> = texts(value, "test_imports").collect();
+    setup.extend(value.get("test_setup_code").and_then(Value::as_str));
+    let code = value.get("code").and_then(Value::as_str).unwrap_or_default();
+    let entry_point = defined(code).filter(|name| list.iter().any(|t| calls(t, name))).last().unwrap_or_default();
+    Ok(Some(CodeTests { prefix: String::new(), setup: setup.join("\n"), entry_point: entry_point.to_owned(), tests: list.join("\n") }))
+}
+
+fn texts<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Names of the functions that are defined on the top level.
+fn defined(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ")?.trim_start();
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
+    })
+}
+
+/// Whether a text calls a function of this name.
+fn calls(text: &str, name: &str) -> bool {
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| !text[..at].ends_with(part_of_name) && text[at + name.len()..].trim_start().starts_with('('))
+}
+
+/// Where a continuation ends that goes on after its function: the stop sequences of HumanEval (Chen et al. 2021, §2), and a fence that a prompt opened.
+const STOPS: [&str; 6] = ["\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```"];
+
+impl CodeTests {
+    /// The program that a completion makes: it raises no exception where the completion is right.
+    ///
+    /// A completion may be the rest of the prompt's function, a whole function, or prose around a fenced block that defines the function; of several
+    /// blocks, the last that does.
+    pub fn program(&self, completion: &str) -> String {
+        let mut program = String::new();
+        for part in [&self.setup, &self.solution(completion), &self.tests] {
+            program.push_str(part);
+            if !part.is_empty() && !part.ends_with('\n') {
+                program.push('\n');
+            }
+        }
+        program
+    }
+
+    fn solution(&self, completion: &str) -> String {
+        let body = completion.lines().find(|l| !l.trim().is_empty()).is_some_and(|l| l.starts_with([' ', '\t']));
+        if body && !self.prefix.is_empty() {
+            return self.continued(completion);
+        }
+        let blocks = fenced(completion);
+        if let Some(block) = blocks.iter().rev().find(|b| self.defines(b)).or(blocks.last()) {
+            let body = block.starts_with([' ', '\t']) && !self.prefix.is_empty();
+            return if body { self.continued(block) } else { self.whole(block) };
+        }
+        if self.prefix.is_empty() || self.defines(completion) { self.whole(completion) } else { self.continued(completion) }
+    }
+
+    fn defines(&self, code: &str) -> bool {
+        defined(code).any(|name| self.entry_point.is_empty() || name == self.entry_point)
+    }
+
+    /// The rest of the prompt's function.
+    fn continued(&self, completion: &str) -> String {
+        let end = STOPS.iter().filter_map(|stop| completion.find(stop)).min().unwrap_or(completion.len());
+        format!("{}{}", self.prefix, &completion[..end])
+    }
+
+    /// A whole function with what belongs to it: without prose before it, and without what follows it and is no definition, such as examples or prose. The
+    /// prompt comes first, for its imports and helpers; its function is defined anew.
+    fn whole(&self, code: &str) -> String {
+        let prefix = if self.prefix.is_empty() { String::new() } else { format!("{}\n", self.prefix) };
+        if !self.defines(code) {
+            return format!("{prefix}{code}");
+        }
+        let (mut out, mut found) = (prefix, false);
+        for line in code.lines().skip_while(|l| !is_code(l)) {
+            if found && !line.starts_with([' ', '\t', ')', ']', '}', '"', '\'']) && !line.trim().is_empty() && !is_code(line) {
+                break;
+            }
+            found |= self.defines(line);
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// Whether a line of the top level begins a definition, an import or an assignment to a name.
+fn is_code(line: &str) -> bool {
+    let assigns = |(name, value): (&str, &str)| {
+        let name = name.split(':').next().unwrap_or_default().trim();
+        !name.is_empty() && !value.starts_with('=') && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    ["def ", "class ", "import ", "async def ", "@"].iter().any(|word| line.starts_with(word))
+        || line.starts_with("from ") && line.contains(" import ")
+        || line.split_once('=').is_some_and(assigns)
+}
+
+/// The fenced blocks of a text that are, or may be, Python; one that is not closed reaches to the end.
+fn fenced(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(bool, String)> = None;
+    for line in text.lines() {
+        let fence = line.trim_start().strip_prefix("```");
+        open = match (open, fence) {
+            (None, Some(language)) => {
+                let language = language.trim().to_lowercase();
+                Some((matches!(language.as_str(), "" | "python" | "py" | "python3"), String::new()))
+            }
+            (Some((python, block)), Some(_)) => {
+                blocks.extend(python.then_some(block));
+                None
+            }
+            (Some((python, block)), None) => Some((python, block + line + "\n")),
+            (None, None) => None,
+        };
+    }
+    blocks.extend(open.filter(|b| b.0).map(|b| b.1));
+    blocks.retain(|b| !b.trim().is_empty());
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PROMPT: &str = "from typing import List\n\n\ndef total(x: List[int]) -> int:\n    \"\"\" Adds. \"\"\"\n";
+
+    fn human_eval() -> CodeTests {
+        let value = json!({"prompt": PROMPT, "entry_point": "total", "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n"});
+        super::tests(&value).unwrap().unwrap()
+    }
+
+    #[test]
+    fn records_of_both_benchmarks() {
+        let t = human_eval();
+        assert_eq!((t.prefix.as_str(), t.entry_point.as_str()), (PROMPT, "total"));
+        assert!(t.tests.ends_with("== 3\n\ncheck(total)\n"), "{:?}", t.tests);
+        let mbpp = json!({
+            "text": "Add.", "code": "import math\ndef helper(a):\n  return a\ndef add_two(a, b):\n  return helper(a) + b\ndef other(): pass\n",
+            "test_list": ["assert add_two(1, 2) == 3", "assert set([add_two(0, 1)]) == {1}"], "test_imports": ["import math"],
+            "test_setup_code": "one = 1"
+        });
+        let t = super::tests(&mbpp).unwrap().unwrap();
+        assert_eq!((t.prefix.as_str(), t.setup.as_str(), t.entry_point.as_str()), ("", "import math\none = 1", "add_two"));
+        assert_eq!(t.program("def add_two(a, b):\n  return a + b"), [
+            "import math\none = 1\n", "def add_two(a, b):\n  return a + b\n", "assert add_two(1, 2) == 3\nassert set([add_two(0, 1)]) == {1}\n",
+        ]
+        .concat());
+        assert_eq!(super::tests(&json!({"prompt": "P", "test_list": []})), Ok(None));
+        assert!(super::tests(&json!({"prompt": "P", "test": "x"})).unwrap_err().contains("`entry_point`"));
+        assert!(calls("assert f (1)", "f") && !calls("assert of(1)", "f") && !calls("assert f2(1)", "f"));
+    }
+
+    #[test]
+    fn a_continuation_ends_at_a_stop_sequence() {
+        let t = human_eval();
+        for rest in ["", "\n\ndef other():\n    pass", "\nclass A:", "\n# so", "\nif __name__ == '__main__':\n    main()", "\nprint(1)", "\n```\nSo."] {
+            assert_eq!(t.solution(&format!("    return sum(x){rest}")).trim_end(), format!("{PROMPT}    return sum(x)"), "{rest:?}");
+        }
+        // The tests come on a line of their own, and a text without an indented beginning is taken as it is.
+        assert!(t.program("    return sum(x)").contains("return sum(x)\ndef check("));
+        assert_eq!(t.solution("return 3"), format!("{PROMPT}return 3"));
+    }
+
+    #[test]
+    fn a_whole_function_comes_after_the_prompt() {
+        let t = human_eval();
+        let function = "def total(x):\n    return sum(x)\n";
+        for text in [
+            function.to_owned(),
+            format!("Here is the code:\n\n{function}\nprint(total([1]))\n"),
+            format!("Sure.\n```python\n{function}```\nIt adds.\n```bash\npython x.py\n```\n"),
+            format!("First try:\n```\ndef total(x):\n    return 0\n```\nBetter:\n```py\n{function}\nassert total([]) == 1\n```"),
+            format!("```python\n{function}"),
+            format!("```python\n{function}```\nUse it so:\n```python\nprint(total([2]))\n```"),
+        ] {
+            let solution = t.solution(&text);
+            assert_eq!(solution.trim_end(), format!("{PROMPT}\n{}", function.trim_end()), "{text:?}");
+        }
+        let helper = "import math\nBASE: int = 0\n\n@cached\ndef total(x):\n    return BASE + helper(x)\n\ndef helper(x):\n    return sum(x)\n";
+        assert_eq!(t.solution(&format!("{helper}The helper adds.\n")), format!("{PROMPT}\n{helper}"));
+        // A block with the body alone.
+        assert_eq!(t.solution("So:\n```python\n    return sum(x)\n```"), format!("{PROMPT}    return sum(x)\n"));
+    }
+
+    #[test]
+    fn code_that_defines_nothing_known_stays_whole() {
+        let t = CodeTests { tests: "assert f(1)".into(), ..CodeTests::default() };
+        assert_eq!(t.program("f = lambda x: x"), "f = lambda x: x\nassert f(1)\n");
+        assert_eq!(t.program("Text.\n```\nf = abs\n```"), "f = abs\nassert f(1)\n");
+    }
 }

@@ -12,6 +12,7 @@ mod options;
 pub mod stories;
 
 pub use benchmark::Task;
+pub use code::CodeTests;
 pub use corrupt::{GradedCorruption, TextCorruption, corrupt_graded, corrupt_text, shuffle_steps};
 pub use math::same_math;
 
@@ -27,6 +28,9 @@ pub struct Problem {
     /// Reference answer, where there is one.
     #[serde(default)]
     pub gold: Option<String>,
+    /// How code that answers it is tested, where only running it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<CodeTests>,
 }
 
 /// A problem with an expert's solution.

@@ -1,15 +1,16 @@
 //! Expert demonstrations as token sequences, with one framing for everybody: problem, newline, completion, end of sequence.
 
-use super::TrainError;
+use super::{TrainError, World};
+use crate::eval::grader::Grader;
 use crate::model::TextTokenizer;
 use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
-use crate::task::{Demonstration, Task, TextCorruption, corrupt_text};
+use crate::task::{Demonstration, Problem, Task, TextCorruption, corrupt_text};
 use crate::trace::{Segmentation, Span, segment, step_of_each};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How texts become tokens, for policies and reward models alike.
 #[derive(Clone)]
@@ -60,6 +61,18 @@ enum Source {
     Listed(Task, Vec<Demonstration>),
 }
 
+/// Whether completions are right. Of several processes, each runs its share of programs, and all hear of all: a limit on time may be passed in one and not in
+/// another.
+pub(super) fn grade(grader: &Grader, task: Task, items: &[(&Problem, &str)]) -> Result<Vec<Option<bool>>, TrainError> {
+    let world = World::here();
+    if world.size() == 1 || !task.runs_code() {
+        return Ok(grader.grade_all(task, items)?);
+    }
+    let mine: Vec<(&Problem, &str)> = world.share(items).into_iter().copied().collect();
+    let verdicts = world.agree(grader.grade_all(task, &mine).map_err(TrainError::from))?;
+    Ok(world.verdicts(&verdicts))
+}
+
 /// Training problems, all tokenised; the first of them have demonstrations.
 pub struct Demonstrations {
     prompts: Vec<Vec<u32>>,
@@ -67,6 +80,7 @@ pub struct Demonstrations {
     framing: Framing,
     source: Source,
     seed: u64,
+    grader: Arc<Grader>,
     /// The epoch that was asked for last, and its order.
     order: Mutex<Option<(usize, Vec<u32>)>>,
 }
@@ -111,7 +125,13 @@ impl Demonstrations {
                 completions.push(framing.completion(&d.solution)?);
             }
         }
-        Ok(Self { prompts, completions, framing, source, seed, order: Mutex::default() })
+        Ok(Self { prompts, completions, framing, source, seed, grader: Arc::default(), order: Mutex::default() })
+    }
+
+    /// The same, with completions graded by `grader`; the default one runs no code.
+    #[must_use]
+    pub fn graded_by(self, grader: Arc<Grader>) -> Self {
+        Self { grader, ..self }
     }
 
     /// How many demonstrations there are.
@@ -155,9 +175,11 @@ impl Demonstrations {
         }
     }
 
-    /// Whether a text ends in the reference answer of problem `i`.
-    pub fn correct(&self, i: u64, text: &str) -> bool {
-        self.task().grade(&self.demonstration(i).problem, text) == Some(true)
+    /// Whether texts, each with the index of its problem, are right; `None` where that cannot be told, as of code that may not be run.
+    pub fn grade(&self, texts: &[(u64, String)]) -> Result<Vec<Option<bool>>, TrainError> {
+        let problems: Vec<Problem> = texts.iter().map(|(i, _)| self.demonstration(*i).problem).collect();
+        let items: Vec<(&Problem, &str)> = problems.iter().zip(texts).map(|(p, (_, text))| (p, text.as_str())).collect();
+        grade(&self.grader, self.task(), &items)
     }
 
     /// Indices of the `n` demonstrations from the `from`-th on, in an order shuffled anew in every epoch: a function of the seed alone.

@@ -107,7 +107,7 @@ impl Discriminator<'_> {
             };
             let mut group: Group = expert.into_iter().map(|e| self.whole(e, true)).collect();
             for r in samples {
-                let agrees = c.answer_agreement && r.correct && !self.compares_groups();
+                let agrees = c.answer_agreement && r.correct == Some(true) && !self.compares_groups();
                 let log_policy = r.logprobs.clone();
                 group.push(Labelled { log_policy, lm: false, ..self.whole(r.sequence(data), agrees) });
             }

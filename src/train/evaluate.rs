@@ -1,8 +1,9 @@
 //! How a policy does on problems that nothing was trained on.
 
-use super::data::Framing;
+use super::data::{Framing, grade};
 use super::recipe::EvaluationConfig;
 use super::{TrainError, sample_all};
+use crate::eval::grader::Grader;
 use crate::eval::passk::pass_at_k;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::Decoder;
@@ -30,7 +31,7 @@ pub struct Outcome {
 pub fn evaluate(
     policy: &Decoder,
     framing: &Framing,
-    (task, problems): (Task, &[Problem]),
+    (grader, task, problems): (&Grader, Task, &[Problem]),
     config: &EvaluationConfig,
     seed: u64,
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
@@ -43,15 +44,22 @@ pub fn evaluate(
     let sampling = Sampling { temperature: config.temperature, max_tokens: config.max_tokens, ..Sampling::default() };
     let samples = sample_all(policy, &prompts, config.samples, &sampling, done)?;
     let greedy = sample_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, &mut |_| ControlFlow::Continue(()))?;
-    let right = |p: &Problem, c: &Completion| task.grade(p, &framing.text(&c.ids).0) == Some(true);
-    let outcome = |((p, group), best): ((&Problem, Vec<Completion>), Vec<Completion>)| Outcome {
+    let right = |samples: &[Vec<Completion>]| -> Result<Vec<usize>, TrainError> {
+        let text = |c: &Completion| framing.text(&c.ids).0;
+        let texts: Vec<(&Problem, String)> = problems.iter().zip(samples).flat_map(|(p, g)| g.iter().map(move |c| (p, text(c)))).collect();
+        let items: Vec<(&Problem, &str)> = texts.iter().map(|(p, text)| (*p, text.as_str())).collect();
+        let mut verdicts = grade(grader, task, &items)?.into_iter();
+        Ok(samples.iter().map(|g| verdicts.by_ref().take(g.len()).filter(|v| *v == Some(true)).count()).collect())
+    };
+    let (correct, best) = (right(&samples)?, right(&greedy)?);
+    let outcome = |((p, group), (correct, best)): ((&Problem, Vec<Completion>), (usize, usize))| Outcome {
         id: p.id.clone(),
         n: group.len(),
-        correct: group.iter().filter(|c| right(p, c)).count(),
-        greedy: best.first().is_some_and(|c| right(p, c)),
+        correct,
+        greedy: best > 0,
         length: group.iter().map(|c| c.ids.len()).sum::<usize>() as f64 / group.len().max(1) as f64,
     };
-    Ok(problems.iter().zip(samples).zip(greedy).map(outcome).collect())
+    Ok(problems.iter().zip(samples).zip(correct.into_iter().zip(best)).map(outcome).collect())
 }
 
 /// Means over problems: `pass@1`, `pass@k` for k of 10 and of all samples where there are as many, `greedy` and `completions/mean_length`.

@@ -97,9 +97,10 @@ pub fn monte_carlo(
             let reaches = if e + 1 < r.ids.len() {
                 let Some(group) = sampled.next() else { return Ok(out) };
                 let text = |ids: &[u32]| data.framing().text(&[&r.ids[..=e], ids].concat()).0;
-                group.iter().any(|c| data.correct(r.problem, &text(&c.ids)))
+                let texts: Vec<(u64, String)> = group.iter().map(|c| (r.problem, text(&c.ids))).collect();
+                data.grade(&texts)?.contains(&Some(true))
             } else {
-                r.correct
+                r.correct == Some(true)
             };
             if reaches { &mut right } else { &mut wrong }.push(start..e + 1);
             start = e + 1;

@@ -98,6 +98,9 @@ pub enum TrainError {
     /// Scoring failed.
     #[error(transparent)]
     Reward(#[from] crate::reward::RewardError),
+    /// A program could not be run.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
     /// The servers that sample failed.
     #[error("{0}; run the same command again to go on from the checkpoint")]
     Generate(#[from] crate::generate::GenerateError),

@@ -41,7 +41,7 @@ pub fn pairs(
         let two = match (config.loss.kind, config.rank) {
             (PreferenceKind::Spin, _) => data.expert(problem).map(|e| [e.completion().to_vec(), group[0].ids.clone()]),
             (_, Ranking::Verifier) => {
-                let find = |right: bool| group.iter().find(|r| r.correct == right).map(|r| r.ids.clone());
+                let find = |right: bool| group.iter().find(|r| r.correct == Some(right)).map(|r| r.ids.clone());
                 find(true).zip(find(false)).map(|(a, b)| [a, b])
             }
             (_, Ranking::Reward) => {

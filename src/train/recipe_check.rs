@@ -1,9 +1,11 @@
 //! What a recipe must keep to beyond its shape.
 
+use super::TrainError;
 use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::preference::PreferenceKind;
 use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, SftConfig, Shape};
+use crate::eval::grader::Grader;
 use crate::model::LoraConfig;
 use crate::task::Task;
 use crate::task::stories::Split;
@@ -58,16 +60,41 @@ fn sft(key: &str, s: &SftConfig) -> Result<(), String> {
 }
 
 impl Recipe {
+    /// Fails where the recipe has completions graded that only running them can, and `grader` runs none.
+    pub fn check_grader(&self, grader: &Grader) -> Result<(), TrainError> {
+        let task = self.data.task;
+        if grader.grades(task) {
+            return Ok(());
+        }
+        let reward = self.reward.as_ref();
+        let monte_carlo = reward.and_then(|r| r.labels.as_ref()).is_some_and(|l| l.kind == LabelKind::MonteCarlo);
+        let needs: Vec<&str> = [
+            ("rl.verifier", self.rl.as_ref().is_some_and(|r| r.verifier != 0.0)),
+            ("preference.rank = \"verifier\"", self.preference.as_ref().is_some_and(|p| p.rank == Ranking::Verifier)),
+            ("reward.adversarial.answer_agreement", reward.is_some_and(|r| r.adversarial.answer_agreement)),
+            ("reward.labels.kind = \"monte_carlo\"", monte_carlo),
+            ("[evaluation]", self.evaluation.is_some()),
+        ]
+        .into_iter()
+        .filter(|n| n.1)
+        .map(|n| n.0)
+        .collect();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        Err(TrainError::Data(format!(
+            "data.task is {:?}, and only running the model's programs can tell which are right, for {}; allow that with --allow-code-execution, or leave it out of the recipe",
+            task.name(),
+            needs.join(", ")
+        )))
+    }
+
     /// Fails with the key, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {
         let (task, generated) = (self.data.task, self.data.task == Task::Stories);
         if generated != self.data.files.is_empty() {
             let what = if generated { "stories are generated and have no" } else { "demonstrations are read from" };
             return Err(format!("data.task is {:?}: {what} data.files", task.name()));
-        }
-        let answers = self.rl.as_ref().is_some_and(|r| r.verifier != 0.0) || self.uses_answers();
-        if answers && matches!(task, Task::HumanEval | Task::Mbpp) {
-            return Err(format!("data.task is {:?}, whose answers only running code can check; train it without answers", task.name()));
         }
         if !generated && self.policy.from.is_none() {
             return Err("data.files needs policy.from: a tokenizer is trained on stories alone".into());

@@ -111,8 +111,10 @@ impl Trainer<'_> {
         let tokens = all.iter().map(|c| c.entropies.len()).sum::<usize>();
         let entropy = all.iter().flat_map(|c| &c.entropies).map(|&h| f64::from(h)).sum::<f64>() / tokens as f64;
         let entropy = (tokens > 0).then_some(entropy);
-        let graded = problems.iter().zip(groups).map(|(&i, g)| g.into_iter().map(|c| Rollout::new(i, c, self.data)).collect());
-        Ok((graded.collect(), entropy))
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let each = problems.iter().zip(groups).flat_map(|(&i, g)| g.into_iter().map(move |c| (i, c))).collect();
+        let mut graded = Rollout::graded(each, self.data)?.into_iter();
+        Ok((sizes.into_iter().map(|n| graded.by_ref().take(n).collect()).collect(), entropy))
     }
 
     /// Rewards of a group: the reward model's, clipped and back-filled over the segments that its granularity supervises, and the verifier's.
@@ -136,7 +138,7 @@ impl Trainer<'_> {
             }
         }
         for (r, (trace, tokens)) in group.iter().zip(out.trace.iter_mut().zip(&mut out.tokens)) {
-            let right = c.verifier * f32::from(u8::from(r.correct));
+            let right = c.verifier * f32::from(u8::from(r.correct == Some(true)));
             *trace += right;
             if let Some(last) = tokens.last_mut() {
                 *last += right;
@@ -228,14 +230,18 @@ impl Trainer<'_> {
         };
         let spreads: Vec<f64> = rewarded.iter().map(|r| spread(&r.trace)).collect();
         let groups = spreads.len().max(1) as f64;
-        vec![
+        let mut values = vec![
             ("reward", rewarded.iter().flat_map(|r| &r.trace).map(|&x| f64::from(x)).sum::<f64>() / n),
             ("reward_std", spreads.iter().sum::<f64>() / groups),
             ("frac_reward_zero_std", spreads.iter().filter(|s| **s < 1e-6).count() as f64 / groups),
-            ("pass@1", share(&|r| r.correct)),
             ("completions/mean_length", all.iter().map(|r| r.ids.len()).sum::<usize>() as f64 / n),
             ("completions/clipped_ratio", share(&|r| !r.stopped)),
-        ]
+        ];
+        // What is not graded is not wrong.
+        if all.iter().all(|r| r.correct.is_some()) {
+            values.push(("pass@1", share(&|r| r.correct == Some(true))));
+        }
+        values
     }
 
     /// Writes the rollouts of a step with their step rewards, a JSON line a problem.

@@ -1,5 +1,6 @@
 //! Policy samples that are trained on.
 
+use super::TrainError;
 use super::data::Demonstrations;
 use crate::generate::Completion;
 use crate::reward::Sequence;
@@ -20,16 +21,27 @@ pub struct Rollout {
     pub entropies: Vec<f32>,
     /// Whether an end token was sampled.
     pub stopped: bool,
-    /// Whether it ends in the reference answer.
-    pub correct: bool,
+    /// Whether it is right; `None` where that is not known.
+    pub correct: Option<bool>,
 }
 
 impl Rollout {
-    /// A completion of problem `problem`, graded.
-    pub fn new(problem: u64, completion: Completion, data: &Demonstrations) -> Self {
-        let correct = data.correct(problem, &data.framing().text(&completion.ids).0);
-        let Completion { ids, logprobs, entropies, stopped } = completion;
-        Self { problem, ids, logprobs, entropies, stopped, correct }
+    /// Completions, each with its problem, graded.
+    pub fn graded(samples: Vec<(u64, Completion)>, data: &Demonstrations) -> Result<Vec<Self>, TrainError> {
+        let rollout = |(problem, completion)| {
+            let Completion { ids, logprobs, entropies, stopped } = completion;
+            Self { problem, ids, logprobs, entropies, stopped, correct: None }
+        };
+        let mut all: Vec<Self> = samples.into_iter().map(rollout).collect();
+        Self::grade(&mut all, data)?;
+        Ok(all)
+    }
+
+    /// Grades rollouts anew.
+    pub fn grade(all: &mut [Self], data: &Demonstrations) -> Result<(), TrainError> {
+        let texts: Vec<(u64, String)> = all.iter().map(|r| (r.problem, data.framing().text(&r.ids).0)).collect();
+        all.iter_mut().zip(data.grade(&texts)?).for_each(|(r, correct)| r.correct = correct);
+        Ok(())
     }
 
     /// Problem and completion.

@@ -15,6 +15,7 @@ use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
 use super::{Progress, Stage, TrainError, record, sample_all, sft};
+use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
@@ -28,6 +29,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a run reads beside its recipe.
 #[derive(Default)]
@@ -42,6 +44,8 @@ pub struct Inputs {
     pub more: Vec<Demonstration>,
     /// Traces with step labels, on which a finished reward model goes on learning; old experts and corrupted ones stay in every batch.
     pub more_labels: Vec<Trace>,
+    /// Tells right completions from wrong ones; the default one runs no code.
+    pub grader: Arc<Grader>,
 }
 
 /// Carries out a recipe in its output folder, going on from where an earlier call stopped. The same recipe gives the same bytes on any number of
@@ -50,6 +54,7 @@ pub struct Inputs {
 ///
 /// A changed recipe is refused by the checkpoints of the stages that it changes.
 pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<(), TrainError> {
+    recipe.check_grader(&inputs.grader)?;
     let p = &recipe.policy;
     let (policy, framing) = match (&p.from, &p.shape) {
         (Some(from), _) => {
@@ -77,6 +82,7 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         }
         Demonstrations::listed(d.task, framing.clone(), recipe.seed, d.demonstrations, all[..problems].to_vec())?
     };
+    let data = data.graded_by(inputs.grader.clone());
     Run { recipe, inputs, framing, data: &data, progress }.go(&policy)
 }
 
@@ -259,17 +265,14 @@ impl Run<'_, '_> {
     fn go_on(&mut self, critic: &mut Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
         let more = &self.inputs.more;
         let new = Demonstrations::listed(self.data.task(), self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
+        let new = new.graded_by(self.inputs.grader.clone());
         let g = &reward.adversarial;
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
         let prompt = |i: u64| Prompt { ids: new.prompt(i), seed: mix(self.recipe.seed ^ 0x6d6f_7265, i) };
         let prompts: Vec<Prompt> = (0..new.len() as u64).map(prompt).collect();
         let samples = self.sample("new-rollouts", policy, &prompts, g.rollouts_per_problem.max(1), &sampling)?;
-        let rollouts: Vec<Rollout> = samples
-            .into_iter()
-            .zip(0..)
-            .flat_map(|(s, i)| s.into_iter().map(move |c| (i, c)))
-            .map(|(i, c)| Rollout::new(i, c, &new))
-            .collect();
+        let each = samples.into_iter().zip(0..).flat_map(|(s, i)| s.into_iter().map(move |c| (i, c))).collect();
+        let rollouts = Rollout::graded(each, &new)?;
         let digest = digest(&(&critic.digest, &self.inputs.more, "more"))?;
         let stage = self.update_stage("more", &digest);
         let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
@@ -307,12 +310,8 @@ impl Run<'_, '_> {
         let seed = self.recipe.seed ^ 0x7061_6972;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
         let samples = self.sample("pairs", base, &prompts, p.samples, &sampling)?;
-        let rollouts: Vec<Rollout> = problems
-            .iter()
-            .zip(samples)
-            .flat_map(|(&i, s)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c)))
-            .map(|(i, c)| Rollout::new(i, c, self.data))
-            .collect();
+        let whole = |(&i, s): (&u64, Vec<Completion>)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c));
+        let rollouts = Rollout::graded(problems.iter().zip(samples).flat_map(whole).collect(), self.data)?;
         let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
         let (store, net) = part.trainable(policy.weights)?;
         let digest = digest(&(&policy.digest, self.data.problems(), critic.map(|c| &c.digest), p))?;
@@ -429,7 +428,12 @@ impl Run<'_, '_> {
             if let Ok(text) = std::fs::read_to_string(&file)
                 && let Some(rest) = text.strip_prefix(&first)
             {
-                return rest.lines().map(|l| serde_json::from_str(l).map_err(broken)).collect();
+                let mut pool: Vec<Rollout> = rest.lines().map(|l| serde_json::from_str(l).map_err(broken)).collect::<Result<_, _>>()?;
+                // Whether code may be run is not the pool's to say.
+                if self.data.task().runs_code() {
+                    Rollout::grade(&mut pool, self.data)?;
+                }
+                return Ok(pool);
             }
         }
         let g = &reward.adversarial;
@@ -441,10 +445,8 @@ impl Run<'_, '_> {
         let seed = self.recipe.seed ^ 0x726f_6c6c;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
         let samples = self.sample("rollouts", policy, &prompts, g.rollouts_per_problem, sampling)?;
-        let whole = |(&i, s): (&u64, Vec<Completion>)| -> Vec<Rollout> {
-            s.into_iter().filter(|c| c.stopped).map(|c| Rollout::new(i, c, self.data)).collect()
-        };
-        let pool: Vec<Rollout> = problems.iter().zip(samples).flat_map(whole).collect();
+        let whole = |(&i, s): (&u64, Vec<Completion>)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c));
+        let pool = Rollout::graded(problems.iter().zip(samples).flat_map(whole).collect(), self.data)?;
         let mut text = first;
         for r in &pool {
             text.push_str(&serde_json::to_string(r).map_err(broken)?);
@@ -500,7 +502,7 @@ impl Run<'_, '_> {
             self.inputs.problems.iter().take(config.problems).cloned().collect()
         };
         let mut watch = Watch { progress: self.progress, stage: "evaluation", of: problems.len(), failed: None };
-        let outcomes = evaluate(policy, &self.framing, (self.data.task(), &problems), config, seed, &mut |done| watch.heard(done))?;
+        let outcomes = evaluate(policy, &self.framing, (&self.inputs.grader, self.data.task(), &problems), config, seed, &mut |done| watch.heard(done))?;
         watch.end(outcomes.len())?;
         let mut text = String::new();
         for o in &outcomes {

@@ -130,6 +130,12 @@ impl World {
         Ok(deal_back(all))
     }
 
+    /// What is known of every item, in the items' order; `mine` has what is known of those of [`World::share`].
+    pub fn verdicts(self, mine: &[Option<bool>]) -> Vec<Option<bool>> {
+        let code = |v: &Option<bool>| v.map_or(2, u8::from);
+        deal_back(self.gather(mine.iter().map(code).collect())).into_iter().map(|v| (v < 2).then_some(v == 1)).collect()
+    }
+
     /// Ends all processes at once.
     pub fn abort(self) -> ! {
         #[cfg(feature = "mpi")]
@@ -304,6 +310,8 @@ mod tests {
         let sums = vec![vec![("loss", 0.1)], vec![("loss", f64::NAN), ("tokens", 3.0)]];
         let back = world.sums_in_order(&sums).unwrap();
         assert!(back[0] == sums[0] && back[1][0].1.is_nan() && back[1][1] == ("tokens", 3.0));
+        let verdicts = [Some(true), None, Some(false)];
+        assert_eq!(world.verdicts(&verdicts), verdicts);
         let error = world.agree::<()>(Err(TrainError::Interrupted)).unwrap_err();
         assert!(matches!(error, TrainError::Interrupted));
     }

@@ -1,6 +1,7 @@
 //! Behaviour of the whole crate, in one binary.
 
 mod cli;
+mod code;
 mod endpoint;
 mod eval;
 mod eval_cli;
@@ -16,6 +17,7 @@ mod parity;
 mod pty;
 mod rooms;
 mod runtime;
+mod sandbox;
 mod stories;
 mod tasks;
 mod themes;

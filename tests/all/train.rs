@@ -234,7 +234,7 @@ fn shuffled_labels_teach_a_discriminator_nothing() {
 }
 
 /// A policy that a first run leaves under `dir`, to be trained from.
-fn base(dir: &Path) -> String {
+pub fn base(dir: &Path) -> String {
     let mut first = recipe(&dir.join("base"));
     (first.reward, first.rl, first.evaluation) = (None, None, None);
     go(&first, usize::MAX).0.unwrap();

@@ -1,0 +1,166 @@
+//! Runs Python that a model wrote in a subprocess that can do next to nothing.
+//!
+//! The program gets an empty environment, a directory of its own that is deleted afterwards, and limits on CPU time, wall time, memory, sizes of files and
+//! output. On Linux, Landlock refuses it all files but its own and the interpreter's, and seccomp refuses it sockets, further processes and signals to
+//! others. [`Guards`] says what of that the system enforces.
+//!
+//! To put all this on without unsafe code, the program starts itself anew: [`Sandbox`] runs an executable with [`COMMAND`] and an order, and that
+//! executable must call [`enter`] with the order, as the command line does. It restricts itself and becomes the interpreter, on which the restrictions stay.
+//! Executing another program would go through Landlock, which allows the interpreter and its loader alone.
+//!
+//! What remains possible: burning its CPU time, learning what files there are and how large (`stat` is not restricted), and, inside its own process, anything
+//! to the interpreter. That a program ran to its end is told by a key that the interpreter hands on at the end; leaving early does not give it away, but a
+//! program that searches the interpreter's frames for it would find it.
+
+#[cfg(unix)]
+mod child;
+#[cfg(target_os = "linux")]
+mod files;
+mod guards;
+mod outcome;
+mod python;
+#[cfg(unix)]
+mod run;
+#[cfg(target_os = "linux")]
+mod syscalls;
+
+#[cfg(unix)]
+pub use child::enter;
+pub use guards::Guards;
+pub use outcome::{Outcome, Run};
+pub use python::Python;
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// First argument of an executable that is to call [`enter`] with the second one.
+pub const COMMAND: &str = "__sandbox";
+
+/// What a program may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU time of all threads, in whole seconds, rounded up.
+    pub cpu: Duration,
+    /// Time from its start to its end.
+    pub wall: Duration,
+    /// Address space, bytes.
+    pub memory: u64,
+    /// Stack of the first thread, bytes.
+    pub stack: u64,
+    /// Size of a file, bytes.
+    pub file: u64,
+    /// Size of all its files, bytes; looked at a few times a second.
+    pub disk: u64,
+    /// Files open at a time.
+    pub open_files: u64,
+    /// Bytes that it may print, errors included.
+    pub output: usize,
+}
+
+impl Default for Limits {
+    /// 3 s of CPU time, as HumanEval's own harness gives a program 3 s (arXiv 2107.03374), in at most 15 s; 512 MiB of memory.
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(3),
+            wall: Duration::from_secs(15),
+            memory: 512 << 20,
+            stack: 8 << 20,
+            file: 16 << 20,
+            disk: 64 << 20,
+            open_files: 64,
+            output: 1 << 20,
+        }
+    }
+}
+
+/// Why a program was not run, which says nothing of the program.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// There is no interpreter.
+    #[error("running code needs Python 3: {what}; install it, or put its directory on PATH")]
+    Python {
+        /// What was tried, and the answer.
+        what: String,
+    },
+    /// The subprocess could not be started or restricted.
+    #[error("the sandbox cannot be set up: {what}")]
+    Setup {
+        /// The step, and the answer.
+        what: String,
+    },
+    /// No limits can be put on a process here.
+    #[error("running code needs Linux or another Unix; here there is no way to limit what a program does")]
+    Unsupported,
+}
+
+/// Runs programs, each in a subprocess of its own; may be shared between threads.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    executable: PathBuf,
+    python: Python,
+    guards: Guards,
+    limits: Limits,
+}
+
+impl Sandbox {
+    /// A sandbox of what `executable` puts on (see [`COMMAND`]), with the `python3` of the search path.
+    ///
+    /// # Errors
+    /// No interpreter, or a subprocess that cannot be restricted.
+    pub fn new(executable: PathBuf, limits: Limits) -> Result<Self, SandboxError> {
+        let guards = Guards::probe(&executable)?;
+        Ok(Self { python: Python::find()?, executable, guards, limits })
+    }
+
+    /// What holds for every program that it runs.
+    pub fn guards(&self) -> Guards {
+        self.guards
+    }
+
+    /// The interpreter.
+    pub fn python(&self) -> &Python {
+        &self.python
+    }
+
+    /// What a program may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Runs a program to its end or to one of its limits.
+    ///
+    /// # Errors
+    /// The subprocess could not be started or restricted: nothing is known of the program.
+    pub fn run(&self, program: &str) -> Result<Run, SandboxError> {
+        #[cfg(unix)]
+        return self.start(program);
+        #[cfg(not(unix))]
+        {
+            let _ = program;
+            Err(SandboxError::Unsupported)
+        }
+    }
+}
+
+impl Guards {
+    /// What holds here: restricts a subprocess, which tells.
+    ///
+    /// # Errors
+    /// It could not be started or restricted.
+    pub fn probe(executable: &Path) -> Result<Self, SandboxError> {
+        #[cfg(unix)]
+        return run::probe(executable);
+        #[cfg(not(unix))]
+        {
+            let _ = executable;
+            Err(SandboxError::Unsupported)
+        }
+    }
+}
+
+/// There is nothing to enter here.
+#[cfg(not(unix))]
+pub fn enter(_: Option<&str>) -> bool {
+    false
+}
