@@ -2,9 +2,11 @@
 
 pub mod args;
 mod completions;
+mod data;
 mod doctor;
 mod eval;
 pub mod exit;
+mod fetch;
 mod generate;
 mod headless;
 mod inspect;
@@ -64,6 +66,8 @@ enum Command {
     Watch(watch::Watch),
     /// Evaluate a policy and a reward model on held-out stories, beside the baselines
     Eval(eval::Eval),
+    /// Public data: list, fetch, join, and check graders against it
+    Data(data::Data),
     /// List the themes
     Themes(themes::Themes),
     /// List the keys
@@ -129,6 +133,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Train(command)) => command.run(&output),
         Some(Command::Watch(command)) => command.run(&output),
         Some(Command::Eval(command)) => command.run(&output),
+        Some(Command::Data(command)) => command.run(&output),
         Some(Command::Themes(command)) => command.run(&output),
         Some(Command::Keys(command)) => command.run(&output),
         Some(Command::Completions(command)) => command.run(),

@@ -1,7 +1,9 @@
 //! Problems, demonstrations, graders, corruption.
 
+mod agreement;
 pub mod answer;
 mod benchmark;
+pub mod catalogue;
 mod code;
 mod corrupt;
 mod countdown;
@@ -9,11 +11,15 @@ pub mod gsm8k;
 mod latex;
 mod math;
 mod options;
+mod pubmedqa;
 pub mod stories;
+mod training;
 
+pub use agreement::{Agreement, Disagreement, Example};
 pub use benchmark::Task;
 pub use corrupt::{TextCorruption, corrupt_text};
 pub use math::same_math;
+pub use training::{TRAINING_PROBLEMS, TrainingProblems};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
 //! Behaviour of the whole crate, in one binary.
 
+mod candidate_sets;
 mod cli;
 mod endpoint;
 mod eval;
@@ -8,6 +9,7 @@ mod fleet;
 mod formats;
 mod gguf;
 mod gradients;
+mod hub;
 mod lora;
 mod mpi;
 mod objectives;
