@@ -3,10 +3,11 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, trace}   tui -> {runtime, trace, format, diagnose}
+//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, hub, trace}   tui -> {runtime, trace, format, diagnose}
 //! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, sandbox, task, trace}
 //! eval -> {model, reward, generate, sandbox, task, trace}
-//! generate, reward -> {model, trace}                    model, format, task, diagnose -> trace       trace -> serde
+//! generate -> {model, http, trace}   reward -> {model, trace}   model -> {hub, trace}   hub -> http
+//! format, task, diagnose -> trace    trace -> serde
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -17,6 +18,8 @@ pub mod diagnose;
 pub mod eval;
 pub mod format;
 pub mod generate;
+mod http;
+pub mod hub;
 pub mod model;
 pub mod reward;
 pub mod runtime;

@@ -2,10 +2,12 @@
 
 pub mod args;
 mod completions;
+mod data;
 mod demonstrations;
 mod doctor;
 mod eval;
 pub mod exit;
+mod fetch;
 mod generate;
 mod headless;
 mod inspect;
@@ -70,6 +72,8 @@ enum Command {
     Watch(watch::Watch),
     /// Evaluate: rerank, localise, pass@k, calibration, transfer, search, beside the baselines; live or on recorded candidates
     Eval(eval::Eval),
+    /// Public data: list, fetch, join, and check graders against it
+    Data(data::Data),
     /// List the themes
     Themes(themes::Themes),
     /// List the keys
@@ -143,6 +147,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Train(command)) => command.run(&output),
         Some(Command::Watch(command)) => command.run(&output),
         Some(Command::Eval(command)) => command.run(&output),
+        Some(Command::Data(command)) => command.run(&output),
         Some(Command::Themes(command)) => command.run(&output),
         Some(Command::Keys(command)) => command.run(&output),
         Some(Command::Completions(command)) => command.run(),

@@ -1,7 +1,7 @@
 //! Which format a file is in, from what it holds.
 
 use super::error::{FieldError, FormatError};
-use super::{gsm8k, native, openai, prm800k, problems, processbench, stepwise};
+use super::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, native, openai, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
 
@@ -22,6 +22,20 @@ pub enum Format {
     Gsm8k,
     /// GSM8K `example_model_solutions`.
     Gsm8kSolutions,
+    /// Pools of answers to GSM8K questions.
+    Gsm8kPool,
+    /// What models answered to MMLU-Pro's questions.
+    MmluPro,
+    /// MMLU-Pro's questions alone; problems, or a part of the traces of [`join`](super::join).
+    MmluProQuestions,
+    /// Samples with verdicts and a reward model's scores, as Qwen2.5-Math's evaluation writes them.
+    BestOfN,
+    /// PRMBench: a right solution and a faulty one.
+    PrmBench,
+    /// Samples for HumanEval's functions.
+    HumanEvalSamples,
+    /// Which of such samples passed; a part of the traces of [`join`](super::join).
+    HumanEvalVerdicts,
     /// OpenAI-style chat records.
     OpenAiChat,
     /// Records with a problem and nothing else that is known.
@@ -41,16 +55,46 @@ impl Format {
             Self::MathShepherd => "math-shepherd",
             Self::Gsm8k => "gsm8k",
             Self::Gsm8kSolutions => "gsm8k-solutions",
+            Self::Gsm8kPool => "gsm8k-pool",
+            Self::MmluPro => "mmlu-pro",
+            Self::MmluProQuestions => "mmlu-pro-questions",
+            Self::BestOfN => "best-of-n",
+            Self::PrmBench => "prmbench",
+            Self::HumanEvalSamples => "humaneval-samples",
+            Self::HumanEvalVerdicts => "humaneval-verdicts",
             Self::OpenAiChat => "openai-chat",
             Self::Problems => "problems",
             Self::Text => "text",
         }
     }
 
+    /// Whether a reader that wants this much can use files of the format.
+    pub(super) fn serves(self, wanted: Wanted) -> bool {
+        match self {
+            Self::Problems | Self::Text => wanted == Wanted::Problems,
+            Self::MmluProQuestions => wanted != Wanted::Traces,
+            Self::HumanEvalVerdicts => wanted == Wanted::Parts,
+            _ => true,
+        }
+    }
+
+    /// The id of record `number`, from 1, where it names none itself.
+    pub(super) fn id_at(self, number: u32) -> String {
+        match self {
+            Self::HumanEvalSamples => humaneval::id_at(number),
+            _ => format!("{}-{}", self.name(), number.saturating_sub(1)),
+        }
+    }
+
+    /// Whether only the file's name tells who wrote the candidates.
+    pub(super) fn is_named_by_its_file(self) -> bool {
+        matches!(self, Self::MmluPro | Self::HumanEvalSamples)
+    }
+
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 9] = [
+        let tests: [(Self, Fits); 16] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -58,6 +102,13 @@ impl Format {
             (Self::MathShepherd, stepwise::fits_shepherd),
             (Self::Gsm8kSolutions, gsm8k::fits_solutions),
             (Self::Gsm8k, gsm8k::fits_expert),
+            (Self::Gsm8kPool, gsm8k_pool::fits),
+            (Self::MmluPro, mmlu_pro::fits_outputs),
+            (Self::MmluProQuestions, mmlu_pro::fits_questions),
+            (Self::BestOfN, best_of_n::fits),
+            (Self::PrmBench, prmbench::fits),
+            (Self::HumanEvalSamples, humaneval::fits_samples),
+            (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
             (Self::OpenAiChat, openai::fits),
             (Self::Problems, problems::fits),
         ];
@@ -74,17 +125,35 @@ impl Format {
             Self::MathShepherd => stepwise::parse_shepherd(value),
             Self::Gsm8k => gsm8k::parse_expert(value),
             Self::Gsm8kSolutions => gsm8k::parse_solutions(value),
+            Self::Gsm8kPool => gsm8k_pool::parse(value),
+            Self::MmluPro => mmlu_pro::parse_outputs(value),
+            Self::MmluProQuestions => mmlu_pro::parse_questions(value),
+            Self::BestOfN => best_of_n::parse(value),
+            Self::PrmBench => prmbench::parse(value),
+            Self::HumanEvalSamples => humaneval::parse_samples(value),
+            Self::HumanEvalVerdicts => humaneval::parse_verdicts(value),
             Self::OpenAiChat => openai::parse(value),
             Self::Problems | Self::Text => problems::parse(value),
         }
     }
 }
 
+/// What a reader can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Candidates with texts.
+    Traces,
+    /// Problems, whatever comes with them.
+    Problems,
+    /// Candidates, and what belongs to those of other files.
+    Parts,
+}
+
 /// Whether a record has a format's fields.
 type Fits = fn(&serde_json::Map<String, Value>) -> bool;
 
-const KNOWN: &str =
-    "known are native, ProcessBench, PRM800K, stepwise (TRL), Math-Shepherd, GSM8K, OpenAI chat records, and problem lists (--problems)";
+const KNOWN: &str = "known are native, ProcessBench, PRM800K, PRMBench, stepwise (TRL), Math-Shepherd, GSM8K and pools of answers to it, MMLU-Pro, best-of-N samples of \
+     Qwen2.5-Math, HumanEval samples, OpenAI chat records, and problem lists (--problems)";
 
 /// What a file that no format fits looks like, as an error.
 pub(super) fn unknown(path: &str, value: &Value) -> FormatError {

@@ -1,6 +1,6 @@
 //! Where bytes come from: files, standard input, gzip; and where they are kept to be read again.
 
-use super::detect::{Format, foreign, plain_text, unknown};
+use super::detect::{Format, Wanted, foreign, plain_text, unknown};
 use super::error::FormatError;
 use super::split::{Layout, Splitter};
 use flate2::read::MultiGzDecoder;
@@ -94,8 +94,8 @@ impl Keep {
 }
 
 impl Input {
-    /// Opens a file (`-`: standard input), plain or gzip, and finds its format. `problems`: lists of problems and plain text will do.
-    pub fn open(path: &str, problems: bool) -> Result<Self, FormatError> {
+    /// Opens a file (`-`: standard input), plain or gzip, and finds its format. `wanted`: what will do.
+    pub fn open(path: &str, wanted: Wanted) -> Result<Self, FormatError> {
         let io_error = |e| FormatError::io(path, e);
         let (raw, file): (Box<dyn Read + Send>, Option<File>) = if path == "-" {
             (Box::new(io::stdin()), None)
@@ -108,10 +108,10 @@ impl Input {
             let again = if about.is_file() { Some(File::open(path).map_err(io_error)?) } else { None };
             (Box::new(file), again)
         };
-        Self::from_reader(path, raw, file, problems)
+        Self::from_reader(path, raw, file, wanted)
     }
 
-    fn from_reader(path: &str, mut raw: Box<dyn Read + Send>, file: Option<File>, problems: bool) -> Result<Self, FormatError> {
+    fn from_reader(path: &str, mut raw: Box<dyn Read + Send>, file: Option<File>, wanted: Wanted) -> Result<Self, FormatError> {
         let size = file.as_ref().and_then(|f| f.metadata().ok()).map(|m| m.len());
         let mut magic = Vec::new();
         raw.by_ref().take(2).read_to_end(&mut magic).map_err(|e| FormatError::io(path, e))?;
@@ -143,7 +143,7 @@ impl Input {
                 continue;
             }
             tried = head.len();
-            match detect(path, &head, end, problems) {
+            match detect(path, &head, end, wanted) {
                 Ok(Some(found)) => break found,
                 Err(e) if broken.is_none() => return Err(e),
                 Ok(None) if !end => {}
@@ -159,7 +159,7 @@ impl Input {
 }
 
 /// The format and layout that a beginning shows; `None` where more of it is needed.
-fn detect(path: &str, head: &[u8], end: bool, problems: bool) -> Result<Option<(Format, Layout)>, FormatError> {
+fn detect(path: &str, head: &[u8], end: bool, wanted: Wanted) -> Result<Option<(Format, Layout)>, FormatError> {
     if let Some(error) = foreign(path, head) {
         return Err(error);
     }
@@ -167,8 +167,8 @@ fn detect(path: &str, head: &[u8], end: bool, problems: bool) -> Result<Option<(
     let Some(first) = text.first() else {
         return if end { Err(FormatError::file(path, "is empty", "name a file with records")) } else { Ok(None) };
     };
-    let values = || classify(&records(Layout::Values, head, end), problems);
-    let lines = || classify(&records(Layout::Lines, head, end), problems);
+    let values = || classify(&records(Layout::Values, head, end), wanted);
+    let lines = || classify(&records(Layout::Lines, head, end), wanted);
     let (found, layout) = match first {
         b'[' => match values() {
             Found::Nothing => (lines(), Layout::Lines),
@@ -192,12 +192,17 @@ fn detect(path: &str, head: &[u8], end: bool, problems: bool) -> Result<Option<(
         Found::Format(format) => Ok(Some((format, layout))),
         _ if more => Ok(None),
         Found::Unfit(value) => Err(unknown(path, &value)),
-        Found::OnlyProblems => Err(FormatError::file(
+        Found::OnlyPart(Format::HumanEvalVerdicts) => Err(FormatError::file(
+            path,
+            "holds verdicts without the texts that they are about",
+            "put them together: reasonscope data join SAMPLES VERDICTS -o TRACES",
+        )),
+        Found::OnlyPart(_) => Err(FormatError::file(
             path,
             "holds problems without reasoning",
             "pass it as --problems with a --policy, or name a file with candidates",
         )),
-        Found::Nothing if problems && *first != b'{' => Ok(Some((Format::Text, Layout::Lines))),
+        Found::Nothing if wanted == Wanted::Problems && *first != b'{' => Ok(Some((Format::Text, Layout::Lines))),
         Found::Nothing if matches!(first, b'{' | b'[') => {
             let text = String::from_utf8_lossy(&text[..text.len().min(1 << 20)]);
             let line = text.lines().next().unwrap_or_default();
@@ -219,23 +224,24 @@ enum Found {
     Format(Format),
     /// JSON that fits no format.
     Unfit(Value),
-    OnlyProblems,
+    /// A format that does not serve what is wanted.
+    OnlyPart(Format),
     /// No JSON object.
     Nothing,
 }
 
-fn classify(records: &[Value], problems: bool) -> Found {
+fn classify(records: &[Value], wanted: Wanted) -> Found {
     let mut unfit = None;
-    let mut only_problems = false;
+    let mut part = None;
     for value in records {
         match Format::of_record(value) {
-            Some(Format::Problems) if !problems => only_problems = true,
+            Some(format) if !format.serves(wanted) => part = part.or(Some(format)),
             Some(format) => return Found::Format(format),
             None => unfit = unfit.or(Some(value)),
         }
     }
     match unfit {
-        _ if only_problems => Found::OnlyProblems,
+        _ if part.is_some() => part.map_or(Found::Nothing, Found::OnlyPart),
         Some(value) => Found::Unfit(value.clone()),
         None => Found::Nothing,
     }

@@ -1,6 +1,6 @@
 //! The traces of files of any size: indexed in the background, parsed when asked for.
 
-use super::detect::Format;
+use super::detect::{Format, Wanted};
 use super::error::{FieldError, FormatError};
 use super::input::{Input, Keep};
 use super::native::Head;
@@ -120,12 +120,21 @@ impl Shared {
 impl TraceList {
     /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
+        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces })
+    }
+
+    /// As [`open`](Self::open), with files that belong to the candidates of others.
+    pub(super) fn open_parts<S: AsRef<str>>(paths: &[S]) -> Result<Self, FormatError> {
+        Self::open_for(paths, Options::default(), Wanted::Parts)
+    }
+
+    fn open_for<S: AsRef<str>>(paths: &[S], options: Options, wanted: Wanted) -> Result<Self, FormatError> {
         if paths.iter().filter(|p| p.as_ref() == "-").count() > 1 {
             return Err(FormatError::file("-", "is named twice", "name standard input once"));
         }
         let mut inputs = Vec::new();
         for path in paths {
-            inputs.push(Input::open(path.as_ref(), options.problems)?);
+            inputs.push(Input::open(path.as_ref(), wanted)?);
         }
         let shared = Arc::new(Shared::default());
         shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);
@@ -298,7 +307,11 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
     }
     let mut trace = whole?;
     if trace.id.is_empty() {
-        trace.id = format!("{}-{}", format.name(), number.saturating_sub(1));
+        trace.id = format.id_at(number);
+    }
+    if format.is_named_by_its_file() {
+        let name = path.rsplit(['/', '\\']).next().unwrap_or(path).split(".json").next().unwrap_or_default();
+        trace.candidates.iter_mut().filter(|c| c.policy.is_none()).for_each(|c| c.policy = Some(name.to_owned()));
     }
     trace.source = Some(source);
     Some(trace)

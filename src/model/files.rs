@@ -2,6 +2,7 @@
 
 use super::peft::{ADAPTER_CONFIG, PeftConfig, adapted};
 use super::{ChatTemplate, Config, GgufFile, ModelError, Progress, SafetensorsSource, TextTokenizer, WeightSource, parse_config};
+use crate::hub;
 use candle_core::{DType, Device};
 use std::{
     borrow::Cow,
@@ -94,13 +95,13 @@ impl ModelFiles {
                 _ => Err(error("not a .gguf file".into(), format!("give a .gguf file or a directory; {NEEDED}"))),
             };
         }
-        if let Some(snapshot) = hub_snapshot(path) {
+        if let Some(snapshot) = path.to_str().and_then(|id| hub::snapshot(hub::Kind::Model, id)) {
             return Self::open(&snapshot);
         }
         let name = path.display();
-        let remedy = match hub_id(path) {
+        let remedy = match path.to_str().and_then(hub::hub_id) {
             Some(_) => {
-                format!("if it is a model of the Hugging Face hub, fetch it first: hf download {name} --local-dir DIR, then give DIR")
+                format!("if it is a model of the Hugging Face hub, fetch it first: reasonscope data fetch --model {name}")
             }
             None => "give a model directory or a .gguf file".to_owned(),
         };
@@ -255,27 +256,6 @@ impl ModelFiles {
     }
 }
 
-/// `owner` and `name` where `path` looks like a hub id.
-fn hub_id(path: &Path) -> Option<(&str, &str)> {
-    let (owner, name) = path.to_str()?.split_once('/')?;
-    let plain = |s: &str| !s.is_empty() && !s.starts_with('.') && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    (plain(owner) && plain(name)).then_some((owner, name))
-}
-
-/// The directory in the local Hugging Face cache that holds the model `owner/name`.
-fn hub_snapshot(path: &Path) -> Option<PathBuf> {
-    let (owner, name) = hub_id(path)?;
-    let set = |key: &str| std::env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let hub = set("HF_HUB_CACHE")
-        .or_else(|| set("HF_HOME").map(|p| p.join("hub")))
-        .or_else(|| set("XDG_CACHE_HOME").map(|p| p.join("huggingface/hub")))
-        .or_else(|| set("HOME").map(|p| p.join(".cache/huggingface/hub")))?;
-    let model = hub.join(format!("models--{owner}--{name}"));
-    let commit = std::fs::read_to_string(model.join("refs/main")).ok()?;
-    let snapshot = model.join("snapshots").join(commit.trim());
-    snapshot.is_dir().then_some(snapshot)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +278,7 @@ mod tests {
     #[test]
     fn what_is_not_there_says_how_to_get_it() {
         let e = ModelFiles::open(Path::new("owner-x/model-y")).unwrap_err().to_string();
-        assert!(e.contains("no such file") && e.contains("hf download owner-x/model-y"), "{e}");
+        assert!(e.contains("no such file") && e.contains("reasonscope data fetch --model owner-x/model-y"), "{e}");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("model.bin");
         std::fs::write(&file, "x").unwrap();

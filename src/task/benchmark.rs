@@ -1,6 +1,6 @@
 //! The benchmarks by name: reading their records, grading completions.
 
-use super::{CodeTests, Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, stories};
+use super::{CodeTests, Demonstration, Problem, TaskError, answer, code, countdown, gsm8k, math, options, pubmedqa, stories};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::BufRead;
@@ -20,6 +20,8 @@ pub enum Task {
     MmluPro,
     /// MedReason: `question`, `options`, `answer`, `reasoning`.
     MedReason,
+    /// PubMedQA: `QUESTION`, `CONTEXTS`, `LONG_ANSWER`, `final_decision`.
+    PubMedQa,
     /// Countdown: `question`, `target` (the thought), `answer` (an expression), `reward_model.nums` and `.target`.
     Countdown,
     /// HumanEval: `prompt`, `canonical_solution`, `test`, `entry_point`.
@@ -40,8 +42,17 @@ pub(super) struct Record {
 
 impl Task {
     /// Every task.
-    pub const ALL: [Task; 8] =
-        [Task::Stories, Task::Gsm8k, Task::Math, Task::MmluPro, Task::MedReason, Task::Countdown, Task::HumanEval, Task::Mbpp];
+    pub const ALL: [Task; 9] = [
+        Task::Stories,
+        Task::Gsm8k,
+        Task::Math,
+        Task::MmluPro,
+        Task::MedReason,
+        Task::PubMedQa,
+        Task::Countdown,
+        Task::HumanEval,
+        Task::Mbpp,
+    ];
 
     /// Its name in recipes and on the command line.
     pub fn name(self) -> &'static str {
@@ -51,6 +62,7 @@ impl Task {
             Task::Math => "math",
             Task::MmluPro => "mmlu_pro",
             Task::MedReason => "medreason",
+            Task::PubMedQa => "pubmedqa",
             Task::Countdown => "countdown",
             Task::HumanEval => "humaneval",
             Task::Mbpp => "mbpp",
@@ -105,6 +117,7 @@ impl Task {
             Task::Gsm8k => Some(gsm8k::grade(completion, gold)),
             Task::Math => Some(math::grade(completion, gold)),
             Task::MmluPro | Task::MedReason => Some(options::grade(&problem.text, completion, gold)),
+            Task::PubMedQa => Some(pubmedqa::grade(completion, gold)),
             Task::Countdown => countdown::grade(completion, gold),
             Task::HumanEval | Task::Mbpp => None,
         }
@@ -113,6 +126,19 @@ impl Task {
     /// Whether answers are programs, which only running tells right from wrong.
     pub fn runs_code(self) -> bool {
         matches!(self, Task::HumanEval | Task::Mbpp)
+    }
+
+    /// The final answer that [`Task::grade`] reads off a completion, as far as a text shows one; `None` where it finds none.
+    pub fn answer(self, completion: &str) -> Option<String> {
+        match self {
+            Task::Stories => stories::final_answer(completion).map(|n| n.to_string()),
+            Task::Gsm8k => gsm8k::found(completion),
+            Task::Math => math::found(completion).map(str::to_owned),
+            Task::MmluPro | Task::MedReason => options::found(completion),
+            Task::PubMedQa => pubmedqa::decision(completion).map(str::to_owned),
+            Task::Countdown => answer::marked(completion).map(|a| a.trim().to_owned()),
+            Task::HumanEval | Task::Mbpp => None,
+        }
     }
 
     /// Line, id, contents and tests of every record.
@@ -145,6 +171,7 @@ impl Task {
             Task::Math => math::record,
             Task::MmluPro => options::mmlu_pro,
             Task::MedReason => options::med_reason,
+            Task::PubMedQa => pubmedqa::record,
             Task::Countdown => countdown::record,
             Task::HumanEval | Task::Mbpp => code::record,
             Task::Stories => native,
@@ -161,7 +188,7 @@ fn parse(line: &str) -> Result<Value, String> {
 }
 
 fn own_id(value: &Value) -> Option<String> {
-    let found = ["id", "unique_id", "task_id", "question_id"].iter().find_map(|name| value.get(name))?;
+    let found = ["id", "unique_id", "task_id", "question_id", "pubid"].iter().find_map(|name| value.get(name))?;
     found.as_str().map(str::to_owned).or_else(|| found.as_i64().map(|n| n.to_string()))
 }
 

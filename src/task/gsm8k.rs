@@ -30,7 +30,16 @@ pub fn strip_notes(text: &str) -> String {
 
 /// Whether a text's marked final answer agrees with the reference; `false` where it marks none.
 pub fn grade(text: &str, gold: &str) -> bool {
-    answer::answer(text).is_some_and(|found| answer::same_answer(&found, gold))
+    found(text).is_some_and(|found| answer::same_answer(&found, gold))
+}
+
+/// The final answer that a text marks, in canonical form: of an equation what is behind its last `=`, of a sentence the one number in it.
+pub(super) fn found(text: &str) -> Option<String> {
+    let found = answer::answer(text)?;
+    let last = found.rsplit('=').next().unwrap_or(&found);
+    let numbers = last.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).filter(|n| n.bytes().any(|b| b.is_ascii_digit()));
+    let number = if numbers.count() == 1 { answer::last_number(last) } else { None };
+    Some(number.unwrap_or(found))
 }
 
 #[cfg(test)]
@@ -47,6 +56,23 @@ mod tests {
         assert_eq!(strip_notes("16 - 3 = <<16-3=13>>13 eggs \nSo $<<2*9=18>>18\n#### 18"), "16 - 3 = 13 eggs\nSo $18\n#### 18");
         assert_eq!(strip_notes("a << b"), "a << b");
         assert_eq!(strip_notes("<<1=1>><<2=2>>x>>"), "x>>");
+    }
+
+    #[test]
+    fn numbers_are_found_in_sentences_and_equations() {
+        for (text, number) in [
+            ("Final answer: There are 56 dromedaries in the herd.", "56"),
+            ("Final answer: Each pack costs $2", "2"),
+            ("Final answer: 72*3 = 216 cubic inches", "216"),
+            ("#### x = -1,200.50", "-1200.5"),
+            ("#### 18", "18"),
+            ("Final answer: 25/36", "25/36"),
+            ("Final answer: 180 socks and 90 dishes", "180 socks and 90 dishes"),
+            ("Final answer: none", "none"),
+        ] {
+            assert_eq!(found(text).as_deref(), Some(number), "{text}");
+        }
+        assert!(grade("Final answer: 5 * 4 = 20 apples", "20") && !grade("Final answer: 5 * 4 = 20 apples", "5"));
     }
 
     #[test]

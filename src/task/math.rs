@@ -15,7 +15,12 @@ pub(super) fn record(value: &Value) -> Result<Record, String> {
 
 /// Whether the final answer that a completion marks, in a box before all else, means the reference; `false` where it marks none.
 pub(super) fn grade(completion: &str, gold: &str) -> bool {
-    boxed(completion).or_else(|| marked(completion)).is_some_and(|found| same_math(found, gold))
+    found(completion).is_some_and(|found| same_math(found, gold))
+}
+
+/// The final answer that a completion marks, in a box before all else.
+pub(super) fn found(completion: &str) -> Option<&str> {
+    boxed(completion).or_else(|| marked(completion))
 }
 
 /// Whether two final answers in LaTeX mean the same.

@@ -1,7 +1,9 @@
 //! Problems, demonstrations, graders, corruption.
 
+mod agreement;
 pub mod answer;
 mod benchmark;
+pub mod catalogue;
 mod code;
 mod corrupt;
 mod countdown;
@@ -9,12 +11,16 @@ pub mod gsm8k;
 mod latex;
 mod math;
 mod options;
+mod pubmedqa;
 pub mod stories;
+mod training;
 
+pub use agreement::{Agreement, Disagreement, Example};
 pub use benchmark::Task;
 pub use code::CodeTests;
 pub use corrupt::{GradedCorruption, TextCorruption, corrupt_graded, corrupt_text, shuffle_steps};
 pub use math::same_math;
+pub use training::{TRAINING_PROBLEMS, TrainingProblems};
 
 use serde::{Deserialize, Serialize};
 

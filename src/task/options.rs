@@ -2,6 +2,7 @@
 
 use super::answer::{marked, same_answer};
 use super::benchmark::{Record, field, field_of};
+use crate::trace::with_options;
 use serde_json::Value;
 
 /// `question`, `options`, `answer` (a letter), and on the hub's validation split `cot_content`.
@@ -42,7 +43,6 @@ pub(super) fn med_reason(value: &Value) -> Result<Record, String> {
 
 /// The question with a line `A. …` for each option, and the options with their letters.
 fn question(value: &Value) -> Result<(String, Vec<(String, String)>), String> {
-    let mut text = field(value, "question")?.trim().to_owned();
     let letters = ('A'..='Z').map(String::from);
     let options: Vec<(String, String)> = match value.get("options") {
         Some(Value::Array(all)) => letters.zip(all.iter().filter_map(Value::as_str).map(|o| o.trim().to_owned())).collect(),
@@ -50,9 +50,7 @@ fn question(value: &Value) -> Result<(String, Vec<(String, String)>), String> {
         Some(Value::String(all)) => all.lines().filter_map(option).map(|(l, o)| (l.to_owned(), o.to_owned())).collect(),
         _ => Vec::new(),
     };
-    for (letter, option) in &options {
-        text.push_str(&format!("\n{letter}. {option}"));
-    }
+    let text = with_options(field(value, "question")?, options.iter().map(|(l, o)| (l.as_str(), o.as_str())));
     Ok((text, options))
 }
 
@@ -75,6 +73,11 @@ pub(super) fn grade(problem: &str, completion: &str, gold: &str) -> bool {
     stated().zip(text).is_some_and(|(found, text)| same_answer(found, text))
 }
 
+/// The letter that a completion answers with, else the words.
+pub(super) fn found(completion: &str) -> Option<String> {
+    letter(completion).map(String::from).or_else(|| marked(completion).map(|m| m.trim().trim_end_matches('.').to_owned()))
+}
+
 /// The last letter that is marked as the answer: `answer is (C)`, `Answer: C`, `#### C`, `\boxed{C}`, `<answer>C`.
 fn letter(text: &str) -> Option<char> {
     let lower = text.to_ascii_lowercase();
@@ -94,6 +97,8 @@ fn letter(text: &str) -> Option<char> {
             None | Some('\n') => true,
             // "A" and "I" are words too.
             Some(' ') => !matches!(found, 'A' | 'I') || chars.next().is_none_or(|c| !c.is_alphabetic()),
+            // N/A is no letter.
+            Some('/') => !chars.next().is_some_and(char::is_alphanumeric),
             Some(c) => !(c.is_alphanumeric() || matches!(c, '\'' | '’' | '-')),
         };
         alone.then_some(found)
@@ -122,7 +127,9 @@ mod tests {
         ] {
             assert!(grade(PROBLEM, right, "C"), "{right}");
         }
-        for wrong in ["", "C", "The answer is (B).", "The answer is a small vessel", "The answer is A small vessel", "Answer: Cat"] {
+        for wrong in
+            ["", "C", "The answer is (B).", "The answer is a small vessel", "The answer is A small vessel", "Answer: Cat", "Answer: C/D"]
+        {
             assert!(!grade(PROBLEM, wrong, "C"), "{wrong}");
         }
         assert!(!grade(PROBLEM, "The answer is A small vessel", "A"), "neither a letter nor the option");

@@ -3,6 +3,7 @@
 //! Pure data and pure functions over it; serde is the only dependency.
 
 mod baseline;
+mod choices;
 mod compare;
 mod deviation;
 mod display;
@@ -13,6 +14,7 @@ mod segment_rules;
 mod store;
 
 pub use baseline::{drop_from_before, first_deviation, rule_values, step_entropy_max, step_logprob_min};
+pub use choices::with_options;
 pub use compare::{
     Divergence, Vote, candidate_scores, canonical_answer, common_steps, divergence, majority, rank, ranks, vote_weight, weighted_majority,
 };

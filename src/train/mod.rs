@@ -20,6 +20,7 @@ mod record;
 mod rl;
 mod rollout;
 mod run;
+mod seen;
 mod served;
 mod sft;
 pub mod table;
@@ -44,6 +45,7 @@ pub use recipe::{
 };
 pub use rollout::{Pool, Rollout};
 pub use run::{Inputs, run};
+pub use seen::{overlap, training_problems};
 pub use served::Served;
 pub use sft::{log_probs, loss as sft_loss};
 pub use tensorboard::EventFile;

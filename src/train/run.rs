@@ -14,14 +14,14 @@ use super::recipe::{DataConfig, EvaluationConfig, LabelKind, PreferenceConfig, R
 use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
-use super::{Progress, Stage, TrainError, record, sample_all, sft};
+use super::{Progress, Stage, TrainError, record, sample_all, seen, sft};
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, story};
-use crate::task::{Demonstration, Problem, Task};
+use crate::task::{Demonstration, Problem, Task, TrainingProblems};
 use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
@@ -170,6 +170,7 @@ impl Run<'_, '_> {
             net = part.frozen(&trained.weights)?;
         }
         part.package(&self.path("policy"), &self.framing.tokenizer, &trained.weights, &[])?;
+        seen::write(&self.path("policy"), &self.seen()?)?;
         if let (Some(critic), Some(reward)) = (&mut critic, &recipe.reward) {
             if !self.inputs.more.is_empty() {
                 self.go_on(critic, reward, &net)?;
@@ -385,7 +386,26 @@ impl Run<'_, '_> {
             granularity: reward.granularity,
             uses_answers: recipe.uses_answers(),
         };
+        seen::write(&self.path("reward"), &self.seen_by_reward(reward)?)?;
         write_json(&self.path("reward/reward.json"), &card)
+    }
+
+    /// The problems that the policy was trained on, those of the model that it started from among them.
+    fn seen(&self) -> Result<TrainingProblems, TrainError> {
+        let mut seen = TrainingProblems::new((0..self.data.problems() as u64).map(|i| self.data.demonstration(i).problem.text));
+        seen.extend(&seen::of_base(self.recipe.policy.from.as_ref())?);
+        Ok(seen)
+    }
+
+    /// The problems that the reward model was trained or calibrated on: the policy's, and what it alone was given.
+    fn seen_by_reward(&self, reward: &RewardConfig) -> Result<TrainingProblems, TrainError> {
+        let aside = self.aside(reward.calibration.as_ref().map_or(0, |c| c.problems))?;
+        let more = aside.iter().chain(&self.inputs.more).map(|d| &d.problem.text);
+        let labelled = self.inputs.labels.iter().chain(&self.inputs.more_labels).map(|t| &t.problem);
+        let mut seen = TrainingProblems::new(more.chain(labelled));
+        seen.extend(&self.seen()?);
+        seen.extend(&seen::of_base(reward.from.as_ref())?);
+        Ok(seen)
     }
 
     /// A decoder's weights after `sft`, from `start` where it has them and from the seed elsewhere.

@@ -13,6 +13,7 @@ pub struct Received {
     pub method: String,
     pub path: String,
     pub authorization: Option<String>,
+    pub range: Option<String>,
     pub body: Value,
 }
 
@@ -22,6 +23,8 @@ pub enum Reply {
     Whole(u16, Value),
     /// As `Whole`, with a `Retry-After` of so many seconds.
     Later(u16, Value, u64),
+    /// Status, headers and body; of the body only so many bytes are sent, and then the connection is closed. A `HEAD` has no body.
+    Raw(u16, Vec<(&'static str, String)>, Vec<u8>, usize),
     /// Bytes of an event stream, a write each, and the end of the answer.
     Stream(Vec<Vec<u8>>),
     /// The stream goes on until the client closes the connection.
@@ -57,6 +60,11 @@ impl FakeServer {
         Self { address, received, closed }
     }
 
+    /// The address without a path.
+    pub fn root(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -81,8 +89,29 @@ fn serve(stream: TcpStream, all: &Mutex<Vec<Received>>, closed: &AtomicUsize, ha
         };
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
         match handler(&request, index) {
+            // a HEAD has no body
+            Reply::Whole(status, _) if request.method == "HEAD" => answer(&mut out, status, &"".into(), "")?,
             Reply::Whole(status, body) => answer(&mut out, status, &body, "")?,
             Reply::Later(status, body, seconds) => answer(&mut out, status, &body, &format!("Retry-After: {seconds}\r\n"))?,
+            Reply::Raw(status, headers, body, sent) => {
+                let length = if headers.iter().any(|h| h.0 == "Content-Length") {
+                    String::new()
+                } else {
+                    format!("Content-Length: {}\r\n", body.len())
+                };
+                write!(out, "HTTP/1.1 {status} Status\r\n{length}")?;
+                for (name, value) in headers {
+                    write!(out, "{name}: {value}\r\n")?;
+                }
+                out.write_all(b"\r\n")?;
+                if request.method != "HEAD" {
+                    out.write_all(&body[..sent.min(body.len())])?;
+                }
+                out.flush()?;
+                if sent < body.len() {
+                    return Ok(());
+                }
+            }
             Reply::Stream(parts) => {
                 out.write_all(head.as_bytes())?;
                 for part in parts {
@@ -117,7 +146,7 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
     }
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let (mut length, mut authorization) = (0, None);
+    let (mut length, mut authorization, mut range) = (0, None, None);
     loop {
         let mut header = String::new();
         input.read_line(&mut header)?;
@@ -125,12 +154,13 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().unwrap(),
             "authorization" => authorization = Some(value.to_owned()),
+            "range" => range = Some(value.to_owned()),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;
-    Ok(Some(Received { method, path, authorization, body: serde_json::from_slice(&body).unwrap_or_default() }))
+    Ok(Some(Received { method, path, authorization, range, body: serde_json::from_slice(&body).unwrap_or_default() }))
 }
 
 fn answer(out: &mut TcpStream, status: u16, body: &Value, headers: &str) -> std::io::Result<()> {

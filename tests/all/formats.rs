@@ -7,6 +7,8 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Samples that are no traces by themselves.
+const PARTS: [&str; 2] = ["mmlu_pro_questions.jsonl", "humaneval_verdicts.jsonl"];
 const PROBLEMS: Options = Options { problems: true };
 
 fn load(path: &str, options: Options) -> (Vec<Trace>, Vec<String>) {
@@ -48,6 +50,12 @@ fn samples_give_their_expected_traces() {
         ("math_shepherd.jsonl", false, Format::MathShepherd),
         ("gsm8k.jsonl", false, Format::Gsm8k),
         ("gsm8k_solutions.jsonl", false, Format::Gsm8kSolutions),
+        ("gsm8k_pool.jsonl", false, Format::Gsm8kPool),
+        ("mmlu_pro_outputs.jsonl", false, Format::MmluPro),
+        ("mmlu_pro_questions.jsonl", true, Format::MmluProQuestions),
+        ("best_of_n.jsonl", false, Format::BestOfN),
+        ("prmbench.jsonl", false, Format::PrmBench),
+        ("humaneval_samples.jsonl", false, Format::HumanEvalSamples),
         ("openai_chat.jsonl", false, Format::OpenAiChat),
         ("problems.jsonl", true, Format::Problems),
         ("problems.txt", true, Format::Text),
@@ -142,7 +150,7 @@ fn every_sample_survives_as_native() {
     for entry in std::fs::read_dir("samples").unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if !path.is_file() || !name.contains(".json") || name.starts_with("problems") {
+        if !path.is_file() || !name.contains(".json") || name.starts_with("problems") || PARTS.contains(&name.as_str()) {
             continue;
         }
         let (mut traces, _) = load(path.to_str().unwrap(), Options::default());
@@ -277,6 +285,8 @@ fn rubbish_gives_one_clear_message() {
         ("problems", sample("problems.jsonl"), "pass it as --problems"),
         ("nul", vec![0; 5000], "is no text"),
         ("quote", b"{\"\n\"\n\"".to_vec(), "its first record"),
+        ("questions", sample("mmlu_pro_questions.jsonl"), "pass it as --problems"),
+        ("verdicts", sample("humaneval_verdicts.jsonl"), "reasonscope data join SAMPLES VERDICTS"),
     ];
     for (name, bytes, message) in cases {
         let path = write(dir.path(), name, &bytes);

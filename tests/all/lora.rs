@@ -333,7 +333,7 @@ fn a_bad_adapter_is_one_error_with_file_and_remedy() {
     fails("target_modules", serde_json::json!(["q_proj"]), &["down_proj has an adapter", "target_modules"]);
     fails("target_modules", serde_json::json!(["q_proj", "k_proj", "down_proj"]), &["k_proj.lora_A.weight is missing", "another base"]);
     fails("base_model_name_or_path", serde_json::Value::Null, &["base_model_name_or_path is missing"]);
-    fails("base_model_name_or_path", "nobody/nothing".into(), &["nobody/nothing", "hf download"]);
+    fails("base_model_name_or_path", "nobody/nothing".into(), &["nobody/nothing", "data fetch --model"]);
     fails("base_model_name_or_path", ".".into(), &["adapter itself"]);
     std::fs::write(&path, good.to_string()).unwrap();
     std::fs::remove_file(dir.path().join("adapter/adapter_model.safetensors")).unwrap();

@@ -1,5 +1,6 @@
 //! Behaviour of the whole crate, in one binary.
 
+mod candidate_sets;
 mod cli;
 mod code;
 mod endpoint;
@@ -10,6 +11,7 @@ mod fleet;
 mod formats;
 mod gguf;
 mod gradients;
+mod hub;
 mod lora;
 mod mpi;
 mod objectives;

@@ -58,6 +58,7 @@ fn native_records_of_any_task() {
         (Task::Math, "So $\\boxed{\\frac{1}{2}}$.", "0.5"),
         (Task::MmluPro, "The answer is (C).", "C"),
         (Task::MedReason, "The answer is yes.", "Yes"),
+        (Task::PubMedQa, "The answer is yes.", "yes"),
         (Task::Countdown, "<think>a</think>\n<answer>2 + 1</answer>", "1 + 2"),
         (Task::HumanEval, "    return x", ""),
     ] {

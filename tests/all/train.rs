@@ -60,10 +60,19 @@ fn go(recipe: &Recipe, stop_at: usize) -> (Result<(), TrainError>, Vec<Metrics>)
 }
 
 fn results(dir: &Path) -> Vec<Vec<u8>> {
-    ["policy/model.safetensors", "reward/model.safetensors", "reward/reward.json", "rollouts.jsonl", "samples.jsonl", "evaluation.jsonl"]
-        .iter()
-        .filter_map(|f| std::fs::read(dir.join(f)).ok())
-        .collect()
+    [
+        "policy/model.safetensors",
+        "policy/training_problems.bin",
+        "reward/model.safetensors",
+        "reward/training_problems.bin",
+        "reward/reward.json",
+        "rollouts.jsonl",
+        "samples.jsonl",
+        "evaluation.jsonl",
+    ]
+    .iter()
+    .filter_map(|f| std::fs::read(dir.join(f)).ok())
+    .collect()
 }
 
 #[test]

@@ -1,19 +1,15 @@
 //! HTTP to one server: requests, errors that say what to do, server-sent events.
 
 use super::error::{EndpointError, Trouble};
+use crate::http::{Client, cause};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, ResponseFuture};
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Time for a connection to come about.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that is not JSON which an error repeats.
 const REPEATED: usize = 300;
 /// Bytes that an answer may have.
@@ -27,47 +23,11 @@ pub(super) struct Http {
     patience: Duration,
 }
 
-enum Client {
-    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
-    #[cfg(feature = "https")]
-    Secure(legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>),
-}
-
-impl Client {
-    fn new(url: &str) -> Result<Self, EndpointError> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        let builder = legacy::Client::builder(TokioExecutor::new());
-        if url.starts_with("http://") {
-            return Ok(Self::Plain(builder.build(connector)));
-        }
-        #[cfg(feature = "https")]
-        {
-            connector.enforce_http(false);
-            let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(|e| {
-                EndpointError::new(url, Trouble::Request, format!("this machine's certificates cannot be read: {e}"))
-                    .remedy("install ca-certificates, or name a file of them in SSL_CERT_FILE")
-            })?;
-            Ok(Self::Secure(builder.build(tls.https_only().enable_http1().wrap_connector(connector))))
-        }
-        #[cfg(not(feature = "https"))]
-        Err(EndpointError::new(url, Trouble::Request, "this build knows no https").remedy("build with --features https, or use http"))
-    }
-
-    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
-        match self {
-            Self::Plain(client) => client.request(request),
-            #[cfg(feature = "https")]
-            Self::Secure(client) => client.request(request),
-        }
-    }
-}
-
 impl Http {
     /// A client for addresses that begin as `url` does; `key` goes along as bearer token.
     pub(super) fn new(url: &str, key: Option<String>, patience: Duration) -> Result<Self, EndpointError> {
-        Ok(Self { client: Client::new(url)?, key, patience })
+        let client = Client::new(url).map_err(|e| EndpointError::new(url, Trouble::Request, e.what).remedy(e.remedy))?;
+        Ok(Self { client, key, patience })
     }
 
     /// Posts `body` to `url`, or gets it where there is none. The answer's head came and says that all is well.
@@ -210,12 +170,7 @@ pub(super) fn error_in(event: &Value) -> Option<String> {
 
 impl EndpointError {
     fn unreachable(url: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        // hyper's own message names the stage; the cause is at the end of the chain.
-        let mut cause = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        Self::new(url, Trouble::Passing(None), format!("the connection failed: {cause}"))
+        Self::new(url, Trouble::Passing(None), format!("the connection failed: {}", cause(error)))
             .remedy("check that the server runs and that the address and port are right")
     }
 

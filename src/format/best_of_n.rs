@@ -1,0 +1,56 @@
+//! Several samples a problem with a verdict and a reward model's score each, as Qwen2.5-Math's evaluation writes them.
+
+use super::error::FieldError;
+use super::fields::{Fields, as_answer, as_text, wrong};
+use crate::trace::{Candidate, Segmentation, Trace, segment};
+use serde_json::{Map, Value};
+
+pub(super) fn fits(record: &Map<String, Value>) -> bool {
+    let lists = ["code", "pred", "score"].iter().all(|k| record.get(*k).is_some_and(Value::is_array));
+    lists && record.contains_key("question") && record.contains_key("gt")
+}
+
+/// Sample i is `code[i]`, with the answer `pred[i]`, the verdict `score[i]` and the reward `pred_score[i]`.
+///
+/// Despite their names, `score` says whether the answer is right, and `pred_score` is what the reward model says of the sample: one number, or one a
+/// step, of which the last is the sample's. So the latter is the outcome reward.
+pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+    let record = Fields::record(value)?;
+    let texts = record.texts("code")?;
+    let list = |key: &str| -> Result<Option<&[Value]>, FieldError> {
+        let Some(values) = record.opt_array(key)? else { return Ok(None) };
+        if values.len() != texts.len() {
+            let problem = format!("has {} elements for {} samples", values.len(), texts.len());
+            return Err(FieldError::new(key, problem, "give one a sample"));
+        }
+        Ok(Some(values))
+    };
+    let (answers, verdicts, rewards) = (list("pred")?, list("score")?, list("pred_score")?);
+    let mut candidates = Vec::with_capacity(texts.len());
+    for (i, text) in texts.iter().enumerate() {
+        let at = |values: Option<&'_ [Value]>| values.map(|v| v[i].clone()).filter(|v| !v.is_null());
+        let verdict = |v: Value| v.as_bool().ok_or_else(|| wrong(&format!("score[{i}]"), &v, "true or false"));
+        let answer = at(answers).map(|v| as_text(&v, &format!("pred[{i}]")).map(str::to_owned)).transpose()?;
+        candidates.push(Candidate {
+            text: (*text).to_owned(),
+            steps: segment(text, &Segmentation::Auto),
+            answer: answer.filter(|a| !a.trim().is_empty()),
+            correct: at(verdicts).map(verdict).transpose()?,
+            outcome_reward: at(rewards).map(|v| reward(&v, i)).transpose()?,
+            ..Candidate::default()
+        });
+    }
+    Ok(Trace {
+        id: record.id().unwrap_or_default(),
+        problem: record.text("question")?.to_owned(),
+        gold_answer: record.get("gt").and_then(as_answer),
+        candidates,
+        ..Trace::default()
+    })
+}
+
+fn reward(value: &Value, i: usize) -> Result<f32, FieldError> {
+    let last = value.as_array().map_or(Some(value), |all| all.last());
+    let number = last.and_then(Value::as_f64).map(|x| x as f32);
+    number.ok_or_else(|| wrong(&format!("pred_score[{i}]"), value, "a number, or a list of numbers"))
+}

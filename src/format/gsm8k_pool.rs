@@ -1,0 +1,44 @@
+//! Pools of answers to GSM8K questions: many candidates a question, each with the answer read off it and a verdict.
+
+use super::error::FieldError;
+use super::fields::{Fields, as_answer, lines, wrong};
+use crate::trace::{Candidate, Trace};
+use serde_json::{Map, Value};
+
+pub(super) fn fits(record: &Map<String, Value>) -> bool {
+    record.contains_key("question") && record.contains_key("gold") && record.get("candidates").is_some_and(Value::is_array)
+}
+
+/// `question`, `gold` and `candidates`, each with `text`, `source` (who wrote it), `pred` (null: none was found) and `correct`.
+pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+    let record = Fields::record(value)?;
+    let mut candidates = Vec::new();
+    for fields in record.objects("candidates")? {
+        let text = fields.text("text")?;
+        let answer = match fields.get("pred") {
+            Some(v) => Some(plain_number(v).ok_or_else(|| wrong(&fields.name("pred"), v, "a number, a string or null"))?),
+            None => None,
+        };
+        candidates.push(Candidate {
+            text: text.to_owned(),
+            steps: lines(text),
+            answer,
+            correct: fields.opt_bool("correct")?,
+            policy: fields.opt_text("source")?.map(Into::into),
+            ..Candidate::default()
+        });
+    }
+    Ok(Trace {
+        id: record.id().unwrap_or_default(),
+        problem: record.text("question")?.to_owned(),
+        gold_answer: record.get("gold").and_then(plain_number),
+        candidates,
+        ..Trace::default()
+    })
+}
+
+/// An answer without the `.0` of a whole number.
+fn plain_number(value: &Value) -> Option<String> {
+    let whole = value.as_f64().filter(|x| value.is_f64() && x.fract() == 0.0 && x.abs() < 9e15);
+    whole.map(|x| format!("{x:.0}")).or_else(|| as_answer(value))
+}
