@@ -94,7 +94,7 @@ impl Agreement {
 
     /// Grades the candidates of a trace.
     pub fn add(&mut self, trace: &Trace) {
-        let problem = Problem { id: trace.id.clone(), text: trace.problem.clone(), gold: trace.gold_answer.clone() };
+        let problem = Problem { id: trace.id.clone(), text: trace.problem.clone(), gold: trace.gold_answer.clone(), ..Problem::default() };
         for (i, c) in trace.candidates.iter().enumerate() {
             let Some(verdict) = c.correct else {
                 self.without_verdict += 1;

@@ -1,19 +1,25 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{DeviceArgs, RewardArgs, model};
+use crate::cli::args::{CodeArgs, DeviceArgs, RewardArgs, model};
+use crate::cli::demonstrations::{problems, task};
 use crate::cli::exit::Usage;
 use crate::cli::headless::Walk;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
 use crate::eval::ScoredTrace;
-use crate::format::{Options, TraceList};
+use crate::eval::grader::Grader;
+use crate::format::{FormatError, Options, TraceList};
 use crate::runtime::ModelRef;
+use crate::task::{Problem, Task, TrainingProblems};
 use crate::trace::{Calibration, Trace, segment};
+use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
 use rayon::prelude::*;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Traces that are read and parsed at a time.
 const WAVE: usize = 512;
@@ -38,6 +44,14 @@ pub struct RecordedArgs {
     /// Only the first problems of each file
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub problems: Option<u64>,
+    /// Grade the candidates' final answers anew as this task does; without it, what the files say
+    #[arg(long, value_name = "TASK", value_parser = task())]
+    pub task: Option<Task>,
+    /// Problems of the task with their reference answers or tests, JSON lines, for candidates whose file lacks them; matched by the problem's text
+    #[arg(long, value_name = "FILE", requires = "task")]
+    pub answers: Vec<PathBuf>,
+    #[command(flatten)]
+    pub code: CodeArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
 }
@@ -75,18 +89,22 @@ impl RecordedArgs {
 
     /// The same with models that are loaded.
     pub fn read_with(&self, judge: &Judge, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
+        let grading = self.grading(reporter)?;
+        let seen = self.seen()?;
+        let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
             let list = TraceList::open(std::slice::from_ref(file), Options::default())?;
             let traces = if self.reward == ModelRef::None && self.policy == ModelRef::None {
-                self.as_they_are(&list, reporter, interrupt)?
+                self.as_they_are(&list, &check, reporter, interrupt)?
             } else {
-                self.anew(judge, list, reporter, interrupt)?
+                self.anew(judge, list, &check, reporter, interrupt)?
             };
             if interrupt.is_set() {
                 return Err(crate::train::TrainError::Interrupted.into());
             }
+            check.refuse_overlaps(file)?;
             if traces.is_empty() {
                 bail!("{file}: has no candidates to evaluate; sample some with `reasonscope generate`");
             }
@@ -106,6 +124,28 @@ impl RecordedArgs {
         self.problems.map_or(usize::MAX, |p| usize::try_from(p).unwrap_or(usize::MAX))
     }
 
+    fn grading(&self, reporter: &mut Reporter) -> Result<Option<Grading>> {
+        let Some(task) = self.task else { return Ok(None) };
+        let grader = self.code.grader(task, &mut |w| reporter.warn(w))?;
+        if !grader.grades(task) {
+            let what = format!("--task {}: only running the programs tells right from wrong; give --allow-code-execution", task.name());
+            return Err(Usage(what).into());
+        }
+        let problems = problems(task, &self.answers)?.into_iter().map(|p| (p.text.trim().to_owned(), p)).collect();
+        Ok(Some(Grading { task, grader, problems }))
+    }
+
+    /// The problems that the models were trained on, as far as they say, each with the model's name.
+    fn seen(&self) -> Result<Vec<(String, TrainingProblems)>> {
+        let mut out = Vec::new();
+        for (model, files) in [(&self.reward, self.reward.reward_files()?), (&self.policy, self.policy.policy_files()?)] {
+            if let Some(seen) = files.map(|f| training_problems(&f)).transpose()?.flatten() {
+                out.push((model.to_string(), seen));
+            }
+        }
+        Ok(out)
+    }
+
     fn scored(&self, trace: &Trace) -> ScoredTrace {
         let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity);
         if self.baselines_only {
@@ -117,28 +157,31 @@ impl RecordedArgs {
     }
 
     /// On all threads; a text is dropped as soon as its numbers are taken.
-    fn as_they_are(&self, list: &TraceList, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
+    fn as_they_are(&self, list: &TraceList, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
         let mut traces = Vec::new();
         let mut bad = 0;
         let mut at = 0;
         while traces.len() < self.limit() && list.wait(at) && !interrupt.is_set() {
             let wave = at..list.len().min(at + WAVE);
             at = wave.end;
-            let read: Vec<_> = wave
+            let read: Vec<Result<Result<ScoredTrace>, FormatError>> = wave
                 .into_par_iter()
                 .map(|i| {
                     list.read(i).map(|mut trace| {
                         for c in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
                             c.steps = segment(&c.text, &self.rewards.segment);
                         }
-                        self.scored(&trace)
+                        if !check.is_fresh(&trace) {
+                            return Ok(ScoredTrace::default());
+                        }
+                        check.grade(&mut trace)?;
+                        Ok(self.scored(&trace))
                     })
                 })
                 .collect();
             for trace in read {
                 match trace {
-                    Ok(trace) if trace.candidates.is_empty() => {}
-                    Ok(trace) => traces.push(trace),
+                    Ok(trace) => traces.extend(Some(trace?).filter(|t| !t.candidates.is_empty())),
                     Err(error) => {
                         bad += 1;
                         if bad <= 20 {
@@ -156,14 +199,22 @@ impl RecordedArgs {
         Ok(traces)
     }
 
-    fn anew(&self, judge: &Judge, list: TraceList, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
+    fn anew(
+        &self,
+        judge: &Judge,
+        list: TraceList,
+        check: &Check,
+        reporter: &mut Reporter,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<ScoredTrace>> {
         let mut traces = Vec::new();
         let taken = std::cell::Cell::new(0);
-        let wanted = |_: &Trace| {
+        let wanted = |trace: &Trace| {
             taken.set(taken.get() + 1);
-            taken.get() <= self.limit()
+            taken.get() <= self.limit() && check.is_fresh(trace)
         };
-        let done = |trace: Trace| {
+        let done = |mut trace: Trace| {
+            check.grade(&mut trace)?;
             traces.push(self.scored(&trace));
             Ok(())
         };
@@ -176,6 +227,56 @@ impl RecordedArgs {
             reporter.warn(&format!("{} bad records were skipped", judged.skipped));
         }
         Ok(traces)
+    }
+}
+
+/// How final answers are graded anew.
+struct Grading {
+    task: Task,
+    grader: Grader,
+    /// By their text.
+    problems: HashMap<String, Problem>,
+}
+
+/// What every trace goes through.
+struct Check<'a> {
+    grading: Option<&'a Grading>,
+    seen: &'a [(String, TrainingProblems)],
+    /// Ids of problems that a model was trained on, and the model.
+    overlaps: Mutex<Vec<(String, String)>>,
+}
+
+impl Check<'_> {
+    /// Whether no model was trained on the problem; one that was is noted.
+    fn is_fresh(&self, trace: &Trace) -> bool {
+        let Some((model, _)) = self.seen.iter().find(|(_, seen)| seen.contains(&trace.problem)) else { return true };
+        self.overlaps.lock().unwrap_or_else(PoisonError::into_inner).push((trace.id.clone(), model.clone()));
+        false
+    }
+
+    /// Refuses a file that holds problems on which a model was trained.
+    fn refuse_overlaps(&self, file: &str) -> Result<()> {
+        let overlaps = self.overlaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, model)) = overlaps.first() else { return Ok(()) };
+        let ids: Vec<&str> = overlaps.iter().take(10).map(|o| o.0.as_str()).collect();
+        let more = if overlaps.len() > ids.len() { format!(" and {} more", overlaps.len() - ids.len()) } else { String::new() };
+        let remedy = "a figure on them would say nothing; take them out of the file";
+        bail!("{file}: {model} was trained on {} of its problems, {}{more}: {remedy}", overlaps.len(), ids.join(", "));
+    }
+
+    /// Grades the candidates anew where that is asked for.
+    fn grade(&self, trace: &mut Trace) -> Result<()> {
+        let Some(Grading { task, grader, problems }) = self.grading else { return Ok(()) };
+        let own = Problem { id: trace.id.clone(), text: trace.problem.clone(), gold: trace.gold_answer.clone(), ..Problem::default() };
+        let problem = problems.get(trace.problem.trim()).unwrap_or(&own);
+        for c in &mut trace.candidates {
+            c.answer = task.answer(&c.text);
+            c.correct = grader.grade(*task, problem, &c.text)?;
+            if c.correct.is_none() {
+                bail!("{}: has no reference answer to grade with; name the problems' file with --answers", trace.id);
+            }
+        }
+        Ok(())
     }
 }
 
