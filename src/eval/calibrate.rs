@@ -4,7 +4,7 @@ use super::EvalError;
 use super::chart::{Chart, ChartKind, ReliabilityBin};
 use super::report::{Cell, Table};
 use super::resample::{Resampled, halves};
-use super::section::Section;
+use super::section::{Section, affordable};
 use super::stats::{Bootstrap, Interval};
 
 /// Bins of the expected calibration error.
@@ -52,6 +52,8 @@ impl Binned {
                 columns[3 * b + 2][i] += f64::from(u8::from(right));
             }
         }
+        // Adding a column costs a fraction of what a pass over single values does.
+        let options = affordable(options, problems.len() * columns.len() / 2);
         let drawn = Resampled::of(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), options)?;
         Ok(Self { drawn, bins: borders.len() })
     }

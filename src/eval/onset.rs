@@ -129,17 +129,24 @@ fn part(candidate: &ScoredCandidate) -> Option<usize> {
 /// # Errors
 /// As [`Resampled::of`].
 pub fn by_position(methods: &[(String, Marker)], traces: &[ScoredTrace], options: Bootstrap) -> Result<Chart, EvalError> {
-    let mut columns = Vec::new();
     let chance = |c: &ScoredCandidate| if c.first_error < Some(c.n_steps) { 1.0 / c.n_steps as f64 } else { 0.0 };
     let hit = |m: Marker, c: &ScoredCandidate| f64::from(u8::from(m.mark(c) == c.first_error));
     let names: Vec<String> = methods.iter().map(|m| m.0.clone()).chain(["chance, a step".into()]).collect();
+    let mut columns = Vec::new();
     for marker in methods.iter().map(|m| Some(m.1)).chain([None]) {
-        for p in 0..PARTS {
-            let inside = |c: &ScoredCandidate| part(c) == Some(p);
-            let [hits, _] = sums(traces, true, |c| if inside(c) { marker.map_or_else(|| chance(c), |m| hit(m, c)) } else { 0.0 });
-            let [n, _] = sums(traces, true, |c| f64::from(u8::from(inside(c))));
-            columns.push([hits, n]);
-        }
+        // Hits and wrong traces of every part.
+        let of = |t: &ScoredTrace| {
+            let mut sums = [[0.0; 2]; PARTS];
+            for c in t.candidates.iter().filter(|c| c.labelled) {
+                if let Some(p) = part(c) {
+                    sums[p][0] += marker.map_or_else(|| chance(c), |m| hit(m, c));
+                    sums[p][1] += 1.0;
+                }
+            }
+            sums
+        };
+        let problems: Vec<[[f64; 2]; PARTS]> = traces.par_iter().map(of).collect();
+        columns.extend((0..PARTS).map(|p| [0, 1].map(|k| problems.iter().map(|s| s[p][k]).collect::<Vec<f64>>())));
     }
     let means = means(&columns, options)?;
     let groups = (0..PARTS).map(|p| format!("{}–{} %", 100 * p / PARTS, 100 * (p + 1) / PARTS)).collect();

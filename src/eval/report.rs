@@ -237,8 +237,10 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
     let observed = Observations::new(&observed);
     let title = "Aggregated reward against outcome: Spearman's correlation";
     let mut table = Table::new(title, &["given", "candidates", "rho", "low", "high"]);
-    for (name, given) in [("nothing", &[][..]), ("length", &[2]), ("log-prob mean", &[3]), ("length and log-prob mean", &[2, 3])] {
-        let rho = observed.partial_spearman(given, options.bootstrap)?;
+    let given: [&[usize]; 4] = [&[], &[2], &[3], &[2, 3]];
+    let found = observed.partial_spearman(&given, options.bootstrap)?;
+    let names = ["nothing", "length", "log-prob mean", "length and log-prob mean"];
+    for ((name, given), rho) in names.into_iter().zip(given).zip(found) {
         if given.len() == 2 {
             all.figure("partial_correlation", rho.estimate);
         }

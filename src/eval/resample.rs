@@ -2,7 +2,8 @@
 
 use super::EvalError;
 use super::stats::{Bootstrap, Interval, MIN_RESAMPLES, Paired};
-use rand::{Rng, SeedableRng};
+use pulp::{Arch, NullaryFnOnce};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -30,19 +31,25 @@ impl Resampled {
         if let Some(other) = columns.iter().find(|c| c.len() != n) {
             return Err(EvalError::Input(format!("a paired test needs the same problems: {n} and {}", other.len())));
         }
-        // A problem's values lie together, so that a resample reads memory in order.
+        check(n, options)?;
+        // A problem's values lie together, and are read once for a block of resamples.
         let mut values = vec![0.0; n * width];
         for (k, column) in columns.iter().enumerate() {
             values.iter_mut().skip(k).step_by(width).zip(*column).for_each(|(v, x)| *v = *x);
         }
-        Self::with(n, options, width, |counts, out| {
-            for (row, &count) in values.chunks_exact(width).zip(counts) {
-                if count > 0 {
-                    let weight = f64::from(count);
-                    out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+        let mut rows = vec![0.0; (options.resamples + 1) * width];
+        let (data, resamples) = rows.split_at_mut(width);
+        values.chunks_exact(width).for_each(|row| data.iter_mut().zip(row).for_each(|(o, v)| *o += v));
+        resamples.par_chunks_mut(width * BLOCK).enumerate().for_each_init(
+            || vec![0_u32; n * BLOCK],
+            |counts, (block, out)| {
+                for (r, counts) in counts.chunks_exact_mut(n).enumerate() {
+                    draw(options.seed, (block * BLOCK + r) as u64, counts);
                 }
-            }
-        })
+                Arch::new().dispatch(Wide(|| add(&values, width, counts, out)));
+            },
+        );
+        Ok(Self { width, level: options.level, rows })
     }
 
     /// As [`Resampled::of`], for any `width` statistics of how often each problem was drawn. `statistic` writes them over zeros; one that does
@@ -116,15 +123,58 @@ pub fn check(n: usize, options: Bootstrap) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// A stream of the generator a resample: any thread may draw it.
-fn draw(seed: u64, resample: u64, counts: &mut [u32]) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(resample);
-    counts.fill(0);
-    let n = counts.len() as u32;
-    for _ in 0..n {
-        counts[rng.random_range(0..n) as usize] += 1;
+/// Resamples that share one reading of the values.
+const BLOCK: usize = 8;
+
+/// Runs a closure with the widest vectors of this processor.
+struct Wide<F>(F);
+
+impl<F: FnOnce()> NullaryFnOnce for Wide<F> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        (self.0)();
     }
+}
+
+/// Adds each problem's values, as often as it was drawn, to the sums of each resample of a block.
+#[inline(always)]
+fn add(values: &[f64], width: usize, counts: &[u32], out: &mut [f64]) {
+    let n = values.len() / width;
+    for (i, row) in values.chunks_exact(width).enumerate() {
+        for (r, out) in out.chunks_exact_mut(width).enumerate() {
+            let count = counts[r * n + i];
+            if count > 0 {
+                let weight = f64::from(count);
+                out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+            }
+        }
+    }
+}
+
+/// Draws as many problems as there are. Each resample has its own stream, so that any thread may draw it: SplitMix64 (Steele et al. 2014) from a hash
+/// of seed and resample, two draws a number; a problem's chance is off by at most n / 2³² of itself.
+fn draw(seed: u64, resample: u64, counts: &mut [u32]) {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = mix(mix(seed).wrapping_add(resample.wrapping_mul(STEP)));
+    let n = counts.len() as u64;
+    counts.fill(0);
+    let mut left = counts.len();
+    while left > 0 {
+        state = state.wrapping_add(STEP);
+        let bits = mix(state);
+        counts[(((bits >> 32) * n) >> 32) as usize] += 1;
+        if left > 1 {
+            counts[(((bits & 0xffff_ffff) * n) >> 32) as usize] += 1;
+        }
+        left = left.saturating_sub(2);
+    }
+}
+
+fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// The percentile interval of ascending draws.

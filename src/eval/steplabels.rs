@@ -162,7 +162,8 @@ pub fn ratings(signals: &[Signal], traces: &[ScoredTrace], options: Bootstrap) -
         }
         // A signal given itself has nothing left.
         let given: &[usize] = if *signal == Signal::LogProb { &[2] } else { &[2, 3] };
-        let (plain, partial) = (observed.spearman(options)?, observed.partial_spearman(given, options)?);
+        let found = observed.partial_spearman(&[&[], given], options)?;
+        let (plain, partial) = (found[0], found[1]);
         if table.rows.is_empty() {
             section.figure("rating_spearman", plain.estimate);
         }

@@ -114,9 +114,10 @@ fn margins(pairs: &[Pair], options: Bootstrap) -> Result<Table, EvalError> {
     let (overlap, length) = (Observations::new(&problems), Observations::new(&swapped));
     let title = "Margin of the clean trace against the surface: Spearman's correlation";
     let mut table = Table::new(title, &["margin against", "pairs", "rho", "low", "high"]);
+    let against = overlap.partial_spearman(&[&[], &[2]], options)?;
     let rows = [
-        ("overlap", overlap.spearman(options)?),
-        ("overlap, given the difference in length", overlap.partial_spearman(&[2], options)?),
+        ("overlap", against[0]),
+        ("overlap, given the difference in length", against[1]),
         ("difference in length", length.spearman(options)?),
     ];
     for (name, rho) in rows {
