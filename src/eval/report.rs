@@ -87,8 +87,10 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
             options.bootstrap.resamples,
             options.bootstrap.seed
         ),
-        "Thresholds marked \"best\" are chosen on these very labels: an upper bound, kept for the baselines' benefit.".into(),
     ];
+    if candidates().any(|c| c.first_error.is_some()) {
+        notes.push("Thresholds marked \"best\" are chosen on these very labels: an upper bound, kept for the baselines' benefit.".into());
+    }
     if candidates().any(|c| c.critic_logprob_sum.is_some()) {
         notes.push("Critic log-prob: the log-probability under the reward model's own decoder, without its head.".into());
     }

@@ -84,7 +84,7 @@ fn gates_end_with_3_and_unknown_figures_with_2() {
     assert_eq!(code(&unknown), 2);
     assert!(err(&unknown).contains("rerank_gain"), "{}", err(&unknown));
     for (args, says) in [
-        (&["eval", "rerank", &file, "-n", "9"][..], "has 4 candidates"),
+        (&["eval", "rerank", &file, "-n", "9"][..], "more than 4 candidates"),
         (&["eval", "localise", &file, "--threshold", "math"], "made"),
         (&["eval", "rerank", &file, "--min", "x"], "FIGURE=VALUE"),
         (&["eval", "rerank", &file, "--baselines-only", "--reward", "embedded"], "--reward"),

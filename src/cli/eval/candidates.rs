@@ -1,8 +1,9 @@
 //! `eval rerank`, `pass`, `localise` and `calibrate`: reports on recorded candidates.
 
-use super::experts::ExpertArgs;
+use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
 use super::recorded::{Recorded, RecordedArgs};
+use crate::cli::demonstrations::task;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading};
@@ -14,7 +15,7 @@ use crate::eval::processbench::{self, Threshold};
 use crate::eval::report::{self, Options};
 use crate::eval::rerank::Method;
 use crate::eval::{ScoredTrace, steplabels};
-use crate::task::GradedCorruption;
+use crate::task::{GradedCorruption, Task};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -42,8 +43,12 @@ pub struct Localise {
     /// together, fitted on their spoiled twins. No label of the candidates takes part
     #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
     experts: Vec<PathBuf>,
-    #[command(flatten)]
-    how: ExpertArgs,
+    /// The task of the expert solutions, which says how their records read
+    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
+    expert_task: Task,
+    /// Only the first expert solutions
+    #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    expert_problems: u32,
     /// Share of right traces that thresholds from --experts may mark
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     false_alarms: f64,
@@ -66,12 +71,16 @@ pub enum Part {
 
 impl Candidates {
     pub fn make(&self, part: Part, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
-        let recorded = self.recorded.read(reporter, interrupt)?;
-        let sizes = recorded.sizes(self.n.map(usize::from))?;
+        let mut recorded = self.recorded.read(reporter, interrupt)?;
+        let sizes = recorded.sizes(self.n.map(usize::from), reporter)?;
         let rows = recorded.pooled();
         if !rows.iter().flat_map(|t| &t.candidates).any(|c| c.correct) {
             let remedy = "their files must say which candidates are `correct`, or which answer is right";
             bail!("no candidate is known to be right, so there is nothing to tell apart; {remedy}");
+        }
+        let has_rewards = rows.iter().flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
+        if part == Part::Calibrate && !has_rewards {
+            bail!("there are no rewards to calibrate; score the candidates with --reward MODEL, or name a file that `score` wrote");
         }
         let options = self.recorded.options(&recorded, what(part), sizes, how);
         let mut made = report::begin(&rows, &options);
@@ -174,7 +183,8 @@ impl Localise {
     ) -> Result<Option<f32>> {
         let segmentation = &self.recorded.rewards.segment;
         let kinds = [GradedCorruption::NumberLittle, GradedCorruption::NumberLot, GradedCorruption::NumberSwap, GradedCorruption::Operator];
-        let twins = self.how.twins(&self.experts, &kinds, segmentation, seed, reporter)?;
+        let experts = Experts { files: &self.experts, task: self.expert_task, limit: self.expert_problems as usize };
+        let twins = experts.twins(&kinds, segmentation, seed, reporter)?;
         reporter.stage("experts");
         let twins = judge.read(twins, &Reading { segmentation, interrupt }, reporter)?;
         if interrupt.is_set() {

@@ -1,43 +1,41 @@
 //! Expert solutions and their spoiled twins, as traces to score.
 
-use crate::cli::demonstrations::{first_demonstrations, task};
+use crate::cli::demonstrations::first_demonstrations;
 use crate::cli::progress::Reporter;
 use crate::task::{GradedCorruption, Task, corrupt_graded};
 use crate::trace::{Candidate, GoldDeviation, Segmentation, Trace, segment};
 use anyhow::{Result, bail};
-use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 
-/// How expert solutions are read.
-#[derive(Args, Clone, Debug)]
-pub struct ExpertArgs {
-    /// The task of the expert solutions, which says how their records read
-    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
+/// Where expert solutions are.
+#[derive(Clone, Copy, Debug)]
+pub struct Experts<'a> {
+    /// Files of demonstrations, JSON lines, plain or gzip.
+    pub files: &'a [PathBuf],
+    /// Their task, which says how the records read.
     pub task: Task,
-    /// Only the first expert solutions
-    #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
-    pub expert_problems: u32,
+    /// The first of them that are taken.
+    pub limit: usize,
 }
 
-impl ExpertArgs {
+impl Experts<'_> {
     /// A trace a demonstration: the expert's solution first, then its twins, the kind of each in `policy` and the first wrong step in `gold`. What a
     /// corruption finds nothing to spoil in has no twin of that kind. Bad records are counted and passed over.
     pub fn twins(
         &self,
-        files: &[PathBuf],
         kinds: &[GradedCorruption],
         how: &Segmentation,
         seed: u64,
         reporter: &mut Reporter,
     ) -> Result<Vec<Trace>> {
-        let (demonstrations, bad) = first_demonstrations(self.task, files, self.expert_problems as usize)?;
+        let (demonstrations, bad) = first_demonstrations(self.task, self.files, self.limit)?;
         if bad > 0 {
             reporter.warn(&format!("{bad} records were passed over: no demonstration can be read from them"));
         }
         if demonstrations.is_empty() {
-            let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+            let files: Vec<String> = self.files.iter().map(|f| f.display().to_string()).collect();
             bail!("{}: no solutions of {} can be read from there; does --task fit?", files.join(", "), self.task.name());
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

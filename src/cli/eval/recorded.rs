@@ -292,16 +292,24 @@ impl Recorded {
         self.subsets.iter().flat_map(|s| s.traces.iter().map(move |t| named(s, t))).collect()
     }
 
-    /// Sizes N that every problem has: powers of two, and the fewest candidates of a problem, or `n`.
-    pub fn sizes(&self, n: Option<usize>) -> Result<Vec<usize>> {
-        let fewest = self.subsets.iter().flat_map(|s| &s.traces).min_by_key(|t| t.candidates.len());
-        let Some(fewest) = fewest else { return Ok(Vec::new()) };
-        let (most, has) = (n.unwrap_or(fewest.candidates.len()), fewest.candidates.len());
-        if most > has {
-            return Err(Usage(format!("--n {most}: problem {} has {has} candidates; give at most that", fewest.id)).into());
+    /// Sizes to pick from: powers of two up to `n`. Problems with fewer candidates are left out, which is said; without `n`, it is what every problem has.
+    pub fn sizes(&mut self, n: Option<usize>, reporter: &mut Reporter) -> Result<Vec<usize>> {
+        let counts = || self.subsets.iter().flat_map(|s| &s.traces).map(|t| t.candidates.len());
+        let (fewest, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+        let n = n.unwrap_or(fewest);
+        if n > most {
+            return Err(Usage(format!("-n {n}: no problem has more than {most} candidates")).into());
         }
-        let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < most).collect();
-        sizes.push(most);
+        let short = counts().filter(|c| *c < n).count();
+        if short > 0 {
+            self.subsets.iter_mut().for_each(|s| s.traces.retain(|t| t.candidates.len() >= n));
+            self.subsets.retain(|s| !s.traces.is_empty());
+            reporter.warn(&format!("{short} problems with fewer than {n} candidates are left out"));
+        } else if most > n && n == fewest {
+            reporter.say(&format!("N goes up to {n}, which every problem has; some have up to {most}, and -n leaves out those that do not"));
+        }
+        let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < n).collect();
+        sizes.push(n);
         Ok(sizes)
     }
 }

@@ -1,8 +1,9 @@
 //! `eval surface`: does the reward follow the logic of a text or its surface? Expert solutions beside twins that are spoiled in known ways.
 
-use super::experts::ExpertArgs;
+use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
 use crate::cli::args::{DeviceArgs, RewardArgs, model};
+use crate::cli::demonstrations::task;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local};
 use crate::cli::progress::Reporter;
@@ -10,7 +11,7 @@ use crate::eval::pairs::{self, Pair};
 use crate::eval::report::Report;
 use crate::eval::{ScoredTrace, surface};
 use crate::runtime::ModelRef;
-use crate::task::GradedCorruption;
+use crate::task::{GradedCorruption, Task};
 use crate::trace::{Candidate, Trace, aggregate};
 use anyhow::Result;
 use clap::Args;
@@ -22,8 +23,12 @@ pub struct Surface {
     /// Expert solutions that nothing was trained on, JSON lines, plain or gzip: those of the task's test split
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    #[command(flatten)]
-    experts: ExpertArgs,
+    /// The task of the solutions, which says how their records read
+    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
+    task: Task,
+    /// Only the first solutions
+    #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    problems: u32,
     /// Reward model that is judged: a directory, a hub id in the local cache or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
@@ -38,7 +43,8 @@ pub struct Surface {
 
 impl Surface {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
-        let traces = self.experts.twins(&self.files, &GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
+        let experts = Experts { files: &self.files, task: self.task, limit: self.problems as usize };
+        let traces = experts.twins(&GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
         let traces = judge.read(traces, &with, reporter)?;
@@ -55,7 +61,7 @@ impl Surface {
             title: format!(
                 "Logic or surface: {} expert solutions of {} and their spoiled twins under {}, seed {}",
                 traces.len(),
-                self.experts.task.name(),
+                self.task.name(),
                 judge.reward_name.as_deref().unwrap_or("no reward model"),
                 how.seed
             ),
