@@ -1,9 +1,9 @@
 //! One report of reranking and localisation: plain text, Markdown, JSON.
 
+use super::chart::Chart;
 use super::localise::{self, Counts, Marker, Signal};
 use super::rerank::{self, Method};
 use super::stats::{Bootstrap, Interval, auroc, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap};
-use super::chart::Chart;
 use super::{EvalError, ScoredCandidate, ScoredTrace, passk};
 use crate::trace::{Aggregation, Calibration, aggregate};
 use serde_json::{Value, json};
