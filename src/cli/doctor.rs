@@ -167,7 +167,12 @@ fn code() -> Finding {
         (_, Err(e)) => return absent_code(&e),
     };
     let (present, missing) = (guards.present().join(", "), guards.missing().join(", "));
-    let found = format!("Python {} ({}), guarded: {}", python.version, python.executable.display(), if present.is_empty() { "nothing" } else { &present });
+    let found = format!(
+        "Python {} ({}), guarded: {}",
+        python.version,
+        python.executable.display(),
+        if present.is_empty() { "nothing" } else { &present }
+    );
     match guards.warning() {
         None => Finding::new("code", "sandbox", State::Fine, found),
         Some(warning) => Finding::new("code", "sandbox", State::Absent, format!("{found}; not guarded: {missing}")).remedy(warning),

@@ -126,7 +126,8 @@ impl Code {
             let others: Vec<_> = (1..self.threads.min(programs.len())).map(|_| scope.spawn(work)).collect();
             let mut all = work();
             for other in others {
-                let theirs = other.join().unwrap_or_else(|_| Err(SandboxError::Setup { what: "a thread that runs programs broke off".into() }));
+                let theirs =
+                    other.join().unwrap_or_else(|_| Err(SandboxError::Setup { what: "a thread that runs programs broke off".into() }));
                 all = all.and_then(|mut all| {
                     all.extend(theirs?);
                     Ok(all)

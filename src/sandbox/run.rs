@@ -57,7 +57,8 @@ fn answer(channel: UnixStream, status: ExitStatus) -> Result<(Guards, String), S
     match whole.and_then(|(guards, rest)| Some((serde_json::from_str(guards).ok()?, rest.to_owned()))) {
         Some(answer) => Ok(answer),
         None => {
-            let what = text.strip_prefix('-').map_or_else(|| format!("the subprocess ended with {status} before it said anything"), str::to_owned);
+            let what =
+                text.strip_prefix('-').map_or_else(|| format!("the subprocess ended with {status} before it said anything"), str::to_owned);
             Err(SandboxError::Setup { what })
         }
     }

@@ -133,16 +133,8 @@ const OLDER: &[c_long] = &[
 const OLDER: &[c_long] = &[];
 
 /// Duplicates, flags, locks; not the owner of a file's signals, which would be a way to signal another process.
-const FCNTL: [i32; 8] = [
-    libc::F_DUPFD,
-    libc::F_DUPFD_CLOEXEC,
-    libc::F_GETFD,
-    libc::F_SETFD,
-    libc::F_GETFL,
-    libc::F_SETFL,
-    libc::F_GETLK,
-    libc::F_SETLK,
-];
+const FCNTL: [i32; 8] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_GETLK, libc::F_SETLK];
 
 /// As for `fcntl`; nothing that feeds a terminal.
 const IOCTL: [u64; 6] = [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX];

@@ -158,7 +158,7 @@ impl Task {
             index += 1;
             let read = parse(&text).and_then(|value| {
                 let id = own_id(&value).unwrap_or_else(|| format!("{file}-{}", index - 1));
-                let tests = if self.runs_code() { code::tests(&value)? } else { None };
+                let tests = if self.runs_code() { code::tests(self, &value)? } else { None };
                 Ok((i + 1, format!("{}-{id}", self.name()), self.record(&value)?, tests))
             });
             Some(read.map_err(|reason| TaskError::Record { origin: origin.into(), line: i + 1, reason }))

@@ -1,7 +1,7 @@
 //! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt, Python code that continues or answers it, and tests. This makes the program whose
 //! run tells; running it is another room's work.
 
-use super::benchmark::{Record, field, field_of};
+use super::benchmark::{Record, Task, field, field_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,19 +29,40 @@ pub(super) fn record(value: &Value) -> Result<Record, String> {
         text.push_str(test);
     }
     // Leading spaces are the indentation of a function's body.
-    let solution = field_of(value, &["canonical_solution", "code"]).map(|s| s.trim_end().to_owned());
+    let solution = field_of(value, &["canonical_solution", "code"]).map(|s| indented_as(&text, s.trim_end()));
     Ok(Record { text, solution, gold: None })
+}
+
+/// A body with the indentation of the docstring that its prompt ends in: half of those of MBPP in HumanEval's form have another, which Python refuses. Tabs
+/// reach to the next multiple of 8, as Python reads them.
+fn indented_as(prompt: &str, body: &str) -> String {
+    let indent = |line: &str| {
+        let blanks = line.chars().take_while(|c| matches!(c, ' ' | '\t'));
+        blanks.fold(0, |at, c| if c == '\t' { (at / 8 + 1) * 8 } else { at + 1 })
+    };
+    let docstring = prompt.ends_with("\"\"\"") || prompt.ends_with("'''");
+    let wanted = prompt.lines().next_back().filter(|_| docstring).map_or(0, indent);
+    let own = body.lines().find(|l| !l.trim().is_empty()).map_or(0, indent);
+    if wanted == 0 || own == 0 || wanted == own {
+        return body.to_owned();
+    }
+    let line = |l: &str| match indent(l) {
+        at if at < own || l.trim().is_empty() => l.to_owned(),
+        at => " ".repeat(at - own + wanted) + l.trim_start_matches([' ', '\t']),
+    };
+    body.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The tests of a record: `test` with `entry_point`, of a prompt that completions continue (HumanEval, and MBPP in its form), or `test_list` with
 /// `test_imports` (a list) and `test_setup_code`, of functions that stand by themselves (MBPP). `None` where it has neither.
-pub(super) fn tests(value: &Value) -> Result<Option<CodeTests>, String> {
+pub(super) fn tests(task: Task, value: &Value) -> Result<Option<CodeTests>, String> {
     let list: Vec<&str> = texts(value, "test_list").collect();
     if value.get("test").is_some() && (value.get("entry_point").is_some() || list.is_empty()) {
         let entry_point = field(value, "entry_point")?;
         return Ok(Some(CodeTests {
             prefix: field(value, "prompt")?.to_owned(),
-            setup: String::new(),
+            // In HumanEval's form, MBPP has lost the import that some of its solutions and tests need.
+            setup: if task == Task::Mbpp { "import math".into() } else { String::new() },
             entry_point: entry_point.to_owned(),
             tests: format!("{}\ncheck({entry_point})\n", field(value, "test")?),
         }));
@@ -180,7 +201,7 @@ mod tests {
 
     fn human_eval() -> CodeTests {
         let value = json!({"prompt": PROMPT, "entry_point": "total", "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n"});
-        super::tests(&value).unwrap().unwrap()
+        super::tests(Task::HumanEval, &value).unwrap().unwrap()
     }
 
     #[test]
@@ -193,21 +214,44 @@ mod tests {
             "test_list": ["assert add_two(1, 2) == 3", "assert set([add_two(0, 1)]) == {1}"], "test_imports": ["import math"],
             "test_setup_code": "one = 1"
         });
-        let t = super::tests(&mbpp).unwrap().unwrap();
+        let t = super::tests(Task::Mbpp, &mbpp).unwrap().unwrap();
         assert_eq!((t.prefix.as_str(), t.setup.as_str(), t.entry_point.as_str()), ("", "import math\none = 1", "add_two"));
-        assert_eq!(t.program("def add_two(a, b):\n  return a + b"), [
-            "import math\none = 1\n", "def add_two(a, b):\n  return a + b\n", "assert add_two(1, 2) == 3\nassert set([add_two(0, 1)]) == {1}\n",
-        ]
-        .concat());
-        assert_eq!(super::tests(&json!({"prompt": "P", "test_list": []})), Ok(None));
-        assert!(super::tests(&json!({"prompt": "P", "test": "x"})).unwrap_err().contains("`entry_point`"));
+        assert_eq!(
+            t.program("def add_two(a, b):\n  return a + b"),
+            [
+                "import math\none = 1\n",
+                "def add_two(a, b):\n  return a + b\n",
+                "assert add_two(1, 2) == 3\nassert set([add_two(0, 1)]) == {1}\n",
+            ]
+            .concat()
+        );
+        assert_eq!(super::tests(Task::Mbpp, &json!({"prompt": "P", "test_list": []})), Ok(None));
+        assert!(super::tests(Task::Mbpp, &json!({"prompt": "P", "test": "x"})).unwrap_err().contains("`entry_point`"));
         assert!(calls("assert f (1)", "f") && !calls("assert of(1)", "f") && !calls("assert f2(1)", "f"));
+    }
+
+    #[test]
+    fn a_solution_gets_the_indentation_of_its_prompt() {
+        let of = |solution: &str| record(&json!({"prompt": PROMPT, "canonical_solution": solution})).unwrap().solution.unwrap();
+        assert_eq!(of("  for i in x:\n    n += i\n\n  return n \n"), "    for i in x:\n      n += i\n\n    return n");
+        assert_eq!(of("     return (\n1)"), "    return (\n1)");
+        assert_eq!(of("\tif x:\n\t\treturn 1"), "    if x:\n            return 1");
+        assert_eq!(of("    return 1"), "    return 1");
+        assert_eq!(record(&json!({"text": "Add.", "code": "def f():\n  return 1"})).unwrap().solution.unwrap(), "def f():\n  return 1");
     }
 
     #[test]
     fn a_continuation_ends_at_a_stop_sequence() {
         let t = human_eval();
-        for rest in ["", "\n\ndef other():\n    pass", "\nclass A:", "\n# so", "\nif __name__ == '__main__':\n    main()", "\nprint(1)", "\n```\nSo."] {
+        for rest in [
+            "",
+            "\n\ndef other():\n    pass",
+            "\nclass A:",
+            "\n# so",
+            "\nif __name__ == '__main__':\n    main()",
+            "\nprint(1)",
+            "\n```\nSo.",
+        ] {
             assert_eq!(t.solution(&format!("    return sum(x){rest}")).trim_end(), format!("{PROMPT}    return sum(x)"), "{rest:?}");
         }
         // The tests come on a line of their own, and a text without an indented beginning is taken as it is.
@@ -230,7 +274,8 @@ mod tests {
             let solution = t.solution(&text);
             assert_eq!(solution.trim_end(), format!("{PROMPT}\n{}", function.trim_end()), "{text:?}");
         }
-        let helper = "import math\nBASE: int = 0\n\n@cached\ndef total(x):\n    return BASE + helper(x)\n\ndef helper(x):\n    return sum(x)\n";
+        let helper =
+            "import math\nBASE: int = 0\n\n@cached\ndef total(x):\n    return BASE + helper(x)\n\ndef helper(x):\n    return sum(x)\n";
         assert_eq!(t.solution(&format!("{helper}The helper adds.\n")), format!("{PROMPT}\n{helper}"));
         // A block with the body alone.
         assert_eq!(t.solution("So:\n```python\n    return sum(x)\n```"), format!("{PROMPT}    return sum(x)\n"));

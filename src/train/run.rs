@@ -522,7 +522,9 @@ impl Run<'_, '_> {
             self.inputs.problems.iter().take(config.problems).cloned().collect()
         };
         let mut watch = Watch { progress: self.progress, stage: "evaluation", of: problems.len(), failed: None };
-        let outcomes = evaluate(policy, &self.framing, (&self.inputs.grader, self.data.task(), &problems), config, seed, &mut |done| watch.heard(done))?;
+        let outcomes = evaluate(policy, &self.framing, (&self.inputs.grader, self.data.task(), &problems), config, seed, &mut |done| {
+            watch.heard(done)
+        })?;
         watch.end(outcomes.len())?;
         let mut text = String::new();
         for o in &outcomes {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A file of the real data, or `None`, said on stderr.
 fn data(name: &str) -> Option<BufReader<MultiGzDecoder<File>>> {
@@ -30,7 +31,8 @@ fn demonstrations(task: Task, name: &str) -> Option<Vec<Demonstration>> {
 }
 
 fn grader() -> Option<Grader> {
-    sandbox(Limits::default()).map(Grader::with_code)
+    // On a busy machine, CPU time passes slowly.
+    sandbox(Limits { cpu: Duration::from_secs(2), wall: Duration::from_secs(120), ..Limits::default() }).map(Grader::with_code)
 }
 
 fn problem(value: &Value, task: Task) -> Problem {
@@ -70,7 +72,7 @@ fn completions_of_all_shapes_are_graded() {
         assert_eq!(found, Some(*right), "{text:?}");
     }
     let took = began.elapsed();
-    // What is known is not run again: the endless one alone took 3 s.
+    // What is known is not run again: the endless one alone took 2 s.
     let began = std::time::Instant::now();
     assert_eq!(grader.grade(Task::HumanEval, &p, "    while True: pass\n").unwrap(), Some(false));
     assert!(began.elapsed() < took / 2);
@@ -86,7 +88,11 @@ fn completions_of_all_shapes_are_graded() {
     assert_eq!(grader.grade(Task::Mbpp, &Problem::default(), "x = 1").unwrap(), None);
 }
 
-/// Every published solution passes its own tests, and no longer does once it returns something else.
+/// MBPP in HumanEval's form has two solutions that cannot pass: one whose function is named `check`, as the function with its tests is, and one whose first
+/// line has lost its indentation.
+const CANNOT_PASS: [&str; 2] = ["mbpp-MbppEval/56", "mbpp-MbppEval/64"];
+
+/// Every other published solution passes its own tests, and no longer does once it returns something else.
 #[test]
 fn published_solutions_pass() {
     let Some(grader) = grader() else { return };
@@ -96,7 +102,7 @@ fn published_solutions_pass() {
         let items: Vec<(&Problem, &str)> = all.iter().map(|d| (&d.problem, d.solution.as_str())).collect();
         let verdicts = grader.grade_all(task, &items).unwrap();
         let failing: Vec<&str> = all.iter().zip(verdicts).filter(|(_, v)| *v != Some(true)).map(|(d, _)| d.problem.id.as_str()).collect();
-        assert!(failing.is_empty(), "{failing:?}");
+        assert_eq!(failing, if task == Task::Mbpp { &CANNOT_PASS[..] } else { &[] });
         let broken: Vec<(&Problem, &str)> = all.iter().step_by(20).map(|d| (&d.problem, "    return object()")).collect();
         assert!(grader.grade_all(task, &broken).unwrap().iter().all(|v| *v == Some(false)));
     }
@@ -113,7 +119,8 @@ struct Labelled {
 fn labelled(take: impl Fn(usize, usize) -> bool) -> Option<Vec<Labelled>> {
     let files = ["humaneval_codegen16B_100samples.jsonl.gz", "humaneval_codegen16B_labels.jsonl.gz"];
     let (samples, labels) = (records(files[0])?, records(files[1])?);
-    let problems: BTreeMap<String, Problem> = Task::HumanEval.problems(data("HumanEval.jsonl.gz")?, "x").map(|p| p.unwrap()).map(|p| (p.id.clone(), p)).collect();
+    let problems: BTreeMap<String, Problem> =
+        Task::HumanEval.problems(data("HumanEval.jsonl.gz")?, "x").map(|p| p.unwrap()).map(|p| (p.id.clone(), p)).collect();
     let mut out = Vec::new();
     for (i, (sample, label)) in samples.iter().zip(&labels).enumerate() {
         let mut problem = problems[&format!("humaneval-{}", label["task_id"].as_str().unwrap())].clone();
@@ -159,7 +166,11 @@ fn every_published_label() {
         let program = l.problem.tests.as_ref().unwrap().program(&l.sample);
         let run = grader.sandbox().unwrap().run(&program).unwrap();
         println!("{} sample {}: label {}, ended {:?} after {:.2} s", l.problem.id, l.index, l.passed, run.outcome, run.wall.as_secs_f64());
-        let ended = if let Outcome::Failed(said) = &run.outcome { said.split(':').next().unwrap().to_owned() } else { format!("{:?}", run.outcome) };
+        let ended = if let Outcome::Failed(said) = &run.outcome {
+            said.split(':').next().unwrap().to_owned()
+        } else {
+            format!("{:?}", run.outcome)
+        };
         *kinds.entry(format!("label {}, ended {ended}", l.passed)).or_default() += 1;
     }
     let agree = 1.0 - differ.len() as f64 / all.len() as f64;

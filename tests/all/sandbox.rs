@@ -111,7 +111,7 @@ fn ends_are_told_apart() {
         ("x = 1", Outcome::Completed),
         ("", Outcome::Completed),
         ("assert 1 + 1 == 3", Outcome::Failed("AssertionError".into())),
-        ("def f(:", Outcome::Failed("SyntaxError: invalid syntax".into())),
+        ("def f(:", Outcome::Failed("SyntaxError".into())),
         ("missing", Outcome::Failed("NameError: name 'missing' is not defined".into())),
         ("input()", Outcome::Failed("EOFError: EOF when reading a line".into())),
         // Leaving early is not reaching the end.
@@ -124,10 +124,14 @@ fn ends_are_told_apart() {
         ("import ctypes; ctypes.string_at(0)", Outcome::Signalled(11)),
         ("import os; os.abort()", Outcome::Signalled(6)),
         ("import os; os.kill(os.getpid(), 15)", Outcome::Signalled(15)),
-        ("def f(): f()\nf()", Outcome::Failed("RecursionError: maximum recursion depth exceeded".into())),
+        ("def f(): f()\nf()", Outcome::Failed("RecursionError".into())),
     ] {
         let run = run(&sandbox, program);
-        assert_eq!(run.outcome, outcome, "{program}\n{}", run.stderr);
+        match (&run.outcome, &outcome) {
+            // Versions word some messages differently.
+            (Outcome::Failed(said), Outcome::Failed(begin)) => assert!(said.starts_with(begin.as_str()), "{program}\n{}", run.stderr),
+            _ => assert_eq!(run.outcome, outcome, "{program}\n{}", run.stderr),
+        }
     }
 }
 
@@ -186,7 +190,8 @@ fn no_network() {
     refused_inside(&sandbox, &connect, DENIED);
     assert!(!seen());
     assert!(outside(Path::new("."), &connect) && seen(), "outside, the listener sees it");
-    for kind in ["AF_INET, socket.SOCK_DGRAM", "AF_INET, socket.SOCK_STREAM", "AF_INET6, socket.SOCK_STREAM", "AF_UNIX, socket.SOCK_STREAM"] {
+    for kind in ["AF_INET, socket.SOCK_DGRAM", "AF_INET, socket.SOCK_STREAM", "AF_INET6, socket.SOCK_STREAM", "AF_UNIX, socket.SOCK_STREAM"]
+    {
         refused(&sandbox, &format!("import socket; socket.socket(socket.{kind})"), DENIED);
     }
     refused(&sandbox, "import socket; socket.socketpair()", DENIED);
@@ -349,7 +354,8 @@ fn many_at_a_time_and_nothing_left() {
             .map(|i| {
                 let sandbox = &sandbox;
                 scope.spawn(move || {
-                    let run = run(sandbox, &format!("import os; open('x', 'w').write('{i}'); print(os.getcwd(), open('x').read(), end='')"));
+                    let run =
+                        run(sandbox, &format!("import os; open('x', 'w').write('{i}'); print(os.getcwd(), open('x').read(), end='')"));
                     assert_eq!(run.outcome, Outcome::Completed);
                     let (directory, number) = run.stdout.split_once(' ').unwrap();
                     assert_eq!(number, i.to_string());

@@ -68,7 +68,10 @@ fn native_records_of_any_task() {
         let gold = Some(answer.to_owned());
         assert_eq!(
             all[0],
-            Demonstration { problem: Problem { id: format!("{}-my-0", task.name()), text: "P?".into(), gold, tests: None }, solution: solution.into() }
+            Demonstration {
+                problem: Problem { id: format!("{}-my-0", task.name()), text: "P?".into(), gold, tests: None },
+                solution: solution.into()
+            }
         );
         if task != Task::HumanEval {
             let (_, errors) = read(task, line("so 77.\n#### 77").as_bytes(), "my.jsonl");

@@ -242,7 +242,10 @@ pub fn has_unseen_operator_order(steps: &[StoryStep]) -> bool {
 impl From<&Story> for super::Demonstration {
     fn from(story: &Story) -> Self {
         let gold = Some(story.answer.to_string());
-        Self { problem: super::Problem { id: story.id.clone(), text: story.problem.clone(), gold, tests: None }, solution: story.solution() }
+        Self {
+            problem: super::Problem { id: story.id.clone(), text: story.problem.clone(), gold, tests: None },
+            solution: story.solution(),
+        }
     }
 }
 
