@@ -3,10 +3,15 @@
 //! Everything here is pure: it reads scored candidates, never a model.
 
 pub mod chart;
+pub mod compare;
+pub mod draw;
+pub mod folder;
+pub mod html;
 pub mod localise;
 pub mod passk;
 pub mod report;
 pub mod rerank;
+pub mod rows;
 pub mod scored;
 pub mod stats;
 pub mod stories;

@@ -205,7 +205,18 @@ type F1s = Vec<(String, [Interval; 2], Paired)>;
 fn localisation(located: &[Located], bootstrap: Bootstrap) -> Result<(Table, F1s), EvalError> {
     let mut table = Table::new(
         "First wrong step; B − A in percentage points",
-        &["method", "F1 of A", "F1 of B", "F1, B − A", "p (bootstrap)", "p (Holm)", "acc_error, B − A", "Cohen's h", "acc_correct, B − A", "Cohen's h "],
+        &[
+            "method",
+            "F1 of A",
+            "F1 of B",
+            "F1, B − A",
+            "p (bootstrap)",
+            "p (Holm)",
+            "acc_error, B − A",
+            "h (acc_error)",
+            "acc_correct, B − A",
+            "h (acc_correct)",
+        ],
     );
     let mut f1s = F1s::new();
     let mut rest = Vec::new();
@@ -260,9 +271,11 @@ fn same_candidates(pairs: &Pairs) -> bool {
     let same = |x: &ScoredCandidate, y: &ScoredCandidate| {
         (x.correct, x.n_tokens, x.n_steps, x.first_error, &x.answer) == (y.correct, y.n_tokens, y.n_steps, y.first_error, &y.answer)
     };
-    pairs.a.iter().zip(&pairs.b).all(|(x, y)| {
-        x.candidates.len() == y.candidates.len() && x.candidates.iter().zip(&y.candidates).all(|(c, d)| same(c, d))
-    })
+    pairs
+        .a
+        .iter()
+        .zip(&pairs.b)
+        .all(|(x, y)| x.candidates.len() == y.candidates.len() && x.candidates.iter().zip(&y.candidates).all(|(c, d)| same(c, d)))
 }
 
 fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
@@ -270,7 +283,10 @@ fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
     let count = |run: &[ScoredTrace]| run.iter().map(|t| t.candidates.len()).sum::<usize>();
     let mut notes = vec![
         format!("A: {a}; {} candidates. B: {b}; {} candidates.", count(&pairs.a), count(&pairs.b)),
-        format!("{} problems are shared, and paired by id; best of {n} is the largest N asked for that every problem of both has.", pairs.a.len()),
+        format!(
+            "{} problems are shared, and paired by id; best of {n} is the largest N asked for that every problem of both has.",
+            pairs.a.len()
+        ),
         format!(
             "Differences are B − A with {:.0} % paired percentile bootstrap intervals over problems ({} resamples, seed {}); Holm's correction is over a table's rows; McNemar's test is exact.",
             100.0 * options.bootstrap.level,
@@ -281,7 +297,9 @@ fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
     ];
     if pairs.alone != [0, 0] {
         let [x, y] = pairs.alone;
-        notes.push(format!("Left out: {x} problems that only A holds, {y} that only B holds; the shared ones may not be a fair sample of either."));
+        notes.push(format!(
+            "Left out: {x} problems that only A holds, {y} that only B holds; the shared ones may not be a fair sample of either."
+        ));
     }
     notes.push(if same_candidates(pairs) {
         "Both runs score the same candidates, as far as rows tell.".into()

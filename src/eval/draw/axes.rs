@@ -42,7 +42,16 @@ fn step(low: f64, high: f64, about: f64) -> f64 {
     let raw = (high - low) / about.max(1.0);
     let power = 10_f64.powf(raw.log10().floor());
     let factor = raw / power;
-    power * if factor <= 1.0 { 1.0 } else if factor <= 2.0 { 2.0 } else if factor <= 5.0 { 5.0 } else { 10.0 }
+    power
+        * if factor <= 1.0 {
+            1.0
+        } else if factor <= 2.0 {
+            2.0
+        } else if factor <= 5.0 {
+            5.0
+        } else {
+            10.0
+        }
 }
 
 /// A number as a tick of that step: no more decimals than the step has.

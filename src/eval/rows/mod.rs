@@ -18,8 +18,14 @@ use std::str::FromStr;
 #[cfg(feature = "parquet")]
 pub use parquet::write_parquet;
 
-/// The aggregations that have a column, in its order.
-const AGGREGATIONS: [Aggregation; 5] = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+/// The aggregations that have a column.
+const AGGREGATIONS: [(&str, Aggregation); 5] = [
+    ("reward_mean", Aggregation::Mean),
+    ("reward_min", Aggregation::Min),
+    ("reward_last", Aggregation::Last),
+    ("reward_product", Aggregation::Product),
+    ("reward_sum", Aggregation::Sum),
+];
 
 /// Names of the columns in order.
 pub const COLUMNS: [&str; 22] = [
@@ -46,7 +52,7 @@ pub const COLUMNS: [&str; 22] = [
     "reward_sum",
     "predicted_first_error",
 ];
-/// Columns that a file must have to be read.
+/// Columns that a file must have to be read: the first ones, up to what is derived.
 const NEEDED: usize = 14;
 
 /// Why rows cannot be read.
@@ -80,7 +86,7 @@ impl Derived {
         Self {
             logprob_mean: mean(c.logprob_sum),
             critic_logprob_mean: mean(c.critic_logprob_sum),
-            rewards: AGGREGATIONS.map(|a| aggregate(a, &c.step_rewards)),
+            rewards: AGGREGATIONS.map(|a| aggregate(a.1, &c.step_rewards)),
             predicted: threshold.and_then(|t| Marker::Below(Signal::Reward, t).mark(c)),
         }
     }
@@ -207,28 +213,29 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn field(&self, column: usize) -> &str {
-        self.record.get(self.at[column]).unwrap_or("")
+    fn field(&self, column: &str) -> &str {
+        let place = COLUMNS[..NEEDED].iter().position(|c| *c == column);
+        place.and_then(|p| self.record.get(self.at[p])).unwrap_or("")
     }
-    fn fault(&self, column: usize, what: &str) -> RowError {
+    fn fault(&self, column: &str, what: &str) -> RowError {
         let value: String = self.field(column).chars().take(40).collect();
-        RowError::Row { line: self.line, reason: format!("{} is `{value}`; {what}", COLUMNS[column]) }
+        RowError::Row { line: self.line, reason: format!("{column} is `{value}`; {what}") }
     }
-    fn optional<T: FromStr>(&self, column: usize, what: &str) -> Result<Option<T>, RowError> {
+    fn optional<T: FromStr>(&self, column: &str, what: &str) -> Result<Option<T>, RowError> {
         let field = self.field(column);
         if field.is_empty() { Ok(None) } else { field.parse().map(Some).map_err(|_| self.fault(column, what)) }
     }
-    fn whole(&self, column: usize) -> Result<usize, RowError> {
+    fn whole(&self, column: &str) -> Result<usize, RowError> {
         self.optional(column, "a whole number is needed")?.ok_or_else(|| self.fault(column, "a whole number is needed"))
     }
-    fn flag(&self, column: usize) -> Result<bool, RowError> {
+    fn flag(&self, column: &str) -> Result<bool, RowError> {
         match self.field(column) {
             "true" | "True" => Ok(true),
             "false" | "False" => Ok(false),
             _ => Err(self.fault(column, "`true` or `false` is needed")),
         }
     }
-    fn list(&self, column: usize) -> Result<Vec<Option<f32>>, RowError> {
+    fn list(&self, column: &str) -> Result<Vec<Option<f32>>, RowError> {
         #[derive(serde::Deserialize)]
         #[serde(untagged)]
         enum Item<'a> {
@@ -248,26 +255,28 @@ impl Row<'_> {
         items.into_iter().map(value).collect()
     }
     fn answer(&self) -> Result<Option<String>, RowError> {
-        match self.field(7) {
+        match self.field("answer") {
             "" => Ok(None),
-            text if text.starts_with('"') => serde_json::from_str(text).map(Some).map_err(|_| self.fault(7, "a closing `\"` is missing")),
+            text if text.starts_with('"') => {
+                serde_json::from_str(text).map(Some).map_err(|_| self.fault("answer", "a closing `\"` is missing"))
+            }
             text => Ok(Some(text.to_string())),
         }
     }
     fn candidate(&self) -> Result<ScoredCandidate, RowError> {
         Ok(ScoredCandidate {
-            correct: self.flag(2)?,
-            labelled: self.flag(3)?,
-            first_error: self.optional(4, "a whole number or nothing is needed")?,
-            n_steps: self.whole(5)?,
-            n_tokens: self.whole(6)?,
+            correct: self.flag("correct")?,
+            labelled: self.flag("labelled")?,
+            first_error: self.optional("first_error", "a whole number or nothing is needed")?,
+            n_steps: self.whole("n_steps")?,
+            n_tokens: self.whole("n_tokens")?,
             answer: self.answer()?,
-            logprob_sum: self.optional(8, "a number or nothing is needed")?,
-            critic_logprob_sum: self.optional(9, "a number or nothing is needed")?,
-            step_rewards: self.list(10)?,
-            step_logprob_min: self.list(11)?,
-            step_entropy_max: self.list(12)?,
-            step_critic_logprob_min: self.list(13)?,
+            logprob_sum: self.optional("logprob_sum", "a number or nothing is needed")?,
+            critic_logprob_sum: self.optional("critic_logprob_sum", "a number or nothing is needed")?,
+            step_rewards: self.list("step_rewards")?,
+            step_logprob_min: self.list("step_logprob_min")?,
+            step_entropy_max: self.list("step_entropy_max")?,
+            step_critic_logprob_min: self.list("step_critic_logprob_min")?,
         })
     }
 }
@@ -296,16 +305,16 @@ pub fn read_csv(source: impl Read) -> Result<Vec<ScoredTrace>, RowError> {
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).map_err(broken)? {
         let row = Row { record: &record, at: &at, line: record.position().map_or(0, csv::Position::line) };
-        let id = row.field(0);
-        let Some(index) = row.optional::<usize>(1, "a whole number or nothing is needed")? else {
+        let id = row.field("problem_id");
+        let Some(index) = row.optional::<usize>("index", "a whole number or nothing is needed")? else {
             traces.push(ScoredTrace { id: id.to_string(), candidates: Vec::new() });
             continue;
         };
         let candidate = row.candidate()?;
         match traces.last_mut().filter(|_| index > 0) {
             Some(trace) if trace.id == id && trace.candidates.len() == index => trace.candidates.push(candidate),
-            Some(_) => return Err(row.fault(1, "the rows of a problem must stand together, from index 0 on")),
-            None if index > 0 => return Err(row.fault(1, "the rows of a problem must start at index 0")),
+            Some(_) => return Err(row.fault("index", "the rows of a problem must stand together, from index 0 on")),
+            None if index > 0 => return Err(row.fault("index", "the rows of a problem must start at index 0")),
             None => traces.push(ScoredTrace { id: id.to_string(), candidates: vec![candidate] }),
         }
     }

@@ -1,6 +1,6 @@
 //! The same rows as Parquet, with lists as lists.
 
-use super::{COLUMNS, Derived};
+use super::{AGGREGATIONS, COLUMNS, Derived};
 use crate::eval::{ScoredCandidate, ScoredTrace};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
@@ -112,7 +112,7 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                     "critic_logprob_sum" => c.critic_logprob_sum,
                     "logprob_mean" => d.logprob_mean,
                     "critic_logprob_mean" => d.critic_logprob_mean,
-                    _ => d.rewards[column - 16],
+                    reward => AGGREGATIONS.iter().position(|a| a.0 == reward).and_then(|k| d.rewards[k]),
                 });
                 w.write_batch(&values, Some(&levels), None)?;
             }
@@ -171,10 +171,8 @@ mod tests {
         write_parquet(&traces, Some(0.0), file.try_clone().unwrap()).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-        let candidates: Vec<(&str, Option<&ScoredCandidate>)> = traces
-            .iter()
-            .flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t.id.as_str(), t.candidates.get(i))))
-            .collect();
+        let candidates: Vec<(&str, Option<&ScoredCandidate>)> =
+            traces.iter().flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t.id.as_str(), t.candidates.get(i)))).collect();
         assert_eq!(rows.len(), candidates.len());
         for (row, (id, candidate)) in rows.iter().zip(candidates) {
             let field = |name: &str| row.get_column_iter().find(|c| c.0 == name).unwrap().1.clone();

@@ -95,7 +95,9 @@ fn faults_name_line_field_and_remedy() {
     assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 23 fields where the header names 22"));
     assert!(read_csv(&b""[..]).unwrap_err().to_string().contains("no column problem_id"));
     let apart = good.clone() + "other,1," + good.lines().nth(1).unwrap().strip_prefix("twice,0,").unwrap() + "\n";
-    assert!(read_csv(apart.as_bytes()).unwrap_err().to_string().contains("line 3: index is `1`; the rows of a problem must stand together"));
+    assert!(
+        read_csv(apart.as_bytes()).unwrap_err().to_string().contains("line 3: index is `1`; the rows of a problem must stand together")
+    );
 }
 
 #[test]
