@@ -334,7 +334,13 @@ pub fn compare(a: &[ScoredTrace], b: &[ScoredTrace], options: &Options) -> Resul
     let difference = compared.iter().map(|c| Some(c.test.difference)).collect();
     let mut charts = vec![
         bars("compare-accuracy", format!("Best of {n}"), "share of problems whose pick is right", names(), vec![of(0), of(1)]),
-        bars("compare-difference", format!("Best of {n}: B − A"), "difference of the shares", names(), vec![("B − A".into(), difference)]),
+        bars(
+            "compare-difference",
+            format!("Best of {n}: B − A"),
+            "difference, percentage points",
+            names(),
+            vec![("B − A".into(), difference)],
+        ),
     ];
     charts.extend(against_n(&pairs, n, options, &series)?);
     let mut figures: BTreeMap<String, f64> = [("shared_problems".to_string(), pairs.a.len() as f64)].into();
