@@ -29,7 +29,9 @@ pub enum FolderError {
         error: io::Error,
     },
     /// The folder holds what no report wrote.
-    #[error("{folder} holds other things than an earlier report ({names}); name an empty or a new folder, or say that it may be written into")]
+    #[error(
+        "{folder} holds other things than an earlier report ({names}); name an empty or a new folder, or say that it may be written into"
+    )]
     Foreign {
         /// The folder.
         folder: String,
@@ -114,7 +116,8 @@ fn full_json(report: &Report, rows: &[ScoredTrace], calibration: &Calibration) -
 fn stems(report: &Report) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let stem = |name: &str| {
-        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' }).collect();
+        let plain: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' }).collect();
         let plain = plain.trim_matches('-');
         if plain.is_empty() { "chart".to_string() } else { plain.chars().take(80).collect() }
     };
@@ -256,7 +259,9 @@ pub fn read(path: &Path) -> Result<Run, FolderError> {
     let content = |reason: &str| FolderError::Content { path: path.display().to_string(), reason: reason.into() };
     let report = if alone { None } else { finished(path) };
     if !alone && report.is_none() && file.is_file() {
-        return Err(content("the report was not written to its end (no report.json); evaluate again, or name its rows.csv to use what is there"));
+        return Err(content(
+            "the report was not written to its end (no report.json); evaluate again, or name its rows.csv to use what is there",
+        ));
     }
     if path.is_dir() && !file.is_file() {
         return Err(content("no rows.csv in it; name the folder that `--report` wrote"));

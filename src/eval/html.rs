@@ -1,8 +1,8 @@
 //! A report as one HTML page that needs nothing else: no script to read it, no file, no network.
 
+use super::EvalError;
 use super::draw::svg_untitled;
 use super::report::{Cell, Report, Table};
-use super::EvalError;
 use std::fmt::Write as _;
 
 const STYLE: &str = "
@@ -78,7 +78,8 @@ fn cell(cell: &Cell) -> String {
 }
 
 fn table(table: &Table, id: usize) -> String {
-    let mut out = format!("<section id=\"table-{id}\">\n<h2>{}</h2>\n<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>", escape(&table.title));
+    let mut out =
+        format!("<section id=\"table-{id}\">\n<h2>{}</h2>\n<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>", escape(&table.title));
     for (c, name) in table.columns.iter().enumerate() {
         let words = table.rows.iter().filter_map(|r| r.get(c)).all(|x| matches!(x, Cell::Text(_) | Cell::Empty)) && !table.rows.is_empty();
         let class = if c == 0 || words { " class=\"l\"" } else { "" };
@@ -150,7 +151,8 @@ pub fn html(report: &Report) -> Result<String, EvalError> {
         }
         out.push_str("</tbody>\n</table></div>\n</details>\n");
     }
-    let _ = write!(out, "</main>\n<script type=\"application/json\" id=\"report-data\">{}</script>\n</body>\n</html>\n", embedded_json(report));
+    let _ =
+        write!(out, "</main>\n<script type=\"application/json\" id=\"report-data\">{}</script>\n</body>\n</html>\n", embedded_json(report));
     Ok(out)
 }
 
@@ -207,7 +209,9 @@ pub(super) mod tests {
         assert!(!page.contains("<script>") && !page.contains("alert('x')<") && !page.contains('\u{1b}'));
         assert!(text.contains("&lt;script&gt;alert"));
         assert!(page.contains("<td>50.0 <span class=\"i\">[40.0, 60.0]</span></td>") && page.contains("<td>&lt;0.001</td>"));
-        assert!(!page.contains("http://") || page.matches("http://").count() == page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
+        assert!(
+            !page.contains("http://") || page.matches("http://").count() == page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+        );
     }
 
     #[test]

@@ -44,12 +44,6 @@ impl Default for Options {
     }
 }
 
-/// Cohen's h of two shares, second against first: 2 asin √second − 2 asin √first; 0.2 is small, 0.5 medium, 0.8 large (Cohen 1988).
-pub fn cohens_h(first: f64, second: f64) -> f64 {
-    let angle = |p: f64| 2.0 * p.clamp(0.0, 1.0).sqrt().asin();
-    angle(second) - angle(first)
-}
-
 /// The same problems of both runs in the first one's order, and how many only one of them holds.
 struct Pairs {
     a: Vec<ScoredTrace>,
@@ -205,7 +199,18 @@ type F1s = Vec<(String, [Interval; 2], Paired)>;
 fn localisation(located: &[Located], bootstrap: Bootstrap) -> Result<(Table, F1s), EvalError> {
     let mut table = Table::new(
         "First wrong step; B − A in percentage points",
-        &["method", "F1 of A", "F1 of B", "F1, B − A", "p (bootstrap)", "p (Holm)", "acc_error, B − A", "Cohen's h", "acc_correct, B − A", "Cohen's h "],
+        &[
+            "method",
+            "F1 of A",
+            "F1 of B",
+            "F1, B − A",
+            "p (bootstrap)",
+            "p (Holm)",
+            "acc_error, B − A",
+            "h (acc_error)",
+            "acc_correct, B − A",
+            "h (acc_correct)",
+        ],
     );
     let mut f1s = F1s::new();
     let mut rest = Vec::new();
@@ -260,9 +265,11 @@ fn same_candidates(pairs: &Pairs) -> bool {
     let same = |x: &ScoredCandidate, y: &ScoredCandidate| {
         (x.correct, x.n_tokens, x.n_steps, x.first_error, &x.answer) == (y.correct, y.n_tokens, y.n_steps, y.first_error, &y.answer)
     };
-    pairs.a.iter().zip(&pairs.b).all(|(x, y)| {
-        x.candidates.len() == y.candidates.len() && x.candidates.iter().zip(&y.candidates).all(|(c, d)| same(c, d))
-    })
+    pairs
+        .a
+        .iter()
+        .zip(&pairs.b)
+        .all(|(x, y)| x.candidates.len() == y.candidates.len() && x.candidates.iter().zip(&y.candidates).all(|(c, d)| same(c, d)))
 }
 
 fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
@@ -270,7 +277,10 @@ fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
     let count = |run: &[ScoredTrace]| run.iter().map(|t| t.candidates.len()).sum::<usize>();
     let mut notes = vec![
         format!("A: {a}; {} candidates. B: {b}; {} candidates.", count(&pairs.a), count(&pairs.b)),
-        format!("{} problems are shared, and paired by id; best of {n} is the largest N asked for that every problem of both has.", pairs.a.len()),
+        format!(
+            "{} problems are shared, and paired by id; best of {n} is the largest N asked for that every problem of both has.",
+            pairs.a.len()
+        ),
         format!(
             "Differences are B − A with {:.0} % paired percentile bootstrap intervals over problems ({} resamples, seed {}); Holm's correction is over a table's rows; McNemar's test is exact.",
             100.0 * options.bootstrap.level,
@@ -281,7 +291,9 @@ fn notes(pairs: &Pairs, n: usize, options: &Options) -> Vec<String> {
     ];
     if pairs.alone != [0, 0] {
         let [x, y] = pairs.alone;
-        notes.push(format!("Left out: {x} problems that only A holds, {y} that only B holds; the shared ones may not be a fair sample of either."));
+        notes.push(format!(
+            "Left out: {x} problems that only A holds, {y} that only B holds; the shared ones may not be a fair sample of either."
+        ));
     }
     notes.push(if same_candidates(pairs) {
         "Both runs score the same candidates, as far as rows tell.".into()
@@ -316,7 +328,13 @@ pub fn compare(a: &[ScoredTrace], b: &[ScoredTrace], options: &Options) -> Resul
     let difference = compared.iter().map(|c| Some(c.test.difference)).collect();
     let mut charts = vec![
         bars("compare-accuracy", format!("Best of {n}"), "share of problems whose pick is right", names(), vec![of(0), of(1)]),
-        bars("compare-difference", format!("Best of {n}: B − A"), "difference of the shares", names(), vec![("B − A".into(), difference)]),
+        bars(
+            "compare-difference",
+            format!("Best of {n}: B − A"),
+            "difference, percentage points",
+            names(),
+            vec![("B − A".into(), difference)],
+        ),
     ];
     charts.extend(against_n(&pairs, n, options, &series)?);
     let mut figures: BTreeMap<String, f64> = [("shared_problems".to_string(), pairs.a.len() as f64)].into();

@@ -58,7 +58,9 @@ fn twenty_problems_by_hand() {
     assert!((report.figures["difference_reward_mean"] - 40.0).abs() < 1e-9);
     assert!(!report.tables[0].rows.iter().any(|r| r[0] == Cell::Text("log-prob sum".into())), "neither run has them");
     let notes = report.notes.join("\n");
-    assert!(notes.contains("20 problems are shared") && notes.contains("few") && notes.contains("A: old") && notes.contains("same candidates"));
+    assert!(
+        notes.contains("20 problems are shared") && notes.contains("few") && notes.contains("A: old") && notes.contains("same candidates")
+    );
 }
 
 #[test]

@@ -42,13 +42,22 @@ fn step(low: f64, high: f64, about: f64) -> f64 {
     let raw = (high - low) / about.max(1.0);
     let power = 10_f64.powf(raw.log10().floor());
     let factor = raw / power;
-    power * if factor <= 1.0 { 1.0 } else if factor <= 2.0 { 2.0 } else if factor <= 5.0 { 5.0 } else { 10.0 }
+    power
+        * if factor <= 1.0 {
+            1.0
+        } else if factor <= 2.0 {
+            2.0
+        } else if factor <= 5.0 {
+            5.0
+        } else {
+            10.0
+        }
 }
 
 /// A number as a tick of that step: no more decimals than the step has.
 fn label(value: f64, step: f64, percent: bool) -> String {
     let (value, step, unit) = if percent { (100.0 * value, 100.0 * step, "%") } else { (value, step, "") };
-    if value != 0.0 && (step >= 1e6 || step < 1e-4) {
+    if value != 0.0 && !(1e-4..1e6).contains(&step) {
         return format!("{value:.1e}{unit}");
     }
     let decimals = (-(step * 1.000_001).log10().floor()).max(0.0) as usize;

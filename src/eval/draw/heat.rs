@@ -17,7 +17,13 @@ fn tint(t: f64) -> RGBColor {
 
 /// A number in at most about four characters.
 fn short(value: f64, largest: f64) -> String {
-    let decimals = if largest >= 100.0 { 0 } else if largest >= 10.0 { 1 } else { 2 };
+    let decimals = if largest >= 100.0 {
+        0
+    } else if largest >= 10.0 {
+        1
+    } else {
+        2
+    };
     let text = format!("{value:.decimals$}");
     let text = if text.trim_start_matches(['-', '0', '.']).is_empty() { text.trim_start_matches('-').to_string() } else { text };
     text.replace('-', "−")

@@ -41,8 +41,12 @@ pub(super) fn draw<B: DrawingBackend>(pen: &mut Pen<B>, heading: Option<&str>, x
         axis.ticks.retain(|t| t.0 <= borders[bins - 1]);
         axis.ticks.push(((borders[bins - 1] + borders[bins]) / 2.0, "above".into()));
     }
-    let entries: Vec<Entry> =
-        series.iter().zip(&sums).enumerate().map(|(i, (s, n))| Entry { name: format!("{} (n{NBSP}={NBSP}{n})", s.0), mark: Mark::Outline(i) }).collect();
+    let entries: Vec<Entry> = series
+        .iter()
+        .zip(&sums)
+        .enumerate()
+        .map(|(i, (s, n))| Entry { name: format!("{} (n{NBSP}={NBSP}{n})", s.0), mark: Mark::Outline(i) })
+        .collect();
     let frame = frame(pen, heading, (&axis, &y), &entries, None);
     let base = frame.y.at(0.0);
     let outline = |i: usize| -> Vec<Point> {

@@ -82,8 +82,7 @@ pub(super) fn draw<B: DrawingBackend>(pen: &mut Pen<B>, heading: Option<&str>, a
     let last = |i: usize| lines[i].last().and_then(|r| r.last()).map_or(f64::NEG_INFINITY, |p| p.1.estimate);
     order.sort_by(|&a, &b| last(b).total_cmp(&last(a)));
     let entries = order.iter().map(|&i| (i, "")).chain((0..series.len()).filter(|&i| lines[i].is_empty()).map(|i| (i, " (no data)")));
-    let entries: Vec<Entry> =
-        entries.map(|(i, said)| Entry { name: format!("{}{said}", series[i].name), mark: Mark::Line(i) }).collect();
+    let entries: Vec<Entry> = entries.map(|(i, said)| Entry { name: format!("{}{said}", series[i].name), mark: Mark::Line(i) }).collect();
     let frame = frame(pen, heading, (&x, &y), &entries, None);
     if y.low < 0.0 && y.high > 0.0 {
         let zero = frame.y.at(0.0);

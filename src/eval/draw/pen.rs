@@ -281,7 +281,10 @@ mod tests {
         let words = |name: &str, lines| wrap(name, 12.0, 70.0, lines);
         assert_eq!(words("weighted majority product", 3), (vec!["weighted".to_string(), "majority".into(), "product".into()], true));
         let (lines, fits) = words("weighted majority product of it all", 2);
-        assert!(lines.len() == 2 && lines[1].contains('…') && lines[1].starts_with("maj") && lines[1].ends_with("ll") && !fits, "{lines:?}");
+        assert!(
+            lines.len() == 2 && lines[1].contains('…') && lines[1].starts_with("maj") && lines[1].ends_with("ll") && !fits,
+            "{lines:?}"
+        );
         let (lines, fits) = words("runs/2026-11-24/step", 3);
         assert!(lines.concat() == "runs/2026-11-24/step" && lines.len() > 1 && !fits, "{lines:?}");
         assert_eq!(wrap("", 12.0, 70.0, 2), (Vec::new(), true));

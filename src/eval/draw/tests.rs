@@ -43,7 +43,10 @@ fn each_kind() -> Vec<(Chart, Vec<&'static str>)> {
                 y: "hits".into(),
                 percent: true,
                 groups: vec!["first".into(), "last".into()],
-                series: vec![("reward".into(), vec![Some(interval(0.4)), None]), ("chance".into(), vec![Some(interval(nan)), Some(interval(-0.1))])],
+                series: vec![
+                    ("reward".into(), vec![Some(interval(0.4)), None]),
+                    ("chance".into(), vec![Some(interval(nan)), Some(interval(-0.1))]),
+                ],
             }),
             vec!["first", "last", "reward", "chance", "hits"],
         ),
@@ -67,7 +70,9 @@ fn numbers(svg: &str) -> Vec<f64> {
     for key in ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "width", "height", "points", "font-size", "stroke-width"] {
         for part in svg.split(&format!(" {key}=\"")).skip(1) {
             let value = part.split('"').next().unwrap();
-            out.extend(value.split([',', ' ']).filter(|v| !v.is_empty()).map(|v| v.parse::<f64>().unwrap_or_else(|_| panic!("{key}={value}"))));
+            out.extend(
+                value.split([',', ' ']).filter(|v| !v.is_empty()).map(|v| v.parse::<f64>().unwrap_or_else(|_| panic!("{key}={value}"))),
+            );
         }
     }
     out
@@ -114,7 +119,13 @@ fn a_chart_without_data_says_so() {
         ChartKind::Histogram { x: String::new(), edges: vec![], series: vec![] },
         ChartKind::Histogram { x: String::new(), edges: vec![0.0, 1.0], series: vec![("a".into(), vec![0])] },
         ChartKind::Reliability { bins: vec![bin] },
-        ChartKind::Bars { x: String::new(), y: String::new(), percent: true, groups: vec!["g".into()], series: vec![("a".into(), vec![None])] },
+        ChartKind::Bars {
+            x: String::new(),
+            y: String::new(),
+            percent: true,
+            groups: vec!["g".into()],
+            series: vec![("a".into(), vec![None])],
+        },
         ChartKind::Heat {
             value: String::new(),
             y: String::new(),

@@ -2,7 +2,7 @@
 //!
 //! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
 //! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
-//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer that is empty or starts with `"` is a JSON string. A
+//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. A text that is empty or starts with `"` is a JSON string. A
 //! problem without candidates has one row without an index.
 
 #[cfg(feature = "parquet")]
@@ -18,11 +18,17 @@ use std::str::FromStr;
 #[cfg(feature = "parquet")]
 pub use parquet::write_parquet;
 
-/// The aggregations that have a column, in its order.
-const AGGREGATIONS: [Aggregation; 5] = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+/// The aggregations that have a column.
+const AGGREGATIONS: [(&str, Aggregation); 5] = [
+    ("reward_mean", Aggregation::Mean),
+    ("reward_min", Aggregation::Min),
+    ("reward_last", Aggregation::Last),
+    ("reward_product", Aggregation::Product),
+    ("reward_sum", Aggregation::Sum),
+];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 22] = [
+pub const COLUMNS: [&str; 25] = [
     "problem_id",
     "index",
     "correct",
@@ -37,6 +43,9 @@ pub const COLUMNS: [&str; 22] = [
     "step_logprob_min",
     "step_entropy_max",
     "step_critic_logprob_min",
+    "step_combined",
+    "step_labels",
+    "class",
     "logprob_mean",
     "critic_logprob_mean",
     "reward_mean",
@@ -46,8 +55,8 @@ pub const COLUMNS: [&str; 22] = [
     "reward_sum",
     "predicted_first_error",
 ];
-/// Columns that a file must have to be read.
-const NEEDED: usize = 14;
+/// Columns that a file must have to be read: the first ones, up to what is derived.
+const NEEDED: usize = 17;
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +89,15 @@ impl Derived {
         Self {
             logprob_mean: mean(c.logprob_sum),
             critic_logprob_mean: mean(c.critic_logprob_sum),
-            rewards: AGGREGATIONS.map(|a| aggregate(a, &c.step_rewards)),
+            rewards: AGGREGATIONS.map(|a| aggregate(a.1, &c.step_rewards)),
             predicted: threshold.and_then(|t| Marker::Below(Signal::Reward, t).mark(c)),
         }
     }
+}
+
+/// Step labels as numbers.
+fn labels(c: &ScoredCandidate) -> Vec<Option<f32>> {
+    c.step_labels.iter().map(|l| l.map(f32::from)).collect()
 }
 
 /// A number as Rust and JSON read it back to the bit; `NaN`, `inf` and `-inf` as words, quoted in JSON.
@@ -143,7 +157,7 @@ impl<W: Write> Fields<W> {
     fn flag(&mut self, value: bool) -> io::Result<()> {
         self.bytes(if value { b"true" } else { b"false" })
     }
-    fn answer(&mut self, value: Option<&str>) -> io::Result<()> {
+    fn text(&mut self, value: Option<&str>) -> io::Result<()> {
         match value {
             Some(a) if a.is_empty() || a.starts_with('"') => self.bytes(serde_json::Value::from(a).to_string().as_bytes()),
             a => self.bytes(a.unwrap_or("").as_bytes()),
@@ -181,12 +195,14 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             f.count(c.first_error)?;
             f.count(Some(c.n_steps))?;
             f.count(Some(c.n_tokens))?;
-            f.answer(c.answer.as_deref())?;
+            f.text(c.answer.as_deref())?;
             f.number(c.logprob_sum)?;
             f.number(c.critic_logprob_sum)?;
-            for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min] {
+            for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined] {
                 f.list(values)?;
             }
+            f.list(&labels(c))?;
+            f.text(c.class.as_deref())?;
             f.number(derived.logprob_mean)?;
             f.number(derived.critic_logprob_mean)?;
             for value in derived.rewards {
@@ -207,73 +223,75 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn field(&self, column: usize) -> &str {
-        self.record.get(self.at[column]).unwrap_or("")
+    fn field(&self, column: &str) -> &str {
+        let place = COLUMNS[..NEEDED].iter().position(|c| *c == column);
+        place.and_then(|p| self.record.get(self.at[p])).unwrap_or("")
     }
-    fn fault(&self, column: usize, what: &str) -> RowError {
+    fn fault(&self, column: &str, what: &str) -> RowError {
         let value: String = self.field(column).chars().take(40).collect();
-        RowError::Row { line: self.line, reason: format!("{} is `{value}`; {what}", COLUMNS[column]) }
+        RowError::Row { line: self.line, reason: format!("{column} is `{value}`; {what}") }
     }
-    fn optional<T: FromStr>(&self, column: usize, what: &str) -> Result<Option<T>, RowError> {
+    fn optional<T: FromStr>(&self, column: &str, what: &str) -> Result<Option<T>, RowError> {
         let field = self.field(column);
         if field.is_empty() { Ok(None) } else { field.parse().map(Some).map_err(|_| self.fault(column, what)) }
     }
-    fn whole(&self, column: usize) -> Result<usize, RowError> {
+    fn whole(&self, column: &str) -> Result<usize, RowError> {
         self.optional(column, "a whole number is needed")?.ok_or_else(|| self.fault(column, "a whole number is needed"))
     }
-    fn flag(&self, column: usize) -> Result<bool, RowError> {
+    fn flag(&self, column: &str) -> Result<bool, RowError> {
         match self.field(column) {
             "true" | "True" => Ok(true),
             "false" | "False" => Ok(false),
             _ => Err(self.fault(column, "`true` or `false` is needed")),
         }
     }
-    fn list(&self, column: usize) -> Result<Vec<Option<f32>>, RowError> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged)]
-        enum Item<'a> {
-            Number(f32),
-            Word(&'a str),
-        }
+    fn list(&self, column: &str) -> Result<Vec<Option<f32>>, RowError> {
         let fault = || self.fault(column, "a JSON list of numbers, `null` and \"NaN\" is needed");
-        let items: Vec<Option<Item>> = match self.field(column) {
-            "" => Vec::new(),
-            text => serde_json::from_str(text).map_err(|_| fault())?,
+        let text = self.field(column).trim();
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).ok_or_else(fault)?.trim();
+        if inside.is_empty() {
+            return Ok(Vec::new());
+        }
+        let item = |item: &str| match item.trim() {
+            "null" => Ok(None),
+            number => number.trim_matches('"').parse().map(Some).map_err(|_| fault()),
         };
-        let value = |item: Option<Item>| match item {
-            None => Ok(None),
-            Some(Item::Number(v)) => Ok(Some(v)),
-            Some(Item::Word(w)) => w.parse().map(Some).map_err(|_| fault()),
-        };
-        items.into_iter().map(value).collect()
+        inside.split(',').map(item).collect()
     }
-    fn answer(&self) -> Result<Option<String>, RowError> {
-        match self.field(7) {
+    fn text(&self, column: &str) -> Result<Option<String>, RowError> {
+        match self.field(column) {
             "" => Ok(None),
-            text if text.starts_with('"') => serde_json::from_str(text).map(Some).map_err(|_| self.fault(7, "a closing `\"` is missing")),
+            text if text.starts_with('"') => {
+                serde_json::from_str(text).map(Some).map_err(|_| self.fault(column, "a closing `\"` is missing"))
+            }
             text => Ok(Some(text.to_string())),
         }
     }
     fn candidate(&self) -> Result<ScoredCandidate, RowError> {
         Ok(ScoredCandidate {
-            correct: self.flag(2)?,
-            labelled: self.flag(3)?,
-            first_error: self.optional(4, "a whole number or nothing is needed")?,
-            n_steps: self.whole(5)?,
-            n_tokens: self.whole(6)?,
-            answer: self.answer()?,
-            logprob_sum: self.optional(8, "a number or nothing is needed")?,
-            critic_logprob_sum: self.optional(9, "a number or nothing is needed")?,
-            step_rewards: self.list(10)?,
-            step_logprob_min: self.list(11)?,
-            step_entropy_max: self.list(12)?,
-            step_critic_logprob_min: self.list(13)?,
-            ..ScoredCandidate::default()
+            correct: self.flag("correct")?,
+            labelled: self.flag("labelled")?,
+            first_error: self.optional("first_error", "a whole number or nothing is needed")?,
+            n_steps: self.whole("n_steps")?,
+            n_tokens: self.whole("n_tokens")?,
+            answer: self.text("answer")?,
+            logprob_sum: self.optional("logprob_sum", "a number or nothing is needed")?,
+            critic_logprob_sum: self.optional("critic_logprob_sum", "a number or nothing is needed")?,
+            step_rewards: self.list("step_rewards")?,
+            step_logprob_min: self.list("step_logprob_min")?,
+            step_entropy_max: self.list("step_entropy_max")?,
+            step_critic_logprob_min: self.list("step_critic_logprob_min")?,
+            step_combined: self.list("step_combined")?,
+            step_labels: self.list("step_labels")?.into_iter().map(|l| l.map(|l| l as i8)).collect(),
+            class: self.text("class")?,
         })
     }
 }
 
-/// Reads what [`csv`] wrote; columns may stand in any order, and others are passed over. Rows of a problem stand together, in order.
+/// Reads what [`csv()`] wrote; columns may stand in any order, and others are passed over. Rows of a problem stand together, in order.
 ///
 /// # Errors
 /// The source fails, a column is missing, a field is not of its kind, or an index is not the next of its problem.
@@ -297,16 +315,16 @@ pub fn read_csv(source: impl Read) -> Result<Vec<ScoredTrace>, RowError> {
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).map_err(broken)? {
         let row = Row { record: &record, at: &at, line: record.position().map_or(0, csv::Position::line) };
-        let id = row.field(0);
-        let Some(index) = row.optional::<usize>(1, "a whole number or nothing is needed")? else {
+        let id = row.field("problem_id");
+        let Some(index) = row.optional::<usize>("index", "a whole number or nothing is needed")? else {
             traces.push(ScoredTrace { id: id.to_string(), candidates: Vec::new() });
             continue;
         };
         let candidate = row.candidate()?;
         match traces.last_mut().filter(|_| index > 0) {
             Some(trace) if trace.id == id && trace.candidates.len() == index => trace.candidates.push(candidate),
-            Some(_) => return Err(row.fault(1, "the rows of a problem must stand together, from index 0 on")),
-            None if index > 0 => return Err(row.fault(1, "the rows of a problem must start at index 0")),
+            Some(_) => return Err(row.fault("index", "the rows of a problem must stand together, from index 0 on")),
+            None if index > 0 => return Err(row.fault("index", "the rows of a problem must start at index 0")),
             None => traces.push(ScoredTrace { id: id.to_string(), candidates: vec![candidate] }),
         }
     }

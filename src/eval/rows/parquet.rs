@@ -1,6 +1,6 @@
 //! The same rows as Parquet, with lists as lists.
 
-use super::{COLUMNS, Derived};
+use super::{AGGREGATIONS, COLUMNS, Derived, labels};
 use crate::eval::{ScoredCandidate, ScoredTrace};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
@@ -9,6 +9,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ struct Row<'a> {
 fn schema() -> String {
     let field = |name: &&str| match *name {
         "problem_id" => "required binary problem_id (STRING);".to_string(),
-        "answer" => "optional binary answer (STRING);".into(),
+        "answer" | "class" => format!("optional binary {name} (STRING);"),
         "correct" | "labelled" => format!("optional boolean {name};"),
         "index" | "first_error" | "n_steps" | "n_tokens" | "predicted_first_error" => format!("optional int64 {name};"),
         list if list.starts_with("step_") => {
@@ -77,7 +78,7 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                 w.write_batch(&ids, None, None)?;
             }
             ColumnWriter::ByteArrayColumnWriter(w) => {
-                let (values, levels) = scalars(rows, |_, c, _| c.answer.as_deref().map(ByteArray::from));
+                let (values, levels) = scalars(rows, |_, c, _| if name == "answer" { &c.answer } else { &c.class }.as_deref().map(ByteArray::from));
                 w.write_batch(&values, Some(&levels), None)?;
             }
             ColumnWriter::BoolColumnWriter(w) => {
@@ -99,10 +100,12 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
             }
             ColumnWriter::FloatColumnWriter(w) if name.starts_with("step_") => {
                 let (values, definitions, repetitions) = lists(rows, |c| match name {
-                    "step_rewards" => &c.step_rewards,
-                    "step_logprob_min" => &c.step_logprob_min,
-                    "step_entropy_max" => &c.step_entropy_max,
-                    _ => &c.step_critic_logprob_min,
+                    "step_rewards" => Cow::Borrowed(&c.step_rewards[..]),
+                    "step_logprob_min" => Cow::Borrowed(&c.step_logprob_min[..]),
+                    "step_entropy_max" => Cow::Borrowed(&c.step_entropy_max[..]),
+                    "step_combined" => Cow::Borrowed(&c.step_combined[..]),
+                    "step_labels" => Cow::Owned(labels(c)),
+                    _ => Cow::Borrowed(&c.step_critic_logprob_min[..]),
                 });
                 w.write_batch(&values, Some(&definitions), Some(&repetitions))?;
             }
@@ -112,7 +115,7 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                     "critic_logprob_sum" => c.critic_logprob_sum,
                     "logprob_mean" => d.logprob_mean,
                     "critic_logprob_mean" => d.critic_logprob_mean,
-                    _ => d.rewards[column - 16],
+                    reward => AGGREGATIONS.iter().position(|a| a.0 == reward).and_then(|k| d.rewards[k]),
                 });
                 w.write_batch(&values, Some(&levels), None)?;
             }
@@ -137,7 +140,7 @@ fn scalars<T>(rows: &[Row], value: impl Fn(usize, &ScoredCandidate, &Derived) ->
 }
 
 /// Definition levels: 0 no list, 1 an empty list, 2 a null in it, 3 a value. Repetition: 0 starts a row, 1 goes on with its list.
-fn lists<'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> &'a Vec<Option<f32>>) -> (Vec<f32>, Vec<i16>, Vec<i16>) {
+fn lists<'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> Cow<'a, [Option<f32>]>) -> (Vec<f32>, Vec<i16>, Vec<i16>) {
     let (mut values, mut definitions, mut repetitions) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let steps = row.candidate.as_ref().map(|(_, c, _)| list(c));
@@ -145,7 +148,7 @@ fn lists<'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> &'a Vec<Opt
             None => definitions.push(0),
             Some(steps) if steps.is_empty() => definitions.push(1),
             Some(steps) => {
-                for step in steps {
+                for step in steps.iter() {
                     definitions.push(if step.is_some() { 3 } else { 2 });
                     values.extend(step);
                 }
@@ -171,10 +174,8 @@ mod tests {
         write_parquet(&traces, Some(0.0), file.try_clone().unwrap()).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-        let candidates: Vec<(&str, Option<&ScoredCandidate>)> = traces
-            .iter()
-            .flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t.id.as_str(), t.candidates.get(i))))
-            .collect();
+        let candidates: Vec<(&str, Option<&ScoredCandidate>)> =
+            traces.iter().flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t.id.as_str(), t.candidates.get(i)))).collect();
         assert_eq!(rows.len(), candidates.len());
         for (row, (id, candidate)) in rows.iter().zip(candidates) {
             let field = |name: &str| row.get_column_iter().find(|c| c.0 == name).unwrap().1.clone();

@@ -15,7 +15,9 @@ pub(in crate::eval) fn odd_traces() -> Vec<ScoredTrace> {
         step_critic_logprob_min: vec![],
         step_rewards: vec![Some(1.0e-7), Some(-0.0), None],
         answer: Some("1,5".into()),
-        ..ScoredCandidate::default()
+        step_combined: vec![Some(0.25)],
+        step_labels: vec![Some(1), None, Some(-1)],
+        class: Some("a, \"b\"".into()),
     };
     let answers = [None, Some(""), Some("\""), Some("a\"b\nc\r\n"), Some("ответ 五 🙂"), Some(" spaced "), Some("\"quoted\"")];
     let candidates = answers.map(|a| ScoredCandidate { answer: a.map(String::from), ..full.clone() });
@@ -41,9 +43,9 @@ fn written(traces: &[ScoredTrace]) -> String {
 pub(in crate::eval) fn bits(traces: &[ScoredTrace]) -> String {
     let list = |v: &[Option<f32>]| format!("{:?}", v.iter().map(|x| x.map(f32::to_bits)).collect::<Vec<_>>());
     let one = |c: &ScoredCandidate| {
-        let lists = [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min].map(|v| list(v));
+        let lists = [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined].map(|v| list(v));
         let sums = (c.logprob_sum.map(f32::to_bits), c.critic_logprob_sum.map(f32::to_bits));
-        format!("{:?}", (c.correct, c.labelled, c.first_error, c.n_steps, c.n_tokens, &c.answer, sums, lists))
+        format!("{:?}", (c.correct, c.labelled, c.first_error, c.n_steps, c.n_tokens, (&c.answer, &c.class, &c.step_labels), sums, lists))
     };
     traces.iter().map(|t| format!("{:?} {:?}\n", t.id, t.candidates.iter().map(one).collect::<Vec<_>>())).collect()
 }
@@ -67,7 +69,7 @@ fn derived_columns_are_worked_by_hand() {
     let text = written(&[ScoredTrace { id: "p".into(), candidates: vec![c] }]);
     let row = text.lines().nth(1).unwrap();
     // ln σ(1) + ln σ(−2) = −0.313262 − 2.126928
-    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,\"[1.0,-2.0]\",[],[],[],-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
+    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,\"[1.0,-2.0]\",[],[],[],[],[],,-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
     assert!(row.ends_with(",-1.0,1"), "{row}");
 }
 
@@ -96,7 +98,9 @@ fn faults_name_line_field_and_remedy() {
     assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 23 fields where the header names 22"));
     assert!(read_csv(&b""[..]).unwrap_err().to_string().contains("no column problem_id"));
     let apart = good.clone() + "other,1," + good.lines().nth(1).unwrap().strip_prefix("twice,0,").unwrap() + "\n";
-    assert!(read_csv(apart.as_bytes()).unwrap_err().to_string().contains("line 3: index is `1`; the rows of a problem must stand together"));
+    assert!(
+        read_csv(apart.as_bytes()).unwrap_err().to_string().contains("line 3: index is `1`; the rows of a problem must stand together")
+    );
 }
 
 #[test]
