@@ -46,7 +46,13 @@ pub struct Judged {
 
 impl Judge {
     /// Loads what is named; [`ModelRef::None`] is nothing.
-    pub fn open(reward: &ModelRef, policy: &ModelRef, device: DeviceChoice, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Self> {
+    pub fn open(
+        reward: &ModelRef,
+        policy: &ModelRef,
+        device: DeviceChoice,
+        reporter: &mut Reporter,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let policy = match policy.policy_files()? {
             Some(files) => {
                 let policy = LocalPolicy::open(&files, &device.open()?, None)?;
@@ -95,10 +101,16 @@ impl Judge {
         let (total, mut out) = (traces.len() as u64, Vec::with_capacity(traces.len()));
         let mut traces = traces.into_iter();
         let next = |_: &mut Reporter| traces.next().map_or(Next::End, |t| Next::Trace(Box::new(t)));
-        let summary = self.drive(with, reporter, || Some(total), next, |trace| {
-            out.push(trace);
-            Ok(())
-        })?;
+        let summary = self.drive(
+            with,
+            reporter,
+            || Some(total),
+            next,
+            |trace| {
+                out.push(trace);
+                Ok(())
+            },
+        )?;
         if !summary.interrupted {
             whole(&Judged { summary, skipped: 0, broken: false })?;
         }
@@ -187,7 +199,9 @@ impl Shard {
 /// A model that recorded traces are read with; a server's model cannot.
 pub fn local(text: &str) -> Result<ModelRef, String> {
     match super::args::model(text)? {
-        ModelRef::Endpoint(e) => Err(format!("{e}: a server does not say what it thinks of text that is there; name a directory or a .gguf file")),
+        ModelRef::Endpoint(e) => {
+            Err(format!("{e}: a server does not say what it thinks of text that is there; name a directory or a .gguf file"))
+        }
         model => Ok(model),
     }
 }

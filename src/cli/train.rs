@@ -148,7 +148,8 @@ impl Train {
 pub(super) fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
     let task = recipe.data.task;
     let label_files = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).map_or(&[][..], |l| &l.files);
-    let mut inputs = Inputs { demonstrations: demonstrations(task, &recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
+    let mut inputs =
+        Inputs { demonstrations: demonstrations(task, &recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
     if let Some(evaluation) = &recipe.evaluation {
         inputs.problems = problems(task, &evaluation.files)?;
     }

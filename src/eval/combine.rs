@@ -143,12 +143,11 @@ fn softplus(x: f64) -> f64 {
 /// Solves a positive definite system by elimination; a direction without curvature gets 0.
 fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> [f64; 3] {
     for k in 0..3 {
-        for row in k + 1..3 {
-            let factor = if a[k][k] > 1e-300 { a[row][k] / a[k][k] } else { 0.0 };
-            for column in k..3 {
-                a[row][column] -= factor * a[k][column];
-            }
-            b[row] -= factor * b[k];
+        let (pivot, right) = (a[k], b[k]);
+        for (row, value) in a.iter_mut().zip(&mut b).skip(k + 1) {
+            let factor = if pivot[k] > 1e-300 { row[k] / pivot[k] } else { 0.0 };
+            row.iter_mut().zip(pivot).skip(k).for_each(|(x, p)| *x -= factor * p);
+            *value -= factor * right;
         }
     }
     let mut x = [0.0; 3];
@@ -176,7 +175,7 @@ mod tests {
     fn traces(name: &str, n: usize, seed: u64) -> Vec<ScoredTrace> {
         let mut next = noise(seed);
         let one = |i: usize, next: &mut dyn FnMut() -> f32| {
-            let first_error = (i % 2 == 0).then_some(i / 2 % 5);
+            let first_error = i.is_multiple_of(2).then_some(i / 2 % 5);
             let shared: Vec<f32> = (0..5).map(|_| 6.0 * next()).collect();
             let low = |s: usize| if Some(s) == first_error { -1.5 } else { 0.0 };
             ScoredCandidate {

@@ -149,16 +149,20 @@ pub fn size_notes(first: &[f64], second: &[f64], against: &str, intervals: &[Int
             100.0 * (1.0 - level)
         ));
     }
+    notes.extend(wide_note(differences.len(), intervals));
+    notes
+}
+
+/// A note where one of the intervals (shares) is wider than ±[`WIDE`].
+pub fn wide_note(problems: usize, intervals: &[Interval]) -> Option<String> {
     let half = intervals.iter().map(|i| (i.high - i.low) / 2.0).filter(|h| h.is_finite()).fold(0.0, f64::max);
-    if half > WIDE {
-        notes.push(format!(
-            "Too few problems ({}): intervals reach ±{:.0} points, wider than ±{:.0}; differences of that size mean little here.",
-            differences.len(),
+    (half > WIDE).then(|| {
+        format!(
+            "Too few problems ({problems}): intervals reach ±{:.0} points, wider than ±{:.0}; differences of that size mean little here.",
             100.0 * half,
             100.0 * WIDE
-        ));
-    }
-    notes
+        )
+    })
 }
 
 #[cfg(test)]

@@ -52,11 +52,14 @@ pub struct WinRate {
     pub rate: Interval,
 }
 
+/// Whether a pair belongs to a group.
+pub type Inside<'a> = dyn Fn(&Pair) -> bool + 'a;
+
 /// Win rates of several groups of the same pairs, `None` for a group without pairs. All resample the same problems.
 ///
 /// # Errors
 /// As [`Resampled::of`]; no pairs.
-pub fn win_rates(pairs: &[Pair], groups: &[&dyn Fn(&Pair) -> bool], options: Bootstrap) -> Result<Vec<Option<WinRate>>, EvalError> {
+pub fn win_rates(pairs: &[Pair], groups: &[&Inside<'_>], options: Bootstrap) -> Result<Vec<Option<WinRate>>, EvalError> {
     let mut problems: BTreeMap<&str, usize> = BTreeMap::new();
     for pair in pairs {
         let next = problems.len();
@@ -90,10 +93,13 @@ pub fn section(pairs: &[Pair], options: Bootstrap) -> Result<Section, EvalError>
     let mut kinds: Vec<&str> = pairs.iter().map(|p| p.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let by_kind: Vec<Box<dyn Fn(&Pair) -> bool>> =
-        kinds.iter().map(|kind| Box::new(move |p: &Pair| p.kind == *kind) as Box<dyn Fn(&Pair) -> bool>).collect();
-    let (all, matched): (&dyn Fn(&Pair) -> bool, &dyn Fn(&Pair) -> bool) = (&|_| true, &|p| p.matched(MATCHED));
-    let groups: Vec<&dyn Fn(&Pair) -> bool> = [all, matched].into_iter().chain(by_kind.iter().map(|f| &**f)).collect();
+    let of = |kind: &str| -> Box<Inside<'_>> {
+        let kind = kind.to_string();
+        Box::new(move |p| p.kind == kind)
+    };
+    let mut inside: Vec<Box<Inside<'_>>> = vec![Box::new(|_| true), Box::new(|p| p.matched(MATCHED))];
+    inside.extend(kinds.iter().map(|kind| of(kind)));
+    let groups: Vec<&Inside<'_>> = inside.iter().map(|f| &**f).collect();
     let names =
         ["all".to_string(), format!("lengths within {:.0} %", 100.0 * MATCHED)].into_iter().chain(kinds.iter().map(ToString::to_string));
     let rates = win_rates(pairs, &groups, options)?;

@@ -58,10 +58,8 @@ pub fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, Eval
     };
     row("right", share(&|_, c| c.correct))?;
     row("with an answer", share(&|_, c| c.answer.is_some()))?;
-    let most: Vec<Option<String>> = traces
-        .iter()
-        .map(|t| pick(Method::Majority, &t.candidates).and_then(|i| t.candidates[i].answer.clone()))
-        .collect();
+    let most: Vec<Option<String>> =
+        traces.iter().map(|t| pick(Method::Majority, &t.candidates).and_then(|i| t.candidates[i].answer.clone())).collect();
     let agree = traces.iter().zip(&most).map(|(t, most)| {
         let same = t.candidates.iter().filter(|c| c.answer.is_some() && c.answer == *most).count();
         same as f64 / t.candidates.len().max(1) as f64
@@ -91,7 +89,12 @@ mod tests {
 
     #[test]
     fn samples_by_hand() {
-        let of = |answer: Option<&str>, correct| ScoredCandidate { answer: answer.map(Into::into), correct, n_tokens: 3, ..ScoredCandidate::default() };
+        let of = |answer: Option<&str>, correct| ScoredCandidate {
+            answer: answer.map(Into::into),
+            correct,
+            n_tokens: 3,
+            ..ScoredCandidate::default()
+        };
         let candidates = vec![of(Some("1"), false), of(Some("1"), false), of(Some("2"), true), of(None, false)];
         let table = samples(&[ScoredTrace { id: "p".into(), candidates }], Bootstrap::default()).unwrap();
         let cells: Vec<String> = table.rows.iter().map(|r| r[1].text()).collect();

@@ -1,7 +1,7 @@
 //! One report of reranking and localisation.
 
 use super::correlate::Observations;
-use super::effect::{cohens_h, size_notes};
+use super::effect::{cohens_h, size_notes, wide_note};
 use super::localise::{self, Comparison, Counts, Marker, Signal};
 use super::rerank::{self, Method, Point};
 use super::resample::Resampled;
@@ -146,25 +146,27 @@ pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, E
         table.rows.push([Cell::Text(of[0].method.name())].into_iter().chain(cells).collect());
     }
     let at_largest: Vec<Point> = points.chunks(sizes.len()).filter_map(|of| of.last().cloned()).collect();
-    let (gains, found, notes) = gains(traces, &at_largest, &methods[..shown], options)?;
+    let gains = gains(traces, &at_largest, &methods[..shown], options)?;
     let aggregation = main_aggregation(options.main);
-    let mut section = figures::reranking(options.main, aggregation, &points, &found);
+    let mut section = figures::reranking(options.main, aggregation, &points, &gains.of);
     section.charts.push(figures::best_of_n(options.main, aggregation, &points));
-    section.tables.extend([table, gains]);
-    section.notes = notes;
+    section.tables.extend([table, gains.table]);
+    section.notes = gains.notes;
     Ok(section)
 }
 
-/// The main method against every baseline at the largest N: the table, the gains and what to say of the number of problems.
-fn gains(
-    traces: &[ScoredTrace],
-    points: &[Point],
-    methods: &[Method],
-    options: &Options,
-) -> Result<(Table, Vec<(Method, Paired)>, Vec<String>), EvalError> {
+/// The gains of the main method, and what to say of the number of problems.
+struct Gains {
+    table: Table,
+    of: Vec<(Method, Paired)>,
+    notes: Vec<String>,
+}
+
+/// The main method against every baseline at the largest N.
+fn gains(traces: &[ScoredTrace], points: &[Point], methods: &[Method], options: &Options) -> Result<Gains, EvalError> {
     let n = points.first().map_or(0, |p| p.n);
     let title = format!("Gain of {} at N={n}, percentage points", options.main.name());
-    let mut table = Table::new(&title, &["against", "gain", "Cohen's h", "p (bootstrap)", "p (Holm)", "p (McNemar)"]);
+    let mut table = Table::new(&title, &["against", "gain", "Cohen's h", "h low", "h high", "p (bootstrap)", "p (Holm)", "p (McNemar)"]);
     let main = rerank::per_problem(options.main, traces, n)?;
     let rival = |m: &&Method| **m != options.main && !matches!(m, Method::Reward(_) | Method::Oracle);
     let baselines: Vec<Method> = methods.iter().filter(rival).copied().collect();
@@ -173,8 +175,8 @@ fn gains(
     let drawn = Resampled::of(&columns, options.bootstrap)?;
     let tests: Vec<Paired> = (1..columns.len()).map(|k| drawn.paired(|s| (s[0] - s[k]) / traces.len() as f64)).collect();
     let adjusted = holm(&tests.iter().map(|t| t.p).collect::<Vec<_>>());
-    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    for (((method, other), test), adjusted) in baselines.iter().zip(&others).zip(&tests).zip(adjusted) {
+    let share = |sum: f64| sum / traces.len() as f64;
+    for (k, (((method, other), test), adjusted)) in baselines.iter().zip(&others).zip(&tests).zip(adjusted).enumerate() {
         // McNemar needs one yes or no a problem: not an expectation, not an average over blocks.
         let whole = |v: &[f64]| v.iter().all(|x| *x == 0.0 || *x == 1.0);
         let exact = (whole(&main) && whole(other) && *method != Method::Random).then(|| {
@@ -182,15 +184,15 @@ fn gains(
             let (first, second) = discordant(&solved(&main), &solved(other));
             mcnemar(first, second)
         });
-        let effect = Cell::Number(cohens_h(mean(&main), mean(other)));
+        let effect = numbers(drawn.interval(|s| cohens_h(share(s[0]), share(s[k + 1]))));
         let p = [Cell::P(test.p), Cell::P(adjusted), exact.map_or(Cell::Empty, Cell::P)];
-        table.rows.push([Cell::Text(method.name()), Cell::Interval(test.difference), effect].into_iter().chain(p).collect());
+        table.rows.push([Cell::Text(method.name()), Cell::Interval(test.difference)].into_iter().chain(effect).chain(p).collect());
     }
     let sized = points.iter().filter(|p| p.method == options.main || p.method == Method::Random).map(|p| p.accuracy).collect::<Vec<_>>();
     // The hardest rival to tell apart that needs no model, where there is one.
     let against = baselines.iter().position(|m| *m == Method::Majority).or_else(|| baselines.iter().position(|m| *m == Method::Random));
     let notes = against.map_or_else(Vec::new, |k| size_notes(&main, &others[k], &baselines[k].name(), &sized, options.bootstrap.level));
-    Ok((table, baselines.into_iter().zip(tests).collect(), notes))
+    Ok(Gains { table, of: baselines.into_iter().zip(tests).collect(), notes })
 }
 
 /// pass@k, and what the samples are like.
@@ -293,6 +295,8 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
         if i == 0 {
             let named = [("acc_error", r.acc_error), ("acc_within_one", r.acc_within_one), ("acc_correct", r.acc_correct), ("f1", r.f1)];
             named.into_iter().for_each(|(name, i)| section.figure(name, 100.0 * i.estimate));
+            let judged = traces.iter().filter(|t| t.candidates.iter().any(|c| c.labelled)).count();
+            section.notes.extend(wide_note(judged, &named.map(|n| n.1)).map(|note| format!("Localisation: {note}")));
         }
     }
     section.tables.push(table);

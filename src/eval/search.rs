@@ -116,7 +116,8 @@ pub fn search(guide: &Guide, prompt: &[u32], strategy: Strategy, n: usize, seed:
                 completion.logprobs.extend(c.logprobs);
                 completion.entropies.extend(c.entropies);
                 completion.stopped = c.stopped;
-                let full = completion.ids.len() >= guide.sampling.max_tokens || prompt.len() + completion.ids.len() + 1 >= guide.policy.context();
+                let full =
+                    completion.ids.len() >= guide.sampling.max_tokens || prompt.len() + completion.ids.len() + 1 >= guide.policy.context();
                 let done = c.stopped || full || !closed;
                 next.push(Beam { completion, tree: beam.tree, value: 0.0, done });
             }

@@ -141,7 +141,8 @@ pub fn guided(
             .par_iter()
             .map(|&i| {
                 let story = story(options.split, options.seed, i);
-                let found = search(&guide, &policy.prompt_ids(&story.problem)?, how.strategy, options.n, mix(options.seed ^ 0x7365_6172, i))?;
+                let found =
+                    search(&guide, &policy.prompt_ids(&story.problem)?, how.strategy, options.n, mix(options.seed ^ 0x7365_6172, i))?;
                 let text = found.best.candidate(tokenizer).text;
                 Ok((f64::from(u8::from(check(&story, &text).correct)), found.tokens as f64))
             })

@@ -4,7 +4,7 @@ use super::EvalError;
 use super::calibrate::equal_mass;
 use super::chart::{Chart, ChartKind};
 use super::correlate::Observations;
-use super::pairs::{MATCHED, Pair, WinRate, table, win_rates};
+use super::pairs::{Inside, MATCHED, Pair, WinRate, table, win_rates};
 use super::report::{Cell, Table};
 use super::section::{Section, numbers};
 use super::stats::Bootstrap;
@@ -57,14 +57,14 @@ pub fn section(pairs: &[Pair], shuffled: &[Pair], options: Bootstrap) -> Result<
     let overlaps: Vec<Vec<(f64, bool)>> = pairs.iter().map(|p| vec![(p.overlap, true)]).collect();
     let borders = equal_mass(&overlaps, BINS);
     let bin = |p: &Pair| borders.partition_point(|b| *b < p.overlap);
-    let mut groups: Vec<Box<dyn Fn(&Pair) -> bool>> = Vec::new();
+    let mut groups: Vec<Box<Inside<'_>>> = Vec::new();
     for share in [f64::INFINITY, MATCHED] {
         groups.push(Box::new(move |p| p.matched(share)));
         for b in 0..borders.len() {
             groups.push(Box::new(move |p| p.matched(share) && bin(p) == b));
         }
     }
-    let groups: Vec<&dyn Fn(&Pair) -> bool> = groups.iter().map(|g| &**g).collect();
+    let groups: Vec<&Inside<'_>> = groups.iter().map(|g| &**g).collect();
     let rates = win_rates(pairs, &groups, options)?;
     let (all, matched) = rates.split_at(borders.len() + 1);
     let least = |b: usize| if b == 0 { pairs.iter().map(|p| p.overlap).fold(1.0, f64::min) } else { borders[b - 1] };

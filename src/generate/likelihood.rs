@@ -91,7 +91,8 @@ impl LocalPolicy {
         let v = decoder.config().vocab_size;
         let mut read = Vec::with_capacity(targets.len());
         for (i, targets) in targets.chunks(ROWS).enumerate() {
-            let logits = decoder.logits(&states.narrow(0, i * ROWS, targets.len())?)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            let logits =
+                decoder.logits(&states.narrow(0, i * ROWS, targets.len())?)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
             let drawn: Result<Vec<Drawn>, ModelError> = logits.par_chunks(v).zip(targets).map(|(row, &id)| measure(row, id)).collect();
             read.extend(drawn?);
         }

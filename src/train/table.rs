@@ -218,11 +218,13 @@ pub fn markdown(rows: &[Row]) -> String {
     );
     for r in rows {
         // Where all have the same baseline, it need not be said in every line.
-        let several = rows.iter().filter_map(|r| r.against.as_ref()).any(|a| rows.iter().any(|o| o.against.as_ref().is_some_and(|b| a != b)));
+        let several =
+            rows.iter().filter_map(|r| r.against.as_ref()).any(|a| rows.iter().any(|o| o.against.as_ref().is_some_and(|b| a != b)));
         let over = |r: &Row| r.against.as_ref().filter(|_| several).map_or(String::new(), |a| format!(" over {a}"));
         let ms = |(mean, sd): (f64, f64)| format!("{mean:.1} ± {sd:.1}");
-        let lead =
-            r.lead.map_or("–".into(), |l| format!("{:+.1} [{:+.1}, {:+.1}]{}", l.difference.estimate, l.difference.low, l.difference.high, over(r)));
+        let lead = r.lead.map_or("–".into(), |l| {
+            format!("{:+.1} [{:+.1}, {:+.1}]{}", l.difference.estimate, l.difference.low, l.difference.high, over(r))
+        });
         let p = |p: f64| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
         let test = r.lead.zip(r.holm).map_or("–".into(), |(l, h)| format!("{} ({})", p(l.p), p(h)));
         let alarms: Vec<String> = r.alarms.iter().map(|(n, at, k)| format!("{n} at {:.0} % ({k})", 100.0 * at)).collect();

@@ -35,7 +35,15 @@ fn candidates(dir: &Path, name: &str, lie_every: usize) -> String {
         for c in 0..4 {
             let wrong = (c > 0).then_some((p + c) % 3);
             let lies = p % lie_every == lie_every - 1 && c == 0;
-            let reward = |s: usize| if lies { -5.0 } else if wrong.is_some_and(|w| s >= w) { -2.0 } else { 2.0 };
+            let reward = |s: usize| {
+                if lies {
+                    -5.0
+                } else if wrong.is_some_and(|w| s >= w) {
+                    -2.0
+                } else {
+                    2.0
+                }
+            };
             let logprob = |s: usize| if wrong == Some(s) { -3.0 } else { -0.5 };
             let record = json!({
                 "schema_version": 1, "trace_id": format!("p{p}"), "candidate": c, "problem": format!("Problem {p}?"), "gold_answer": "1",

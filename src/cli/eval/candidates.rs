@@ -105,7 +105,8 @@ impl RecordedArgs {
     fn options(&self, recorded: &Recorded, what: &str, sizes: Vec<usize>, how: &ReportArgs) -> Options {
         let files = recorded.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
         let logprobs = recorded.policy.as_ref().map_or(String::new(), |p| format!("; log-probabilities of {p}"));
-        let has_reward = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
+        let has_reward =
+            recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
         let answers = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
         Options {
             title: format!("{what} on {files}; reward: {}{logprobs}; seed {}", recorded.reward, how.seed),

@@ -23,13 +23,7 @@ pub struct Experts<'a> {
 impl Experts<'_> {
     /// A trace a demonstration: the expert's solution first, then its twins, the kind of each in `policy` and the first wrong step in `gold`. What a
     /// corruption finds nothing to spoil in has no twin of that kind. Bad records are counted and passed over.
-    pub fn twins(
-        &self,
-        kinds: &[GradedCorruption],
-        how: &Segmentation,
-        seed: u64,
-        reporter: &mut Reporter,
-    ) -> Result<Vec<Trace>> {
+    pub fn twins(&self, kinds: &[GradedCorruption], how: &Segmentation, seed: u64, reporter: &mut Reporter) -> Result<Vec<Trace>> {
         let (demonstrations, bad) = first_demonstrations(self.task, self.files, self.limit)?;
         if bad > 0 {
             reporter.warn(&format!("{bad} records were passed over: no demonstration can be read from them"));

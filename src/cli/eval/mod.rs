@@ -18,9 +18,9 @@ use super::progress::Reporter;
 use anyhow::Result;
 use candidates::{Candidates, Localise, Part};
 use clap::{Args, Parser, Subcommand};
+use finish::{Made, ReportArgs};
 use recipe::EvalRecipe;
 use std::path::PathBuf;
-use finish::{Made, ReportArgs};
 
 /// Arguments of `eval`.
 #[derive(Args, Debug)]

@@ -81,7 +81,14 @@ impl EvalRecipe {
     }
 
     /// Makes every report, writes each with its folder and all together, then looks at the gates of each.
-    pub fn run(&self, path: &Path, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt, messages: &OutputArgs) -> Result<Exit> {
+    pub fn run(
+        &self,
+        path: &Path,
+        how: &ReportArgs,
+        reporter: &mut Reporter,
+        interrupt: &Interrupt,
+        messages: &OutputArgs,
+    ) -> Result<Exit> {
         let sections = self.parse(path)?;
         let output = how.open()?;
         let mut all = Made::default();

@@ -306,7 +306,8 @@ impl Recorded {
             self.subsets.retain(|s| !s.traces.is_empty());
             reporter.warn(&format!("{short} problems with fewer than {n} candidates are left out"));
         } else if most > n && n == fewest {
-            reporter.say(&format!("N goes up to {n}, which every problem has; some have up to {most}, and -n leaves out those that do not"));
+            reporter
+                .say(&format!("N goes up to {n}, which every problem has; some have up to {most}, and -n leaves out those that do not"));
         }
         let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < n).collect();
         sizes.push(n);

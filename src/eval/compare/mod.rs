@@ -1,6 +1,7 @@
 //! Two evaluated runs side by side, paired by problem: accuracy of every method, localisation, with tests of the differences.
 
 use super::chart::{Chart, ChartKind, Line};
+use super::effect::cohens_h;
 use super::localise::{self, Counts, Marker, Signal};
 use super::report::{Cell, Report, Table};
 use super::rerank::{self, Method};
@@ -152,7 +153,7 @@ fn accuracy_table(compared: &[Compared], n: usize) -> Table {
             Cell::P(c.test.p),
             Cell::P(adjusted),
             c.mcnemar.map_or(Cell::Empty, Cell::P),
-            Cell::Number(cohens_h(c.means[0].estimate, c.means[1].estimate)),
+            Cell::Number(cohens_h(c.means[1].estimate, c.means[0].estimate)),
         ]);
     }
     table
@@ -221,9 +222,9 @@ fn localisation(located: &[Located], bootstrap: Bootstrap) -> Result<(Table, F1s
         f1s.push((l.name.clone(), [in_a.f1, in_b.f1], test(Counts::f1)?));
         rest.push([
             Cell::Interval(test(Counts::acc_error)?.difference),
-            Cell::Number(cohens_h(in_a.acc_error.estimate, in_b.acc_error.estimate)),
+            Cell::Number(cohens_h(in_b.acc_error.estimate, in_a.acc_error.estimate)),
             Cell::Interval(test(Counts::acc_correct)?.difference),
-            Cell::Number(cohens_h(in_a.acc_correct.estimate, in_b.acc_correct.estimate)),
+            Cell::Number(cohens_h(in_b.acc_correct.estimate, in_a.acc_correct.estimate)),
         ]);
     }
     let adjusted = holm(&f1s.iter().map(|f| f.2.p).collect::<Vec<_>>());

@@ -78,7 +78,8 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                 w.write_batch(&ids, None, None)?;
             }
             ColumnWriter::ByteArrayColumnWriter(w) => {
-                let (values, levels) = scalars(rows, |_, c, _| if name == "answer" { &c.answer } else { &c.class }.as_deref().map(ByteArray::from));
+                let (values, levels) =
+                    scalars(rows, |_, c, _| if name == "answer" { &c.answer } else { &c.class }.as_deref().map(ByteArray::from));
                 w.write_batch(&values, Some(&levels), None)?;
             }
             ColumnWriter::BoolColumnWriter(w) => {

@@ -43,7 +43,8 @@ fn written(traces: &[ScoredTrace]) -> String {
 pub(in crate::eval) fn bits(traces: &[ScoredTrace]) -> String {
     let list = |v: &[Option<f32>]| format!("{:?}", v.iter().map(|x| x.map(f32::to_bits)).collect::<Vec<_>>());
     let one = |c: &ScoredCandidate| {
-        let lists = [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined].map(|v| list(v));
+        let lists =
+            [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined].map(|v| list(v));
         let sums = (c.logprob_sum.map(f32::to_bits), c.critic_logprob_sum.map(f32::to_bits));
         format!("{:?}", (c.correct, c.labelled, c.first_error, c.n_steps, c.n_tokens, (&c.answer, &c.class, &c.step_labels), sums, lists))
     };
