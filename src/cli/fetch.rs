@@ -184,12 +184,12 @@ fn to_lines(files: &[PathBuf], path: &Path) -> Result<usize> {
 }
 
 #[cfg(feature = "parquet")]
-fn from_parquet(file: &Path, out: &mut dyn Write) -> Result<usize> {
+fn from_parquet(file: &Path, out: &mut (dyn Write + Send)) -> Result<usize> {
     crate::hub::to_json_lines(file, out).map_err(|e| anyhow!(e))
 }
 
 #[cfg(not(feature = "parquet"))]
-fn from_parquet(file: &Path, _: &mut dyn Write) -> Result<usize> {
+fn from_parquet(file: &Path, _: &mut (dyn Write + Send)) -> Result<usize> {
     bail!("{}: this build reads no Parquet; build with --features parquet", file.display())
 }
 

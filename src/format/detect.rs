@@ -26,7 +26,7 @@ pub enum Format {
     Gsm8kPool,
     /// What models answered to MMLU-Pro's questions.
     MmluPro,
-    /// MMLU-Pro's questions alone; problems, or a part of the traces of [`join`](super::join).
+    /// MMLU-Pro's questions alone; problems, or a part of the traces of [`join`](super::join()).
     MmluProQuestions,
     /// Samples with verdicts and a reward model's scores, as Qwen2.5-Math's evaluation writes them.
     BestOfN,
@@ -34,7 +34,7 @@ pub enum Format {
     PrmBench,
     /// Samples for HumanEval's functions.
     HumanEvalSamples,
-    /// Which of such samples passed; a part of the traces of [`join`](super::join).
+    /// Which of such samples passed; a part of the traces of [`join`](super::join()).
     HumanEvalVerdicts,
     /// OpenAI-style chat records.
     OpenAiChat,

@@ -41,7 +41,7 @@ pub(super) fn parse_samples(value: &Value) -> Result<Trace, FieldError> {
     })
 }
 
-/// Candidates that have a verdict and no text; [`join`](super::join) puts them to their samples.
+/// Candidates that have a verdict and no text; [`join`](super::join()) puts them to their samples.
 pub(super) fn parse_verdicts(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let candidates = verdicts(&record)?.into_iter().map(|correct| Candidate { correct, ..Candidate::default() }).collect();

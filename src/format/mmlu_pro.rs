@@ -18,7 +18,7 @@ pub(super) fn fits_questions(record: &Map<String, Value>) -> bool {
 }
 
 /// One candidate: what a model answered. The question, its options and the right letter may stand in the record or in a file of questions; see
-/// [`join`](super::join).
+/// [`join`](super::join()).
 ///
 /// The verdict is `correct_text` before `correct`, and the answer `pred_from_text` before `pred`: the plain ones may be a guess that was drawn where the
 /// text gave no answer. Where there is neither verdict, `pred` and `answer` are compared.

@@ -38,9 +38,7 @@ impl Place {
         if fs::read_link(name).is_ok_and(|old| old == *target) {
             return Ok(());
         }
-        let mut temp = name.clone().into_os_string();
-        temp.push(".tmp");
-        let temp = PathBuf::from(temp);
+        let temp = beside(name);
         let _ = fs::remove_file(&temp);
         #[cfg(unix)]
         std::os::unix::fs::symlink(target, &temp).map_err(io)?;
@@ -48,6 +46,13 @@ impl Place {
         fs::copy(&self.file, &temp).map(drop).map_err(io)?;
         fs::rename(&temp, name).map_err(io)
     }
+}
+
+/// A name for what is to be renamed to `path` in a moment.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    name.into()
 }
 
 pub(super) fn make_parent(path: &Path) -> Result<(), HubError> {
@@ -83,9 +88,9 @@ impl Store {
         let path = root.join(folder(repo.kind, &repo.id)).join("refs").join(&repo.revision);
         make_parent(&path)?;
         let io = |e: io::Error| HubError::io(&path, &e);
-        let temp = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
-        fs::write(temp.path(), commit).map_err(io)?;
-        temp.persist(&path).map(drop).map_err(|e| io(e.error))
+        let temp = beside(&path);
+        fs::write(&temp, commit).map_err(io)?;
+        fs::rename(&temp, &path).map_err(io)
     }
 }
 

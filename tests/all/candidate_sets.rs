@@ -1,9 +1,11 @@
 //! Labelled candidate sets: what their importers make of samples, faults and real files, and files that are joined.
 
 use reasonscope::format::{Format, Options, TraceList, join, note};
+use reasonscope::task::{Agreement, Disagreement, Task};
 use reasonscope::trace::{GoldDeviation, Trace};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn load(path: &str) -> (Vec<Trace>, Vec<String>) {
     let list = TraceList::open(&[path], Options::default()).unwrap();
@@ -195,5 +197,85 @@ fn real_sets_are_read_whole() {
         let best =
             |t: &Trace| t.candidates.iter().max_by(|a, b| a.outcome_reward.unwrap().total_cmp(&b.outcome_reward.unwrap())).unwrap().correct;
         assert!(all.iter().filter(|t| best(t) == Some(true)).count() >= 93, "the published scores pick right answers");
+    }
+}
+
+/// Standard output, standard error and exit code of `data …`.
+fn program(args: &[&str]) -> (String, String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_reasonscope")).arg("data").args(args).output().unwrap();
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+#[test]
+fn the_program_lists_joins_and_checks() {
+    let (out, _, code) = program(&["list"]);
+    assert!(code == 0 && Task::ALL.iter().all(|t| out.contains(t.name())) && out.contains("openai/gsm8k"), "{out}");
+    let (out, _, _) = program(&["list", "--json"]);
+    let all: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), Task::ALL.len());
+    assert_eq!(all[1]["splits"][0]["files"][0], "main/train-00000-of-00001.parquet");
+
+    let (out, err, code) = program(&["check", "gsm8k", "samples/gsm8k_solutions.jsonl", "samples/gsm8k_pool.jsonl"]);
+    assert!(code == 0 && out.starts_with("7 of 7 stored verdicts agree with the grader: 100.00 %"), "{out} {err}");
+    let (out, _, _) = program(&["check", "mmlu_pro", "samples/mmlu_pro_outputs.jsonl", "samples/mmlu_pro_questions.jsonl", "--json"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&found["graded"], &found["agree"], &found["share"], &found["traces"]), (&json!(3), &json!(3), &json!(1.0), &json!(3)));
+    let dir = tempfile::tempdir().unwrap();
+    let mut row = sample("gsm8k_pool.jsonl").remove(0);
+    row["gold"] = json!(8);
+    let path = write(dir.path(), "wrong.jsonl", &[row]);
+    let (out, _, _) = program(&["check", "gsm8k", &path]);
+    assert!(
+        out.starts_with("1 of 3") && out.contains("stored as right, another answer found") && out.contains("wrong.jsonl:1, 4 candidate 0"),
+        "{out}"
+    );
+    assert!(out.contains("stored as wrong though the stored answer is the reference"), "{out}");
+    let refused = |args: &[&str], code: i32, message: &str| {
+        let (_, err, found) = program(args);
+        assert!(found == code && err.contains(message), "{args:?}: {found} {err}");
+    };
+    refused(&["check", "humaneval", "samples/humaneval_samples.jsonl"], 2, "humaneval");
+    refused(&["check", "mmlu_pro", "samples/openai_chat.jsonl"], 2, "none of the");
+    refused(&["check", "math", "samples/no_such.jsonl"], 1, "no_such.jsonl");
+    let few = write(dir.path(), "few.jsonl", &sample("mmlu_pro_outputs.jsonl")[..1]);
+    refused(&["check", "mmlu_pro", &few], 1, "give the file with the questions");
+
+    let joined = dir.path().join("joined.jsonl");
+    let joined = joined.to_str().unwrap();
+    let (_, err, code) = program(&["join", "samples/humaneval_samples.jsonl", "samples/humaneval_verdicts.jsonl", "-o", joined]);
+    assert!(code == 0 && err.contains("4 candidates of 2 problems"), "{err}");
+    let (traces, errors) = load(joined);
+    assert!(errors.is_empty() && traces.len() == 2 && traces[0].candidates[1].correct == Some(false));
+}
+
+#[test]
+fn graders_agree_with_real_verdicts() {
+    let all = |name: &str| data(&format!("mmlu_pro/outputs_{name}.jsonl.gz"));
+    let models = ["Meta-Llama-3_1-8B-Instruct", "Mistral-7B-Instruct-v0.2", "mathstral-7B", "Phi-3-mini-4k-instruct"];
+    let mmlu: Option<Vec<String>> = models.iter().map(|m| all(m)).chain([data("mmlu_pro/questions.jsonl.gz")]).collect();
+    let one = |name: &str| data(name).map(|path| vec![path]);
+    for (task, files, graded, least) in [
+        (Task::Gsm8k, one("gsm8k/example_model_solutions.jsonl.gz"), 5276, 1.0),
+        (Task::Gsm8k, one("gsm8k_pool/even_questions.jsonl.gz"), 36_912, 0.9995),
+        (Task::Math, one("math_best_of_8/math_cot_100.jsonl.gz"), 800, 1.0),
+        (Task::MmluPro, mmlu, 48_128, 0.995),
+    ] {
+        let Some(files) = files else { continue };
+        let joined = join(&files).unwrap();
+        assert!(joined.errors.is_empty());
+        let mut agreement = Agreement::new(task, 1000);
+        joined.traces.iter().for_each(|t| agreement.add(t));
+        assert_eq!(agreement.graded, graded, "{files:?}");
+        assert!(agreement.share().unwrap() >= least, "{files:?}: {} of {graded}", agreement.agree);
+        if task == Task::MmluPro
+            && let Some(path) = data("mmlu_pro/conflicting_question_ids.json")
+        {
+            // verdicts that contradict their own answers are on questions that were published in two versions
+            let twice: Vec<u64> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let of = agreement.examples.iter().filter(|e| e.kind == Disagreement::WrongThoughStoredAnswerIsRight);
+            let ids: Vec<u64> = of.map(|e| e.id.trim_start_matches("mmlu_pro-").parse().unwrap()).collect();
+            assert!(ids.len() == 71 && ids.iter().all(|id| twice.contains(id)), "{ids:?}");
+        }
     }
 }

@@ -6,11 +6,12 @@ use reasonscope::generate::{FleetConfig, LocalPolicy};
 use reasonscope::model::{Decoder, LoraConfig, ModelFiles, TextTokenizer, VarStore};
 use reasonscope::reward::{Head, LocalReward, RewardNet, Sequence, score};
 use reasonscope::task::Demonstration;
+use reasonscope::task::stories::{Split, Story, story};
 use reasonscope::trace::{Candidate, Granularity, Segmentation, Trace, segment};
 use reasonscope::train::table::Table;
 use reasonscope::train::{
     AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
-    Rollout, TrainError, run,
+    Rollout, TrainError, overlap, run,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,8 +95,16 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
     }
     assert!(calls > 4);
     let (a, b) = (results(whole.path()), results(parts.path()));
-    assert_eq!(a.len(), 6);
+    assert_eq!(a.len(), 8);
     assert!(a == b);
+    // both models say which problems they were trained on, and the reward model those of its calibration, too
+    let trace = |s: Story| Trace { id: s.id, problem: s.problem, ..Trace::default() };
+    let (first, last) = (trace(Demonstrations::story(3, 0)), trace(Demonstrations::story(3, 39)));
+    let (next, aside, tested) = (Demonstrations::story(3, 40), story(Split::Validation, 3, 2), story(Split::InDistribution, 3, 0));
+    let traces = [first.clone(), last.clone(), trace(next), trace(aside.clone()), trace(tested)];
+    let found = |part: &str| overlap(&ModelFiles::open(&whole.path().join(part)).unwrap(), &traces).unwrap().unwrap();
+    assert_eq!(found("policy"), [first.id.clone(), last.id.clone()]);
+    assert_eq!(found("reward"), [first.id, last.id, aside.id]);
 }
 
 #[test]
