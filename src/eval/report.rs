@@ -374,13 +374,10 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
     for (name, marks_right) in [("chance, a step", false), ("chance, a step or none", true)] {
         out.push(Located { name: name.into(), threshold: None, marks_right, marker: None, counts: chance(marks_right) });
     }
-    let marker = Marker::AnswerOracle;
-    out.push(Located {
-        name: "answer oracle, step 0".into(),
-        threshold: None,
-        marks_right: true,
-        marker: Some(marker),
-        counts: per(marker),
-    });
+    // Where no answer is known to be right, nothing is known of the others either.
+    if traces.iter().flat_map(|t| &t.candidates).any(|c| c.labelled && c.correct) {
+        let (name, marker) = ("answer oracle, step 0".into(), Marker::AnswerOracle);
+        out.push(Located { name, threshold: None, marks_right: true, marker: Some(marker), counts: per(marker) });
+    }
     out
 }

@@ -149,7 +149,7 @@ impl Localise {
         if labelled {
             report::localisation(&rows, &options)?.add_to(&mut made);
             let methods = self.methods(&recorded, &rows)?;
-            if recorded.subsets.len() > 1 || self.threshold.is_some() {
+            if !methods.is_empty() && (recorded.subsets.len() > 1 || self.threshold.is_some()) {
                 let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
                 processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
             }
