@@ -3,8 +3,7 @@
 use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
-use crate::generate::LocalPolicy;
-use crate::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Slot};
+use crate::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Slot, TextReader};
 use crate::trace::{Calibration, Segmentation, Trace, segment};
 use anyhow::{Context, Result, anyhow, bail};
 use std::cell::RefCell;
@@ -16,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The models that read. Without either, traces pass as they are, cut into steps where the source did not cut them.
 pub struct Judge {
     engine: Option<Engine>,
-    policy: Option<LocalPolicy>,
+    policy: Option<TextReader>,
     /// Name of the reward model.
     pub reward_name: Option<String>,
     /// Name of the policy.
@@ -53,15 +52,11 @@ impl Judge {
         reporter: &mut Reporter,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let policy = match policy.policy_files()? {
-            Some(files) => {
-                let policy = LocalPolicy::open(&files, &device.open()?, None)?;
-                reporter.say(&format!("policy {}: {}", crate::generate::Policy::name(&policy), policy.about()));
-                Some(policy)
-            }
-            None => None,
-        };
-        let policy_name = policy.as_ref().map(|p| crate::generate::Policy::name(p).to_owned());
+        let policy = TextReader::open(policy, device)?;
+        if let Some(policy) = &policy {
+            reporter.say(&format!("policy {}: {}", policy.name(), policy.about()));
+        }
+        let policy_name = policy.as_ref().map(|p| p.name().to_owned());
         let mut judge = Self { engine: None, policy, policy_name, reward_name: None, calibration: Calibration::default() };
         if let Some(reward) = reward.reward(device)? {
             let engine = Engine::start(Models { policy: None, reward: Some(reward) }).context("cannot start the model's thread")?;
@@ -166,7 +161,7 @@ impl Judge {
             }
         }
         if let Some(policy) = &self.policy {
-            policy.read(&trace.problem, &mut trace.candidates).map_err(|e| anyhow!("{}: {e}", trace.id))?;
+            policy.read(&mut trace).map_err(|e| anyhow!("{}: {e}", trace.id))?;
         }
         Ok(trace)
     }

@@ -10,6 +10,7 @@ mod load;
 mod outbox;
 mod panics;
 mod policy;
+mod reader;
 mod scorer;
 
 pub use crate::model::DeviceChoice;
@@ -17,6 +18,7 @@ pub use engine::{Engine, SendError};
 pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
+pub use reader::TextReader;
 
 use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
 
