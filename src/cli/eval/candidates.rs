@@ -23,18 +23,16 @@ use std::path::PathBuf;
 /// Arguments of `eval rerank`, `eval pass` and `eval calibrate`.
 #[derive(Args, Clone, Debug)]
 pub struct Candidates {
-    #[command(flatten)]
-    recorded: RecordedArgs,
     /// The largest N to pick from or to draw; as many as every problem has, where it is not said
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     n: Option<u16>,
+    #[command(flatten)]
+    recorded: RecordedArgs,
 }
 
 /// Arguments of `eval localise`.
 #[derive(Args, Clone, Debug)]
 pub struct Localise {
-    #[command(flatten)]
-    recorded: RecordedArgs,
     /// Where thresholds come from: a number, for the reward; or a subset (a file's name without ending), whose best F1 chooses them for all, as ProcessBench
     /// does with gsm8k. Without it, the reward model's own, which no label has chosen
     #[arg(long, value_name = "NUMBER|SUBSET", allow_negative_numbers = true)]
@@ -52,6 +50,8 @@ pub struct Localise {
     /// Share of right traces that thresholds from --experts may mark
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     false_alarms: f64,
+    #[command(flatten)]
+    recorded: RecordedArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -14,11 +14,11 @@ use std::ops::ControlFlow;
 /// Arguments of `eval search`.
 #[derive(Args, Debug)]
 pub struct Search {
-    #[command(flatten)]
-    stories: StoriesArgs,
     /// Continuations of each beginning; the budget must be a multiple of each
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [2_usize, 4])]
     width: Vec<usize>,
+    #[command(flatten)]
+    stories: StoriesArgs,
 }
 
 impl Search {

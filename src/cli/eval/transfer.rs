@@ -15,14 +15,14 @@ use clap::Args;
 /// Arguments of `eval transfer`.
 #[derive(Args, Clone, Debug)]
 pub struct Transfer {
-    #[command(flatten)]
-    recorded: RecordedArgs,
     /// A reward model of the matrix, after the one that --reward names; may be given several times
     #[arg(long = "and", value_name = "MODEL", value_parser = model, requires = "reward", help_heading = "Models")]
     more: Vec<ModelRef>,
     /// Candidates to pick from; as many as every problem of a set has, where it is not said
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     n: Option<u16>,
+    #[command(flatten)]
+    recorded: RecordedArgs,
 }
 
 impl Transfer {
