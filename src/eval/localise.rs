@@ -3,7 +3,8 @@
 //! With a prediction "first step below τ, else none" this is ProcessBench's protocol (arXiv 2412.06559): `acc_error`,
 //! `acc_correct` and their harmonic mean F1.
 
-use super::stats::{Bootstrap, Interval, Paired, bootstrap, paired_statistic};
+use super::resample::Resampled;
+use super::stats::{Bootstrap, Interval, Paired};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::{Calibration, Rule, detect};
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub enum Signal {
     CriticLogProb,
     /// Baseline: the highest token entropy of the step, in nats, negated.
     Entropy,
+    /// Reward and log-probability together, see [`super::combine`].
+    Combined,
 }
 
 impl Signal {
@@ -30,6 +33,7 @@ impl Signal {
             Signal::LogProb => "log-prob",
             Signal::CriticLogProb => "critic log-prob",
             Signal::Entropy => "entropy",
+            Signal::Combined => "reward + log-prob",
         }
     }
 
@@ -41,6 +45,7 @@ impl Signal {
             Signal::LogProb => candidate.step_logprob_min.iter().map(known).collect(),
             Signal::CriticLogProb => candidate.step_critic_logprob_min.iter().map(known).collect(),
             Signal::Entropy => candidate.step_entropy_max.iter().map(|v| known(v).map(|v| -v)).collect(),
+            Signal::Combined => candidate.step_combined.iter().map(known).collect(),
         }
     }
 }
@@ -101,12 +106,23 @@ impl Counts {
         let (e, c) = (self.acc_error(), self.acc_correct());
         if e + c == 0.0 { 0.0 } else { 2.0 * e * c / (e + c) }
     }
-    fn add(&mut self, other: &Counts) {
-        self.wrong += other.wrong;
-        self.exact += other.exact;
-        self.within_one += other.within_one;
-        self.right += other.right;
-        self.unmarked += other.unmarked;
+    fn fields(&self) -> [f64; FIELDS] {
+        [self.wrong, self.exact, self.within_one, self.right, self.unmarked]
+    }
+    /// The counts of method `at` among the sums of several.
+    fn read(sums: &[f64], at: usize) -> Self {
+        let s = &sums[FIELDS * at..];
+        Self { wrong: s[0], exact: s[1], within_one: s[2], right: s[3], unmarked: s[4] }
+    }
+}
+
+/// Numbers in [`Counts`].
+const FIELDS: usize = 5;
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        let add = |a: [f64; FIELDS], b: Counts| std::array::from_fn(|i| a[i] + b.fields()[i]);
+        Self::read(&counts.fold([0.0; FIELDS], add), 0)
     }
 }
 
@@ -167,39 +183,62 @@ pub struct Localisation {
     pub f1: Interval,
 }
 
+/// Counts of several methods over the same resampled problems, so that any two compare in pairs.
+#[derive(Clone, Debug)]
+pub struct Comparison(Resampled);
+
+impl Comparison {
+    /// Resamples the counts of every method, one a problem.
+    ///
+    /// # Errors
+    /// As [`Resampled::of`].
+    pub fn new(methods: &[&[Counts]], options: Bootstrap) -> Result<Self, EvalError> {
+        let column = |m: &[Counts], k: usize| m.iter().map(|c| c.fields()[k]).collect::<Vec<f64>>();
+        let columns: Vec<Vec<f64>> = methods.iter().flat_map(|m| (0..FIELDS).map(|k| column(m, k))).collect();
+        Resampled::of(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), options).map(Self)
+    }
+
+    /// A statistic, for example [`Counts::f1`], of one method.
+    pub fn interval(&self, method: usize, statistic: fn(&Counts) -> f64) -> Interval {
+        self.0.interval(|s| statistic(&Counts::read(s, method)))
+    }
+
+    /// The difference of a statistic between two methods.
+    pub fn paired(&self, first: usize, second: usize, statistic: fn(&Counts) -> f64) -> Paired {
+        self.0.paired(|s| statistic(&Counts::read(s, first)) - statistic(&Counts::read(s, second)))
+    }
+
+    /// Everything of one method. Shares without traces of their kind are NaN.
+    pub fn summary(&self, method: usize) -> Localisation {
+        Localisation {
+            counts: Counts::read(self.0.data(), method),
+            acc_error: self.interval(method, Counts::acc_error),
+            acc_within_one: self.interval(method, Counts::acc_within_one),
+            acc_correct: self.interval(method, Counts::acc_correct),
+            f1: self.interval(method, Counts::f1),
+        }
+    }
+
+    /// A statistic of one method in the data and in every resample.
+    pub fn values(&self, method: usize, statistic: fn(&Counts) -> f64) -> Vec<f64> {
+        self.0.values(|s| statistic(&Counts::read(s, method)))
+    }
+}
+
 /// Sums counts over problems and resamples the problems.
 ///
 /// # Errors
-/// As [`bootstrap`]. Shares without traces of their kind are NaN.
+/// As [`Resampled::of`]. Shares without traces of their kind are NaN.
 pub fn summarise(problems: &[Counts], options: Bootstrap) -> Result<Localisation, EvalError> {
-    let of = |statistic: fn(&Counts) -> f64| bootstrap(problems.len(), options, |indices| statistic(&total(problems, indices)));
-    let all: Vec<usize> = (0..problems.len()).collect();
-    Ok(Localisation {
-        counts: total(problems, &all),
-        acc_error: of(Counts::acc_error)?,
-        acc_within_one: of(Counts::acc_within_one)?,
-        acc_correct: of(Counts::acc_correct)?,
-        f1: of(Counts::f1)?,
-    })
+    Ok(Comparison::new(&[problems], options)?.summary(0))
 }
 
 /// Paired bootstrap of a statistic (for example [`Counts::f1`]) of two methods over the same problems.
 ///
 /// # Errors
-/// As [`paired_statistic`], and lengths that differ.
+/// As [`Resampled::of`], lengths that differ among them.
 pub fn compare(first: &[Counts], second: &[Counts], statistic: fn(&Counts) -> f64, options: Bootstrap) -> Result<Paired, EvalError> {
-    if first.len() != second.len() {
-        return Err(EvalError::Input(format!("a paired test needs the same problems: {} and {}", first.len(), second.len())));
-    }
-    paired_statistic(first.len(), options, |indices| statistic(&total(first, indices)) - statistic(&total(second, indices)))
-}
-
-fn total(problems: &[Counts], indices: &[usize]) -> Counts {
-    let mut sum = Counts::default();
-    for &i in indices {
-        sum.add(&problems[i]);
-    }
-    sum
+    Ok(Comparison::new(&[first, second], options)?.paired(0, 1, statistic))
 }
 
 /// The threshold with the best F1 on these very traces: an upper bound for a baseline, not a fair figure for a method.
@@ -316,10 +355,7 @@ mod tests {
     #[test]
     fn answer_oracle_marks_step_zero_of_wrong_answers() {
         let t = traces();
-        let sum = t.iter().map(|t| counts(Marker::AnswerOracle, t)).fold(Counts::default(), |mut a, b| {
-            a.add(&b);
-            a
-        });
+        let sum: Counts = t.iter().map(|t| counts(Marker::AnswerOracle, t)).sum();
         assert_eq!(sum, Counts { wrong: 4.0, exact: 1.0, within_one: 2.0, right: 2.0, unmarked: 2.0 });
         assert!((sum.f1() - 0.4).abs() < 1e-12);
     }
@@ -359,10 +395,7 @@ mod tests {
                     ScoredTrace { id: String::new(), candidates: vec![candidate(gold, &values)] }
                 })
                 .collect();
-            let f1 = |t: f32| {
-                let per: Vec<Counts> = all.iter().map(|x| counts(Marker::Below(Signal::Reward, t), x)).collect();
-                total(&per, &(0..per.len()).collect::<Vec<_>>()).f1()
-            };
+            let f1 = |t: f32| all.iter().map(|x| counts(Marker::Below(Signal::Reward, t), x)).sum::<Counts>().f1();
             let (best, value) = best_threshold(Signal::Reward, &all).unwrap();
             assert!((f1(best) - value).abs() < 1e-12, "{best}: {value} against {}", f1(best));
             let sweep = (-10..100).map(|i| f1(i as f32 * 0.25 + 0.1)).fold(0.0, f64::max);

@@ -1,8 +1,10 @@
 //! Reranking: how often the candidate that a method picks is right.
 
-use super::stats::{Bootstrap, Interval, bootstrap_mean};
+use super::resample::Resampled;
+use super::stats::{Bootstrap, Interval};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::{Aggregation, aggregate, vote_weight};
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// How one candidate of N is picked. Ties go to the candidate sampled first; a candidate without the score is picked last.
@@ -36,11 +38,10 @@ pub enum Method {
 impl Method {
     /// Every method, baselines first.
     pub fn all() -> Vec<Method> {
-        let aggregations = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
         let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean];
         all.extend([Method::CriticLogProbSum, Method::CriticLogProbMean, Method::Majority]);
-        all.extend(aggregations.map(Method::Reward));
-        all.extend(aggregations.map(Method::WeightedMajority));
+        all.extend(Aggregation::ALL.map(Method::Reward));
+        all.extend(Aggregation::ALL.map(Method::WeightedMajority));
         all.push(Method::Oracle);
         all
     }
@@ -53,6 +54,7 @@ impl Method {
             Aggregation::Last => "last",
             Aggregation::Product => "product",
             Aggregation::Sum => "sum",
+            Aggregation::Discounted => "discounted",
         };
         match self {
             Method::Random => "random".into(),
@@ -77,52 +79,69 @@ impl Method {
 
 /// The candidate that a method picks; `None` for no candidates, for `Random`, and for `Oracle` where none is right.
 pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
-    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps } as f32;
-    let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
-    match method {
-        Method::Random => None,
-        Method::Shortest => first_best(candidates, |c| Some(-size(c))),
-        Method::Longest => first_best(candidates, |c| Some(size(c))),
-        Method::LogProbSum => first_best(candidates, |c| c.logprob_sum),
-        Method::LogProbMean => first_best(candidates, |c| mean(c.logprob_sum, c)),
-        Method::CriticLogProbSum => first_best(candidates, |c| c.critic_logprob_sum),
-        Method::CriticLogProbMean => first_best(candidates, |c| mean(c.critic_logprob_sum, c)),
-        Method::Reward(a) => first_best(candidates, |c| aggregate(a, &c.step_rewards)),
-        Method::Majority => vote(candidates, |_| 1.0),
-        Method::WeightedMajority(a) => {
-            vote(candidates, |c| aggregate(a, &c.step_rewards).filter(|r| !r.is_nan()).map_or(0.0, |r| f64::from(vote_weight(a, r))))
-        }
-        Method::Oracle => candidates.iter().position(|c| c.correct),
-    }
+    choose(method, candidates, &scores(method, candidates))
 }
 
 /// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 for no candidates.
 pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
+    chance(method, candidates, &scores(method, candidates))
+}
+
+/// By what each candidate is picked, or the weight of its vote; nothing for `Random` and `Oracle`.
+fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
+    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps } as f32;
+    let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
+    let one = |c: &ScoredCandidate| match method {
+        Method::Random | Method::Oracle => None,
+        Method::Shortest => Some(-size(c)),
+        Method::Longest => Some(size(c)),
+        Method::LogProbSum => c.logprob_sum,
+        Method::LogProbMean => mean(c.logprob_sum, c),
+        Method::CriticLogProbSum => c.critic_logprob_sum,
+        Method::CriticLogProbMean => mean(c.critic_logprob_sum, c),
+        Method::Reward(a) => aggregate(a, &c.step_rewards),
+        Method::Majority => Some(1.0),
+        Method::WeightedMajority(a) => aggregate(a, &c.step_rewards).map(|r| vote_weight(a, r)),
+    };
+    candidates.iter().map(|c| one(c).filter(|s| !s.is_nan())).collect()
+}
+
+fn choose(method: Method, candidates: &[ScoredCandidate], scores: &[Option<f32>]) -> Option<usize> {
     match method {
-        Method::Random => candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len().max(1) as f64,
-        _ => pick(method, candidates).is_some_and(|i| candidates[i].correct).into(),
+        Method::Random => None,
+        Method::Oracle => candidates.iter().position(|c| c.correct),
+        Method::Majority | Method::WeightedMajority(_) => vote(candidates, scores),
+        _ => first_best(scores),
     }
 }
 
-fn first_best(candidates: &[ScoredCandidate], score: impl Fn(&ScoredCandidate) -> Option<f32>) -> Option<usize> {
+fn chance(method: Method, candidates: &[ScoredCandidate], scores: &[Option<f32>]) -> f64 {
+    match method {
+        Method::Random => candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len().max(1) as f64,
+        _ => choose(method, candidates, scores).is_some_and(|i| candidates[i].correct).into(),
+    }
+}
+
+fn first_best(scores: &[Option<f32>]) -> Option<usize> {
     let mut best: Option<(usize, f32)> = None;
-    for (i, candidate) in candidates.iter().enumerate() {
-        let Some(score) = score(candidate).filter(|s| !s.is_nan()) else { continue };
+    for (i, score) in scores.iter().enumerate() {
+        let Some(score) = *score else { continue };
         if best.is_none_or(|(_, b)| score > b) {
             best = Some((i, score));
         }
     }
-    best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
+    best.map(|b| b.0).or((!scores.is_empty()).then_some(0))
 }
 
 /// The first candidate with the winning answer.
-fn vote(candidates: &[ScoredCandidate], weight: impl Fn(&ScoredCandidate) -> f64) -> Option<usize> {
+fn vote(candidates: &[ScoredCandidate], weights: &[Option<f32>]) -> Option<usize> {
     let mut votes: Vec<(&str, usize, f64)> = Vec::new();
-    for (i, candidate) in candidates.iter().enumerate() {
+    for (i, (candidate, weight)) in candidates.iter().zip(weights).enumerate() {
         let Some(answer) = candidate.answer.as_deref() else { continue };
+        let weight = weight.map_or(0.0, f64::from);
         match votes.iter_mut().find(|v| v.0 == answer) {
-            Some(v) => v.2 += weight(candidate),
-            None => votes.push((answer, i, weight(candidate))),
+            Some(v) => v.2 += weight,
+            None => votes.push((answer, i, weight)),
         }
     }
     let mut best: Option<(usize, f64)> = None;
@@ -140,17 +159,30 @@ fn vote(candidates: &[ScoredCandidate], weight: impl Fn(&ScoredCandidate) -> f64
 /// # Errors
 /// `n` is 0, or a problem has fewer candidates than `n`; it is named.
 pub fn per_problem(method: Method, traces: &[ScoredTrace], n: usize) -> Result<Vec<f64>, EvalError> {
-    traces
-        .iter()
-        .map(|t| {
-            if n == 0 || t.candidates.len() < n {
-                return Err(EvalError::Input(format!("best-of-{n} of problem {}, which has {} candidates", t.id, t.candidates.len())));
-            }
-            let blocks = t.candidates.chunks_exact(n);
+    Ok(per_problem_at(method, traces, &[n])?.swap_remove(0))
+}
+
+/// As [`per_problem`] for several N, each candidate being scored once.
+///
+/// # Errors
+/// As [`per_problem`], for any of the sizes.
+pub fn per_problem_at(method: Method, traces: &[ScoredTrace], sizes: &[usize]) -> Result<Vec<Vec<f64>>, EvalError> {
+    for (n, t) in traces.iter().flat_map(|t| sizes.iter().map(move |n| (*n, t))) {
+        if n == 0 || t.candidates.len() < n {
+            return Err(EvalError::Input(format!("best-of-{n} of problem {}, which has {} candidates", t.id, t.candidates.len())));
+        }
+    }
+    let of = |t: &ScoredTrace| -> Vec<f64> {
+        let scores = scores(method, &t.candidates);
+        let at = |&n: &usize| {
+            let blocks = t.candidates.chunks_exact(n).zip(scores.chunks_exact(n));
             let count = blocks.len() as f64;
-            Ok(blocks.map(|block| accuracy(method, block)).sum::<f64>() / count)
-        })
-        .collect()
+            blocks.map(|(block, scores)| chance(method, block, scores)).sum::<f64>() / count
+        };
+        sizes.iter().map(at).collect()
+    };
+    let rows: Vec<Vec<f64>> = traces.par_iter().map(of).collect();
+    Ok((0..sizes.len()).map(|k| rows.iter().map(|r| r[k]).collect()).collect())
 }
 
 /// One method at one N.
@@ -167,16 +199,16 @@ pub struct Point {
 /// Every method at every N, methods outermost.
 ///
 /// # Errors
-/// As [`per_problem`] and [`bootstrap_mean`].
+/// As [`per_problem`] and [`Resampled::of`].
 pub fn curve(traces: &[ScoredTrace], methods: &[Method], sizes: &[usize], options: Bootstrap) -> Result<Vec<Point>, EvalError> {
-    let mut points = Vec::with_capacity(methods.len() * sizes.len());
+    let mut columns = Vec::with_capacity(methods.len() * sizes.len());
     for &method in methods {
-        for &n in sizes {
-            let accuracy = bootstrap_mean(&per_problem(method, traces, n)?, options)?;
-            points.push(Point { method, n, accuracy });
-        }
+        columns.extend(per_problem_at(method, traces, sizes)?);
     }
-    Ok(points)
+    let drawn = Resampled::of(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), options)?;
+    let pairs = methods.iter().flat_map(|m| sizes.iter().map(move |n| (*m, *n)));
+    let point = |(k, (method, n)): (usize, (Method, usize))| Point { method, n, accuracy: drawn.interval(|s| s[k] / traces.len() as f64) };
+    Ok(pairs.enumerate().map(point).collect())
 }
 
 #[cfg(test)]
@@ -220,6 +252,8 @@ mod tests {
             (Method::Reward(Aggregation::Last), 2),
             (Method::Reward(Aggregation::Product), 1),
             (Method::Reward(Aggregation::Sum), 1),
+            // (0.9 · 1 − 2) / 1.9, (0.9 · 3 + 2) / 1.9 against (−0.9 · 3 + 4) / 1.9
+            (Method::Reward(Aggregation::Discounted), 1),
             // -10 / 20 against -3 / 8
             (Method::CriticLogProbSum, 2),
             (Method::CriticLogProbMean, 2),

@@ -39,6 +39,15 @@ pub struct ScoredCandidate {
     pub step_rewards: Vec<Option<f32>>,
     /// Final answer in canonical form.
     pub answer: Option<String>,
+    /// What [`super::combine::Combined`] makes of each step: minus the log-odds that it deviates.
+    #[serde(default)]
+    pub step_combined: Vec<Option<f32>>,
+    /// What people or a checker say of each step on its own: 1 right, 0 neither (a PRM800K rating), −1 wrong.
+    #[serde(default)]
+    pub step_labels: Vec<Option<i8>>,
+    /// Kind of the candidate where results are split by it, for example the corruption or PRMBench's class.
+    #[serde(default)]
+    pub class: Option<String>,
 }
 
 impl ScoredCandidate {
@@ -59,6 +68,7 @@ impl ScoredCandidate {
             step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
             step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
             answer: candidate.answer.clone(),
+            step_labels: step_labels(candidate),
             ..Self::default()
         }
     }
@@ -71,6 +81,22 @@ impl ScoredCandidate {
         self.step_critic_logprob_min = step_logprob_min(&tokens, &candidate.steps);
         self
     }
+}
+
+/// The labels that came with the steps, −1 to 1. On a scale without negative labels 0 is wrong; beside them it is PRM800K's neutral one.
+fn step_labels(candidate: &Candidate) -> Vec<Option<i8>> {
+    let signed = candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
+    let rating = |l: f32| match signed {
+        true => i8::from(l > 0.0) - i8::from(l < 0.0),
+        false => {
+            if l > 0.5 {
+                1
+            } else {
+                -1
+            }
+        }
+    };
+    candidate.steps.iter().map(|s| s.label.map(rating)).collect()
 }
 
 impl ScoredTrace {
@@ -92,7 +118,7 @@ mod tests {
         let token = |i: usize| Token { id: None, span: spans[i], logprob: Some(-(i as f32)), entropy: Some(i as f32) };
         let candidate = Candidate {
             text: "a\nb".into(),
-            steps: vec![Step { span: spans[0], ..Step::default() }, Step { span: spans[2], ..Step::default() }],
+            steps: vec![Step { span: spans[0], label: Some(1.0), ..Step::default() }, Step { span: spans[2], ..Step::default() }],
             tokens: (0..3).map(token).collect(),
             rewards: (0..3).map(|i| TokenReward { span: spans[i], logit: 1.0 - i as f32 }).collect(),
             gold: Some(GoldDeviation::Step(1)),
@@ -110,7 +136,12 @@ mod tests {
         let scored = scored.with_critic(&candidate, &[-0.5, -4.0, -1.0]);
         assert_eq!((scored.critic_logprob_sum, scored.logprob_sum), (Some(-5.5), Some(-3.0)));
         assert_eq!(scored.step_critic_logprob_min, [Some(-0.5), Some(-4.0)]);
+        assert_eq!(scored.step_labels, [Some(1), None]);
         let mut unknown = candidate;
+        unknown.steps[0].label = Some(0.0);
+        assert_eq!(ScoredCandidate::from_candidate(&unknown, Granularity::Dense).step_labels, [Some(-1), None]);
+        unknown.steps[1].label = Some(-1.0);
+        assert_eq!(ScoredCandidate::from_candidate(&unknown, Granularity::Dense).step_labels, [Some(0), Some(-1)]);
         unknown.tokens[1].logprob = None;
         unknown.gold = None;
         let scored = ScoredCandidate::from_candidate(&unknown, Granularity::Dense);

@@ -1,6 +1,7 @@
 //! Intervals and tests: bootstrap over problems, paired bootstrap, McNemar, Holm, AUROC.
 
 use super::EvalError;
+use super::resample::{self, Resampled, percentile, tested};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -53,8 +54,7 @@ pub struct Paired {
 /// No problems, fewer than [`MIN_RESAMPLES`] resamples, or a level outside 0..1.
 pub fn bootstrap(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<Interval, EvalError> {
     let (estimate, draws) = resample(n, options, statistic)?;
-    let tail = (1.0 - options.level) / 2.0;
-    Ok(Interval { estimate, low: quantile(&draws, tail), high: quantile(&draws, 1.0 - tail) })
+    Ok(percentile(estimate, &draws, options.level))
 }
 
 /// Interval of the mean of one value a problem.
@@ -62,7 +62,7 @@ pub fn bootstrap(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f
 /// # Errors
 /// As [`bootstrap`].
 pub fn bootstrap_mean(values: &[f64], options: Bootstrap) -> Result<Interval, EvalError> {
-    bootstrap(values.len(), options, |indices| indices.iter().map(|&i| values[i]).sum::<f64>() / indices.len() as f64)
+    Ok(Resampled::of(&[values], options)?.interval(|sums| sums[0] / values.len() as f64))
 }
 
 /// Compares two methods by one value a problem each, in the same order.
@@ -70,12 +70,7 @@ pub fn bootstrap_mean(values: &[f64], options: Bootstrap) -> Result<Interval, Ev
 /// # Errors
 /// As [`bootstrap`], and lengths that differ.
 pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Result<Paired, EvalError> {
-    if first.len() != second.len() {
-        return Err(EvalError::Input(format!("a paired test needs the same problems: {} and {}", first.len(), second.len())));
-    }
-    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
-    let mean = |indices: &[usize]| indices.iter().map(|&i| differences[i]).sum::<f64>() / indices.len() as f64;
-    paired_statistic(differences.len(), options, mean)
+    Ok(Resampled::of(&[first, second], options)?.paired(|sums| (sums[0] - sums[1]) / first.len() as f64))
 }
 
 /// As [`paired_bootstrap`], for a difference of any two statistics over the same resampled problems.
@@ -84,25 +79,12 @@ pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Re
 /// As [`bootstrap`].
 pub fn paired_statistic(n: usize, options: Bootstrap, difference: impl Fn(&[usize]) -> f64) -> Result<Paired, EvalError> {
     let (estimate, draws) = resample(n, options, difference)?;
-    let tail = (1.0 - options.level) / 2.0;
-    let share = |count: usize| (count + 1) as f64 / (draws.len() + 1) as f64;
-    let below = share(draws.iter().filter(|d| **d <= 0.0).count());
-    let above = share(draws.iter().filter(|d| **d >= 0.0).count());
-    let interval = Interval { estimate, low: quantile(&draws, tail), high: quantile(&draws, 1.0 - tail) };
-    Ok(Paired { difference: interval, p: (2.0 * below.min(above)).min(1.0) })
+    Ok(tested(estimate, &draws, options.level))
 }
 
 /// The statistic of the data, and of every resample in ascending order.
 fn resample(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<(f64, Vec<f64>), EvalError> {
-    if n == 0 {
-        return Err(EvalError::Empty("no problems".into()));
-    }
-    if options.resamples < MIN_RESAMPLES {
-        return Err(EvalError::Input(format!("{} resamples; at least {MIN_RESAMPLES} are needed", options.resamples)));
-    }
-    if !(options.level > 0.0 && options.level < 1.0) {
-        return Err(EvalError::Input(format!("level {} is not between 0 and 1", options.level)));
-    }
+    resample::check(n, options)?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut indices: Vec<usize> = (0..n).collect();
     let estimate = statistic(&indices);
@@ -118,19 +100,17 @@ fn resample(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -
     Ok((estimate, draws))
 }
 
-/// Linear interpolation between order statistics; NaN for no values.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
-}
-
 /// Exact two-sided McNemar test: `only_first` and `only_second` problems that just one of two methods solves. 1 where they never differ.
 pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {
     let n = only_first + only_second;
-    let ln_choose = |k: usize| (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum::<f64>();
-    let tail: f64 = (0..=only_first.min(only_second)).map(|k| (ln_choose(k) - n as f64 * std::f64::consts::LN_2).exp()).sum();
+    // ln C(n, k) from ln C(n, k − 1).
+    let (mut ln_choose, mut tail) = (0.0, 0.0);
+    for k in 0..=only_first.min(only_second) {
+        if k > 0 {
+            ln_choose += ((n - k + 1) as f64 / k as f64).ln();
+        }
+        tail += (ln_choose - n as f64 * std::f64::consts::LN_2).exp();
+    }
     (2.0 * tail).min(1.0)
 }
 

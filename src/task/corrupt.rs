@@ -5,6 +5,10 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use std::ops::Range;
 
+mod graded;
+
+pub use graded::{GradedCorruption, corrupt_graded, shuffle_steps};
+
 /// How a text is spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TextCorruption {

@@ -12,7 +12,7 @@ mod options;
 pub mod stories;
 
 pub use benchmark::Task;
-pub use corrupt::{TextCorruption, corrupt_text};
+pub use corrupt::{GradedCorruption, TextCorruption, corrupt_graded, corrupt_text, shuffle_steps};
 pub use math::same_math;
 
 use serde::{Deserialize, Serialize};

@@ -20,7 +20,7 @@ pub use deviation::{Calibration, Deviation, Rule, detect};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
 pub use reward::{
-    Aggregation, Granularity, TokenReward, aggregate, segments, step_of_each, step_rewards, supervised_positions, token_rewards,
+    Aggregation, DISCOUNT, Granularity, TokenReward, aggregate, segments, step_of_each, step_rewards, supervised_positions, token_rewards,
 };
 pub use segment::{Segmentation, Segmenter, segment};
 pub use store::{Applied, TraceStore};

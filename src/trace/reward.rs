@@ -42,7 +42,18 @@ pub enum Aggregation {
     Product,
     /// Sum of the step rewards.
     Sum,
+    /// Mean weighted by [`DISCOUNT`]^(steps before the last): later steps count more.
+    Discounted,
 }
+
+impl Aggregation {
+    /// Every aggregation.
+    pub const ALL: [Aggregation; 6] =
+        [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum, Aggregation::Discounted];
+}
+
+/// Weight of a step's reward against the next one's under [`Aggregation::Discounted`].
+pub const DISCOUNT: f32 = 0.9;
 
 /// Whether each of `n` completion tokens is supervised. `step_ends`: index of each step's last token, ascending.
 ///
@@ -139,15 +150,19 @@ pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[
 
 /// One reward for the candidate from its steps' rewards; `None` where no step has one. Steps without a reward are passed over.
 pub fn aggregate(aggregation: Aggregation, steps: &[Option<f32>]) -> Option<f32> {
-    let known: Vec<f32> = steps.iter().flatten().copied().collect();
-    let last = *known.last()?;
-    let sum: f32 = known.iter().sum();
+    let known = || steps.iter().flatten().copied();
+    let last = known().next_back()?;
+    let sum = || known().sum::<f32>();
     Some(match aggregation {
-        Aggregation::Mean => sum / known.len() as f32,
-        Aggregation::Min => known.iter().copied().fold(f32::INFINITY, f32::min),
+        Aggregation::Mean => sum() / known().count() as f32,
+        Aggregation::Min => known().fold(f32::INFINITY, f32::min),
         Aggregation::Last => last,
-        Aggregation::Product => known.iter().map(|&x| -softplus(-x)).sum(),
-        Aggregation::Sum => sum,
+        Aggregation::Product => known().map(|x| -softplus(-x)).sum(),
+        Aggregation::Sum => sum(),
+        Aggregation::Discounted => {
+            let (total, weights) = known().fold((0.0, 0.0), |(t, w), x| (DISCOUNT * t + x, DISCOUNT * w + 1.0));
+            total / weights
+        }
     })
 }
 
@@ -163,6 +178,15 @@ mod tests {
 
     fn rewards(cuts: &[(usize, usize, f32)]) -> Vec<TokenReward> {
         cuts.iter().map(|c| TokenReward { span: Span::new(c.0, c.1), logit: c.2 }).collect()
+    }
+
+    #[test]
+    fn discounted_weighs_later_steps_more() {
+        // (0.81 · 1 + 0.9 · 2 + 4) / (0.81 + 0.9 + 1), the unknown step passed over.
+        let found = aggregate(Aggregation::Discounted, &[Some(1.0), Some(2.0), None, Some(4.0)]).unwrap();
+        assert!((found - 6.61 / 2.71).abs() < 1e-6, "{found}");
+        assert_eq!(aggregate(Aggregation::Discounted, &[Some(-2.5)]), Some(-2.5));
+        assert_eq!(aggregate(Aggregation::Discounted, &[None]), None);
     }
 
     #[test]

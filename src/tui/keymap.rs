@@ -186,7 +186,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Anywhere, "x", C::Cancel, "stop generating"),
     bind(Anywhere, "e", C::EditProblem, "write a problem of your own, from the open one (ctrl-u deletes its line)"),
     bind(Anywhere, "s", C::CycleGranularity, "granularity: sparse, step, interval, dense"),
-    bind(Anywhere, "a", C::CycleAggregation, "aggregation: mean, min, last, product, sum"),
+    bind(Anywhere, "a", C::CycleAggregation, "aggregation: mean, min, last, product, sum, discounted"),
     bind(Anywhere, "d", C::CycleRule, "deviation: threshold, drop, log-prob, entropy"),
     bind(Anywhere, ",", C::Settings, "settings: temperature, N, tokens, seed, ..."),
     bind(Anywhere, "T", C::CycleTheme, "next theme"),

@@ -152,7 +152,7 @@ impl Settings {
                 self.granularity = Granularity::Interval(k);
             }
             Field::Aggregation => {
-                let all = [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum];
+                let all = Aggregation::ALL;
                 let at = all.iter().position(|a| *a == self.aggregation).unwrap_or(0);
                 self.aggregation = all[turn(at, by, all.len())];
             }
@@ -223,6 +223,7 @@ pub fn aggregation_name(aggregation: Aggregation) -> &'static str {
         Aggregation::Last => "last",
         Aggregation::Product => "product",
         Aggregation::Sum => "sum",
+        Aggregation::Discounted => "discounted",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use reasonscope::eval::figures::check_name;
 use reasonscope::eval::report::{Options, evaluate};
 use reasonscope::eval::rerank::{Method, accuracy};
 use reasonscope::eval::stats::Bootstrap;
@@ -105,7 +106,11 @@ fn all_forms_hold_all_rows() {
     {
         assert!(text.contains(row) && markdown.contains(row), "{row}");
     }
-    assert_eq!(report.tables.len(), 5);
+    let titles: Vec<&str> = report.tables.iter().map(|t| t.title.as_str()).collect();
+    assert_eq!(titles.len(), 10, "{titles:?}");
+    let charts: Vec<&str> = report.charts.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(charts, ["best-of-n", "localisation-by-position", "conformal-coverage", "rewards", "reliability"]);
+    assert!(report.figures.keys().all(|name| check_name(name).is_ok()) && report.figures.len() > 20, "{:?}", report.figures);
     assert!(report.tables.iter().all(|t| t.rows.iter().all(|r| r.len() == t.columns.len())));
     assert_eq!(report.json(), evaluate(&traces(|_, _, rng| rng.random()), &options()).unwrap().json(), "seeded");
 }

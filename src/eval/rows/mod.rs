@@ -2,7 +2,7 @@
 //!
 //! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
 //! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
-//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer that is empty or starts with `"` is a JSON string. A
+//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class that is empty or starts with `"` is a JSON string. A
 //! problem without candidates has one row without an index.
 
 #[cfg(feature = "parquet")]
@@ -19,16 +19,17 @@ use std::str::FromStr;
 pub use parquet::write_parquet;
 
 /// The aggregations that have a column.
-const AGGREGATIONS: [(&str, Aggregation); 5] = [
+const AGGREGATIONS: [(&str, Aggregation); Aggregation::ALL.len()] = [
     ("reward_mean", Aggregation::Mean),
     ("reward_min", Aggregation::Min),
     ("reward_last", Aggregation::Last),
     ("reward_product", Aggregation::Product),
     ("reward_sum", Aggregation::Sum),
+    ("reward_discounted", Aggregation::Discounted),
 ];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 22] = [
+pub const COLUMNS: [&str; 26] = [
     "problem_id",
     "index",
     "correct",
@@ -43,6 +44,9 @@ pub const COLUMNS: [&str; 22] = [
     "step_logprob_min",
     "step_entropy_max",
     "step_critic_logprob_min",
+    "step_combined",
+    "step_labels",
+    "class",
     "logprob_mean",
     "critic_logprob_mean",
     "reward_mean",
@@ -50,10 +54,11 @@ pub const COLUMNS: [&str; 22] = [
     "reward_last",
     "reward_product",
     "reward_sum",
+    "reward_discounted",
     "predicted_first_error",
 ];
 /// Columns that a file must have to be read: the first ones, up to what is derived.
-const NEEDED: usize = 14;
+const NEEDED: usize = 17;
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +154,11 @@ impl<W: Write> Fields<W> {
     fn flag(&mut self, value: bool) -> io::Result<()> {
         self.bytes(if value { b"true" } else { b"false" })
     }
-    fn answer(&mut self, value: Option<&str>) -> io::Result<()> {
+    fn labels(&mut self, values: &[Option<i8>]) -> io::Result<()> {
+        let words: Vec<String> = values.iter().map(|v| v.map_or("null".into(), |v| v.to_string())).collect();
+        self.bytes(format!("[{}]", words.join(",")).as_bytes())
+    }
+    fn text(&mut self, value: Option<&str>) -> io::Result<()> {
         match value {
             Some(a) if a.is_empty() || a.starts_with('"') => self.bytes(serde_json::Value::from(a).to_string().as_bytes()),
             a => self.bytes(a.unwrap_or("").as_bytes()),
@@ -187,12 +196,14 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             f.count(c.first_error)?;
             f.count(Some(c.n_steps))?;
             f.count(Some(c.n_tokens))?;
-            f.answer(c.answer.as_deref())?;
+            f.text(c.answer.as_deref())?;
             f.number(c.logprob_sum)?;
             f.number(c.critic_logprob_sum)?;
-            for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min] {
+            for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined] {
                 f.list(values)?;
             }
+            f.labels(&c.step_labels)?;
+            f.text(c.class.as_deref())?;
             f.number(derived.logprob_mean)?;
             f.number(derived.critic_logprob_mean)?;
             for value in derived.rewards {
@@ -235,7 +246,7 @@ impl Row<'_> {
             _ => Err(self.fault(column, "`true` or `false` is needed")),
         }
     }
-    fn list(&self, column: &str) -> Result<Vec<Option<f32>>, RowError> {
+    fn list<T: FromStr>(&self, column: &str) -> Result<Vec<Option<T>>, RowError> {
         let fault = || self.fault(column, "a JSON list of numbers, `null` and \"NaN\" is needed");
         let text = self.field(column).trim();
         if text.is_empty() {
@@ -251,11 +262,11 @@ impl Row<'_> {
         };
         inside.split(',').map(item).collect()
     }
-    fn answer(&self) -> Result<Option<String>, RowError> {
-        match self.field("answer") {
+    fn text(&self, column: &str) -> Result<Option<String>, RowError> {
+        match self.field(column) {
             "" => Ok(None),
             text if text.starts_with('"') => {
-                serde_json::from_str(text).map(Some).map_err(|_| self.fault("answer", "a closing `\"` is missing"))
+                serde_json::from_str(text).map(Some).map_err(|_| self.fault(column, "a closing `\"` is missing"))
             }
             text => Ok(Some(text.to_string())),
         }
@@ -267,13 +278,16 @@ impl Row<'_> {
             first_error: self.optional("first_error", "a whole number or nothing is needed")?,
             n_steps: self.whole("n_steps")?,
             n_tokens: self.whole("n_tokens")?,
-            answer: self.answer()?,
+            answer: self.text("answer")?,
             logprob_sum: self.optional("logprob_sum", "a number or nothing is needed")?,
             critic_logprob_sum: self.optional("critic_logprob_sum", "a number or nothing is needed")?,
             step_rewards: self.list("step_rewards")?,
             step_logprob_min: self.list("step_logprob_min")?,
             step_entropy_max: self.list("step_entropy_max")?,
             step_critic_logprob_min: self.list("step_critic_logprob_min")?,
+            step_combined: self.list("step_combined")?,
+            step_labels: self.list("step_labels")?,
+            class: self.text("class")?,
         })
     }
 }

@@ -1,0 +1,230 @@
+//! Sizes of effects, what seeds leave uncertain, and whether there are enough problems.
+
+use super::EvalError;
+use super::report::{Cell, Table};
+use super::resample::Resampled;
+use super::section::Section;
+use super::special::{normal_quantile, t_quantile};
+use super::stats::{Bootstrap, Interval};
+
+/// Half a 95 % interval wider than this share is called too wide.
+pub const WIDE: f64 = 0.10;
+
+/// Fewest seeds for a claim about training.
+pub const MIN_SEEDS: usize = 5;
+
+/// Cohen's h of two shares: 2·asin√first − 2·asin√second; 0.2 is called small, 0.5 medium, 0.8 large.
+pub fn cohens_h(first: f64, second: f64) -> f64 {
+    let angle = |p: f64| 2.0 * p.clamp(0.0, 1.0).sqrt().asin();
+    angle(first) - angle(second)
+}
+
+/// [`cohens_h`] of two methods by one share a problem each, resampling the problems of both together.
+///
+/// # Errors
+/// As [`Resampled::of`].
+pub fn paired_h(first: &[f64], second: &[f64], options: Bootstrap) -> Result<Interval, EvalError> {
+    let n = first.len() as f64;
+    Ok(Resampled::of(&[first, second], options)?.interval(|s| cohens_h(s[0] / n, s[1] / n)))
+}
+
+/// Cohen's d of two independent samples, mean difference over the pooled standard deviation (n − 1), with the large-sample interval of Hedges and
+/// Olkin (1985): variance (n₁+n₂)/(n₁n₂) + d²/(2(n₁+n₂)). NaN with fewer than two values on a side or without any spread.
+pub fn cohens_d(first: &[f64], second: &[f64], level: f64) -> Interval {
+    let (a, b) = (Moments::of(first), Moments::of(second));
+    let d = a.d(&b);
+    let half = normal_quantile(f64::midpoint(level, 1.0)) * ((a.n + b.n) / (a.n * b.n) + d * d / (2.0 * (a.n + b.n))).sqrt();
+    Interval { estimate: d, low: d - half, high: d + half }
+}
+
+/// Cohen's d of the values of one kind (`true`) against the other, resampling problems, whose values hang together.
+///
+/// # Errors
+/// As [`Resampled::of`].
+pub fn clustered_d(problems: &[Vec<(f64, bool)>], options: Bootstrap) -> Result<Interval, EvalError> {
+    let mut columns = vec![vec![0.0; problems.len()]; 6];
+    for (i, problem) in problems.iter().enumerate() {
+        for &(x, kind) in problem {
+            let at = if kind { 0 } else { 3 };
+            columns[at][i] += 1.0;
+            columns[at + 1][i] += x;
+            columns[at + 2][i] += x * x;
+        }
+    }
+    let read = |s: &[f64]| Moments { n: s[0], sum: s[1], squares: s[2] };
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    Ok(Resampled::of(&columns, options)?.interval(|s| read(&s[..3]).d(&read(&s[3..]))))
+}
+
+struct Moments {
+    n: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn of(values: &[f64]) -> Self {
+        Self { n: values.len() as f64, sum: values.iter().sum(), squares: values.iter().map(|x| x * x).sum() }
+    }
+
+    /// Sum of squares about the mean.
+    fn spread(&self) -> f64 {
+        (self.squares - self.sum * self.sum / self.n).max(0.0)
+    }
+
+    fn d(&self, other: &Self) -> f64 {
+        if self.n < 2.0 || other.n < 2.0 {
+            return f64::NAN;
+        }
+        let pooled = ((self.spread() + other.spread()) / (self.n + other.n - 2.0)).sqrt();
+        let d = (self.sum / self.n - other.sum / other.n) / pooled;
+        if d.is_finite() { d } else { f64::NAN }
+    }
+}
+
+/// A figure over training seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seeds {
+    /// Number of seeds.
+    pub n: usize,
+    /// Mean over the seeds with its t-interval; NaN ends for fewer than two seeds.
+    pub mean: Interval,
+    /// Standard deviation over the seeds (n − 1); NaN for fewer than two.
+    pub sd: f64,
+}
+
+/// Mean, standard deviation and t-interval (mean ± t·sd/√n, n − 1 degrees of freedom) of one value a seed.
+///
+/// # Errors
+/// No values, or a level outside 0..1.
+pub fn over_seeds(values: &[f64], level: f64) -> Result<Seeds, EvalError> {
+    if values.is_empty() {
+        return Err(EvalError::Empty("no seeds".into()));
+    }
+    if !(level > 0.0 && level < 1.0) {
+        return Err(EvalError::Input(format!("level {level} is not between 0 and 1")));
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let sd = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let half = if values.len() < 2 { f64::NAN } else { t_quantile(f64::midpoint(level, 1.0), n - 1.0) * sd / n.sqrt() };
+    Ok(Seeds { n: values.len(), mean: Interval { estimate: mean, low: mean - half, high: mean + half }, sd })
+}
+
+/// A table of figures (shares) over seeds: name and one value a seed.
+///
+/// # Errors
+/// As [`over_seeds`].
+pub fn seeds_section(figures: &[(String, Vec<f64>)], level: f64) -> Result<Section, EvalError> {
+    let mut table = Table::new("Mean over training seeds, with its t-interval", &["figure", "seeds", "mean", "sd"]);
+    let mut few = false;
+    for (name, values) in figures {
+        let s = over_seeds(values, level)?;
+        few |= s.n < MIN_SEEDS;
+        let mean = if s.n < 2 { Cell::Share(s.mean.estimate) } else { Cell::Interval(s.mean) };
+        table.rows.push(vec![Cell::Text(name.clone()), Cell::Count(s.n), mean, Cell::Share(s.sd)]);
+    }
+    let notes = if few { vec![format!("Fewer than {MIN_SEEDS} seeds: too few for a claim about training.")] } else { Vec::new() };
+    Ok(Section { tables: vec![table], notes, ..Section::default() })
+}
+
+/// The smallest difference of means that a two-sided paired test at 1 − `level` finds with a chance of `power`: (z₁₋α/₂ + z_power)·sd/√n, with the
+/// standard deviation of the paired differences of the data. `None` for fewer than two problems and where no difference varies.
+pub fn detectable_difference(differences: &[f64], level: f64, power: f64) -> Option<f64> {
+    let sd = over_seeds(differences, level).ok()?.sd;
+    let z = normal_quantile(f64::midpoint(level, 1.0)) + normal_quantile(power);
+    (sd > 0.0).then(|| z * sd / (differences.len() as f64).sqrt())
+}
+
+/// What to say of the number of problems: the smallest difference that the comparison `first` against `second` (one share a problem each) could
+/// find, and whether the intervals, for example those of the two, are wider than ±10 points.
+pub fn size_notes(first: &[f64], second: &[f64], against: &str, intervals: &[Interval], level: f64) -> Vec<String> {
+    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
+    let mut notes = Vec::new();
+    if let Some(d) = detectable_difference(&differences, level, 0.8) {
+        notes.push(format!(
+            "With {} problems, a gain over {against} of less than {:.1} points would be missed more than one time in five (80 % power, {:.0} % level).",
+            differences.len(),
+            100.0 * d,
+            100.0 * (1.0 - level)
+        ));
+    }
+    notes.extend(wide_note(differences.len(), intervals));
+    notes
+}
+
+/// A note where one of the intervals (shares) is wider than ±[`WIDE`].
+pub fn wide_note(problems: usize, intervals: &[Interval]) -> Option<String> {
+    let half = intervals.iter().map(|i| (i.high - i.low) / 2.0).filter(|h| h.is_finite()).fold(0.0, f64::max);
+    (half > WIDE).then(|| {
+        format!(
+            "Too few problems ({problems}): intervals reach ±{:.0} points, wider than ±{:.0}; differences of that size mean little here.",
+            100.0 * half,
+            100.0 * WIDE
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: Bootstrap = Bootstrap { resamples: 2000, seed: 1, level: 0.95 };
+
+    #[test]
+    fn h_by_hand() {
+        // asin √½ = π/4, asin √¼ = π/6, asin √1 = π/2.
+        let pi = std::f64::consts::PI;
+        assert!((cohens_h(0.5, 0.25) - pi / 6.0).abs() < 1e-12);
+        assert!((cohens_h(1.0, 0.0) - pi).abs() < 1e-12 && (cohens_h(0.0, 1.0) + pi).abs() < 1e-12);
+        let first: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 2 == 0))).collect();
+        let second: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+        let h = paired_h(&first, &second, OPTIONS).unwrap();
+        assert!((h.estimate - pi / 6.0).abs() < 1e-12 && h.low > 0.3 && h.high < 0.75, "{h:?}");
+    }
+
+    #[test]
+    fn d_by_hand() {
+        // Means 3 and 1, both with variance 1: d = 2; variance 6/9 + 4/12 = 1.
+        let d = cohens_d(&[2.0, 3.0, 4.0], &[0.0, 1.0, 2.0], 0.95);
+        assert!((d.estimate - 2.0).abs() < 1e-12);
+        assert!((d.high - 2.0 - 1.959_964).abs() < 1e-5 && (d.low - 2.0 + 1.959_964).abs() < 1e-5);
+        assert!(cohens_d(&[1.0], &[0.0, 1.0], 0.95).estimate.is_nan());
+        assert!(cohens_d(&[1.0, 1.0], &[0.0, 0.0], 0.95).estimate.is_nan(), "no spread");
+        let problems: Vec<Vec<(f64, bool)>> = (0..60).map(|i| vec![(2.0 + f64::from(i % 3), true), (f64::from(i % 3), false)]).collect();
+        let clustered = clustered_d(&problems, OPTIONS).unwrap();
+        // Variance 2/3 · 60/59 on both sides.
+        assert!((clustered.estimate - 2.0 / (40.0_f64 / 59.0).sqrt()).abs() < 1e-12);
+        assert!(clustered.low < clustered.estimate && clustered.high > clustered.estimate);
+    }
+
+    #[test]
+    fn seeds_by_hand() {
+        // 1 … 5: mean 3, sd √2.5, half width 2.776 · √2.5 / √5 = 1.963.
+        let s = over_seeds(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.95).unwrap();
+        assert!((s.sd - 2.5_f64.sqrt()).abs() < 1e-12);
+        assert!((s.mean.high - 3.0 - 1.963_24).abs() < 1e-4 && (s.mean.low + s.mean.high - 6.0).abs() < 1e-12);
+        let one = over_seeds(&[0.4], 0.95).unwrap();
+        assert!(one.mean.low.is_nan() && one.sd.is_nan() && one.mean.estimate == 0.4);
+        assert!(over_seeds(&[], 0.95).is_err());
+        let section = seeds_section(&[("pass@1".into(), vec![0.4]), ("F1".into(), vec![0.1, 0.2, 0.3, 0.2, 0.1])], 0.95).unwrap();
+        assert_eq!(section.tables[0].rows[0][2], Cell::Share(0.4));
+        assert!(section.notes[0].contains("Fewer than 5 seeds"));
+    }
+
+    #[test]
+    fn few_problems_are_called_few() {
+        // Differences ±1 alternating, n = 100: sd = √(100/99), δ = (1.95996 + 0.84162) · 1.00504 / 10.
+        let (a, b): (Vec<f64>, Vec<f64>) = (0..100).map(|i| if i % 2 == 0 { (1.0, 0.0) } else { (0.0, 1.0) }).unzip();
+        let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+        let d = detectable_difference(&differences, 0.95, 0.8).unwrap();
+        assert!((d - 2.801_585 * (100.0_f64 / 99.0).sqrt() / 10.0).abs() < 1e-6, "{d}");
+        assert_eq!(detectable_difference(&[0.0; 10], 0.95, 0.8), None);
+        let narrow = Interval { estimate: 0.5, low: 0.42, high: 0.58 };
+        let wide = Interval { estimate: 0.5, low: 0.35, high: 0.65 };
+        let notes = size_notes(&a, &b, "random", &[narrow], 0.95);
+        assert!(notes.len() == 1 && notes[0].contains("100 problems") && notes[0].contains("28.2 points"), "{notes:?}");
+        let notes = size_notes(&a, &b, "random", &[narrow, wide], 0.95);
+        assert!(notes[1].contains("Too few problems (100)") && notes[1].contains("±15"), "{notes:?}");
+    }
+}
