@@ -64,6 +64,8 @@ pub enum FolderError {
 pub struct WriteOptions {
     /// The thresholds of the evaluation; the reward's fills `predicted_first_error`, and all are kept for a comparison.
     pub calibration: Calibration,
+    /// The same for the combined detector.
+    pub combined_threshold: Option<f32>,
     /// Write into a folder that holds other things, too. They stay; files of the same names are replaced.
     pub into_foreign: bool,
 }
@@ -77,6 +79,8 @@ pub struct Run {
     pub traces: Vec<ScoredTrace>,
     /// The thresholds of the evaluation.
     pub calibration: Calibration,
+    /// The same for the combined detector.
+    pub combined_threshold: Option<f32>,
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
@@ -241,6 +245,7 @@ pub fn write(report: &Report, traces: &[ScoredTrace], folder: &Path, options: &W
     put(folder.join("report.html"), &mut |out| out.write_all(page.as_bytes()))?;
     put(folder.join("report.md"), &mut |out| out.write_all(report.markdown().as_bytes()))?;
     let mut data = full_json(report, traces, &options.calibration);
+    data["combined_threshold"] = json!(options.combined_threshold);
     data["files"] = json!(stems);
     put(end, &mut |out| {
         serde_json::to_writer_pretty(&mut *out, &data)?;
@@ -275,6 +280,7 @@ pub fn read(path: &Path) -> Result<Run, FolderError> {
         title: report["title"].as_str().map_or(name, str::to_string),
         traces,
         calibration: serde_json::from_value(report["calibration"].clone()).unwrap_or_default(),
+        combined_threshold: report["combined_threshold"].as_f64().map(|t| t as f32),
     })
 }
 
@@ -290,7 +296,11 @@ mod tests {
     }
 
     fn options() -> WriteOptions {
-        WriteOptions { calibration: Calibration { threshold: Some(-0.5), ..Calibration::default() }, into_foreign: false }
+        WriteOptions {
+            calibration: Calibration { threshold: Some(-0.5), ..Calibration::default() },
+            combined_threshold: Some(0.25),
+            into_foreign: false,
+        }
     }
 
     fn listing(folder: &Path) -> Vec<String> {
@@ -313,7 +323,7 @@ mod tests {
         assert_eq!(listing(&folder), expected);
         assert!(written.len() >= 10 && written.iter().all(|p| p.is_file()) && written.last().unwrap().ends_with("report.json"));
         let run = read(&folder).unwrap();
-        assert_eq!((run.title.as_str(), run.calibration.threshold), ("A run", Some(-0.5)));
+        assert_eq!((run.title.as_str(), run.calibration.threshold, run.combined_threshold), ("A run", Some(-0.5), Some(0.25)));
         assert_eq!(bits(&run.traces), bits(&odd_traces()));
         fs::write(folder.join(".report-x.part"), "half").unwrap();
         write(&report(&["reward"]), &odd_traces()[..1], &folder, &options()).unwrap();

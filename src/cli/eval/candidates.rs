@@ -89,7 +89,7 @@ impl Candidates {
             Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
             Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration })
+        Ok(Made { report: made, rows, calibration: recorded.calibration, ..Made::default() })
     }
 }
 
@@ -170,7 +170,7 @@ impl Localise {
                 steplabels::ratings(&known, &rows, bootstrap)?.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration })
+        Ok(Made { report: made, rows, calibration: recorded.calibration, combined_threshold: combined })
     }
 
     /// Thresholds from experts and the combined detector from their twins; the detector's own threshold, where it could be fitted.

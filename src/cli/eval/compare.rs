@@ -32,6 +32,7 @@ impl Compare {
             names: [name(&self.first), name(&self.second)],
             n: self.n.map(usize::from),
             calibrations: [a.calibration, b.calibration],
+            combined_thresholds: [a.combined_threshold, b.combined_threshold],
             shared_only: self.shared_only,
             bootstrap: how.bootstrap(),
             ..Options::default()

@@ -50,6 +50,8 @@ pub struct Made {
     pub rows: Vec<ScoredTrace>,
     /// The thresholds that took part.
     pub calibration: Calibration,
+    /// … and that of reward and log-probability together.
+    pub combined_threshold: Option<f32>,
 }
 
 /// Shape of a report.
@@ -96,7 +98,11 @@ impl ReportArgs {
 
     /// Writes the folder of a report.
     pub fn write(&self, made: &Made, folder: &Path) -> Result<()> {
-        let options = WriteOptions { calibration: made.calibration.clone(), into_foreign: self.into_foreign };
+        let options = WriteOptions {
+            calibration: made.calibration.clone(),
+            combined_threshold: made.combined_threshold,
+            into_foreign: self.into_foreign,
+        };
         folder::write(&made.report, &made.rows, folder, &options)?;
         Ok(())
     }

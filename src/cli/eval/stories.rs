@@ -117,6 +117,6 @@ impl Stories {
             ..Options::default()
         };
         let rows = scored(&traces, stories.rewards.granularity);
-        Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration })
+        Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration, ..Made::default() })
     }
 }

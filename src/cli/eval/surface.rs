@@ -88,7 +88,7 @@ impl Surface {
                 section.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows, calibration: judge.calibration.clone() })
+        Ok(Made { report: made, rows, calibration: judge.calibration.clone(), ..Made::default() })
     }
 }
 

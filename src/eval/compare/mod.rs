@@ -2,10 +2,11 @@
 
 use super::chart::{Chart, ChartKind, Line};
 use super::effect::cohens_h;
-use super::localise::{self, Counts, Marker, Signal};
+use super::localise::{self, Comparison, Counts, Marker, Signal};
 use super::report::{Cell, Report, Table};
 use super::rerank::{self, Method};
-use super::stats::{Bootstrap, Interval, Paired, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap};
+use super::resample::Resampled;
+use super::stats::{Bootstrap, Interval, Paired, discordant, holm, mcnemar};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::{Aggregation, Calibration};
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +27,8 @@ pub struct Options {
     pub shared_only: bool,
     /// Thresholds of each run, fixed beforehand.
     pub calibrations: [Calibration; 2],
+    /// The same for the combined detector.
+    pub combined_thresholds: [Option<f32>; 2],
     /// The method that is drawn against N.
     pub main: Method,
     /// How to resample.
@@ -39,6 +42,7 @@ impl Default for Options {
             n: None,
             shared_only: false,
             calibrations: Default::default(),
+            combined_thresholds: [None; 2],
             main: Method::Reward(Aggregation::Mean),
             bootstrap: Bootstrap::default(),
         }
@@ -124,20 +128,27 @@ struct Compared {
 }
 
 fn compared(pairs: &Pairs, n: usize, bootstrap: Bootstrap) -> Result<Vec<Compared>, EvalError> {
-    let mut out = Vec::new();
-    for method in methods(pairs) {
-        let (a, b) = (rerank::per_problem(method, &pairs.a, n)?, rerank::per_problem(method, &pairs.b, n)?);
+    let methods = methods(pairs);
+    let mut columns = Vec::with_capacity(2 * methods.len());
+    for method in &methods {
+        columns.push(rerank::per_problem(*method, &pairs.a, n)?);
+        columns.push(rerank::per_problem(*method, &pairs.b, n)?);
+    }
+    let drawn = Resampled::of(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), bootstrap)?;
+    let problems = pairs.a.len() as f64;
+    let one = |(k, method): (usize, Method)| {
+        let (a, b) = (2 * k, 2 * k + 1);
         // McNemar needs one yes or no a problem: not an expectation, not an average over blocks.
         let whole = |v: &[f64]| v.iter().all(|x| *x == 0.0 || *x == 1.0);
         let solved = |v: &[f64]| v.iter().map(|x| *x == 1.0).collect::<Vec<_>>();
-        let mcnemar = (method != Method::Random && whole(&a) && whole(&b)).then(|| {
-            let (only_a, only_b) = discordant(&solved(&a), &solved(&b));
+        let mcnemar = (method != Method::Random && whole(&columns[a]) && whole(&columns[b])).then(|| {
+            let (only_a, only_b) = discordant(&solved(&columns[a]), &solved(&columns[b]));
             mcnemar(only_a, only_b)
         });
-        let means = [bootstrap_mean(&a, bootstrap)?, bootstrap_mean(&b, bootstrap)?];
-        out.push(Compared { method, means, test: paired_bootstrap(&b, &a, bootstrap)?, mcnemar });
-    }
-    Ok(out)
+        let mean = |column: usize| drawn.interval(|sums| sums[column] / problems);
+        Compared { method, means: [mean(a), mean(b)], test: drawn.paired(|sums| (sums[b] - sums[a]) / problems), mcnemar }
+    };
+    Ok(methods.into_iter().enumerate().map(one).collect())
 }
 
 fn accuracy_table(compared: &[Compared], n: usize) -> Table {
@@ -166,26 +177,27 @@ struct Located {
 }
 
 /// Detectors that both runs have; none where one of them has no labelled wrong and right candidate.
-fn located(pairs: &Pairs, calibrations: &[Calibration; 2]) -> Vec<Located> {
+fn located(pairs: &Pairs, options: &Options) -> Vec<Located> {
     let runs = [&pairs.a, &pairs.b];
     let mut out = Vec::new();
-    for signal in [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy] {
+    for signal in [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy, Signal::Combined] {
         let known = |r: &&Vec<ScoredTrace>| r.iter().flat_map(|t| &t.candidates).any(|c| signal.values(c).iter().any(Option::is_some));
         if !runs.iter().all(known) {
             continue;
         }
-        let fixed = |c: &Calibration| match signal {
-            Signal::Reward => c.threshold,
-            Signal::LogProb => c.logprob,
-            Signal::CriticLogProb | Signal::Combined => None,
-            Signal::Entropy => c.entropy.map(|e| -e),
+        let fixed = |run: usize| match signal {
+            Signal::Reward => options.calibrations[run].threshold,
+            Signal::LogProb => options.calibrations[run].logprob,
+            Signal::CriticLogProb => None,
+            Signal::Entropy => options.calibrations[run].entropy.map(|e| -e),
+            Signal::Combined => options.combined_thresholds[run],
         };
         // Without labels of both kinds there is no best threshold, and no F1 either.
         let best = runs.map(|r| localise::best_threshold(signal, r).map(|b| b.0));
         if best.iter().any(Option::is_none) {
             continue;
         }
-        for (kind, thresholds) in [("calibrated", [fixed(&calibrations[0]), fixed(&calibrations[1])]), ("best", best)] {
+        for (kind, thresholds) in [("calibrated", [fixed(0), fixed(1)]), ("best", best)] {
             let [Some(a), Some(b)] = thresholds else { continue };
             let counts = |run: &[ScoredTrace], t: f32| run.iter().map(|x| localise::counts(Marker::Below(signal, t), x)).collect();
             out.push(Located { name: format!("{}, {kind}", signal.name()), counts: [counts(&pairs.a, a), counts(&pairs.b, b)] });
@@ -215,15 +227,17 @@ fn localisation(located: &[Located], bootstrap: Bootstrap) -> Result<(Table, F1s
     );
     let mut f1s = F1s::new();
     let mut rest = Vec::new();
-    for l in located {
-        let [a, b] = &l.counts;
-        let (in_a, in_b) = (localise::summarise(a, bootstrap)?, localise::summarise(b, bootstrap)?);
-        let test = |statistic| localise::compare(b, a, statistic, bootstrap);
-        f1s.push((l.name.clone(), [in_a.f1, in_b.f1], test(Counts::f1)?));
+    let counts: Vec<&[Counts]> = located.iter().flat_map(|l| l.counts.each_ref().map(Vec::as_slice)).collect();
+    let drawn = Comparison::new(&counts, bootstrap)?;
+    for (k, l) in located.iter().enumerate() {
+        let (a, b) = (2 * k, 2 * k + 1);
+        let (in_a, in_b) = (drawn.summary(a), drawn.summary(b));
+        let test = |statistic: fn(&Counts) -> f64| drawn.paired(b, a, statistic);
+        f1s.push((l.name.clone(), [in_a.f1, in_b.f1], test(Counts::f1)));
         rest.push([
-            Cell::Interval(test(Counts::acc_error)?.difference),
+            Cell::Interval(test(Counts::acc_error).difference),
             Cell::Number(cohens_h(in_b.acc_error.estimate, in_a.acc_error.estimate)),
-            Cell::Interval(test(Counts::acc_correct)?.difference),
+            Cell::Interval(test(Counts::acc_correct).difference),
             Cell::Number(cohens_h(in_b.acc_correct.estimate, in_a.acc_correct.estimate)),
         ]);
     }
@@ -341,7 +355,7 @@ pub fn compare(a: &[ScoredTrace], b: &[ScoredTrace], options: &Options) -> Resul
     let mut figures: BTreeMap<String, f64> = [("shared_problems".to_string(), pairs.a.len() as f64)].into();
     figures.extend(compared.iter().map(|c| (key("difference", &c.method.name()), 100.0 * c.test.difference.estimate)));
     let mut notes = notes(&pairs, n, options);
-    let located = located(&pairs, &options.calibrations);
+    let located = located(&pairs, options);
     if !located.is_empty() {
         let (table, f1s) = localisation(&located, options.bootstrap)?;
         tables.push(table);

@@ -2,7 +2,7 @@
 //!
 //! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
 //! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
-//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. A text that is empty or starts with `"` is a JSON string. A
+//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class that is empty or starts with `"` is a JSON string. A
 //! problem without candidates has one row without an index.
 
 #[cfg(feature = "parquet")]
@@ -19,16 +19,17 @@ use std::str::FromStr;
 pub use parquet::write_parquet;
 
 /// The aggregations that have a column.
-const AGGREGATIONS: [(&str, Aggregation); 5] = [
+const AGGREGATIONS: [(&str, Aggregation); Aggregation::ALL.len()] = [
     ("reward_mean", Aggregation::Mean),
     ("reward_min", Aggregation::Min),
     ("reward_last", Aggregation::Last),
     ("reward_product", Aggregation::Product),
     ("reward_sum", Aggregation::Sum),
+    ("reward_discounted", Aggregation::Discounted),
 ];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 25] = [
+pub const COLUMNS: [&str; 26] = [
     "problem_id",
     "index",
     "correct",
@@ -53,6 +54,7 @@ pub const COLUMNS: [&str; 25] = [
     "reward_last",
     "reward_product",
     "reward_sum",
+    "reward_discounted",
     "predicted_first_error",
 ];
 /// Columns that a file must have to be read: the first ones, up to what is derived.
@@ -93,11 +95,6 @@ impl Derived {
             predicted: threshold.and_then(|t| Marker::Below(Signal::Reward, t).mark(c)),
         }
     }
-}
-
-/// Step labels as numbers.
-fn labels(c: &ScoredCandidate) -> Vec<Option<f32>> {
-    c.step_labels.iter().map(|l| l.map(f32::from)).collect()
 }
 
 /// A number as Rust and JSON read it back to the bit; `NaN`, `inf` and `-inf` as words, quoted in JSON.
@@ -157,6 +154,10 @@ impl<W: Write> Fields<W> {
     fn flag(&mut self, value: bool) -> io::Result<()> {
         self.bytes(if value { b"true" } else { b"false" })
     }
+    fn labels(&mut self, values: &[Option<i8>]) -> io::Result<()> {
+        let words: Vec<String> = values.iter().map(|v| v.map_or("null".into(), |v| v.to_string())).collect();
+        self.bytes(format!("[{}]", words.join(",")).as_bytes())
+    }
     fn text(&mut self, value: Option<&str>) -> io::Result<()> {
         match value {
             Some(a) if a.is_empty() || a.starts_with('"') => self.bytes(serde_json::Value::from(a).to_string().as_bytes()),
@@ -201,7 +202,7 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined] {
                 f.list(values)?;
             }
-            f.list(&labels(c))?;
+            f.labels(&c.step_labels)?;
             f.text(c.class.as_deref())?;
             f.number(derived.logprob_mean)?;
             f.number(derived.critic_logprob_mean)?;
@@ -245,7 +246,7 @@ impl Row<'_> {
             _ => Err(self.fault(column, "`true` or `false` is needed")),
         }
     }
-    fn list(&self, column: &str) -> Result<Vec<Option<f32>>, RowError> {
+    fn list<T: FromStr>(&self, column: &str) -> Result<Vec<Option<T>>, RowError> {
         let fault = || self.fault(column, "a JSON list of numbers, `null` and \"NaN\" is needed");
         let text = self.field(column).trim();
         if text.is_empty() {
@@ -285,7 +286,7 @@ impl Row<'_> {
             step_entropy_max: self.list("step_entropy_max")?,
             step_critic_logprob_min: self.list("step_critic_logprob_min")?,
             step_combined: self.list("step_combined")?,
-            step_labels: self.list("step_labels")?.into_iter().map(|l| l.map(|l| l as i8)).collect(),
+            step_labels: self.list("step_labels")?,
             class: self.text("class")?,
         })
     }

@@ -1,6 +1,6 @@
 //! The same rows as Parquet, with lists as lists.
 
-use super::{AGGREGATIONS, COLUMNS, Derived, labels};
+use super::{AGGREGATIONS, COLUMNS, Derived};
 use crate::eval::{ScoredCandidate, ScoredTrace};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
@@ -9,7 +9,6 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -27,6 +26,7 @@ fn schema() -> String {
     let field = |name: &&str| match *name {
         "problem_id" => "required binary problem_id (STRING);".to_string(),
         "answer" | "class" => format!("optional binary {name} (STRING);"),
+        "step_labels" => "optional group step_labels (LIST) { repeated group list { optional int32 element; } }".into(),
         "correct" | "labelled" => format!("optional boolean {name};"),
         "index" | "first_error" | "n_steps" | "n_tokens" | "predicted_first_error" => format!("optional int64 {name};"),
         list if list.starts_with("step_") => {
@@ -78,8 +78,10 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                 w.write_batch(&ids, None, None)?;
             }
             ColumnWriter::ByteArrayColumnWriter(w) => {
-                let (values, levels) =
-                    scalars(rows, |_, c, _| if name == "answer" { &c.answer } else { &c.class }.as_deref().map(ByteArray::from));
+                let (values, levels) = scalars(rows, |_, c, _| {
+                    let text = if name == "answer" { &c.answer } else { &c.class };
+                    text.as_deref().map(ByteArray::from)
+                });
                 w.write_batch(&values, Some(&levels), None)?;
             }
             ColumnWriter::BoolColumnWriter(w) => {
@@ -99,14 +101,18 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                 });
                 w.write_batch(&values, Some(&levels), None)?;
             }
+            ColumnWriter::Int32ColumnWriter(w) => {
+                let (values, definitions, repetitions) = lists(rows, |c| &c.step_labels);
+                let values: Vec<i32> = values.into_iter().map(i32::from).collect();
+                w.write_batch(&values, Some(&definitions), Some(&repetitions))?;
+            }
             ColumnWriter::FloatColumnWriter(w) if name.starts_with("step_") => {
                 let (values, definitions, repetitions) = lists(rows, |c| match name {
-                    "step_rewards" => Cow::Borrowed(&c.step_rewards[..]),
-                    "step_logprob_min" => Cow::Borrowed(&c.step_logprob_min[..]),
-                    "step_entropy_max" => Cow::Borrowed(&c.step_entropy_max[..]),
-                    "step_combined" => Cow::Borrowed(&c.step_combined[..]),
-                    "step_labels" => Cow::Owned(labels(c)),
-                    _ => Cow::Borrowed(&c.step_critic_logprob_min[..]),
+                    "step_rewards" => &c.step_rewards,
+                    "step_logprob_min" => &c.step_logprob_min,
+                    "step_entropy_max" => &c.step_entropy_max,
+                    "step_critic_logprob_min" => &c.step_critic_logprob_min,
+                    _ => &c.step_combined,
                 });
                 w.write_batch(&values, Some(&definitions), Some(&repetitions))?;
             }
@@ -141,7 +147,7 @@ fn scalars<T>(rows: &[Row], value: impl Fn(usize, &ScoredCandidate, &Derived) ->
 }
 
 /// Definition levels: 0 no list, 1 an empty list, 2 a null in it, 3 a value. Repetition: 0 starts a row, 1 goes on with its list.
-fn lists<'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> Cow<'a, [Option<f32>]>) -> (Vec<f32>, Vec<i16>, Vec<i16>) {
+fn lists<'a, T: Copy + 'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> &'a Vec<Option<T>>) -> (Vec<T>, Vec<i16>, Vec<i16>) {
     let (mut values, mut definitions, mut repetitions) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let steps = row.candidate.as_ref().map(|(_, c, _)| list(c));
@@ -149,7 +155,7 @@ fn lists<'a>(rows: &[Row<'a>], list: impl Fn(&'a ScoredCandidate) -> Cow<'a, [Op
             None => definitions.push(0),
             Some(steps) if steps.is_empty() => definitions.push(1),
             Some(steps) => {
-                for step in steps.iter() {
+                for step in steps {
                     definitions.push(if step.is_some() { 3 } else { 2 });
                     values.extend(step);
                 }
@@ -188,6 +194,7 @@ mod tests {
             assert_eq!(field("correct"), Field::Bool(c.correct));
             assert_eq!(field("n_tokens"), Field::Long(c.n_tokens as i64));
             assert_eq!(field("first_error"), c.first_error.map_or(Field::Null, |e| Field::Long(e as i64)));
+            assert_eq!(field("class"), c.class.clone().map_or(Field::Null, Field::Str));
             assert_eq!(field("answer"), c.answer.clone().map_or(Field::Null, Field::Str));
             let Field::ListInternal(list) = field("step_rewards") else { panic!("{:?}", field("step_rewards")) };
             assert_eq!(list.len(), c.step_rewards.len());
