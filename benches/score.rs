@@ -1,0 +1,99 @@
+//! Tokens a second of reading recorded candidates with SmolLM2-135M-Instruct (log-probability and entropy of every token), beside Hugging Face
+//! transformers in PyTorch on the same weights, candidates and threads.
+//!
+//! `cargo bench --bench score`; needs SmolLM2 where `tests/fetch_smollm2.sh` has put it, or `REASONSCOPE_SMOLLM2` names it. transformers takes part where
+//! `REASONSCOPE_PYTHON` names a Python that has torch, transformers and gguf: it reads the same file, widened to f32, 16 candidates a batch in order of
+//! length, padded. The two take turns. What is compared at the end is the largest distance between their log-probabilities.
+
+use candle_core::Device;
+use reasonscope::generate::{LocalPolicy, Prompt, decode_all};
+use reasonscope::model::{ModelFiles, embedded_policy};
+use reasonscope::task::stories::{Split, story};
+use reasonscope::trace::{Candidate, Sampling};
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TURNS: usize = 3;
+const PROBLEMS: u64 = 6;
+const CANDIDATES: usize = 16;
+
+fn smollm2() -> Option<PathBuf> {
+    let named = std::env::var_os("REASONSCOPE_SMOLLM2").map(PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    named.or_else(|| Some(cache?.join("reasonscope/SmolLM2-135M-Instruct.Q4_1.gguf"))).filter(|p| p.exists())
+}
+
+/// Stories with candidates that the embedded policy wrote.
+fn traces() -> Vec<(String, Vec<Candidate>)> {
+    let writer = LocalPolicy::open(&embedded_policy(), &Device::Cpu, None).unwrap();
+    let problems: Vec<String> = (0..PROBLEMS).map(|i| story(Split::LongerChains, 5, i).problem).collect();
+    let prompts: Vec<Prompt> = problems.iter().map(|p| Prompt { ids: writer.prompt_ids(p).unwrap(), seed: 1 }).collect();
+    let sampling = Sampling { max_tokens: 256, ..Sampling::default() };
+    let groups = decode_all(writer.decoder(), &prompts, CANDIDATES, &sampling, &mut |_| ControlFlow::Continue(())).unwrap();
+    let candidates = groups.iter().map(|g| g.iter().map(|c| c.candidate(writer.tokenizer())).collect());
+    problems.into_iter().zip(candidates).collect()
+}
+
+fn ours(policy: &LocalPolicy, traces: &mut [(String, Vec<Candidate>)]) -> f64 {
+    let began = Instant::now();
+    for (problem, candidates) in traces.iter_mut() {
+        policy.read(problem, candidates).unwrap();
+    }
+    let tokens: usize = traces.iter().flat_map(|t| &t.1).map(|c| c.tokens.len()).sum();
+    tokens as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Tokens a second, and the log-probabilities in order.
+fn transformers(python: &str, model: &PathBuf, input: &PathBuf) -> Option<(f64, Vec<f64>)> {
+    let out = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/score.py"))
+        .args([model, input])
+        .arg(rayon::current_num_threads().to_string())
+        .output()
+        .ok()?;
+    if !out.status.success() {
+        eprintln!("transformers: {}", String::from_utf8_lossy(&out.stderr));
+        return None;
+    }
+    let said: Value = serde_json::from_slice(&out.stdout).ok()?;
+    let logprobs = said["logprobs"].as_array()?.iter().filter_map(Value::as_f64).collect();
+    Some((said["tokens_per_second"].as_f64()?, logprobs))
+}
+
+fn main() {
+    let Some(file) = smollm2() else {
+        eprintln!("skipped: SmolLM2-135M-Instruct is not there; `sh tests/fetch_smollm2.sh` fetches it");
+        return;
+    };
+    let policy = LocalPolicy::open(&ModelFiles::open(&file).unwrap(), &Device::Cpu, None).unwrap();
+    let mut traces = traces();
+    ours(&policy, &mut traces);
+    let rows: Vec<Value> = traces
+        .iter()
+        .map(|(problem, candidates)| {
+            let ids = |c: &Candidate| c.tokens.iter().filter_map(|t| t.id).collect::<Vec<_>>();
+            json!({ "prompt": policy.prompt_ids(problem).unwrap(), "candidates": candidates.iter().map(ids).collect::<Vec<_>>() })
+        })
+        .collect();
+    let input = std::env::temp_dir().join(format!("reasonscope-score-{}.json", std::process::id()));
+    std::fs::write(&input, Value::from(rows).to_string()).unwrap();
+    let python = std::env::var("REASONSCOPE_PYTHON").ok();
+    for turn in 1..=TURNS {
+        let a = ours(&policy, &mut traces);
+        match python.as_deref().and_then(|p| transformers(p, &file, &input)) {
+            Some((b, theirs)) => {
+                let mine = traces.iter().flat_map(|t| &t.1).flat_map(|c| &c.tokens).filter_map(|t| t.logprob.map(f64::from));
+                let apart = mine.zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                println!("turn {turn}: {a:.0} tokens/s, transformers {b:.0}, ratio {:.2}; log-probabilities at most {apart:.4} apart", a / b);
+            }
+            None => println!("turn {turn}: {a:.0} tokens/s"),
+        }
+    }
+    let _ = std::fs::remove_file(input);
+}
