@@ -5,7 +5,7 @@ use super::effect::{cohens_h, size_notes, wide_note};
 use super::localise::{self, Comparison, Counts, Marker, Signal};
 use super::rerank::{self, Method, Point};
 use super::resample::Resampled;
-use super::section::{Section, by_problem, numbers};
+use super::section::{Section, affordable, by_problem, numbers};
 use super::stats::{Bootstrap, Interval, Paired, discordant, holm, mcnemar};
 use super::{EvalError, ScoredCandidate, ScoredTrace, calibrate, conformal, figures, onset, passk, roc};
 use crate::trace::{Aggregation, Calibration, vote_weight};
@@ -239,6 +239,11 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
         Some([reward(c)?, f64::from(u8::from(c.correct)), c.n_tokens as f64, mean(c.logprob_sum, c).unwrap_or(0.0)])
     });
     let observed = Observations::new(&observed);
+    let fewest = affordable(options.bootstrap, 4 * observed.len()).resamples;
+    if fewest < options.bootstrap.resamples {
+        all.notes
+            .push(format!("Intervals of AUROC, PR-AUC, correlations, ECE and reliability are from fewer resamples, at least {fewest}."));
+    }
     let title = "Aggregated reward against outcome: Spearman's correlation";
     let mut table = Table::new(title, &["given", "candidates", "rho", "low", "high"]);
     let given: [&[usize]; 4] = [&[], &[2], &[3], &[2, 3]];
