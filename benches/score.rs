@@ -25,7 +25,8 @@ const CANDIDATES: usize = 16;
 
 fn smollm2() -> Option<PathBuf> {
     let named = std::env::var_os("REASONSCOPE_SMOLLM2").map(PathBuf::from);
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     named.or_else(|| Some(cache?.join("reasonscope/SmolLM2-135M-Instruct.Q4_1.gguf"))).filter(|p| p.exists())
 }
 
@@ -90,7 +91,10 @@ fn main() {
             Some((b, theirs)) => {
                 let mine = traces.iter().flat_map(|t| &t.1).flat_map(|c| &c.tokens).filter_map(|t| t.logprob.map(f64::from));
                 let apart = mine.zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-                println!("turn {turn}: {a:.0} tokens/s, transformers {b:.0}, ratio {:.2}; log-probabilities at most {apart:.4} apart", a / b);
+                println!(
+                    "turn {turn}: {a:.0} tokens/s, transformers {b:.0}, ratio {:.2}; log-probabilities at most {apart:.4} apart",
+                    a / b
+                );
             }
             None => println!("turn {turn}: {a:.0} tokens/s"),
         }

@@ -71,7 +71,7 @@ enum Command {
     /// Watch a training run: curves, newest rollouts coloured by reward, alarms
     Watch(watch::Watch),
     /// Evaluate: rerank, localise, pass@k, calibration, transfer, search, beside the baselines; live or on recorded candidates
-    Eval(eval::Eval),
+    Eval(Box<eval::Eval>),
     /// Public data: list, fetch, join, and check graders against it
     Data(data::Data),
     /// List the themes
