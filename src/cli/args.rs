@@ -214,7 +214,8 @@ fn granularity(text: &str) -> Result<Granularity, String> {
 const DEFAULT_INTERVAL: usize = 15;
 
 fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
-    PossibleValuesParser::new(["mean", "min", "last", "product", "sum"]).map(|name| match name.as_str() {
+    PossibleValuesParser::new(["mean", "min", "last", "product", "sum", "discounted"]).map(|name| match name.as_str() {
+        "discounted" => Aggregation::Discounted,
         "min" => Aggregation::Min,
         "last" => Aggregation::Last,
         "product" => Aggregation::Product,

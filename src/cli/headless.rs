@@ -201,7 +201,7 @@ impl Walk {
     /// The traces that are walked over, as far as they are known; `None` where that cannot be said yet.
     fn range(&self) -> Option<std::ops::Range<usize>> {
         match self.shard {
-            None => Some(0..self.list.len()),
+            None => Some(0..self.list.settled()),
             Some(shard) => self.list.is_complete().then(|| shard.range(self.list.len())),
         }
     }

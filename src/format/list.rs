@@ -197,10 +197,16 @@ impl TraceList {
         self.files.iter().map(|f| (f.path.as_str(), f.format))
     }
 
-    /// Waits until trace `index` is found or all files are read; whether it is there.
+    /// Number of traces that are known whole: the last one found may have more candidates in lines that are not read yet.
+    pub fn settled(&self) -> usize {
+        let state = self.shared.state();
+        if state.complete { state.len } else { state.len.saturating_sub(1) }
+    }
+
+    /// Waits until trace `index` is known whole or all files are read; whether it is there.
     pub fn wait(&self, index: usize) -> bool {
         let mut state = self.shared.state();
-        while !state.complete && state.len <= index {
+        while !state.complete && state.len <= index + 1 {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.len > index

@@ -76,9 +76,9 @@ fn a_perfect_reward_is_reported_as_perfect() {
     assert!(random > 0.3 && random < 0.5, "{random}");
     assert_eq!(random, estimate(&json, 0, "random", "N=1"));
     assert!((estimate(&json, 1, "random", "gain") - (estimate(&json, 0, "oracle", "N=8") - random)).abs() < 1e-12);
-    assert_eq!(estimate(&json, 3, "reward, calibrated", "F1"), 1.0);
-    assert_eq!(estimate(&json, 3, "reward, best", "F1"), 1.0);
-    assert!(estimate(&json, 3, "log-prob, best", "F1") < 0.7);
+    assert_eq!(estimate(&json, 4, "reward, calibrated", "F1"), 1.0);
+    assert_eq!(estimate(&json, 4, "reward, best", "F1"), 1.0);
+    assert!(estimate(&json, 4, "log-prob, best", "F1") < 0.7);
     assert!((estimate(&json, 2, "policy", "k=1") - random).abs() < 1e-12, "pass@1 is the random pick");
     assert_eq!(estimate(&json, 2, "policy", "k=8"), estimate(&json, 0, "oracle", "N=8"));
 }
@@ -92,7 +92,7 @@ fn rewards_without_content_stay_at_chance() {
         let json = evaluate(&traces(reward), &options()).unwrap().json();
         let gain = estimate(&json, 1, "random", "gain");
         assert!(gain.abs() < 0.2, "{name}: {gain}");
-        let f1 = estimate(&json, 3, "reward, best", "F1");
+        let f1 = estimate(&json, 4, "reward, best", "F1");
         assert!(f1 < 0.65, "{name}: {f1}");
     }
 }
@@ -107,7 +107,7 @@ fn all_forms_hold_all_rows() {
         assert!(text.contains(row) && markdown.contains(row), "{row}");
     }
     let titles: Vec<&str> = report.tables.iter().map(|t| t.title.as_str()).collect();
-    assert_eq!(titles.len(), 10, "{titles:?}");
+    assert_eq!(titles.len(), 11, "{titles:?}");
     let charts: Vec<&str> = report.charts.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(charts, ["best-of-n", "localisation-by-position", "conformal-coverage", "rewards", "reliability"]);
     assert!(report.figures.keys().all(|name| check_name(name).is_ok()) && report.figures.len() > 20, "{:?}", report.figures);
@@ -132,7 +132,7 @@ fn unlabelled_unscored_traces_still_give_the_reranking() {
         *c = ScoredCandidate { correct: c.correct, n_tokens: c.n_tokens, answer: c.answer.clone(), ..ScoredCandidate::default() };
     }
     let report = evaluate(&all, &Options { main: Method::Majority, ..options() }).unwrap();
-    assert_eq!(report.tables.len(), 3);
+    assert_eq!(report.tables.len(), 4);
     let text = report.text();
     assert!(text.contains("majority") && !text.contains("reward mean") && !text.contains("log-prob"));
 }

@@ -14,7 +14,7 @@ use crate::eval::localise::{Signal, best_threshold};
 use crate::eval::processbench::{self, Threshold};
 use crate::eval::report::{self, Options};
 use crate::eval::rerank::Method;
-use crate::eval::{ScoredTrace, steplabels};
+use crate::eval::{ScoredTrace, grid, steplabels};
 use crate::task::{GradedCorruption, Task};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -50,6 +50,9 @@ pub struct Localise {
     /// Share of right traces that thresholds from --experts may mark
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     false_alarms: f64,
+    /// Mark intervals of K tokens in place of steps, where the candidates have tokens: the largest drop against chance on the same grid
+    #[arg(long, value_name = "K", conflicts_with_all = ["threshold", "experts"], value_parser = clap::value_parser!(u16).range(1..))]
+    grid: Option<u16>,
     #[command(flatten)]
     recorded: RecordedArgs,
 }
@@ -125,6 +128,9 @@ impl RecordedArgs {
 
 impl Localise {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        if let Some(k) = self.grid {
+            return self.on_grid(usize::from(k), how, reporter, interrupt);
+        }
         let judge = self.recorded.judge(reporter, interrupt)?;
         let mut recorded = self.recorded.read_with(&judge, reporter, interrupt)?;
         let combined = match self.experts.is_empty() {
@@ -171,6 +177,19 @@ impl Localise {
             }
         }
         Ok(Made { report: made, rows, calibration: recorded.calibration, combined_threshold: combined })
+    }
+
+    fn on_grid(&self, k: usize, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        let args = RecordedArgs { grid: Some(k), ..self.recorded.clone() };
+        let recorded = args.read(reporter, interrupt)?;
+        let rows = recorded.pooled();
+        if rows.iter().flat_map(|t| &t.candidates).all(|c| c.first_error.is_none()) {
+            bail!("no candidate has tokens and a labelled first wrong step; read the file with --policy, which gives it tokens");
+        }
+        let options = args.options(&recorded, &format!("First wrong interval of {k} tokens"), vec![1], how);
+        let mut made = report::begin(&rows, &options);
+        grid::section(&rows, k, how.bootstrap())?.add_to(&mut made);
+        Ok(Made { report: made, rows, ..Made::default() })
     }
 
     /// Thresholds from experts and the combined detector from their twins; the detector's own threshold, where it could be fitted.

@@ -7,9 +7,9 @@ use crate::cli::headless::Walk;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
-use crate::eval::ScoredTrace;
 use crate::eval::grader::Grader;
-use crate::format::{FormatError, Options, TraceList};
+use crate::eval::{ScoredTrace, grid};
+use crate::format::{FormatError, Options, TraceList, note};
 use crate::runtime::ModelRef;
 use crate::task::{Problem, Task, TrainingProblems};
 use crate::trace::{Calibration, Trace, segment};
@@ -54,6 +54,9 @@ pub struct RecordedArgs {
     pub code: CodeArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
+    /// Intervals of this many tokens take the place of steps.
+    #[arg(skip)]
+    pub grid: Option<usize>,
 }
 
 /// The candidates of one file.
@@ -147,7 +150,13 @@ impl RecordedArgs {
     }
 
     fn scored(&self, trace: &Trace) -> ScoredTrace {
+        if let Some(k) = self.grid {
+            return grid::scored(trace, k);
+        }
         let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity);
+        for (scored, c) in scored.candidates.iter_mut().zip(&trace.candidates) {
+            scored.class = note(c, "classification");
+        }
         if self.baselines_only {
             for c in &mut scored.candidates {
                 c.step_rewards = vec![None; c.n_steps];
@@ -162,7 +171,7 @@ impl RecordedArgs {
         let mut bad = 0;
         let mut at = 0;
         while traces.len() < self.limit() && list.wait(at) && !interrupt.is_set() {
-            let wave = at..list.len().min(at + WAVE);
+            let wave = at..list.settled().min(at + WAVE);
             at = wave.end;
             let read: Vec<Result<Result<ScoredTrace>, FormatError>> = wave
                 .into_par_iter()
