@@ -99,12 +99,15 @@ impl RewardArgs {
 }
 
 /// Whether programs of a model may run.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct CodeArgs {
     /// Run the programs that the model writes, to grade HumanEval and MBPP: in a sandbox without network, other files or further processes, as far as the
     /// system has the means (see `reasonscope doctor`)
     #[arg(long)]
     pub allow_code_execution: bool,
+    /// CPU time that such a program may use; it is wrong where it needs more
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600), requires = "allow_code_execution")]
+    pub code_seconds: u64,
 }
 
 impl CodeArgs {
@@ -113,7 +116,7 @@ impl CodeArgs {
         if !self.allow_code_execution || !task.runs_code() {
             return Ok(Grader::default());
         }
-        let sandbox = Sandbox::new(own_executable()?, Limits::default())?;
+        let sandbox = Sandbox::new(own_executable()?, Limits::seconds(self.code_seconds))?;
         if let Some(warning) = sandbox.guards().warning() {
             warn(&warning);
         }

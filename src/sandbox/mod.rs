@@ -59,11 +59,18 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 3 s of CPU time, as HumanEval's own harness gives a program 3 s (arXiv 2107.03374), in at most 15 s; 512 MiB of memory.
+    /// 3 s of CPU time, as HumanEval's own harness gives a program 3 s (arXiv 2107.03374).
     fn default() -> Self {
+        Self::seconds(3)
+    }
+}
+
+impl Limits {
+    /// So much CPU time, in at most five times as long; 512 MiB of memory, 16 MiB a file and 64 MiB of them, 1 MiB of output.
+    pub fn seconds(cpu: u64) -> Self {
         Self {
-            cpu: Duration::from_secs(3),
-            wall: Duration::from_secs(15),
+            cpu: Duration::from_secs(cpu),
+            wall: Duration::from_secs(cpu.saturating_mul(5)),
             memory: 512 << 20,
             stack: 8 << 20,
             file: 16 << 20,

@@ -58,13 +58,16 @@ fn indented_as(prompt: &str, body: &str) -> String {
 pub(super) fn tests(task: Task, value: &Value) -> Result<Option<CodeTests>, String> {
     let list: Vec<&str> = texts(value, "test_list").collect();
     if value.get("test").is_some() && (value.get("entry_point").is_some() || list.is_empty()) {
-        let entry_point = field(value, "entry_point")?;
+        let (entry_point, test) = (field(value, "entry_point")?.trim(), field(value, "test")?);
+        // MBPP in this form names the first function of a solution, be it a helper of the one that the tests call.
+        let solution = value.get("canonical_solution").and_then(Value::as_str).unwrap_or_default();
+        let called = defined(solution).filter(|name| calls(test, name)).last();
         return Ok(Some(CodeTests {
             prefix: field(value, "prompt")?.to_owned(),
             // In HumanEval's form, MBPP has lost the import that some of its solutions and tests need.
             setup: if task == Task::Mbpp { "import math".into() } else { String::new() },
-            entry_point: entry_point.to_owned(),
-            tests: format!("{}\ncheck({entry_point})\n", field(value, "test")?),
+            entry_point: called.unwrap_or(entry_point).to_owned(),
+            tests: format!("{test}\ncheck({entry_point})\n"),
         }));
     }
     if list.is_empty() {
@@ -95,8 +98,9 @@ fn calls(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| !text[..at].ends_with(part_of_name) && text[at + name.len()..].trim_start().starts_with('('))
 }
 
-/// Where a continuation ends that goes on after its function: the stop sequences of HumanEval (Chen et al. 2021, §2), and a fence that a prompt opened.
-const STOPS: [&str; 6] = ["\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```"];
+/// Where a continuation ends that goes on after its function: the stop sequences of HumanEval (Chen et al. 2021, §2), a decorator of what comes next, and a
+/// fence that a prompt opened.
+const STOPS: [&str; 7] = ["\nclass", "\ndef", "\n#", "\n@", "\nif", "\nprint", "\n```"];
 
 impl CodeTests {
     /// The program that a completion makes: it raises no exception where the completion is right.
@@ -133,7 +137,10 @@ impl CodeTests {
 
     /// The rest of the prompt's function.
     fn continued(&self, completion: &str) -> String {
-        let end = STOPS.iter().filter_map(|stop| completion.find(stop)).min().unwrap_or(completion.len());
+        // Where the prompt begins a helper, the function itself is still to come.
+        let function = format!("\ndef {}", self.entry_point);
+        let from = if self.defines(&self.prefix) { 0 } else { completion.find(&function).map_or(0, |at| at + function.len()) };
+        let end = STOPS.iter().filter_map(|stop| completion[from..].find(stop)).min().map_or(completion.len(), |at| from + at);
         format!("{}{}", self.prefix, &completion[..end])
     }
 
@@ -209,6 +216,12 @@ mod tests {
         let t = human_eval();
         assert_eq!((t.prefix.as_str(), t.entry_point.as_str()), (PROMPT, "total"));
         assert!(t.tests.ends_with("== 3\n\ncheck(total)\n"), "{:?}", t.tests);
+        let helped = json!({
+            "prompt": "def half(x):\n  ''' Halves. '''\n", "entry_point": "half", "canonical_solution": "  return x / 2\ndef total(x):\n  return 2 * half(x)",
+            "test": "def check(candidate):\n  assert total(3) == 3"
+        });
+        let t = super::tests(Task::Mbpp, &helped).unwrap().unwrap();
+        assert!(t.entry_point == "total" && t.tests.ends_with("== 3\ncheck(half)\n"), "{t:?}");
         let mbpp = json!({
             "text": "Add.", "code": "import math\ndef helper(a):\n  return a\ndef add_two(a, b):\n  return helper(a) + b\ndef other(): pass\n",
             "test_list": ["assert add_two(1, 2) == 3", "assert set([add_two(0, 1)]) == {1}"], "test_imports": ["import math"],
@@ -254,6 +267,10 @@ mod tests {
         ] {
             assert_eq!(t.solution(&format!("    return sum(x){rest}")).trim_end(), format!("{PROMPT}    return sum(x)"), "{rest:?}");
         }
+        let helper = CodeTests { prefix: "def half(x):\n    \"\"\" Halves. \"\"\"\n".into(), ..human_eval() };
+        let both = "    return x / 2\n# then\ndef total(x):\n    return half(2 * sum(x))";
+        assert_eq!(helper.solution(&format!("{both}\nprint(1)")), format!("{}{both}", helper.prefix));
+        assert_eq!(helper.solution("    return x / 2\nprint(1)"), format!("{}    return x / 2", helper.prefix));
         // The tests come on a line of their own, and a text without an indented beginning is taken as it is.
         assert!(t.program("    return sum(x)").contains("return sum(x)\ndef check("));
         assert_eq!(t.solution("return 3"), format!("{PROMPT}return 3"));

@@ -30,9 +30,9 @@ fn demonstrations(task: Task, name: &str) -> Option<Vec<Demonstration>> {
     Some(task.demonstrations(data(name)?, name).map(|d| d.unwrap()).collect())
 }
 
-fn grader() -> Option<Grader> {
+fn grader(seconds: u64) -> Option<Grader> {
     // On a busy machine, CPU time passes slowly.
-    sandbox(Limits { cpu: Duration::from_secs(2), wall: Duration::from_secs(120), ..Limits::default() }).map(Grader::with_code)
+    sandbox(Limits { wall: Duration::from_secs(60 * seconds), ..Limits::seconds(seconds) }).map(Grader::with_code)
 }
 
 fn problem(value: &Value, task: Task) -> Problem {
@@ -41,7 +41,7 @@ fn problem(value: &Value, task: Task) -> Problem {
 
 #[test]
 fn completions_of_all_shapes_are_graded() {
-    let Some(grader) = grader() else { return };
+    let Some(grader) = grader(2) else { return };
     let value = json!({
         "task_id": "HumanEval/x", "prompt": "from typing import List\n\ndef total(x: List[int]) -> int:\n    \"\"\" Adds. \"\"\"\n", "entry_point": "total",
         "canonical_solution": "    return sum(x)\n", "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n"
@@ -88,14 +88,15 @@ fn completions_of_all_shapes_are_graded() {
     assert_eq!(grader.grade(Task::Mbpp, &Problem::default(), "x = 1").unwrap(), None);
 }
 
-/// MBPP in HumanEval's form has two solutions that cannot pass: one whose function is named `check`, as the function with its tests is, and one whose first
-/// line has lost its indentation.
-const CANNOT_PASS: [&str; 2] = ["mbpp-MbppEval/56", "mbpp-MbppEval/64"];
+/// MBPP in HumanEval's form has three solutions that cannot pass: one whose function is named `check`, as the function with its tests is, one whose first line
+/// has lost its indentation, and one whose helper comes after the function, where a continuation ends.
+const CANNOT_PASS: [&str; 3] = ["mbpp-MbppEval/56", "mbpp-MbppEval/64", "mbpp-MbppEval/223"];
 
 /// Every other published solution passes its own tests, and no longer does once it returns something else.
 #[test]
 fn published_solutions_pass() {
-    let Some(grader) = grader() else { return };
+    // MBPP's amicable numbers need some seconds.
+    let Some(grader) = grader(30) else { return };
     for (task, name, n) in [(Task::HumanEval, "HumanEval.jsonl.gz", 164), (Task::Mbpp, "mbpp_sanitized_427.jsonl.gz", 427)] {
         let Some(all) = demonstrations(task, name) else { return };
         assert!(all.len() == n && all.iter().all(|d| d.problem.tests.is_some()));
@@ -144,21 +145,21 @@ fn disagreements<'a>(grader: &Grader, all: &'a [Labelled]) -> Vec<&'a Labelled> 
 
 #[test]
 fn verdicts_on_a_slice_are_those_of_the_published_labels() {
-    let Some(grader) = grader() else { return };
+    let Some(grader) = grader(2) else { return };
     let Some(all) = labelled(|i, j| j % 50 == i % 50) else { return };
     assert_eq!(all.len(), 328);
     let differ: Vec<String> = disagreements(&grader, &all).iter().map(|l| format!("{} sample {}", l.problem.id, l.index)).collect();
-    assert!(differ.len() <= 1, "{} of {} differ: {differ:?}", differ.len(), all.len());
+    assert!(differ.is_empty(), "{} of {} differ: {differ:?}", differ.len(), all.len());
     let passed = all.iter().filter(|l| l.passed).count();
     assert!((40..288).contains(&passed), "the slice has both kinds: {passed}");
 }
 
-/// All 16,400 samples, in about half an hour of one core: `cargo test --release --test all every_published_label -- --ignored --nocapture`
+/// All 16,400 samples (12,410 different programs), in about a quarter of an hour of one core: `cargo test --release --test all every_published_label -- --ignored --nocapture`
 /// prints every disagreement with the way its program ended.
 #[test]
-#[ignore = "half an hour"]
+#[ignore = "a quarter of an hour of CPU time"]
 fn every_published_label() {
-    let Some(grader) = grader() else { return };
+    let Some(grader) = grader(2) else { return };
     let Some(all) = labelled(|_, _| true) else { return };
     let differ = disagreements(&grader, &all);
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
@@ -226,7 +227,7 @@ fn training_by_code_needs_permission_and_then_grades() {
     let lines = |name: &str| -> Vec<Value> {
         std::fs::read_to_string(path("run").join(name)).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     };
-    let rl: Vec<Value> = lines("metrics.jsonl").into_iter().filter(|m| m["stage"] == "rl").collect();
+    let rl: Vec<Value> = lines("metrics.jsonl").into_iter().filter(|m| m["stage"] == "rl" && m["alarm"].is_null()).collect();
     assert!(rl.len() == 2 && rl.iter().all(|m| m["pass@1"] == 0.5 && m["reward"] == 0.5), "{rl:?}");
     let correct: Vec<bool> = lines("samples.jsonl").iter().map(|p| p["candidates"][0]["correct"].as_bool().unwrap()).collect();
     assert!(correct.contains(&true) && correct.contains(&false));
