@@ -75,6 +75,9 @@ fn recorded_candidates_give_the_figures_that_they_were_made_for() {
     let calibrate = report(&["eval", "calibrate", &file]);
     // A right candidate is above all wrong ones in 50 problems and below all in 10.
     assert!((figure(&calibrate, "auroc") - 50.0 / 60.0).abs() < 0.01 || (figure(&calibrate, "auroc") - 100.0 * 50.0 / 60.0).abs() < 1.0);
+    let all = report(&["eval", "all", &file]);
+    assert_eq!(figure(&all, "best_of_n"), figure(&rerank, "best_of_n"));
+    assert_eq!(figure(&all, "auroc"), figure(&calibrate, "auroc"));
     let baselines = report(&["eval", "rerank", &file, "--baselines-only"]);
     assert!(!baselines.to_string().contains("\"reward mean\"") && baselines.to_string().contains("log-prob mean"), "{baselines}");
     assert!(baselines["figures"].get("majority").is_some());

@@ -70,6 +70,8 @@ pub enum Part {
     Pass,
     /// Discrimination and calibration.
     Calibrate,
+    /// All of these, and the first wrong step.
+    All,
 }
 
 impl Candidates {
@@ -91,6 +93,7 @@ impl Candidates {
             Part::Rerank => report::reranking(&rows, &options)?.add_to(&mut made),
             Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
             Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
+            Part::All => made = report::evaluate(&rows, &options)?,
         }
         Ok(Made { report: made, rows, calibration: recorded.calibration, ..Made::default() })
     }
@@ -101,6 +104,7 @@ fn what(part: Part) -> &'static str {
         Part::Rerank => "Reranking",
         Part::Pass => "pass@k",
         Part::Calibrate => "Calibration",
+        Part::All => "Everything",
     }
 }
 
