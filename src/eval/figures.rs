@@ -62,12 +62,12 @@ pub fn reranking(main: Method, aggregation: Aggregation, points: &[Point], gains
         ("oracle", Method::Oracle),
         ("weighted_majority", Method::WeightedMajority(aggregation)),
     ];
-    for (name, method) in named {
+    for (name, method) in named.into_iter().filter(|(name, _)| main.uses_reward() || *name != "best_of_n") {
         let point = points.iter().filter(|p| p.method == method).max_by_key(|p| p.n);
         section.figure(name, point.map_or(f64::NAN, |p| 100.0 * p.accuracy.estimate));
     }
     let over = [("rerank_gain", Method::Random), ("gain_over_majority", Method::Majority), ("gain_over_logprob", Method::LogProbMean)];
-    for (name, method) in over {
+    for (name, method) in over.into_iter().filter(|_| main.uses_reward()) {
         let gain = gains.iter().find(|g| g.0 == method);
         section.figure(name, gain.map_or(f64::NAN, |g| 100.0 * g.1.difference.estimate));
     }

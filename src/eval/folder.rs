@@ -29,9 +29,7 @@ pub enum FolderError {
         error: io::Error,
     },
     /// The folder holds what no report wrote.
-    #[error(
-        "{folder} holds other things than an earlier report ({names}); name an empty or a new folder, or say that it may be written into"
-    )]
+    #[error("{folder} holds other things than an earlier report ({names}); name an empty or a new folder, or allow it with --into-foreign")]
     Foreign {
         /// The folder.
         folder: String,

@@ -168,6 +168,33 @@ pub fn chance_counts(trace: &ScoredTrace, may_pass: bool) -> Counts {
     out
 }
 
+/// Expected counts of flags at every step with chance `rate`, the first of which is the mark: the floor of a detector that only knows how often to flag.
+pub fn flag_counts(trace: &ScoredTrace, rate: f64) -> Counts {
+    let mut out = Counts::default();
+    let first = |step: usize| (1.0 - rate).powi(step as i32) * rate;
+    for candidate in trace.candidates.iter().filter(|c| c.labelled) {
+        let n = candidate.n_steps;
+        match candidate.first_error {
+            Some(gold) => {
+                out.wrong += 1.0;
+                out.exact += if gold < n { first(gold) } else { 0.0 };
+                out.within_one += (gold.saturating_sub(1)..=gold + 1).filter(|s| *s < n).map(first).sum::<f64>();
+            }
+            None => {
+                out.right += 1.0;
+                out.unmarked += (1.0 - rate).powi(n as i32);
+            }
+        }
+    }
+    out
+}
+
+/// F1 over all problems; 0 without traces of both kinds.
+pub fn total_f1(problems: &[Counts]) -> f64 {
+    let sum: Counts = problems.iter().copied().sum();
+    if sum.wrong > 0.0 && sum.right > 0.0 { sum.f1() } else { 0.0 }
+}
+
 /// A localisation result with intervals over problems.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Localisation {
@@ -370,6 +397,17 @@ mod tests {
         let unreachable = chance_counts(&traces()[2], false);
         assert_eq!((unreachable.exact, unreachable.within_one), (0.0, 0.5));
         assert_eq!(chance_counts(&traces()[2], true).unmarked, 1.0 / 3.0);
+    }
+
+    #[test]
+    fn random_flags_by_hand() {
+        // Of 4 steps the third is wrong, of 1 the first: (1 − ½)²·½ + ½; nothing is right.
+        let c = flag_counts(&traces()[1], 0.5);
+        assert_eq!((c.wrong, c.exact, c.right), (2.0, 0.625, 0.0));
+        // Within one step: ¼ + ⅛ + 1/16, and ½.
+        assert_eq!(c.within_one, 0.9375);
+        assert_eq!(flag_counts(&traces()[2], 0.5).unmarked, 0.25);
+        assert_eq!(total_f1(&[c]), 0.0);
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub fn evaluate(traces: &[ScoredTrace], options: &Options) -> Result<Report, Eva
     Ok(report)
 }
 
+/// Fewer problems than this are called few.
+const FEW: usize = 30;
+
 /// Ascending and each once.
 fn sizes(options: &Options) -> Result<Vec<usize>, EvalError> {
     let mut sizes = options.sizes.clone();
@@ -88,6 +91,12 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
             options.bootstrap.seed
         ),
     ];
+    if traces.len() < FEW {
+        notes.push(format!(
+            "Only {} problems: resampling so few says little, and intervals are narrower than they should be.",
+            traces.len()
+        ));
+    }
     if candidates().any(|c| c.first_error.is_some()) {
         notes.push("Thresholds marked \"best\" are chosen on these very labels: an upper bound, kept for the baselines' benefit.".into());
     }
@@ -378,6 +387,11 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
     let chance = |may_pass| traces.iter().map(|t| localise::chance_counts(t, may_pass)).collect::<Vec<_>>();
     for (name, marks_right) in [("chance, a step", false), ("chance, a step or none", true)] {
         out.push(Located { name: name.into(), threshold: None, marks_right, marker: None, counts: chance(marks_right) });
+    }
+    let flags = (1..100).map(|r| traces.iter().map(|t| localise::flag_counts(t, f64::from(r) / 100.0)).collect::<Vec<_>>());
+    let best = flags.max_by(|a, b| localise::total_f1(a).total_cmp(&localise::total_f1(b)));
+    if let Some(counts) = best {
+        out.push(Located { name: "random flags, best rate".into(), threshold: None, marks_right: true, marker: None, counts });
     }
     // Where no answer is known to be right, nothing is known of the others either.
     if traces.iter().flat_map(|t| &t.candidates).any(|c| c.labelled && c.correct) {

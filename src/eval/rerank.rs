@@ -1,9 +1,13 @@
 //! Reranking: how often the candidate that a method picks is right.
 
+use super::passk::pass_at_k;
 use super::resample::Resampled;
 use super::stats::{Bootstrap, Interval};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::{Aggregation, aggregate, vote_weight};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -79,12 +83,12 @@ impl Method {
 
 /// The candidate that a method picks; `None` for no candidates, for `Random`, and for `Oracle` where none is right.
 pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
-    choose(method, candidates, &scores(method, candidates))
+    choose(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
 }
 
 /// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 for no candidates.
 pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
-    chance(method, candidates, &scores(method, candidates))
+    chance(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
 }
 
 /// By what each candidate is picked, or the weight of its vote; nothing for `Random` and `Oracle`.
@@ -106,7 +110,7 @@ fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
     candidates.iter().map(|c| one(c).filter(|s| !s.is_nan())).collect()
 }
 
-fn choose(method: Method, candidates: &[ScoredCandidate], scores: &[Option<f32>]) -> Option<usize> {
+fn choose(method: Method, candidates: &[&ScoredCandidate], scores: &[Option<f32>]) -> Option<usize> {
     match method {
         Method::Random => None,
         Method::Oracle => candidates.iter().position(|c| c.correct),
@@ -115,7 +119,7 @@ fn choose(method: Method, candidates: &[ScoredCandidate], scores: &[Option<f32>]
     }
 }
 
-fn chance(method: Method, candidates: &[ScoredCandidate], scores: &[Option<f32>]) -> f64 {
+fn chance(method: Method, candidates: &[&ScoredCandidate], scores: &[Option<f32>]) -> f64 {
     match method {
         Method::Random => candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len().max(1) as f64,
         _ => choose(method, candidates, scores).is_some_and(|i| candidates[i].correct).into(),
@@ -134,7 +138,7 @@ fn first_best(scores: &[Option<f32>]) -> Option<usize> {
 }
 
 /// The first candidate with the winning answer.
-fn vote(candidates: &[ScoredCandidate], weights: &[Option<f32>]) -> Option<usize> {
+fn vote(candidates: &[&ScoredCandidate], weights: &[Option<f32>]) -> Option<usize> {
     let mut votes: Vec<(&str, usize, f64)> = Vec::new();
     for (i, (candidate, weight)) in candidates.iter().zip(weights).enumerate() {
         let Some(answer) = candidate.answer.as_deref() else { continue };
@@ -153,8 +157,12 @@ fn vote(candidates: &[ScoredCandidate], weights: &[Option<f32>]) -> Option<usize
     best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
 }
 
-/// One value a problem: the method's accuracy at N, averaged over the ⌊count/N⌋ disjoint blocks of N candidates in sampling order,
-/// so that small N waste no samples. `Random` thus averages over the same candidates.
+/// Random subsets that a value at an N below a problem's candidates is averaged over, at least.
+const SUBSETS: usize = 4;
+
+/// One value a problem: the method's accuracy at N. Where a problem has more candidates, `Random` and `Oracle` are exact expectations over all subsets of
+/// N; the others are averaged over random subsets, disjoint as far as the candidates go and drawn by the problem's id, since candidates may be recorded in
+/// an order that means something. Inside a subset the order stays, for ties.
 ///
 /// # Errors
 /// `n` is 0, or a problem has fewer candidates than `n`; it is named.
@@ -173,16 +181,36 @@ pub fn per_problem_at(method: Method, traces: &[ScoredTrace], sizes: &[usize]) -
         }
     }
     let of = |t: &ScoredTrace| -> Vec<f64> {
-        let scores = scores(method, &t.candidates);
-        let at = |&n: &usize| {
-            let blocks = t.candidates.chunks_exact(n).zip(scores.chunks_exact(n));
-            let count = blocks.len() as f64;
-            blocks.map(|(block, scores)| chance(method, block, scores)).sum::<f64>() / count
+        let (scores, all) = (scores(method, &t.candidates), t.candidates.iter().collect::<Vec<_>>());
+        let right = all.iter().filter(|c| c.correct).count();
+        let at = |&n: &usize| match method {
+            Method::Random => chance(method, &all, &scores),
+            Method::Oracle => pass_at_k(all.len(), right, n).unwrap_or(f64::NAN),
+            _ if n == all.len() => chance(method, &all, &scores),
+            _ => over_subsets(method, t, &scores, n),
         };
         sizes.iter().map(at).collect()
     };
     let rows: Vec<Vec<f64>> = traces.par_iter().map(of).collect();
     Ok((0..sizes.len()).map(|k| rows.iter().map(|r| r[k]).collect()).collect())
+}
+
+fn over_subsets(method: Method, t: &ScoredTrace, scores: &[Option<f32>], n: usize) -> f64 {
+    let key = t.id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mut rng = ChaCha8Rng::seed_from_u64(key);
+    let mut order: Vec<usize> = (0..t.candidates.len()).collect();
+    let (mut sum, mut subsets) = (0.0, 0);
+    while subsets < SUBSETS {
+        order.shuffle(&mut rng);
+        for subset in order.chunks_exact_mut(n) {
+            subset.sort_unstable();
+            let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
+            let weights: Vec<Option<f32>> = subset.iter().map(|&i| scores[i]).collect();
+            sum += chance(method, &drawn, &weights);
+            subsets += 1;
+        }
+    }
+    sum / subsets as f64
 }
 
 /// One method at one N.
@@ -288,14 +316,18 @@ mod tests {
     }
 
     #[test]
-    fn small_n_uses_every_block() {
+    fn small_n_draws_subsets() {
         let trace = ScoredTrace { id: "p".into(), candidates: group() };
         let at = |m, n| per_problem(m, std::slice::from_ref(&trace), n).unwrap()[0];
         assert_eq!(at(Method::Reward(Aggregation::Mean), 1), 0.25);
         assert_eq!(at(Method::Reward(Aggregation::Mean), 2), 0.5);
-        assert_eq!(at(Method::Reward(Aggregation::Mean), 3), 1.0);
-        assert_eq!(at(Method::Random, 3), 1.0 / 3.0);
-        assert_eq!(at(Method::Oracle, 4), 1.0);
+        // One of the four subsets of three is without the right one.
+        assert!([0.0, 0.25, 0.5, 0.75, 1.0].contains(&at(Method::Reward(Aggregation::Mean), 3)));
+        assert_eq!((at(Method::Random, 3), at(Method::Random, 4)), (0.25, 0.25));
+        assert_eq!((at(Method::Oracle, 2), at(Method::Oracle, 3), at(Method::Oracle, 4)), (0.5, 0.75, 1.0));
+        let many: Vec<ScoredTrace> = (0..400).map(|i| ScoredTrace { id: format!("p{i}"), candidates: group() }).collect();
+        let mean = per_problem(Method::Reward(Aggregation::Mean), &many, 3).unwrap().iter().sum::<f64>() / 400.0;
+        assert!((mean - 0.75).abs() < 0.04, "{mean}");
         let error = per_problem(Method::Random, &[trace], 5).unwrap_err().to_string();
         assert!(error.contains("problem p") && error.contains('5') && error.contains('4'), "{error}");
     }

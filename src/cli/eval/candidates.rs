@@ -83,8 +83,12 @@ impl Candidates {
             let remedy = "their files must say which candidates are `correct`, or which answer is right";
             bail!("no candidate is known to be right, so there is nothing to tell apart; {remedy}");
         }
-        let has_rewards = rows.iter().flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
-        if part == Part::Calibrate && !has_rewards {
+        if part == Part::Rerank && sizes == [1] {
+            bail!(
+                "the problems have one candidate each, so there is nothing to pick from; give files with several, or join them with `reasonscope data join`"
+            );
+        }
+        if part == Part::Calibrate && !recorded.has_rewards() {
             bail!("there are no rewards to calibrate; score the candidates with --reward MODEL, or name a file that `score` wrote");
         }
         let options = self.recorded.options(&recorded, what(part), sizes, how);
@@ -112,13 +116,11 @@ impl RecordedArgs {
     fn options(&self, recorded: &Recorded, what: &str, sizes: Vec<usize>, how: &ReportArgs) -> Options {
         let files = recorded.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
         let logprobs = recorded.policy.as_ref().map_or(String::new(), |p| format!("; log-probabilities of {p}"));
-        let has_reward =
-            recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
         let answers = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
         Options {
             title: format!("{what} on {files}; reward: {}{logprobs}; seed {}", recorded.reward, how.seed),
             sizes,
-            main: match (has_reward, answers) {
+            main: match (recorded.has_rewards(), answers) {
                 (true, _) => Method::Reward(self.rewards.aggregation),
                 (false, true) => Method::Majority,
                 (false, false) => Method::LogProbMean,
@@ -221,6 +223,14 @@ impl Localise {
             least.sort_by(f32::total_cmp);
             conformal::threshold(&least, self.false_alarms)
         };
+        if conformal::threshold(&vec![0.0; twins.len()], self.false_alarms).is_none() {
+            let needed = (1.0 / self.false_alarms - 1.0).ceil();
+            let n = twins.len();
+            reporter.warn(&format!(
+                "{n} expert solutions are too few for thresholds with --false-alarms {}; {needed} are needed",
+                self.false_alarms
+            ));
+        }
         recorded.calibration.threshold = threshold(Signal::Reward);
         recorded.calibration.logprob = threshold(Signal::LogProb);
         recorded.calibration.entropy = threshold(Signal::Entropy).map(|e| -e);

@@ -12,7 +12,7 @@ mod surface;
 mod transfer;
 
 use super::args::OutputArgs;
-use super::exit::Exit;
+use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use anyhow::Result;
@@ -84,17 +84,24 @@ impl Eval {
         let mut reporter = Reporter::new(messages, "problems");
         let interrupt = Interrupt::listen()?;
         if let Some(path) = &self.recipe {
+            let name = path.to_string_lossy();
+            let commands = What::augment_subcommands(clap::Command::new("eval"));
+            let near = commands.get_subcommands().find(|c| strsim::jaro_winkler(c.get_name(), &name) > 0.8);
+            if let (false, Some(near)) = (path.exists(), near) {
+                let near = near.get_name();
+                return Err(Usage(format!("{name}: neither a recipe nor a subcommand of eval; did you mean `eval {near}`?")).into());
+            }
             return EvalRecipe::read(path)?.run(path, &self.report, &mut reporter, &interrupt, messages);
         }
         let what = self.what.unwrap_or(What::Stories(With { what: self.stories, report: self.report }));
         let how = what.report();
         let output = how.open()?;
-        let made = what.make(&mut reporter, &interrupt)?;
+        let made = what.make(&mut reporter, &interrupt);
         if interrupt.is_set() {
             reporter.say("interrupted; a report on part of the problems would not be what was asked for");
             return Ok(Exit::Interrupted);
         }
-        how.finish(&made, output, messages.json)
+        how.finish(&made?, output, messages.json)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::eval::grader::Grader;
 use crate::eval::{ScoredTrace, grid};
 use crate::format::{FormatError, Options, TraceList, note};
 use crate::runtime::ModelRef;
-use crate::task::{Problem, Task, TrainingProblems};
+use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems};
 use crate::trace::{Calibration, Trace, segment};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
@@ -93,19 +93,20 @@ impl RecordedArgs {
     /// The same with models that are loaded.
     pub fn read_with(&self, judge: &Judge, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
         let grading = self.grading(reporter)?;
-        let seen = self.seen()?;
-        let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
             let list = TraceList::open(std::slice::from_ref(file), Options::default())?;
+            let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
+            let seen = self.seen(stories)?;
+            let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
             let traces = if self.reward == ModelRef::None && self.policy == ModelRef::None {
                 self.as_they_are(&list, &check, reporter, interrupt)?
             } else {
                 self.anew(judge, list, &check, reporter, interrupt)?
             };
             if interrupt.is_set() {
-                return Err(crate::train::TrainError::Interrupted.into());
+                bail!("interrupted");
             }
             check.refuse_overlaps(file)?;
             if traces.is_empty() {
@@ -114,13 +115,10 @@ impl RecordedArgs {
             subsets.push(Subset { name: stem(file), traces });
         }
         let named = |m: &Option<String>, has: bool| m.clone().unwrap_or_else(|| if has { "rewards in the files" } else { "none" }.into());
-        let has = subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some));
-        Ok(Recorded {
-            reward: named(&judge.reward_name, has),
-            policy: judge.policy_name.clone(),
-            calibration: judge.calibration.clone(),
-            subsets,
-        })
+        let (policy, calibration) = (judge.policy_name.clone(), judge.calibration.clone());
+        let mut recorded = Recorded { reward: String::new(), policy, calibration, subsets };
+        recorded.reward = named(&judge.reward_name, recorded.has_rewards());
+        Ok(recorded)
     }
 
     fn limit(&self) -> usize {
@@ -138,10 +136,12 @@ impl RecordedArgs {
         Ok(Some(Grading { task, grader, problems }))
     }
 
-    /// The problems that the models were trained on, as far as they say, each with the model's name.
-    fn seen(&self) -> Result<Vec<(String, TrainingProblems)>> {
+    /// The problems that the models were trained on, as far as they say, each with the model's name. Those of a model of stories that keeps no list are made
+    /// again, which takes seconds, where the file holds `stories`.
+    fn seen(&self, stories: bool) -> Result<Vec<(String, TrainingProblems)>> {
         let mut out = Vec::new();
         for (model, files) in [(&self.reward, self.reward.reward_files()?), (&self.policy, self.policy.policy_files()?)] {
+            let files = files.filter(|f| stories || f.has(TRAINING_PROBLEMS));
             if let Some(seen) = files.map(|f| training_problems(&f)).transpose()?.flatten() {
                 out.push((model.to_string(), seen));
             }
@@ -290,6 +290,11 @@ impl Check<'_> {
 }
 
 impl Recorded {
+    /// Whether any candidate has a reward.
+    pub fn has_rewards(&self) -> bool {
+        self.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some))
+    }
+
     /// All problems, whichever file they are from; an id that two files have is told apart by the file's name.
     pub fn pooled(&self) -> Vec<ScoredTrace> {
         let mut seen = std::collections::HashSet::new();
@@ -301,11 +306,14 @@ impl Recorded {
         self.subsets.iter().flat_map(|s| s.traces.iter().map(move |t| named(s, t))).collect()
     }
 
-    /// Sizes to pick from: powers of two up to `n`. Problems with fewer candidates are left out, which is said; without `n`, it is what every problem has.
+    /// Sizes to pick from: powers of two up to `n`. Problems with fewer candidates are left out, which is said; without `n`, it is what at least
+    /// 95 % of the problems have.
     pub fn sizes(&mut self, n: Option<usize>, reporter: &mut Reporter) -> Result<Vec<usize>> {
         let counts = || self.subsets.iter().flat_map(|s| &s.traces).map(|t| t.candidates.len());
-        let (fewest, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
-        let n = n.unwrap_or(fewest);
+        let mut sorted: Vec<usize> = counts().collect();
+        sorted.sort_unstable();
+        let most = sorted.last().copied().unwrap_or(0);
+        let n = n.or_else(|| sorted.get(sorted.len() / 20).copied()).unwrap_or(0);
         if n > most {
             return Err(Usage(format!("-n {n}: no problem has more than {most} candidates")).into());
         }
@@ -314,9 +322,6 @@ impl Recorded {
             self.subsets.iter_mut().for_each(|s| s.traces.retain(|t| t.candidates.len() >= n));
             self.subsets.retain(|s| !s.traces.is_empty());
             reporter.warn(&format!("{short} problems with fewer than {n} candidates are left out"));
-        } else if most > n && n == fewest {
-            reporter
-                .say(&format!("N goes up to {n}, which every problem has; some have up to {most}, and -n leaves out those that do not"));
         }
         let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < n).collect();
         sizes.push(n);

@@ -9,7 +9,7 @@ use crate::cli::progress::Reporter;
 use crate::eval::report::Report;
 use crate::eval::transfer::{Entry, section};
 use crate::runtime::ModelRef;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 /// Arguments of `eval transfer`.
@@ -34,6 +34,9 @@ impl Transfer {
         for reward in std::iter::once(&self.recorded.reward).chain(&self.more) {
             let args = RecordedArgs { reward: reward.clone(), ..self.recorded.clone() };
             let recorded = args.read(reporter, interrupt)?;
+            if !recorded.has_rewards() {
+                bail!("there are no rewards to transfer; name models with --reward and --and, or a file that `score` wrote");
+            }
             scored.push((recorded.reward, recorded.subsets));
         }
         let entries: Vec<Entry> = scored
