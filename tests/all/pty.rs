@@ -177,6 +177,7 @@ fn signals_end_it_cleanly() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "only a debug build panics when it is asked to")]
 fn a_panic_leaves_a_clean_terminal_and_says_what_happened() {
     let mut terminal = Terminal::start(&LIVE, 24, 80, &[("REASONSCOPE_TEST_PANIC", "1")]);
     assert_eq!(terminal.end(), 101);

@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn the_samples_are_recipes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/evaluations");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(files.len() >= 2);
+        for file in files {
+            let recipe = EvalRecipe::read(&file).unwrap();
+            assert_eq!(recipe.parse(&file).unwrap().len(), recipe.sections.len());
+        }
+    }
+
+    #[test]
     fn defaults_go_where_they_are_known() {
         let text = "output = 'o'\ndefaults = { n = 4, width = 2 }\n[[section]]\nname = 'a'\nrun = 'rerank'\nfiles = ['x']";
         assert_eq!(parsed(text), Ok(()), "rerank knows no width");
