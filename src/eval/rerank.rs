@@ -161,8 +161,8 @@ fn vote(candidates: &[&ScoredCandidate], weights: &[Option<f32>]) -> Option<usiz
 const SUBSETS: usize = 4;
 
 /// One value a problem: the method's accuracy at N. Where a problem has more candidates, `Random` and `Oracle` are exact expectations over all subsets of
-/// N; the others are averaged over random subsets, disjoint as far as the candidates go and drawn by the problem's id, since candidates may be recorded in
-/// an order that means something. Inside a subset the order stays, for ties.
+/// N; the others are averaged over random subsets in random order, disjoint as far as the candidates go and drawn by the problem's id: candidates may be
+/// recorded in an order that means something, which must not decide ties either.
 ///
 /// # Errors
 /// `n` is 0, or a problem has fewer candidates than `n`; it is named.
@@ -202,8 +202,7 @@ fn over_subsets(method: Method, t: &ScoredTrace, scores: &[Option<f32>], n: usiz
     let (mut sum, mut subsets) = (0.0, 0);
     while subsets < SUBSETS {
         order.shuffle(&mut rng);
-        for subset in order.chunks_exact_mut(n) {
-            subset.sort_unstable();
+        for subset in order.chunks_exact(n) {
             let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
             let weights: Vec<Option<f32>> = subset.iter().map(|&i| scores[i]).collect();
             sum += chance(method, &drawn, &weights);
