@@ -1,16 +1,20 @@
-"""A training step of the same decoder in PyTorch eager f32: tokens a second, for benches/train_step.rs to stand beside.
+"""A training step of the same decoder in PyTorch eager f32: tokens a second and peak MiB, for benches/train_step.rs to stand beside.
 
-Arguments: hidden layers heads kv_heads intermediate vocabulary batch length threads seconds
+Arguments: sft|gail hidden layers vocabulary batch length threads seconds
 """
 
+import resource
 import sys
 import time
 
 import torch
 import torch.nn.functional as F
 
-hidden, layers, heads, kv, inner, vocab, batch, length, threads = map(int, sys.argv[1:10])
-seconds = float(sys.argv[10])
+kind = sys.argv[1]
+hidden, layers, vocab, batch, length, threads = map(int, sys.argv[2:8])
+seconds = float(sys.argv[8])
+heads = kv = hidden // 32
+inner = hidden * 11 // 4
 torch.set_num_threads(threads)
 torch.manual_seed(0)
 dim = hidden // heads
@@ -52,25 +56,43 @@ class Model(torch.nn.Module):
         self.embed = torch.nn.Embedding(vocab, hidden)
         self.blocks = torch.nn.ModuleList(Block() for _ in range(layers))
         self.norm = Norm(hidden)
-        angle = torch.outer(torch.arange(length).float(), 1e4 ** (-torch.arange(0, dim, 2).float() / dim))
+        self.head = torch.nn.Linear(hidden, 1)
+        self.likelihood = torch.nn.Parameter(torch.ones(1))
+        angle = torch.outer(torch.arange(length + 1).float(), 1e4 ** (-torch.arange(0, dim, 2).float() / dim))
         angle = torch.cat((angle, angle), -1)
         self.cos, self.sin = angle.cos(), angle.sin()
 
-    def forward(self, ids):
+    def states(self, ids):
         x = self.embed(ids)
         for block in self.blocks:
-            x = block(x, self.cos, self.sin)
-        return F.linear(self.norm(x), self.embed.weight)
+            x = block(x, self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
+        return self.norm(x)
+
+    def forward(self, ids):
+        return F.linear(self.states(ids), self.embed.weight)
+
+    def reward(self, ids):
+        """The reward of every token after the first, and its log-probability."""
+        states = self.states(ids)
+        logits = F.linear(states[:, :-1], self.embed.weight)
+        log_prob = -F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(ids), -1)
+        return self.head(states[:, 1:]).squeeze(-1) + self.likelihood * log_prob, log_prob
 
 
 model = Model()
 optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1)
 ids = torch.randint(0, vocab, (batch, length + 1))
+expert = torch.zeros(batch, length)
+expert[::2] = 1.0
 
 
 def step():
     optimiser.zero_grad(set_to_none=True)
-    loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    if kind == "sft":
+        loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    else:
+        f, log_prob = model.reward(ids)
+        loss = F.binary_cross_entropy_with_logits(f, expert) - log_prob[::2].mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
@@ -82,4 +104,4 @@ began, steps = time.perf_counter(), 0
 while time.perf_counter() - began < seconds:
     step()
     steps += 1
-print(steps * batch * length / (time.perf_counter() - began))
+print(steps * batch * length / (time.perf_counter() - began), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -187,6 +187,8 @@ pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) ->
 pub struct Walk {
     list: TraceList,
     shard: Option<Shard>,
+    /// Where not all: the indices.
+    chosen: Option<Vec<usize>>,
     at: usize,
     told: usize,
     bad: u64,
@@ -195,12 +197,18 @@ pub struct Walk {
 impl Walk {
     /// From the first trace on, or over a part of them.
     pub fn new(list: TraceList, shard: Option<Shard>) -> Self {
-        Self { list, shard, at: 0, told: 0, bad: 0 }
+        Self { list, shard, chosen: None, at: 0, told: 0, bad: 0 }
+    }
+
+    /// Over these traces of a list that is read to its end.
+    pub fn of(list: TraceList, chosen: Vec<usize>) -> Self {
+        Self { chosen: Some(chosen), ..Self::new(list, None) }
     }
 
     /// The traces that are walked over, as far as they are known; `None` where that cannot be said yet.
     fn range(&self) -> Option<std::ops::Range<usize>> {
         match self.shard {
+            None if self.chosen.is_some() => self.chosen.as_ref().map(|c| 0..c.len()),
             None => Some(0..self.list.settled()),
             Some(shard) => self.list.is_complete().then(|| shard.range(self.list.len())),
         }
@@ -214,7 +222,8 @@ impl Walk {
             self.at = self.at.max(range.start);
             if self.at < range.end {
                 self.at += 1;
-                match self.list.get(self.at - 1) {
+                let at = self.chosen.as_ref().map_or(self.at - 1, |c| c[self.at - 1]);
+                match self.list.get(at) {
                     Ok(trace) => return Next::Trace(Box::new(Arc::unwrap_or_clone(trace))),
                     Err(_) => self.bad += 1,
                 }

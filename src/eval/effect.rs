@@ -3,7 +3,7 @@
 use super::EvalError;
 use super::report::{Cell, Table};
 use super::resample::Resampled;
-use super::section::Section;
+use super::section::{Section, numbers};
 use super::special::{normal_quantile, t_quantile};
 use super::stats::{Bootstrap, Interval};
 
@@ -111,21 +111,26 @@ pub fn over_seeds(values: &[f64], level: f64) -> Result<Seeds, EvalError> {
     Ok(Seeds { n: values.len(), mean: Interval { estimate: mean, low: mean - half, high: mean + half }, sd })
 }
 
-/// A table of figures (shares) over seeds: name and one value a seed.
+/// A table of figures over seeds, name and one value a seed in the figure's own unit, and their means as figures.
 ///
 /// # Errors
 /// As [`over_seeds`].
 pub fn seeds_section(figures: &[(String, Vec<f64>)], level: f64) -> Result<Section, EvalError> {
-    let mut table = Table::new("Mean over training seeds, with its t-interval", &["figure", "seeds", "mean", "sd"]);
-    let mut few = false;
+    let columns = ["figure", "seeds", "mean", "low", "high", "sd"];
+    let mut table = Table::new(&format!("Mean over training seeds, with its {:.0} % t-interval", 100.0 * level), &columns);
+    let (mut section, mut few) = (Section::default(), false);
     for (name, values) in figures {
         let s = over_seeds(values, level)?;
         few |= s.n < MIN_SEEDS;
-        let mean = if s.n < 2 { Cell::Share(s.mean.estimate) } else { Cell::Interval(s.mean) };
-        table.rows.push(vec![Cell::Text(name.clone()), Cell::Count(s.n), mean, Cell::Share(s.sd)]);
+        let [mean, low, high] = numbers(s.mean);
+        table.rows.push(vec![Cell::Text(name.clone()), Cell::Count(s.n), mean, low, high, Cell::Number(s.sd)]);
+        section.figure(name, s.mean.estimate);
     }
-    let notes = if few { vec![format!("Fewer than {MIN_SEEDS} seeds: too few for a claim about training.")] } else { Vec::new() };
-    Ok(Section { tables: vec![table], notes, ..Section::default() })
+    section.tables.push(table);
+    if few {
+        section.notes.push(format!("Fewer than {MIN_SEEDS} seeds: too few for a claim about training."));
+    }
+    Ok(section)
 }
 
 /// The smallest difference of means that a two-sided paired test at 1 − `level` finds with a chance of `power`: (z₁₋α/₂ + z_power)·sd/√n, with the
@@ -208,7 +213,8 @@ mod tests {
         assert!(one.mean.low.is_nan() && one.sd.is_nan() && one.mean.estimate == 0.4);
         assert!(over_seeds(&[], 0.95).is_err());
         let section = seeds_section(&[("pass@1".into(), vec![0.4]), ("F1".into(), vec![0.1, 0.2, 0.3, 0.2, 0.1])], 0.95).unwrap();
-        assert_eq!(section.tables[0].rows[0][2], Cell::Share(0.4));
+        assert_eq!(section.tables[0].rows[0][2], Cell::Number(0.4));
+        assert!((section.figures["F1"] - 0.18).abs() < 1e-12);
         assert!(section.notes[0].contains("Fewer than 5 seeds"));
     }
 

@@ -7,7 +7,7 @@ use super::rows::{self, RowError};
 use super::{EvalError, ScoredTrace};
 use crate::trace::Calibration;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -250,6 +250,17 @@ pub fn write(report: &Report, traces: &[ScoredTrace], folder: &Path, options: &W
         out.write_all(b"\n")
     })?;
     Ok(written)
+}
+
+/// Title and figures of the report in a folder.
+///
+/// # Errors
+/// There is no report that was written to its end.
+pub fn figures(folder: &Path) -> Result<(String, BTreeMap<String, f64>), FolderError> {
+    let reason = || "no report that was written to its end is in it (report.json); name a folder that --report wrote".to_owned();
+    let value = finished(folder).ok_or_else(|| FolderError::Content { path: folder.display().to_string(), reason: reason() })?;
+    let figures = value["figures"].as_object().into_iter().flatten().filter_map(|(name, x)| Some((name.clone(), x.as_f64()?)));
+    Ok((value["title"].as_str().unwrap_or_default().to_owned(), figures.collect()))
 }
 
 /// Loads the rows of a report folder, or of a `rows.csv` that stands alone.

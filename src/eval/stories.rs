@@ -33,6 +33,11 @@ impl Pair {
         Ok(Self { policy, reward })
     }
 
+    /// The same with the reward read with its potential; see [`LocalReward::shaped`].
+    pub fn shaped(self) -> Result<Self, ModelError> {
+        Ok(Self { reward: self.reward.shaped()?, ..self })
+    }
+
     /// Names of the policy and of the reward model.
     pub fn names(&self) -> (&str, &str) {
         (self.policy.name(), self.reward.name())

@@ -135,6 +135,7 @@ pub fn decode_all(
     sampling: &Sampling,
     done: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Vec<Vec<Completion>>, ModelError> {
+    let decoder = &decoder.clone().for_inference()?;
     let mut out = Vec::with_capacity(prompts.len());
     for wave in prompts.chunks(BATCH * rayon::current_num_threads().max(1) * 4) {
         let parts: Vec<_> =

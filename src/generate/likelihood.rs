@@ -5,6 +5,7 @@ use crate::model::{Drawn, KvCache, ModelError, measure};
 use crate::trace::{Candidate, FinishReason, Span, Token};
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Tokens read in one pass: candidates that share their prompt's keys and values.
 const TOKENS: usize = 2048;
@@ -22,7 +23,7 @@ impl LocalPolicy {
     /// Fills `tokens` of every candidate: the text in this policy's tokens, each with its log-probability and the entropy of the next-token distribution,
     /// in nats at temperature 1. An end token follows where the text is not known to have been cut short.
     ///
-    /// Candidates are read in batches that share the problem's keys and values. What does not fit the context is left out.
+    /// Candidates are read in batches that share the problem's keys and values, and those that say the same once. What does not fit the context is left out.
     pub fn read(&self, problem: &str, candidates: &mut [Candidate]) -> Result<(), ModelError> {
         let prompt = self.prompt_ids(problem)?;
         let decoder = self.decoder();
@@ -32,12 +33,19 @@ impl LocalPolicy {
         let last = decoder.forward_cached(&[(root, &prompt)], &mut cache)?.narrow(0, prompt.len() - 1, 1)?;
         let mut batch: Vec<Reading> = Vec::new();
         let mut waiting = 0;
+        let mut first: HashMap<Vec<u32>, usize> = HashMap::new();
+        let mut copies: Vec<(usize, usize)> = Vec::new();
         for i in 0..candidates.len() {
             let (ids, tokens) = self.tokens(&candidates[i], room)?;
             candidates[i].tokens = Vec::new();
             if ids.is_empty() {
                 continue;
             }
+            if let Some(&of) = first.get(&ids).filter(|&&of| candidates[of].text == candidates[i].text) {
+                copies.push((i, of));
+                continue;
+            }
+            first.insert(ids.clone(), i);
             if waiting + ids.len() > TOKENS && !batch.is_empty() {
                 self.read_batch(&last, root, &mut cache, std::mem::take(&mut batch), candidates)?;
                 waiting = 0;
@@ -47,6 +55,9 @@ impl LocalPolicy {
         }
         if !batch.is_empty() {
             self.read_batch(&last, root, &mut cache, batch, candidates)?;
+        }
+        for (i, of) in copies {
+            candidates[i].tokens = candidates[of].tokens.clone();
         }
         Ok(())
     }
@@ -133,8 +144,10 @@ mod tests {
         policy.sample(problem, 3, &Sampling { max_tokens: 60, seed: 5, ..Sampling::default() }, &mut sink).unwrap();
         let mut read = written.clone();
         read.push(Candidate::default());
+        read.push(Candidate { tokens: Vec::new(), ..read[1].clone() });
         policy.read(problem, &mut read).unwrap();
         assert!(read[3].tokens.is_empty(), "nothing to read");
+        assert!(read[4].tokens == read[1].tokens && !read[4].tokens.is_empty(), "a copy says what the first does");
         for (w, r) in written.iter().zip(&read) {
             let ids = |c: &Candidate| c.tokens.iter().map(|t| t.id).collect::<Vec<_>>();
             assert_eq!(ids(w), ids(r), "{}", w.text);

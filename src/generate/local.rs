@@ -19,7 +19,7 @@ impl LocalPolicy {
     /// Loads a model; `progress` sees the share that is through, 0 to 1.
     pub fn open(files: &ModelFiles, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
         let model = files.load(device, compute_dtype(device), progress)?;
-        let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?;
+        let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?.for_inference()?;
         let about = describe(&decoder, &model.stored);
         Ok(Self { name: files.name(), about, decoder, tokenizer: model.tokenizer, chat: model.chat })
     }

@@ -38,6 +38,7 @@ impl LinearWeight {
                 x.contiguous()?.apply_op3(&l.a.contiguous()?, &l.b.contiguous()?, Adapted { base: l.base.clone(), scale: l.scale })
             }
             Self::Lora(l) => l.base.forward(x, exact)? + ops::linear(&(ops::linear(x, &l.a)? * l.scale)?, &l.b)?,
+            Self::Columns(_) => x.contiguous()?.apply_op1(Frozen(self.clone())),
             _ if exact => x.contiguous()?.apply_op1(Frozen(self.clone())),
             Self::Quantized(w) => w.forward(x),
             Self::Codes(w) => Tensor::from_vec(with([x], |[x]| w.forward(x))?, (x.dim(0)?, w.dims().0), x.device()),
@@ -54,14 +55,34 @@ impl LinearWeight {
         match self {
             Self::Dense(w) => vec![w.clone()],
             Self::Lora(l) => vec![l.a.clone(), l.b.clone()],
-            Self::Quantized(_) | Self::Codes(_) => Vec::new(),
+            Self::Columns(_) | Self::Quantized(_) | Self::Codes(_) => Vec::new(),
         }
+    }
+
+    /// The same weight as inference reads it fastest: a dense f32 matrix on the CPU, its adapter merged, is transposed, so that a product with few rows need
+    /// not lay it out anew; what is stored in another form stays as it is.
+    pub(super) fn for_inference(self) -> Result<Self> {
+        let dense = match &self {
+            Self::Dense(_) => true,
+            Self::Lora(l) => matches!(l.base, Self::Dense(_)),
+            _ => false,
+        };
+        if !dense {
+            return Ok(self);
+        }
+        let w = self.dense(DType::F32)?.detach();
+        let native = match &self {
+            Self::Dense(w) => ops::fused(w),
+            _ => ops::fused(&w),
+        };
+        if native { Ok(Self::Columns(w.t()?.contiguous()?)) } else { Ok(self) }
     }
 
     /// The matrix that it stands for, `[out, in]`, dequantised and with its adapter merged: W + scale·B·A.
     pub fn dense(&self, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Dense(w) => w.to_dtype(dtype),
+            Self::Columns(w) => w.t()?.contiguous()?.to_dtype(dtype),
             Self::Quantized(w) => match &**w {
                 QMatMul::QTensor(w) => w.dequantize(&w.device())?.to_dtype(dtype),
                 QMatMul::Tensor(w) | QMatMul::TensorF16(w) => w.to_dtype(dtype),
@@ -78,6 +99,7 @@ impl LinearWeight {
     fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Dense(w) => w.dims2(),
+            Self::Columns(w) => w.dims2().map(|(k, out)| (out, k)),
             Self::Quantized(w) => match &**w {
                 QMatMul::QTensor(w) => w.shape().dims2(),
                 QMatMul::Tensor(w) | QMatMul::TensorF16(w) => w.dims2(),
@@ -122,6 +144,10 @@ impl LinearWeight {
         let (out, k) = self.dims()?;
         let n = x.len() / k;
         let mut y = vec![0.0; n * out];
+        if let Self::Columns(w) = self {
+            with([w], |[w]| gemm(&mut y, out, 0.0, 1.0, Mat::rows(x, n, k, k), Mat::rows(w, k, out, out)))?;
+            return Ok(y);
+        }
         self.stripes(&mut |first, rows| {
             gemm(&mut y[first..], out, 0.0, 1.0, Mat::rows(x, n, k, k), Mat::rows(rows, rows.len() / k, k, k).t());
         })?;

@@ -36,6 +36,8 @@ impl<P: Deref<Target: WeightSource>> WeightSource for P {
 pub enum LinearWeight {
     /// Dense; trainable if it is a variable.
     Dense(Tensor),
+    /// Dense and transposed, `[in, out]`, in f32 on the CPU; frozen. See [`Decoder::for_inference`](super::Decoder::for_inference).
+    Columns(Tensor),
     /// Quantised in one of candle's forms; frozen.
     Quantized(std::sync::Arc<QMatMul>),
     /// In 4- or 8-bit codes for this processor; frozen.

@@ -101,9 +101,17 @@ impl LocalReward {
             card.demonstrations,
             card.task
         );
-        let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?;
+        let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?.for_inference()?;
         let reference = net.reference.as_ref().map(Reader::new);
         Ok(Self { reader: Reader::new(&net.decoder), reference, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+    }
+
+    /// The same with f, its potential's part included, as the reward; thresholds are g's and are left behind. Fails where the head has no potential.
+    pub fn shaped(self) -> Result<Self, ModelError> {
+        let (net, mut card) = (self.net.shaped()?, self.card);
+        card.name.push_str(", f with its potential");
+        card.calibration = Calibration::default();
+        Ok(Self { net, card, about: format!("{}, f with its potential", self.about), ..self })
     }
 
     /// A line for people: parameters, storage, device, what it learned from.

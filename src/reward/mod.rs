@@ -9,6 +9,7 @@ mod score;
 pub use calibrate::{Group, StandIns, calibrate, stand_ins};
 pub use card::RewardCard;
 pub use local::LocalReward;
+pub(crate) use net::Under;
 pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 

@@ -91,10 +91,12 @@ pub struct RewardNet {
     likelihood: Option<Tensor>,
     potential: Option<(Tensor, Tensor)>,
     mix: Option<Tensor>,
+    /// The reward of a token is f, its potential's part included.
+    shaped: bool,
 }
 
 /// Weights under a common prefix of another source.
-struct Under<'a>(&'a dyn WeightSource, &'a str);
+pub(crate) struct Under<'a>(pub &'a dyn WeightSource, pub &'a str);
 
 impl WeightSource for Under<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
@@ -139,7 +141,22 @@ impl RewardNet {
             decoder,
             reference,
             kind,
+            shaped: false,
         })
+    }
+
+    /// The same with decoders for inference: see [`Decoder::for_inference`].
+    pub fn for_inference(self) -> Result<Self, ModelError> {
+        let reference = self.reference.map(Decoder::for_inference).transpose()?;
+        Ok(Self { decoder: self.decoder.for_inference()?, reference, ..self })
+    }
+
+    /// The same with f = g + γφ′ − φ of every token as its reward rather than g. Fails where the head has no potential.
+    pub fn shaped(self) -> Result<Self, ModelError> {
+        if self.potential.is_none() {
+            return Err(ModelError::Input("this reward has no potential to be read with; only one learned by airl has".into()));
+        }
+        Ok(Self { shaped: true, ..self })
     }
 
     /// Which head it has.
@@ -190,7 +207,12 @@ impl RewardNet {
                 }
                 if let (Some(u), Head::Shaped { gamma, .. }) = (&self.potential, self.kind) {
                     let after = (linear(&s.after, u)?.squeeze(1)? * going()?)?;
-                    potential = Some((gamma, linear(&s.before, u)?.squeeze(1)?, after));
+                    let before = linear(&s.before, u)?.squeeze(1)?;
+                    if self.shaped {
+                        f = ((f + (&after * f64::from(gamma))?)? - before)?;
+                    } else {
+                        potential = Some((gamma, before, after));
+                    }
                 }
                 f
             }

@@ -4,6 +4,7 @@ use super::RequestId;
 use super::board::{Begun, End, News, Recorded};
 use crate::reward::Piece;
 use crate::trace::Token;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -52,9 +53,12 @@ struct Reading {
     finished: bool,
     /// It was stopped before its end.
     cut_short: bool,
-    /// Read to its end, or failed.
+    /// Read to its end, or failed, or read with the one that it is a copy of.
     through: bool,
     error: Option<String>,
+    /// Candidates after it that say the same, and get its rewards.
+    copies: Vec<usize>,
+    is_copy: bool,
 }
 
 /// How much of a candidate is read next.
@@ -70,8 +74,14 @@ pub(super) struct Cut {
 impl Job {
     pub fn recorded(recorded: Recorded, arrival: u64) -> Self {
         let Recorded { id, problem, texts, urgent, cancelled } = recorded;
-        let candidates =
+        let mut candidates: Vec<Reading> =
             texts.into_iter().map(|(text, cut_short)| Reading { text, finished: true, cut_short, ..Reading::default() }).collect();
+        let mut first = HashMap::new();
+        let of: Vec<usize> = candidates.iter().enumerate().map(|(i, r)| *first.entry((&r.text, r.cut_short)).or_insert(i)).collect();
+        for (i, of) in of.into_iter().enumerate().filter(|(i, of)| i != of) {
+            candidates[of].copies.push(i);
+            (candidates[i].through, candidates[i].is_copy) = (true, true);
+        }
         Self { id, problem, source: Source::Recorded { urgent }, cancelled, arrival, candidates, alone: false, panic: None }
     }
 
@@ -118,6 +128,11 @@ impl Job {
     /// Whether a candidate has something that was not read.
     pub fn has_unread(&self) -> bool {
         self.candidates.iter().any(Reading::has_unread)
+    }
+
+    /// A candidate and its copies.
+    pub fn all_of(&self, candidate: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::once(candidate).chain(self.candidates[candidate].copies.iter().copied())
     }
 
     pub fn text_len(&self, candidate: usize) -> usize {
@@ -209,7 +224,8 @@ impl Job {
     /// Why the whole request failed, if it did: the model's code panicked, or no candidate could be scored.
     pub fn failure(&self) -> Option<String> {
         let first = self.candidates.first().and_then(|c| c.error.clone());
-        self.panic.clone().or_else(|| if self.candidates.iter().all(|c| c.error.is_some()) { first } else { None })
+        let none = self.candidates.iter().filter(|c| !c.is_copy).all(|c| c.error.is_some());
+        self.panic.clone().or(if none { first } else { None })
     }
 }
 

@@ -16,18 +16,23 @@ pub enum ModelRef {
     None,
     /// A model directory, a GGUF file, or a hub id that the local cache holds.
     Path(PathBuf),
+    /// A reward model of `airl` read as f, with its potential, rather than as g: `DIR#f`.
+    Shaped(PathBuf),
     /// A model that an OpenAI-compatible server has, `http://HOST:PORT/v1#MODEL`; it can be a policy only.
     Endpoint(Endpoint),
 }
 
 impl ModelRef {
-    /// Reads `embedded`, `none`, an address that begins with `http`, or else a path; neither disk nor network is asked. Fails on a wrong address.
+    /// Reads `embedded`, `none`, an address that begins with `http`, or else a path, after which `#f` may stand; neither disk nor network is asked. Fails on a wrong address.
     pub fn parse(text: &str) -> Result<Self, String> {
         Ok(match text {
             "embedded" => Self::Embedded,
             "none" => Self::None,
             address if Endpoint::is_meant(address) => Self::Endpoint(Endpoint::parse(address).map_err(|e| e.to_string())?),
-            path => Self::Path(path.into()),
+            path => match path.strip_suffix("#f") {
+                Some(dir) => Self::Shaped(dir.into()),
+                None => Self::Path(path.into()),
+            },
         })
     }
 
@@ -35,7 +40,7 @@ impl ModelRef {
     fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
         match self {
             Self::None => Ok(None),
-            Self::Path(path) => ModelFiles::open(path).map(Some),
+            Self::Path(path) | Self::Shaped(path) => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
             Self::Endpoint(endpoint) => Err(ModelError::Input(format!(
                 "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
@@ -43,8 +48,16 @@ impl ModelRef {
         }
     }
 
+    /// Whether a reward is to be read with its potential.
+    pub fn is_shaped(&self) -> bool {
+        matches!(self, Self::Shaped(_))
+    }
+
     /// The files of this model as a policy.
     pub fn policy_files(&self) -> Result<Option<ModelFiles>, ModelError> {
+        if let Self::Shaped(_) = self {
+            return Err(ModelError::Input(format!("{self}: #f reads a reward model with its potential; a policy is named without it")));
+        }
         self.files(embedded_policy)
     }
 
@@ -74,8 +87,10 @@ impl ModelRef {
     pub fn reward(&self, device: DeviceChoice) -> Result<Option<Loader<dyn RewardModel>>, ModelError> {
         let Some(files) = self.reward_files()? else { return Ok(None) };
         files.config()?;
+        let shaped = self.is_shaped();
         let load = move |progress: Option<Progress>| {
             let model = LocalReward::open(&files, &device.open()?, progress)?;
+            let model = if shaped { model.shaped()? } else { model };
             Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> })
         };
         Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }))
@@ -88,6 +103,7 @@ impl fmt::Display for ModelRef {
             Self::Embedded => f.write_str("embedded"),
             Self::None => f.write_str("none"),
             Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Shaped(path) => write!(f, "{}#f", path.display()),
             Self::Endpoint(endpoint) => endpoint.fmt(f),
         }
     }
@@ -137,6 +153,9 @@ mod tests {
         assert_eq!(ModelRef::parse("embedded"), Ok(ModelRef::Embedded));
         assert_eq!(ModelRef::parse("none"), Ok(ModelRef::None));
         assert_eq!(ModelRef::parse("a/b.gguf"), Ok(ModelRef::Path("a/b.gguf".into())));
+        let shaped = ModelRef::parse("a/b#f").unwrap();
+        assert_eq!((&shaped, shaped.to_string().as_str()), (&ModelRef::Shaped("a/b".into()), "a/b#f"));
+        assert!(shaped.policy_files().unwrap_err().to_string().contains("#f"));
         let served = ModelRef::parse("http://gpu:8000/v1#m").unwrap();
         assert_eq!(served.to_string(), "http://gpu:8000/v1#m");
         assert!(served.reward(DeviceChoice::Cpu).err().unwrap().to_string().contains("cannot be used here"));

@@ -216,7 +216,9 @@ fn publish(shared: &Shared, job: &Job, group: &[usize], scored: Vec<Scored>) {
         for reward in &mut rewards {
             reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
         }
-        shared.outbox.event(job.id, TraceEvent::Rewards { candidate, from, rewards }, &job.cancelled);
+        for candidate in job.all_of(candidate) {
+            shared.outbox.event(job.id, TraceEvent::Rewards { candidate, from, rewards: rewards.clone() }, &job.cancelled);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::trace::{Segmentation, Span, segment, step_of_each};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// How texts become tokens, for policies and reward models alike.
@@ -56,8 +57,8 @@ impl Framing {
 }
 
 enum Source {
-    /// Generated on demand from the seed.
-    Stories,
+    /// Generated on demand from the seed: those with a demonstration from the training split, the others built as this split's are.
+    Stories(Split),
     Listed(Task, Vec<Demonstration>),
 }
 
@@ -99,10 +100,18 @@ impl Demonstrations {
         })
     }
 
-    /// Stories `0..problems` under `seed`, the first `n` with their solutions.
-    pub fn stories(framing: Framing, seed: u64, n: usize, problems: usize) -> Result<Self, TrainError> {
-        let all = (0..problems.max(n) as u64).map(|i| Demonstration::from(&Self::story(seed, i)));
-        Self::tokenise(framing, Source::Stories, seed, n, all)
+    /// Stories `0..problems` under `seed`, the first `n` with their solutions; the others are built as those of `practice` are, from the training pool.
+    /// Where that is another split, [`Demonstrations::problem_batch`] has them alone.
+    pub fn stories(framing: Framing, seed: u64, n: usize, problems: usize, practice: Split) -> Result<Self, TrainError> {
+        let all = (0..problems.max(n)).map(|i| Demonstration::from(&Self::story_of(seed, i, n, practice)));
+        Self::tokenise(framing, Source::Stories(practice), seed, n, all)
+    }
+
+    fn story_of(seed: u64, i: usize, demonstrated: usize, practice: Split) -> Story {
+        match i < demonstrated || practice == Split::Train {
+            true => Self::story(seed, i as u64),
+            false => stories::practice_story(practice, seed, i as u64),
+        }
     }
 
     /// The demonstrations given.
@@ -162,7 +171,7 @@ impl Demonstrations {
     /// Problem `i` as text, with its solution.
     pub fn demonstration(&self, i: u64) -> Demonstration {
         match &self.source {
-            Source::Stories => Demonstration::from(&Self::story(self.seed, i)),
+            Source::Stories(practice) => Demonstration::from(&Self::story_of(self.seed, i as usize, self.len(), *practice)),
             Source::Listed(_, all) => all[i as usize].clone(),
         }
     }
@@ -170,7 +179,7 @@ impl Demonstrations {
     /// The task.
     pub fn task(&self) -> Task {
         match &self.source {
-            Source::Stories => Task::Stories,
+            Source::Stories(_) => Task::Stories,
             Source::Listed(task, _) => *task,
         }
     }
@@ -187,9 +196,18 @@ impl Demonstrations {
         self.draw(from, n, self.len())
     }
 
-    /// As [`Demonstrations::batch`], of all problems.
+    /// As [`Demonstrations::batch`], of all problems that the policy practises on.
     pub fn problem_batch(&self, from: usize, n: usize) -> Vec<u64> {
-        self.draw(from, n, self.problems())
+        let practised = self.practised();
+        self.draw(from, n, practised.len()).into_iter().map(|i| i + practised.start as u64).collect()
+    }
+
+    /// Which problems the policy practises on: all, or where they are of another split than the demonstrations, those alone.
+    pub fn practised(&self) -> Range<usize> {
+        match &self.source {
+            Source::Stories(practice) if *practice != Split::Train => self.len()..self.problems(),
+            _ => 0..self.problems(),
+        }
     }
 
     fn draw(&self, from: usize, n: usize, of: usize) -> Vec<u64> {
@@ -227,7 +245,7 @@ impl Demonstrations {
     pub fn corrupted(&self, i: u64, rng: &mut impl Rng) -> Option<(Sequence, Sequence, usize)> {
         let good = self.completions.get(i as usize)?;
         let text = match &self.source {
-            Source::Stories => {
+            Source::Stories(_) => {
                 let story = Self::story(self.seed, i);
                 let kind = *Corruption::ALL.choose(rng)?;
                 stories::corrupt(&story, kind, rng.random_bool(0.5), rng)?.text

@@ -193,10 +193,11 @@ fn segment_values(out: &Outputs, rows: &Rows, batch: &[&Labelled], objective: Ob
     }
 }
 
-/// The reward of every segment of every sequence, as the policy is trained with: f where the head is shaped.
-pub fn segment_rewards(net: &RewardNet, batch: &[Labelled], objective: Objective) -> Result<Vec<Vec<f32>>, TrainError> {
+/// The reward of every segment of every sequence, as the policy is trained with; where the head has a potential, f with it (`shaped`) or g alone.
+pub fn segment_rewards(net: &RewardNet, batch: &[Labelled], objective: Objective, shaped: bool) -> Result<Vec<Vec<f32>>, TrainError> {
     let refs: Vec<&Labelled> = batch.iter().collect();
-    let out = net.forward(&refs.iter().map(|l| &l.sequence).collect::<Vec<_>>())?;
+    let mut out = net.forward(&refs.iter().map(|l| &l.sequence).collect::<Vec<_>>())?;
+    out.potential = out.potential.filter(|_| shaped);
     let rows = Rows::of(&refs, |l| &l.segments);
     // The policy's own −ln π belongs to the discriminator, not to the reward.
     let objective = if objective == Objective::Airl { Objective::Gail } else { objective };

@@ -3,8 +3,9 @@
 use super::TrainError;
 use super::checkpoint::write_atomically;
 use super::package::{Frozen, gather, package, package_adapter};
-use super::recipe::Shape;
+use super::recipe::{RewardConfig, Shape};
 use crate::model::{Config, Decoder, LoraConfig, LoraSource, Merged, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
+use crate::reward::{Head, REFERENCE, RewardCard, Under};
 use candle_core::{DType, Device};
 use std::path::Path;
 use std::rc::Rc;
@@ -21,10 +22,16 @@ struct Base {
     lora: Option<LoraConfig>,
     /// Its `config.json`, where it has one.
     json: Option<Vec<u8>>,
+    /// Its `reward.json`, where it is a reward model.
+    card: Option<RewardCard>,
 }
 
 /// A problem as it was framed in training, a newline after it, for those who ask the model through its chat template.
 const PLAIN: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
+/// The weights of a reward model's head.
+const HEAD: [&str; 6] =
+    ["reward.weight", "reward.bias", "reward.likelihood", "reward.mix", "reward.potential.weight", "reward.potential.bias"];
 
 /// What a policy or a reward model is made of.
 #[derive(Clone)]
@@ -46,15 +53,49 @@ impl Part {
     pub fn open(name: &str, lora: Option<&LoraConfig>, seed: u64, checkpointing: bool) -> Result<(Self, TextTokenizer), TrainError> {
         let files = ModelFiles::open(Path::new(name))?;
         let json = files.has("config.json").then(|| files.read("config.json")).transpose()?.map(|b| b.into_owned());
+        let card = files.has("reward.json").then(|| files.read("reward.json")).transpose()?;
+        let wrong = |e: serde_json::Error| TrainError::Data(format!("{}: {e}", files.path_of("reward.json").display()));
+        let card = card.map(|b| serde_json::from_slice(&b).map_err(wrong)).transpose()?;
         let model = files.load(&Device::Cpu, DType::F32, None)?;
-        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned(), json };
+        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned(), json, card };
         Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
     }
 
     /// The same decoder with `weights` as its base, on which an adapter moves.
     pub fn adapted(&self, weights: Frozen, lora: &LoraConfig) -> Self {
-        let base = Base { name: String::new(), weights: Rc::new(weights), lora: Some(lora.clone()), json: None };
+        let base = Base { name: String::new(), weights: Rc::new(weights), lora: Some(lora.clone()), json: None, card: None };
         Self { base: Some(base), ..self.clone() }
+    }
+
+    /// Where the base is a reward model: the weights of its head, and of the reference decoder that an implicit one has. Fails where `reward` asks for
+    /// another head.
+    pub fn learned_head(&self, reward: &RewardConfig) -> Result<Option<(Frozen, Option<Frozen>)>, TrainError> {
+        let Some(Base { name, weights, card: Some(card), .. }) = &self.base else { return Ok(None) };
+        if card.head != reward.network_head() {
+            let json = |head: &Head| serde_json::to_string(head).unwrap_or_default();
+            return Err(TrainError::Data(format!(
+                "reward.from: {name} was learned with objective {} and has the head {}, but the recipe's objective, head, gamma and beta make {}; set them alike",
+                card.objective.as_deref().unwrap_or("unknown"),
+                json(&card.head),
+                json(&reward.network_head())
+            )));
+        }
+        let hidden = self.config.hidden_size;
+        let rows = if card.head == Head::Scales { 3 } else { 1 };
+        let shape = |name: &str| match name {
+            "reward.weight" => vec![rows, hidden],
+            "reward.potential.weight" => vec![1, hidden],
+            "reward.bias" => vec![rows],
+            "reward.mix" => vec![3],
+            _ => vec![1],
+        };
+        let there = HEAD.into_iter().filter(|name| weights.contains(name));
+        let head = there.map(|name| Ok((name.to_owned(), weights.tensor(name, &shape(name))?))).collect::<Result<_, TrainError>>()?;
+        let reference = match card.head {
+            Head::Implicit { .. } => Some(gather(&self.config, &Under(weights.as_ref(), REFERENCE))?),
+            _ => None,
+        };
+        Ok(Some((Frozen(head), reference)))
     }
 
     /// All weights, an adapter's merged into its base's.

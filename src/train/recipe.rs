@@ -73,6 +73,10 @@ pub struct DataConfig {
     /// Number of problems that the policy may answer in training; the first of them have the demonstrations. Absent: as many as those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems: Option<usize>,
+    /// Of `stories`: the problems without a demonstration are built as those of this split are, and the policy practises on them alone; they come from the
+    /// training pool, so no problem of the split itself is among them. Absent: as the demonstrated ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<Split>,
     /// Size of the byte-level BPE vocabulary trained on them, where the policy has no tokenizer of its own.
     #[serde(default = "vocab_size")]
     pub vocab_size: usize,
@@ -180,7 +184,7 @@ pub struct RewardConfig {
     /// Its decoder, from random weights; without it and `from` the reward model starts as the policy was fine-tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// A pretrained decoder with the policy's tokenizer.
+    /// A pretrained decoder with the policy's tokenizer, or a reward model, which keeps its head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Under `from`: an adapter and the head are trained instead of all weights.
@@ -437,6 +441,8 @@ pub struct RlConfig {
     pub verifier: f32,
     /// The reward model's reward is clipped to ± this.
     pub reward_clip: f32,
+    /// Of `airl`: the policy is trained with f = g + γφ′ − φ; off: with g alone, which is the part that is meant to hold elsewhere too.
+    pub shaped: bool,
     /// What tokens are credited with.
     pub returns: Returns,
     /// The reward model's token rewards are taken less what the policy's entropy before a token says of them, so that a hard token is not a bad one.
@@ -475,6 +481,7 @@ impl Default for RlConfig {
             learned: 1.0,
             verifier: 0.0,
             reward_clip: 5.0,
+            shaped: true,
             returns: Returns::default(),
             entropy_baseline: false,
             estimator: Estimator::Group,

@@ -100,6 +100,14 @@ impl Recipe {
             return Err("data.files needs policy.from: a tokenizer is trained on stories alone".into());
         }
         at_least_one("data.demonstrations", self.data.demonstrations)?;
+        if self.data.practice.is_some() {
+            if !generated {
+                return Err("data.practice names a split of stories; leave it out for a task whose problems are in files".into());
+            }
+            if self.data.problems.unwrap_or(0) <= self.data.demonstrations {
+                return Err("data.practice needs problems without a demonstration; set data.problems above data.demonstrations".into());
+            }
+        }
         let p = &self.policy;
         part("policy", p.shape.as_ref(), p.from.as_ref(), p.lora.as_ref())?;
         if p.shape.is_none() && p.from.is_none() {

@@ -123,7 +123,7 @@ impl Trainer<'_> {
         let mut out = Rewarded { trace: vec![0.0; group.len()], tokens: group.iter().map(|r| vec![0.0; r.ids.len()]).collect() };
         if let Some(critic) = self.critic.as_ref().filter(|_| c.learned != 0.0) {
             let batch: Vec<_> = group.iter().map(|r| critic.labelled(r.sequence(self.data), false, 0..r.ids.len())).collect();
-            let parts: Vec<_> = batch.par_chunks(MICRO).map(|b| segment_rewards(critic.net, b, critic.objective)).collect();
+            let parts: Vec<_> = batch.par_chunks(MICRO).map(|b| segment_rewards(critic.net, b, critic.objective, c.shaped)).collect();
             let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
             for ((l, values), tokens) in batch.iter().zip(values).zip(&mut out.tokens) {
                 for (segment, value) in l.segments.iter().zip(values) {
@@ -284,6 +284,7 @@ impl Trainer<'_> {
 mod tests {
     use super::*;
     use crate::model::{TextTokenizer, VarStore};
+    use crate::task::stories::Split;
     use crate::train::{Framing, OptimConfig, Shape};
     use candle_core::{DType, Device};
 
@@ -294,7 +295,7 @@ mod tests {
         let eos = tokenizer.id(crate::model::END_TOKEN).unwrap();
         let shape = Shape { hidden_size: 16, layers: 1, heads: 2, kv_heads: 1, intermediate_size: 24, context: 256 };
         let config = shape.config(tokenizer.vocab_size(), eos);
-        let data = Demonstrations::stories(Framing { tokenizer, eos }, 1, 20, 20).unwrap();
+        let data = Demonstrations::stories(Framing { tokenizer, eos }, 1, 20, 20, Split::Train).unwrap();
         let optim = OptimConfig { learning_rate: 1e-2, warmup_steps: 0, ..OptimConfig::default() };
         let rl = RlConfig { prompts: 4, samples: 8, max_tokens: 30, optim, ..RlConfig::default() };
         let mean_after = |sign: f32| -> f64 {

@@ -74,7 +74,7 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
     let d = &recipe.data;
     let problems = d.problems.unwrap_or(d.demonstrations).max(d.demonstrations);
     let data = if d.task == Task::Stories {
-        Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, problems)?
+        Demonstrations::stories(framing.clone(), recipe.seed, d.demonstrations, problems, d.practice.unwrap_or(Split::Train))?
     } else {
         let all = &inputs.demonstrations;
         if all.len() < problems {
@@ -98,6 +98,11 @@ struct Run<'a, 'b> {
     framing: Framing,
     data: &'a Demonstrations,
     progress: &'a mut Progress<'b>,
+}
+
+/// What fine-tuning reads of the data: demonstrations alone.
+fn demonstrated(data: &DataConfig) -> DataConfig {
+    DataConfig { problems: None, practice: None, ..data.clone() }
 }
 
 /// A policy's weights and what they depend on.
@@ -129,6 +134,11 @@ impl Run<'_, '_> {
         self.recipe.output.join(name)
     }
 
+    /// Identity of the problems that the policy practises on.
+    fn practice(&self) -> (usize, Option<Split>) {
+        (self.data.problems(), self.recipe.data.practice)
+    }
+
     fn stage<'s>(&self, name: &'s str, steps: usize, digest: &str) -> Stage<'s> {
         let file = format!("checkpoints/{name}.safetensors");
         Stage {
@@ -149,8 +159,7 @@ impl Run<'_, '_> {
     fn go(mut self, part: &Part) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let resolved = toml::to_string(recipe).map_err(|e| TrainError::Data(e.to_string()))?;
-        // Fine-tuning reads demonstrations alone.
-        let data = DataConfig { problems: None, ..recipe.data.clone() };
+        let data = demonstrated(&recipe.data);
         let policy_digest = digest(&(recipe.seed, &data, &recipe.policy))?;
         let policy = self.fine_tune("policy", &policy_digest, part, Frozen::default(), recipe.policy.sft.as_ref())?;
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
@@ -199,22 +208,30 @@ impl Run<'_, '_> {
         let g = &reward.adversarial;
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
         let paired = matches!(reward.objective, Objective::Bt | Objective::Maxent);
-        let rollouts_digest =
-            digest(&(policy_digest, paired, self.data.problems(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
+        let rollouts_digest = digest(&(policy_digest, paired, self.practice(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
         let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
         let (part, start) = self.reward_part(reward, policy_part, policy)?;
+        let learned = part.learned_head(reward)?;
         let own = reward.shape.is_none() && reward.from.is_none();
-        let data = DataConfig { problems: None, ..recipe.data.clone() };
+        let data = demonstrated(&recipe.data);
         let warm_digest = digest(&(recipe.seed, &data, &part.config, &reward.sft, own.then_some(policy_digest)))?;
         let warm_digest = if own { warm_digest } else { digest(&(warm_digest, &reward.from, &reward.lora))? };
         let mut warm = self.fine_tune("reward-sft", &warm_digest, &part, start, reward.sft.as_ref())?;
         let head = reward.network_head();
         let implicit = matches!(head, Head::Implicit { .. });
-        let kept = implicit.then(|| warm.clone());
+        let kept = match &learned {
+            Some((_, reference)) if implicit => reference.clone(),
+            _ => implicit.then(|| warm.clone()),
+        };
         let reference = kept.as_ref().map(|w| part.frozen(w)).transpose()?;
-        // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
-        for (name, rows) in [("reward.weight", if head == Head::Scales { 3 } else { 1 }), ("reward.potential.weight", 1)] {
-            warm.0.insert(name.into(), Tensor::zeros((rows, part.config.hidden_size), DType::F32, &Device::Cpu)?);
+        match learned {
+            Some((weights, _)) => warm.0.extend(weights.0),
+            // The head starts as the likelihood alone: random weights on the state would be noise that a short stage does not unlearn.
+            None => {
+                for (name, rows) in [("reward.weight", if head == Head::Scales { 3 } else { 1 }), ("reward.potential.weight", 1)] {
+                    warm.0.insert(name.into(), Tensor::zeros((rows, part.config.hidden_size), DType::F32, &Device::Cpu)?);
+                }
+            }
         }
         let (store, decoder) = part.trainable(warm)?;
         let net = RewardNet::new(decoder, reference, head, &store)?;
@@ -307,7 +324,7 @@ impl Run<'_, '_> {
     ) -> Result<Trained, TrainError> {
         let p = preference;
         let sampling = Sampling { temperature: p.temperature, max_tokens: p.max_tokens, ..Sampling::default() };
-        let problems = self.data.problem_batch(0, p.problems.min(self.data.problems()));
+        let problems = self.data.problem_batch(0, p.problems.min(self.data.practised().len()));
         let seed = self.recipe.seed ^ 0x7061_6972;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();
         let samples = self.sample("pairs", base, &prompts, p.samples, &sampling)?;
@@ -315,7 +332,7 @@ impl Run<'_, '_> {
         let rollouts = Rollout::graded(problems.iter().zip(samples).flat_map(whole).collect(), self.data)?;
         let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
         let (store, net) = part.trainable(policy.weights)?;
-        let digest = digest(&(&policy.digest, self.data.problems(), critic.map(|c| &c.digest), p))?;
+        let digest = digest(&(&policy.digest, self.practice(), critic.map(|c| &c.digest), p))?;
         let stage = self.stage("preference", p.steps, &digest);
         let optimiser = AdamW::new(p.optim.clone(), store.vars());
         prefer::train(&stage, &net, base, optimiser, (self.data, &pairs), p, self.progress)?;
@@ -343,7 +360,7 @@ impl Run<'_, '_> {
         };
         let (store, net) = part.trainable(start)?;
         let critic = critic.zip(self.recipe.reward.as_ref()).filter(|_| rl.learned != 0.0);
-        let digest = digest(&(&policy.digest, self.data.problems(), critic.as_ref().map(|c| &c.0.digest), rl))?;
+        let digest = digest(&(&policy.digest, self.practice(), critic.as_ref().map(|c| &c.0.digest), rl))?;
         let stage = self.stage("rl", rl.steps, &digest);
         let samples = self.path("samples.jsonl");
         let learns = critic.as_ref().filter(|_| rl.critic_updates > 0);
@@ -460,7 +477,7 @@ impl Run<'_, '_> {
         // Objectives that compare the sequences of a problem need its demonstration.
         let problems: Vec<u64> = match reward.objective {
             Objective::Bt | Objective::Maxent => self.data.batch(0, g.rollout_problems.min(self.data.len())),
-            _ => self.data.problem_batch(0, g.rollout_problems.min(self.data.problems())),
+            _ => self.data.problem_batch(0, g.rollout_problems.min(self.data.practised().len())),
         };
         let seed = self.recipe.seed ^ 0x726f_6c6c;
         let prompts: Vec<Prompt> = problems.iter().map(|&i| Prompt { ids: self.data.prompt(i), seed: mix(seed, i) }).collect();

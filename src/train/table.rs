@@ -42,7 +42,7 @@ pub struct Variant {
     /// names itself has none.
     #[serde(default)]
     pub against: Option<String>,
-    /// Settings as `--set` takes them.
+    /// Settings as `--set` takes them; `{seed}` in one stands for the seed of the run.
     #[serde(default)]
     pub set: Vec<String>,
 }
@@ -86,12 +86,14 @@ impl Table {
 
     /// The recipe of a run; `overrides` stand over the variant's own.
     pub fn recipe(&self, seed: u64, variant: usize, overrides: &[String]) -> Result<Recipe, TrainError> {
-        let mut set = self.variants[variant].set.clone();
+        let mut set: Vec<String> = self.variants[variant].set.iter().map(|s| s.replace("{seed}", &seed.to_string())).collect();
         set.extend_from_slice(overrides);
         let mut recipe = Recipe::read(&self.base, &set)?;
         recipe.seed = seed;
         recipe.output = self.folder(seed, variant);
-        recipe.reuse = self.baseline(variant).map(|b| self.folder(seed, b));
+        if let Some(baseline) = self.baseline(variant) {
+            recipe.reuse = Some(self.folder(seed, baseline));
+        }
         Ok(recipe)
     }
 }

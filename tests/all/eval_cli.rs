@@ -125,6 +125,14 @@ fn a_folder_has_the_page_and_the_rows_and_compares_with_another() {
     assert_eq!(code(&compared), 0, "{}", err(&compared));
     let text = String::from_utf8(compared.stdout).unwrap();
     assert!(text.contains("reward mean") && text.contains("48.3"), "59 of 60 against 30 of 60: {text}");
+    // 59/60 and 1/2 in percent, as two training seeds: mean 74.17, sd 48.33/√2 = 34.18
+    let seeds = report(&["eval", "seeds", &path("good"), &path("poor")]);
+    assert!((figure(&seeds, "best_of_n") - 74.1667).abs() < 1e-3, "{seeds}");
+    let rows = seeds["tables"][0]["rows"].as_array().unwrap();
+    let best = rows.iter().find(|r| r["figure"] == "best_of_n").unwrap();
+    assert!((best["sd"].as_f64().unwrap() - 34.1769).abs() < 1e-3 && seeds["notes"].to_string().contains("Fewer than 5 seeds"), "{best}");
+    let missing = run(&["eval", "seeds", &path("good"), &path("nothing")]);
+    assert!(code(&missing) == 1 && err(&missing).contains("nothing") && err(&missing).contains("--report"), "{}", err(&missing));
     let foreign = path(".");
     let refused = run(&["eval", "rerank", &good, "--report", &foreign]);
     assert!(code(&refused) == 1 && err(&refused).contains("good.jsonl"), "{}", err(&refused));

@@ -26,6 +26,7 @@ mod themes;
 mod tokenizer;
 mod train;
 mod train_reference;
+mod transfer;
 mod tui_fixture;
 mod tui_keys;
 mod tui_picture;

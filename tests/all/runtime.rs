@@ -376,6 +376,21 @@ fn a_panic_fails_its_request_and_the_next_one_works() {
 }
 
 #[test]
+fn candidates_that_say_the_same_are_read_once() {
+    let reader = Reader::default();
+    let calls = Arc::clone(&reader.calls);
+    let engine = engine(None, Some(reader));
+    engine.send(score(1, "p", &["one", "two", "one", "one", "NO", "NO"], false)).unwrap();
+    let updates = until_ended(&engine, &[1]);
+    let candidates = apply(&updates, 1);
+    let rewards: Vec<&[TokenReward]> = candidates.iter().map(|c| c.rewards.as_slice()).collect();
+    assert_eq!(rewards.iter().map(|r| r.len()).collect::<Vec<_>>()[..4], [3; 4]);
+    assert!(rewards[0] == rewards[2] && rewards[0] == rewards[3] && rewards[0] != rewards[1]);
+    assert!(rewards[4..].iter().all(|r| r.is_empty()) && errors(&updates, 1).is_empty());
+    assert!(matches!(calls.lock().unwrap()[0], Call::Begin(_, 3)));
+}
+
+#[test]
 fn a_candidate_that_cannot_be_scored_costs_only_itself() {
     let engine = engine(None, Some(Reader::default()));
     engine.send(score(1, "p", &["one", "NO", "three"], false)).unwrap();

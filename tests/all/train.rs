@@ -47,7 +47,7 @@ pub fn recipe(output: &Path) -> Recipe {
 }
 
 /// Runs a recipe, stopping after `stop_at` updates have been reported; returns the error, if any, and the metrics.
-fn go(recipe: &Recipe, stop_at: usize) -> (Result<(), TrainError>, Vec<Metrics>) {
+pub fn go(recipe: &Recipe, stop_at: usize) -> (Result<(), TrainError>, Vec<Metrics>) {
     let stop = AtomicBool::new(false);
     let mut seen = Vec::new();
     let mut report = |m: &Metrics| {
@@ -143,7 +143,7 @@ fn a_damaged_checkpoint_is_named() {
 fn demonstrations() -> Demonstrations {
     let tokenizer = TextTokenizer::train_bpe(Demonstrations::corpus(3, 200), 400).unwrap();
     let eos = tokenizer.id("<|end|>").unwrap();
-    Demonstrations::stories(Framing { tokenizer, eos }, 3, 200, 200).unwrap()
+    Demonstrations::stories(Framing { tokenizer, eos }, 3, 200, 200, Split::Train).unwrap()
 }
 
 /// A reward net of random weights over `data`'s vocabulary, its store, and the same decoder as a stand-in for a policy.

@@ -7,6 +7,7 @@ mod finish;
 mod recipe;
 mod recorded;
 mod search;
+mod seeds;
 mod stories;
 mod surface;
 mod transfer;
@@ -56,6 +57,8 @@ enum What {
     Transfer(With<transfer::Transfer>),
     /// Two evaluated runs side by side, paired by problem
     Compare(With<compare::Compare>),
+    /// The figures of reports that differ in the training seed: mean, standard deviation, t-interval
+    Seeds(With<seeds::Seeds>),
     /// Does the reward follow logic or surface? Expert solutions beside twins that are spoiled in known ways
     Surface(With<surface::Surface>),
     /// Search guided by the reward on held-out stories: beam search and DVTS beside best-of-N at the same budget
@@ -114,6 +117,7 @@ impl What {
             What::Localise(With { report, .. }) => report,
             What::Transfer(With { report, .. }) => report,
             What::Compare(With { report, .. }) => report,
+            What::Seeds(With { report, .. }) => report,
             What::Surface(With { report, .. }) => report,
             What::Search(With { report, .. }) => report,
         }
@@ -130,6 +134,7 @@ impl What {
             What::Localise(w) => w.what.make(&w.report, reporter, interrupt),
             What::Transfer(w) => w.what.make(&w.report, reporter, interrupt),
             What::Compare(w) => w.what.make(&w.report),
+            What::Seeds(w) => w.what.make(),
             What::Surface(w) => w.what.make(&w.report, reporter, interrupt),
             What::Search(w) => w.what.make(&w.report, reporter, interrupt),
         }

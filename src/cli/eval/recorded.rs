@@ -16,6 +16,9 @@ use crate::trace::{Calibration, Trace, segment};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +44,7 @@ pub struct RecordedArgs {
     pub baselines_only: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Only the first problems of each file
+    /// Only so many problems of each file, drawn at random, the same ones every time
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub problems: Option<u64>,
     /// Grade the candidates' final answers anew as this task does; without it, what the files say
@@ -121,10 +124,6 @@ impl RecordedArgs {
         Ok(recorded)
     }
 
-    fn limit(&self) -> usize {
-        self.problems.map_or(usize::MAX, |p| usize::try_from(p).unwrap_or(usize::MAX))
-    }
-
     fn grading(&self, reporter: &mut Reporter) -> Result<Option<Grading>> {
         let Some(task) = self.task else { return Ok(None) };
         let grader = self.code.grader(task, &mut |w| reporter.warn(w))?;
@@ -165,18 +164,32 @@ impl RecordedArgs {
         scored
     }
 
+    /// The traces that are wanted, where not all are: drawn at random, for a file's own order often means something, such as right ones last.
+    fn drawn(&self, list: &TraceList) -> Option<Vec<usize>> {
+        let limit = usize::try_from(self.problems?).unwrap_or(usize::MAX);
+        // Nothing is there past the end, so this waits for all of it.
+        list.wait(usize::MAX - 1);
+        let mut order: Vec<usize> = (0..list.len()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+        let mut drawn: Vec<usize> =
+            order.into_iter().filter(|&i| list.read(i).is_ok_and(|t| !t.candidates.is_empty())).take(limit).collect();
+        drawn.sort_unstable();
+        Some(drawn)
+    }
+
     /// On all threads; a text is dropped as soon as its numbers are taken.
     fn as_they_are(&self, list: &TraceList, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
+        let drawn = self.drawn(list);
         let mut traces = Vec::new();
         let mut bad = 0;
         let mut at = 0;
-        while traces.len() < self.limit() && list.wait(at) && !interrupt.is_set() {
-            let wave = at..list.settled().min(at + WAVE);
+        while drawn.as_ref().map_or_else(|| list.wait(at), |d| at < d.len()) && !interrupt.is_set() {
+            let wave = at..drawn.as_ref().map_or_else(|| list.settled(), Vec::len).min(at + WAVE);
             at = wave.end;
             let read: Vec<Result<Result<ScoredTrace>, FormatError>> = wave
                 .into_par_iter()
                 .map(|i| {
-                    list.read(i).map(|mut trace| {
+                    list.read(drawn.as_ref().map_or(i, |d| d[i])).map(|mut trace| {
                         for c in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
                             c.steps = segment(&c.text, &self.rewards.segment);
                         }
@@ -199,9 +212,9 @@ impl RecordedArgs {
                     }
                 }
             }
-            reporter.progress(at as u64, list.is_complete().then(|| list.len() as u64), "read");
+            let all = drawn.as_ref().map_or_else(|| list.is_complete().then(|| list.len()), |d| Some(d.len()));
+            reporter.progress(at as u64, all.map(|n| n as u64), "read");
         }
-        traces.truncate(self.limit());
         if bad > 0 || list.skipped() > 0 {
             reporter.warn(&format!("{} bad records were skipped", list.skipped().max(bad)));
         }
@@ -217,18 +230,17 @@ impl RecordedArgs {
         interrupt: &Interrupt,
     ) -> Result<Vec<ScoredTrace>> {
         let mut traces = Vec::new();
-        let taken = std::cell::Cell::new(0);
-        let wanted = |trace: &Trace| {
-            taken.set(taken.get() + 1);
-            taken.get() <= self.limit() && check.is_fresh(trace)
-        };
         let done = |mut trace: Trace| {
             check.grade(&mut trace)?;
             traces.push(self.scored(&trace));
             Ok(())
         };
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
-        let judged = judge.run(Walk::new(list, None), &with, reporter, wanted, done)?;
+        let walk = match self.drawn(&list) {
+            Some(drawn) => Walk::of(list, drawn),
+            None => Walk::new(list, None),
+        };
+        let judged = judge.run(walk, &with, reporter, |trace| check.is_fresh(trace), done)?;
         if !judged.summary.interrupted {
             whole(&judged)?;
         }

@@ -64,7 +64,8 @@ impl StoriesArgs {
         let (Some(policy), Some(reward)) = (self.policy.policy_files()?, self.reward.reward_files()?) else {
             bail!("evaluation needs a policy and a reward model; `none` is neither");
         };
-        Ok(Pair::open(&policy, &reward, &self.device.device.open()?)?)
+        let pair = Pair::open(&policy, &reward, &self.device.device.open()?)?;
+        Ok(if self.reward.is_shaped() { pair.shaped()? } else { pair })
     }
 
     /// What to sample.

@@ -205,15 +205,26 @@ impl Story {
 
 /// The story at `index` of the stream `seed` of a split. Any index is as cheap as the first.
 pub fn story(split: Split, seed: u64, index: u64) -> Story {
+    drawn(split, split, seed, index)
+}
+
+/// As [`story`], built as those of `split` are, but from the training pool: a policy may practise on it, and no other split has it.
+pub fn practice_story(split: Split, seed: u64, index: u64) -> Story {
+    drawn(split, Split::Train, seed, index)
+}
+
+fn drawn(split: Split, pool: Split, seed: u64, index: u64) -> Story {
     let mut bytes = [0_u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&index.to_le_bytes());
     bytes[16] = split as u8;
+    bytes[17] = u8::from(pool != split);
     bytes[24..].copy_from_slice(b"stories1");
     let mut rng = ChaCha8Rng::from_seed(bytes);
     loop {
-        if let Some(mut story) = build::draft(split, &mut rng).filter(|s| split.admits(problem_key(&s.problem))) {
-            story.id = format!("stories-{}-{seed}-{index}", split.name());
+        if let Some(mut story) = build::draft(split, &mut rng).filter(|s| pool.admits(problem_key(&s.problem))) {
+            let practice = if pool == split { "" } else { "-practice" };
+            story.id = format!("stories-{}{practice}-{seed}-{index}", split.name());
             return story;
         }
     }

@@ -1,0 +1,46 @@
+//! `eval seeds`: the figures of reports that differ in the seed of training, with their mean and spread.
+
+use super::finish::Made;
+use crate::eval::effect::seeds_section;
+use crate::eval::folder::figures;
+use crate::eval::report::Report;
+use anyhow::{Result, bail};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Arguments of `eval seeds`.
+#[derive(Args, Clone, Debug)]
+pub struct Seeds {
+    /// Folders that `--report` wrote, one a training seed
+    #[arg(value_name = "REPORT", required = true, num_args = 2..)]
+    reports: Vec<PathBuf>,
+}
+
+impl Seeds {
+    pub fn make(&self) -> Result<Made> {
+        let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let mut notes = Vec::new();
+        for (i, folder) in self.reports.iter().enumerate() {
+            if self.reports[..i].contains(folder) {
+                bail!("{}: is named twice; a seed counts once", folder.display());
+            }
+            let (title, figures) = figures(folder)?;
+            figures.into_iter().for_each(|(name, value)| all.entry(name).or_default().push(value));
+            notes.push(format!("{}: {title}", folder.display()));
+        }
+        // What only some reports have says nothing of the spread between all.
+        let (whole, partial): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, values)| values.len() == self.reports.len());
+        if whole.is_empty() {
+            bail!("the reports have no figure in common; name folders of the same kind of report");
+        }
+        let mut report = Report { title: format!("{} reports, one a training seed", self.reports.len()), ..Report::default() };
+        seeds_section(&whole, 0.95)?.add_to(&mut report);
+        if !partial.is_empty() {
+            let names: Vec<&str> = partial.iter().map(|f| f.0.as_str()).collect();
+            report.notes.push(format!("Not in every report, and left out: {}.", names.join(", ")));
+        }
+        report.notes.extend(notes);
+        Ok(Made { report, ..Made::default() })
+    }
+}
