@@ -57,7 +57,7 @@ pub fn by_problem<T>(traces: &[ScoredTrace], read: impl Fn(&ScoredCandidate) -> 
 
 /// Fewer resamples where each costs a pass over this many values, so that a report of 100,000 candidates takes seconds; never fewer than 1,000.
 pub fn affordable(options: Bootstrap, values: usize) -> Bootstrap {
-    const PASSES: usize = 200_000_000;
+    const PASSES: usize = 120_000_000;
     let most = (PASSES / values.max(1)).max(super::stats::MIN_RESAMPLES);
     Bootstrap { resamples: options.resamples.min(most), ..options }
 }

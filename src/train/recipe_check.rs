@@ -171,6 +171,9 @@ impl Recipe {
         let Some(reward) = &self.reward else { return Ok(()) };
         part("reward", reward.shape.as_ref(), reward.from.as_ref(), reward.lora.as_ref())?;
         reward.sft.as_ref().map_or(Ok(()), |s| sft("reward.sft", s))?;
+        if self.rl.as_ref().is_some_and(|r| !r.shaped) && reward.objective != Objective::Airl {
+            return Err("rl.shaped is false, which leaves a potential out, but only reward.objective \"airl\" has one; leave it out".into());
+        }
         if reward.objective == Objective::Implicit && (reward.lora.is_some() || self.policy.lora.is_some() && reward.shape.is_none()) {
             return Err(
                 "reward.objective \"implicit\" keeps a whole reference model and is not trained as an adapter; leave lora out".into()

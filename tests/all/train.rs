@@ -432,9 +432,15 @@ fn recipes_that_are_wrong_say_where() {
     let changed = set("reward.granularity={ interval = 4 }").unwrap();
     assert_eq!(changed.reward.unwrap().granularity, Granularity::Interval(4));
     assert_eq!(set("output=runs/x").unwrap().output, Path::new("runs/x"));
-    for (bad, wants) in
-        [("rl.stepz=4", "did you mean `steps`"), ("rl.steps", "key=value"), ("seed.a=1", "no keys"), ("rl.prompts=0", "rl.prompts")]
-    {
+    for (bad, wants) in [
+        ("rl.stepz=4", "did you mean `steps`"),
+        ("rl.steps", "key=value"),
+        ("seed.a=1", "no keys"),
+        ("rl.prompts=0", "rl.prompts"),
+        ("rl.shaped=false", "airl"),
+        ("data.practice=longer_chains", "data.problems above data.demonstrations"),
+        ("data.practice=longer_chain", "longer_chains"),
+    ] {
         let message = set(bad).unwrap_err().to_string();
         assert!(message.contains("r.toml") && message.contains(wants), "{message}");
     }
