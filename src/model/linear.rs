@@ -62,20 +62,12 @@ impl LinearWeight {
     /// The same weight as inference reads it fastest: a dense f32 matrix on the CPU, its adapter merged, is transposed, so that a product with few rows need
     /// not lay it out anew; what is stored in another form stays as it is.
     pub(super) fn for_inference(self) -> Result<Self> {
-        let dense = match &self {
-            Self::Dense(_) => true,
-            Self::Lora(l) => matches!(l.base, Self::Dense(_)),
-            _ => false,
-        };
-        if !dense {
-            return Ok(self);
-        }
-        let w = self.dense(DType::F32)?.detach();
         let native = match &self {
             Self::Dense(w) => ops::fused(w),
-            _ => ops::fused(&w),
+            Self::Lora(l) => matches!(&l.base, Self::Dense(w) if ops::fused(w)),
+            _ => false,
         };
-        if native { Ok(Self::Columns(w.t()?.contiguous()?)) } else { Ok(self) }
+        if native { Ok(Self::Columns(self.dense(DType::F32)?.detach().t()?.contiguous()?)) } else { Ok(self) }
     }
 
     /// The matrix that it stands for, `[out, in]`, dequantised and with its adapter merged: W + scale·B·A.

@@ -211,7 +211,7 @@ impl Run<'_, '_> {
         let rollouts_digest = digest(&(policy_digest, paired, self.practice(), g.rollout_problems, g.rollouts_per_problem, &sampling))?;
         let rollouts = if g.steps > 0 { self.rollouts(&rollouts_digest, policy_net, reward, &sampling)? } else { Vec::new() };
         let (part, start) = self.reward_part(reward, policy_part, policy)?;
-        let learned = part.learned_head(reward)?;
+        let learned = if reward.from.is_some() { part.learned_head(reward)? } else { None };
         let own = reward.shape.is_none() && reward.from.is_none();
         let data = demonstrated(&recipe.data);
         let warm_digest = digest(&(recipe.seed, &data, &part.config, &reward.sft, own.then_some(policy_digest)))?;
