@@ -26,6 +26,7 @@ mod sft;
 pub mod table;
 mod tensorboard;
 mod tree;
+mod watch;
 mod world;
 
 pub use advantage::{Estimator, advantages, dense_advantages, returns};

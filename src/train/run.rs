@@ -14,6 +14,7 @@ use super::recipe::{DataConfig, EvaluationConfig, LabelKind, PreferenceConfig, R
 use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
+use super::watch::Watch;
 use super::{Progress, Stage, TrainError, record, sample_all, seen, sft};
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
@@ -26,7 +27,6 @@ use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -564,29 +564,6 @@ fn discriminator<'d>(data: &'d Demonstrations, reward: &'d RewardConfig, net: &'
         data,
         rehearsal: None,
         policy,
-    }
-}
-
-/// Passes on how far sampling is, and whether it is to stop.
-struct Watch<'a, 'b> {
-    progress: &'a mut Progress<'b>,
-    stage: &'a str,
-    of: usize,
-    failed: Option<TrainError>,
-}
-
-impl Watch<'_, '_> {
-    fn heard(&mut self, done: usize) -> ControlFlow<()> {
-        self.failed = self.progress.say(self.stage, done, self.of, &[]).err();
-        if self.failed.is_some() || self.progress.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn end(self, done: usize) -> Result<(), TrainError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None if done < self.of => Err(TrainError::Interrupted),
-            None => Ok(()),
-        }
     }
 }
 
