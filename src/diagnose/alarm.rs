@@ -4,15 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Updates over which most alarms look back; a stage of fewer than ten times as many looks back over a tenth of it, but over at least `FEWEST`.
-const PATIENCE: usize = 10;
+pub(super) const PATIENCE: usize = 10;
 /// The fewest updates that an alarm with patience looks back over.
 pub(super) const FEWEST: usize = 3;
+
+/// Updates over which pass@1 must have declined.
+pub(super) const DECLINE: usize = 24;
 
 /// What can go wrong with a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlarmKind {
     /// Entropy, pass@1 or length of the policy has fallen to a fraction of what it was.
     CollapsedPolicy,
+    /// pass@1 lies below what it was at the start by more than chance makes of the problems that happen to be drawn. Stages of fewer than a hundred
+    /// updates are too short to say.
+    DecliningPolicy,
     /// Nearly every group has the same reward for all its completions, so that no advantage is left.
     FlatRewards,
     /// The discriminator is right about nearly every token of either side: its reward says nothing more.
@@ -33,8 +39,9 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CollapsedPolicy,
+        Self::DecliningPolicy,
         Self::FlatRewards,
         Self::SaturatedDiscriminator,
         Self::AllTruncated,
@@ -49,6 +56,7 @@ impl AlarmKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::CollapsedPolicy => "collapsed_policy",
+            Self::DecliningPolicy => "declining_policy",
             Self::FlatRewards => "flat_rewards",
             Self::SaturatedDiscriminator => "saturated_discriminator",
             Self::AllTruncated => "all_truncated",
@@ -64,6 +72,7 @@ impl AlarmKind {
     pub fn reads(self) -> &'static [&'static str] {
         match self {
             Self::CollapsedPolicy => &["entropy", "pass@1", "completions/mean_length"],
+            Self::DecliningPolicy => &["pass@1"],
             Self::FlatRewards => &["frac_reward_zero_std"],
             Self::SaturatedDiscriminator => &["disc_acc_expert", "disc_acc_gen"],
             Self::AllTruncated => &["completions/clipped_ratio"],
@@ -80,13 +89,16 @@ impl AlarmKind {
         match self {
             Self::AllMasked | Self::Nan => 1,
             Self::NoGradient | Self::FormatLeak => FEWEST,
+            Self::DecliningPolicy => DECLINE,
             _ => patience(steps),
         }
     }
 
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            Self::CollapsedPolicy => "raise the KL to the reference, lower the learning rate, or look at what the reward pays for",
+            Self::CollapsedPolicy | Self::DecliningPolicy => {
+                "raise the KL to the reference, lower the learning rate, or look at what the reward pays for"
+            }
             Self::FlatRewards => {
                 "sample more completions a prompt or at a higher temperature, take problems of another difficulty, or a denser reward"
             }

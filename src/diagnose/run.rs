@@ -1,6 +1,6 @@
 //! Alarms over the metrics of a training run, as they come.
 
-use super::alarm::{Alarm, AlarmKind, FEWEST, patience};
+use super::alarm::{Alarm, AlarmKind, DECLINE, FEWEST, PATIENCE, patience};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A policy whose entropy (nats a token) is below this writes one text whatever it is asked.
@@ -11,6 +11,8 @@ const ENTROPY_LEFT: f64 = 0.1;
 const PASS_LEFT: f64 = 0.5;
 /// … where that is also a loss of at least so much pass@1, which chance does not make.
 const PASS_LOST: f64 = 0.05;
+/// pass@1 has declined where that loss is also so many standard errors of the difference; a run is looked at some hundred times.
+const DECLINE_ERRORS: f64 = 3.0;
 /// A policy whose completions have less than this share of their length at the start has collapsed.
 const LENGTH_LEFT: f64 = 0.25;
 /// Lengths have drifted when they are this many times longer or shorter than at the start.
@@ -127,6 +129,14 @@ impl Stage {
                 let (start, now) = change("completions/mean_length").filter(|(start, now)| now.mean < LENGTH_LEFT * start)?;
                 Some((now.since, format!("completions have shrunk from {start:.1} tokens at the start to {:.1}", now.mean)))
             }
+            AlarmKind::DecliningPolicy => {
+                self.trends.get("reward")?;
+                let (start, now, error) = self.trends.get("pass@1")?.difference()?;
+                (start - now.mean > PASS_LOST.max(DECLINE_ERRORS * error)).then(|| {
+                    let what = "more than the problems drawn by chance explain";
+                    (now.since, format!("pass@1 is down from {start:.3} at the start to {:.3} ± {error:.3}, {what}", now.mean))
+                })
+            }
             AlarmKind::FlatRewards => recent("frac_reward_zero_std").filter(|r| r.min >= FLAT).map(|r| {
                 (
                     r.since,
@@ -194,7 +204,7 @@ impl Trend {
             self.start.push(value);
         }
         self.recent.push_back((step, value));
-        if self.recent.len() > patience.max(FEWEST) {
+        if self.recent.len() > patience.max(FEWEST).max(DECLINE) {
             self.recent.pop_front();
         }
     }
@@ -217,6 +227,20 @@ impl Trend {
     fn change(&self, window: Window) -> Option<(f64, Recent)> {
         let start = self.start.iter().sum::<f64>() / self.start.len().max(1) as f64;
         (self.reports >= 2 * window.reports).then(|| self.recent(window).map(|r| (start, r)))?
+    }
+
+    /// Mean at the start, the newest [`DECLINE`] reports, and the standard error of the difference of their means, with one variance for both.
+    fn difference(&self) -> Option<(f64, Recent, f64)> {
+        let (a, b) = (self.start.len(), DECLINE);
+        if a < PATIENCE || self.reports < a + b {
+            return None;
+        }
+        let now = self.recent(Window { reports: b, ended: false })?;
+        let start = self.start.iter().sum::<f64>() / a as f64;
+        let newest = self.recent.iter().skip(self.recent.len() - b);
+        let squares: f64 = self.start.iter().map(|x| (x - start).powi(2)).chain(newest.map(|r| (r.1 - now.mean).powi(2))).sum();
+        let variance = squares / (a + b - 2) as f64;
+        Some((start, now, (variance * (1.0 / a as f64 + 1.0 / b as f64)).sqrt()))
     }
 }
 
@@ -284,7 +308,7 @@ mod tests {
     #[test]
     fn a_collapse_is_measured_against_the_start() {
         // pass@1 is about 0.3 at the start; ten reports of 0.0 after 0.34: the mean is below half at the sixth.
-        let fired = from_41(&[("pass@1", 0.0)]);
+        let fired: Vec<_> = from_41(&[("pass@1", 0.0)]).into_iter().filter(|a| a.0 != AlarmKind::DecliningPolicy).collect();
         assert_eq!((fired.len(), fired[0].0), (1, AlarmKind::CollapsedPolicy));
         assert!((44..=48).contains(&fired[0].1), "{fired:?}");
         let weak = |step: usize| but(step, if step > 40 { &[("pass@1", 0.0)] } else { &[("pass@1", 0.04)] });
@@ -295,6 +319,22 @@ mod tests {
         // length: 80 at the start; ten of 10 tokens are an eighth. Length drift says so first.
         let kinds: Vec<AlarmKind> = from_41(&[("completions/mean_length", 10.0)]).iter().map(|a| a.0).collect();
         assert_eq!(kinds, [AlarmKind::LengthDrift, AlarmKind::CollapsedPolicy]);
+    }
+
+    #[test]
+    fn a_decline_is_more_than_chance() {
+        // Reports alternate 0.1 about their mean; at the start it is 0.3. Over 10 and 24 of them the variance is 34·0.01/32, its root 0.1031, the error
+        // of the difference 0.1031·√(1/10 + 1/24) = 0.0388, three of them 0.116.
+        let run = |level: f64| {
+            let (up, mean) = (|s: usize| if s % 2 == 0 { 0.1 } else { -0.1 }, move |s: usize| if s > 10 { level } else { 0.3 });
+            feed(60, |s| but(s, &[("pass@1", mean(s) + up(s))]))
+        };
+        assert_eq!(run(0.18), [(AlarmKind::DecliningPolicy, 34, 11)]);
+        assert_eq!(run(0.19), []);
+        // A short stage does not say.
+        let mut watch = RunWatch::default();
+        let at = |s: usize| values(&[("reward", 0.0), ("pass@1", if s > 9 { 0.16 } else { 0.3 })]);
+        assert!((1..=90).all(|s| watch.see("rl", s, 90, &at(s)).is_empty()));
     }
 
     #[test]
