@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -71,6 +71,15 @@ impl Output {
     /// The destination's name for messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Columns of the terminal that reads along; no bound where none does.
+    pub fn columns(&self) -> usize {
+        let size = match self.sink {
+            Sink::Stdout(_) if io::stdout().is_terminal() => crossterm::terminal::size().ok(),
+            _ => None,
+        };
+        size.map_or(usize::MAX, |(columns, _)| columns.into())
     }
 
     /// Writes one line.

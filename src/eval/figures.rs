@@ -8,7 +8,7 @@ use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::{Aggregation, aggregate};
 
 /// Every figure and what it says. Shares are in percent, differences in percentage points; "reward" is the main method, N the largest size.
-pub const NAMES: [(&str, &str); 37] = [
+pub const NAMES: [(&str, &str); 40] = [
     ("best_of_n", "share of problems whose pick among N by the reward is right"),
     ("random", "… by a random pick"),
     ("majority", "… by the most frequent answer"),
@@ -46,6 +46,9 @@ pub const NAMES: [(&str, &str); 37] = [
     ("shuffled_win_rate", "… of a trace against its step-shuffled twin"),
     ("transfer_min_gain", "smallest gain over random in the transfer matrix"),
     ("problems", "number of problems"),
+    ("shared_problems", "number of problems that both of two compared runs hold"),
+    ("difference_METHOD", "best of N by a method, second run minus first"),
+    ("f1_difference_DETECTOR", "F1 of a detector, second run minus first"),
 ];
 
 /// Bins of the histogram of rewards.
@@ -132,7 +135,8 @@ pub fn histogram(aggregation: Aggregation, traces: &[ScoredTrace]) -> Option<Cha
 /// # Errors
 /// It cannot; the known names are listed.
 pub fn check_name(name: &str) -> Result<(), EvalError> {
-    let known = NAMES.iter().any(|(n, _)| *n == name) || name.starts_with("processbench_");
+    let open = |prefix: &&str| name.starts_with(prefix);
+    let known = NAMES.iter().any(|(n, _)| *n == name) || ["processbench_", "difference_", "f1_difference_"].iter().any(open);
     let list = || NAMES.map(|n| n.0).join(", ");
     if known { Ok(()) } else { Err(EvalError::Input(format!("no figure is called {name:?}; there are: {}", list()))) }
 }

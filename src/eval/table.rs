@@ -5,6 +5,9 @@ use super::stats::Interval;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// Between two columns of text.
+const GAP: &str = "  ";
+
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -92,18 +95,41 @@ impl Table {
         ((0..self.columns.len()).map(width).collect(), rows)
     }
 
-    fn text(&self) -> String {
+    /// The columns beside the first, in groups that fit into a width together with it; a group has one at least.
+    fn groups(widths: &[usize], width: usize) -> Vec<std::ops::Range<usize>> {
+        let first = widths.first().copied().unwrap_or(0);
+        let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
+        let mut used = usize::MAX;
+        for (c, w) in widths.iter().enumerate().skip(1) {
+            used = used.saturating_add(GAP.len() + w);
+            match groups.last_mut() {
+                Some(group) if used <= width => group.end = c + 1,
+                _ => {
+                    groups.push(c..c + 1);
+                    used = first + GAP.len() + w;
+                }
+            }
+        }
+        if groups.is_empty() { vec![1..1] } else { groups }
+    }
+
+    /// Aligned columns; those that do not fit into the width follow below, beside the first one again.
+    fn text(&self, width: usize) -> String {
         let (widths, rows) = self.layout();
-        let line = |cells: &[String]| {
-            let padded = cells.iter().zip(&widths).enumerate().map(|(c, (t, w))| {
-                let fill = " ".repeat(w.saturating_sub(t.chars().count()));
-                if c == 0 { format!("{t}{fill}") } else { format!("{fill}{t}") }
-            });
-            padded.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
-        };
         let rule: Vec<String> = widths.iter().map(|w| "-".repeat(*w)).collect();
-        let body: String = rows.iter().map(|r| line(r)).collect();
-        format!("{}\n{}{}{body}", self.title, line(&self.columns), line(&rule))
+        let mut out = format!("{}\n", self.title);
+        for (g, group) in Self::groups(&widths, width).into_iter().enumerate() {
+            let line = |cells: &[String]| {
+                let padded = cells.iter().zip(&widths).enumerate().filter(|(c, _)| *c == 0 || group.contains(c)).map(|(c, (t, w))| {
+                    let fill = " ".repeat(w.saturating_sub(t.chars().count()));
+                    if c == 0 { format!("{t}{fill}") } else { format!("{fill}{t}") }
+                });
+                padded.collect::<Vec<_>>().join(GAP).trim_end().to_string() + "\n"
+            };
+            out += if g > 0 { "\n" } else { "" };
+            out.extend([line(&self.columns), line(&rule)].into_iter().chain(rows.iter().map(|r| line(r))));
+        }
+        out
     }
 
     fn markdown(&self) -> String {
@@ -123,12 +149,12 @@ impl Table {
 }
 
 impl Report {
-    /// Plain text for a terminal.
-    pub fn text(&self) -> String {
+    /// Plain text for a terminal of so many columns: wider tables are folded, notes are broken between words.
+    pub fn text(&self, width: usize) -> String {
         let mut parts = vec![format!("{}\n", self.title)];
-        parts.extend(self.tables.iter().map(Table::text));
+        parts.extend(self.tables.iter().map(|t| t.text(width)));
         if !self.notes.is_empty() {
-            parts.push(self.notes.iter().map(|n| format!("{n}\n")).collect());
+            parts.push(self.notes.iter().map(|n| wrapped(n, width)).collect());
         }
         parts.join("\n")
     }
@@ -147,6 +173,25 @@ impl Report {
     pub fn json(&self) -> Value {
         json!({ "title": self.title, "tables": self.tables.iter().map(Table::json).collect::<Vec<_>>(), "figures": self.figures, "notes": self.notes })
     }
+}
+
+/// A note in lines of at most so many characters, the second and further ones indented; a longer word stands alone.
+fn wrapped(note: &str, width: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for word in note.split(' ') {
+        let n = word.chars().count();
+        if used == 0 {
+            used = n;
+        } else if used + 1 + n <= width {
+            out.push(' ');
+            used += 1 + n;
+        } else {
+            out += "\n  ";
+            used = 2 + n;
+        }
+        out += word;
+    }
+    out + "\n"
 }
 
 #[cfg(test)]
@@ -170,8 +215,21 @@ mod tests {
         table.rows.push(vec![Cell::Text("a|b".into()), Cell::Share(0.5)]);
         table.rows.push(vec![Cell::Text("longer name".into()), Cell::Count(3)]);
         let report = Report { title: "R".into(), tables: vec![table], notes: vec!["n".into()], ..Report::default() };
-        assert_eq!(report.text(), "R\n\nT\nmethod          x\n-----------  ----\na|b          50.0\nlonger name     3\n\nn\n");
+        assert_eq!(report.text(usize::MAX), "R\n\nT\nmethod          x\n-----------  ----\na|b          50.0\nlonger name     3\n\nn\n");
         assert_eq!(report.markdown(), "## R\n\n### T\n\n| method | x |\n| --- | ---: |\n| a\\|b | 50.0 |\n| longer name | 3 |\n\n- n\n");
         assert_eq!(report.json()["tables"][0]["rows"][1], json!({ "method": "longer name", "x": 3 }));
+    }
+
+    #[test]
+    fn a_wide_table_is_folded() {
+        let mut table = Table::new("T", &["method", "one", "two", "three"]);
+        table.rows.push(vec![Cell::Text("a".into()), Cell::Count(1), Cell::Count(22), Cell::Count(333)]);
+        let report = Report { title: "R".into(), tables: vec![table], notes: vec!["no word is cut here".into()], ..Report::default() };
+        // method and two columns are 6 + 2 + 3 + 2 + 3 = 16 wide
+        let folded = "R\n\nT\nmethod  one  two\n------  ---  ---\na         1   22\n\nmethod  three\n------  -----\na         333\n";
+        assert_eq!(report.text(16), format!("{folded}\nno word is cut\n  here\n"));
+        // No column is lost where not even one fits.
+        let narrow = report.text(3);
+        assert_eq!(narrow.matches("method").count(), 3, "{narrow}");
     }
 }

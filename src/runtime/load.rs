@@ -29,6 +29,11 @@ impl ModelRef {
             "embedded" => Self::Embedded,
             "none" => Self::None,
             address if Endpoint::is_meant(address) => Self::Endpoint(Endpoint::parse(address).map_err(|e| e.to_string())?),
+            "embedded#f" => {
+                return Err(
+                    "embedded#f: the embedded reward model has no potential; name a directory whose reward `airl` has learned".into()
+                );
+            }
             path => match path.strip_suffix("#f") {
                 Some(dir) => Self::Shaped(dir.into()),
                 None => Self::Path(path.into()),
@@ -155,6 +160,7 @@ mod tests {
         assert_eq!(ModelRef::parse("a/b.gguf"), Ok(ModelRef::Path("a/b.gguf".into())));
         let shaped = ModelRef::parse("a/b#f").unwrap();
         assert_eq!((&shaped, shaped.to_string().as_str()), (&ModelRef::Shaped("a/b".into()), "a/b#f"));
+        assert!(ModelRef::parse("embedded#f").unwrap_err().contains("no potential"));
         assert!(shaped.policy_files().unwrap_err().to_string().contains("#f"));
         let served = ModelRef::parse("http://gpu:8000/v1#m").unwrap();
         assert_eq!(served.to_string(), "http://gpu:8000/v1#m");

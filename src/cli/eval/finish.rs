@@ -82,7 +82,7 @@ impl ReportArgs {
         let text = match self.format {
             Format::Json => serde_json::to_string(&report.json())?,
             _ if json => serde_json::to_string(&report.json())?,
-            Format::Text => report.text(),
+            Format::Text => report.text(output.columns()),
             Format::Markdown => report.markdown(),
         };
         for line in text.lines() {
