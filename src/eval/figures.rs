@@ -5,7 +5,7 @@ use super::rerank::{Method, Point};
 use super::section::{Section, by_problem};
 use super::stats::{Interval, Paired};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
-use crate::trace::{Aggregation, aggregate};
+use crate::trace::Aggregation;
 
 /// Every figure and what it says. Shares are in percent, differences in percentage points; "reward" is the main method, N the largest size.
 pub const NAMES: [(&str, &str); 40] = [
@@ -100,7 +100,7 @@ pub fn best_of_n(main: Method, aggregation: Aggregation, points: &[Point]) -> Ch
 
 /// The aggregated reward of a candidate, if it is a number.
 pub fn reward(aggregation: Aggregation, c: &ScoredCandidate) -> Option<f64> {
-    aggregate(aggregation, &c.step_rewards).filter(|r| r.is_finite()).map(f64::from)
+    c.reward(aggregation).filter(|r| r.is_finite()).map(f64::from)
 }
 
 /// Aggregated rewards of right against wrong candidates, `None` without any. The outermost bins hold what lies beyond the 0.5th and 99.5th percentile.

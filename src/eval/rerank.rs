@@ -4,7 +4,7 @@ use super::passk::pass_at_k;
 use super::resample::Resampled;
 use super::stats::{Bootstrap, Interval};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
-use crate::trace::{Aggregation, aggregate, vote_weight};
+use crate::trace::{Aggregation, vote_weight};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +29,7 @@ pub enum Method {
     CriticLogProbSum,
     /// The highest mean per token of the same.
     CriticLogProbMean,
-    /// The highest aggregated reward.
+    /// The highest reward, [`ScoredCandidate::reward`].
     Reward(Aggregation),
     /// The most frequent answer; candidates without an answer do not vote; the first candidate where none has one.
     Majority,
@@ -93,19 +93,18 @@ pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
 
 /// By what each candidate is picked, or the weight of its vote; nothing for `Random` and `Oracle`.
 fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
-    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps } as f32;
     let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
     let one = |c: &ScoredCandidate| match method {
         Method::Random | Method::Oracle => None,
-        Method::Shortest => Some(-size(c)),
-        Method::Longest => Some(size(c)),
+        Method::Shortest => Some(-(c.length() as f32)),
+        Method::Longest => Some(c.length() as f32),
         Method::LogProbSum => c.logprob_sum,
         Method::LogProbMean => mean(c.logprob_sum, c),
         Method::CriticLogProbSum => c.critic_logprob_sum,
         Method::CriticLogProbMean => mean(c.critic_logprob_sum, c),
-        Method::Reward(a) => aggregate(a, &c.step_rewards),
+        Method::Reward(a) => c.reward(a),
         Method::Majority => Some(1.0),
-        Method::WeightedMajority(a) => aggregate(a, &c.step_rewards).map(|r| vote_weight(a, r)),
+        Method::WeightedMajority(a) => c.reward(a).map(|r| vote_weight(a, r)),
     };
     candidates.iter().map(|c| one(c).filter(|s| !s.is_nan())).collect()
 }

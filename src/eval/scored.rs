@@ -1,6 +1,8 @@
 //! What the metrics read: candidates with their outcome, their labelled first error and their scores.
 
-use crate::trace::{Candidate, GoldDeviation, Granularity, Token, Trace, step_entropy_max, step_logprob_min, step_rewards};
+use crate::trace::{
+    Aggregation, Candidate, GoldDeviation, Granularity, Token, Trace, aggregate, step_entropy_max, step_logprob_min, step_rewards,
+};
 use serde::{Deserialize, Serialize};
 
 /// One problem with its scored candidates.
@@ -37,6 +39,9 @@ pub struct ScoredCandidate {
     pub step_critic_logprob_min: Vec<Option<f32>>,
     /// Reward of each step, in logits.
     pub step_rewards: Vec<Option<f32>>,
+    /// Reward of the whole candidate, in logits, where its file says that alone.
+    #[serde(default)]
+    pub outcome_reward: Option<f32>,
     /// Final answer in canonical form.
     pub answer: Option<String>,
     /// What [`super::combine::Combined`] makes of each step: minus the log-odds that it deviates.
@@ -67,10 +72,26 @@ impl ScoredCandidate {
             step_logprob_min: step_logprob_min(&candidate.tokens, &candidate.steps),
             step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
             step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
+            outcome_reward: candidate.outcome_reward.filter(|_| candidate.rewards.is_empty()),
             answer: candidate.answer.clone(),
             step_labels: step_labels(candidate),
             ..Self::default()
         }
+    }
+
+    /// The reward of the whole: its steps' rewards, aggregated; without any, what its file says. `None` where it has neither or one that is not a number.
+    pub fn reward(&self, aggregation: Aggregation) -> Option<f32> {
+        aggregate(aggregation, &self.step_rewards).or(self.outcome_reward).filter(|r| !r.is_nan())
+    }
+
+    /// How long it is: its policy tokens; its steps where there are no tokens.
+    pub fn length(&self) -> usize {
+        if self.n_tokens > 0 { self.n_tokens } else { self.n_steps }
+    }
+
+    /// Whether it has any reward.
+    pub fn has_reward(&self) -> bool {
+        self.outcome_reward.is_some() || self.step_rewards.iter().any(Option::is_some)
     }
 
     /// Adds what the reward model's own decoder says of the candidate's tokens, `logprobs` in nats.
@@ -146,5 +167,18 @@ mod tests {
         unknown.gold = None;
         let scored = ScoredCandidate::from_candidate(&unknown, Granularity::Dense);
         assert_eq!((scored.logprob_sum, scored.labelled), (None, false));
+    }
+
+    #[test]
+    fn a_reward_of_the_whole_stands_where_steps_have_none() {
+        let steps = ScoredCandidate { step_rewards: vec![Some(1.0), Some(3.0)], outcome_reward: Some(9.0), ..ScoredCandidate::default() };
+        let whole = ScoredCandidate { step_rewards: vec![None, None], outcome_reward: Some(9.0), ..ScoredCandidate::default() };
+        assert_eq!((steps.reward(Aggregation::Mean), whole.reward(Aggregation::Mean)), (Some(2.0), Some(9.0)));
+        let nothing = ScoredCandidate { outcome_reward: Some(f32::NAN), ..ScoredCandidate::default() };
+        assert_eq!((nothing.reward(Aggregation::Min), ScoredCandidate::default().has_reward()), (None, false));
+        // What `score` writes has both; the tokens' rewards are what it says.
+        let token = TokenReward { span: Span::new(0, 1), logit: 0.5 };
+        let scored = Candidate { text: "a".into(), rewards: vec![token], outcome_reward: Some(0.5), ..Candidate::default() };
+        assert_eq!(ScoredCandidate::from_candidate(&scored, Granularity::Dense).outcome_reward, None);
     }
 }

@@ -100,7 +100,7 @@ fn rewards_without_content_stay_at_chance() {
 #[test]
 fn all_forms_hold_all_rows() {
     let report = evaluate(&traces(|_, _, rng| rng.random()), &options()).unwrap();
-    let (text, markdown) = (report.text(), report.markdown());
+    let (text, markdown) = (report.text(usize::MAX), report.markdown());
     for row in
         ["random", "shortest", "longest", "log-prob sum", "log-prob mean", "majority", "weighted majority min", "oracle", "chance, a step"]
     {
@@ -133,7 +133,7 @@ fn unlabelled_unscored_traces_still_give_the_reranking() {
     }
     let report = evaluate(&all, &Options { main: Method::Majority, ..options() }).unwrap();
     assert_eq!(report.tables.len(), 4);
-    let text = report.text();
+    let text = report.text(usize::MAX);
     assert!(text.contains("majority") && !text.contains("reward mean") && !text.contains("log-prob"));
 }
 

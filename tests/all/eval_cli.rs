@@ -60,6 +60,34 @@ fn candidates(dir: &Path, name: &str, lie_every: usize) -> String {
 }
 
 #[test]
+fn a_file_with_rewards_of_whole_samples_is_reranked_by_them() {
+    let sample = |name: &str| format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+    let made = report(&["eval", "rerank", &sample("best_of_n.jsonl")]);
+    let methods = |made: &Value| -> Vec<String> {
+        let rows = made["tables"][0]["rows"].as_array().unwrap();
+        rows.iter().map(|r| r["method"].as_str().unwrap().to_owned()).collect()
+    };
+    let rewards = |made: &Value| methods(made).into_iter().filter(|m| m.starts_with("reward")).collect::<Vec<_>>();
+    assert_eq!(rewards(&made), ["reward mean"], "one, for nothing is aggregated");
+    assert!(figure(&made, "best_of_n").is_finite());
+    let calibration = report(&["eval", "calibrate", &sample("best_of_n.jsonl")]);
+    let table = calibration["tables"].as_array().unwrap().iter().find(|t| t["title"].as_str().unwrap().contains("Spearman")).unwrap();
+    let given: Vec<&str> = table["rows"].as_array().unwrap().iter().map(|r| r["given"].as_str().unwrap()).collect();
+    assert_eq!(given, ["nothing", "length"], "there are no log-probabilities to be given");
+    let bare = report(&["eval", "rerank", &sample("best_of_n.jsonl"), "--baselines-only"]);
+    assert_eq!(rewards(&bare), Vec::<String>::new());
+
+    // Programs have no answers: where nothing else is known either, no method is the main one and none is said to gain.
+    let dir = tempfile::tempdir().unwrap();
+    let joined = dir.path().join("programs.jsonl").to_str().unwrap().to_owned();
+    let output = run(&["data", "join", &sample("humaneval_samples.jsonl"), &sample("humaneval_verdicts.jsonl"), "-o", &joined]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let made = report(&["eval", "rerank", &joined]);
+    assert_eq!(methods(&made), ["random", "shortest", "longest", "oracle"]);
+    assert!(made["tables"].as_array().unwrap().iter().all(|t| !t["title"].as_str().unwrap().contains("Gain")), "{}", made["tables"]);
+}
+
+#[test]
 fn recorded_candidates_give_the_figures_that_they_were_made_for() {
     let dir = tempfile::tempdir().unwrap();
     let file = candidates(dir.path(), "made.jsonl", 6);

@@ -8,7 +8,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
 use crate::eval::grader::Grader;
-use crate::eval::{ScoredTrace, grid};
+use crate::eval::{ScoredCandidate, ScoredTrace, grid};
 use crate::format::{FormatError, Options, TraceList, note};
 use crate::runtime::ModelRef;
 use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems};
@@ -159,6 +159,7 @@ impl RecordedArgs {
         if self.baselines_only {
             for c in &mut scored.candidates {
                 c.step_rewards = vec![None; c.n_steps];
+                c.outcome_reward = None;
             }
         }
         scored
@@ -304,7 +305,7 @@ impl Check<'_> {
 impl Recorded {
     /// Whether any candidate has a reward.
     pub fn has_rewards(&self) -> bool {
-        self.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some))
+        self.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(ScoredCandidate::has_reward)
     }
 
     /// All problems, whichever file they are from; an id that two files have is told apart by the file's name.

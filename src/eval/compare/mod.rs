@@ -108,7 +108,7 @@ fn common_n(pairs: &Pairs, asked: Option<usize>) -> Result<usize, EvalError> {
 /// Methods that both runs have scores for.
 fn methods(pairs: &Pairs) -> Vec<Method> {
     let in_both = |f: &dyn Fn(&ScoredCandidate) -> bool| [&pairs.a, &pairs.b].iter().all(|r| r.iter().flat_map(|t| &t.candidates).any(f));
-    let rewards = in_both(&|c| c.step_rewards.iter().any(Option::is_some));
+    let rewards = in_both(&ScoredCandidate::has_reward);
     let answers = in_both(&|c| c.answer.is_some());
     let usable = |m: &Method| match m {
         Method::LogProbSum | Method::LogProbMean => in_both(&|c| c.logprob_sum.is_some()),

@@ -19,15 +19,18 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
         ("reward", by_problem(traces, |c| Some((reward(c)?, c.correct)))),
         ("log-prob mean", by_problem(traces, |c| Some((mean(c.logprob_sum, c)?, c.correct)))),
         ("critic log-prob mean", by_problem(traces, |c| Some((mean(c.critic_logprob_sum, c)?, c.correct)))),
-        ("length, negated", by_problem(traces, |c| (c.n_tokens > 0).then_some((-(c.n_tokens as f64), c.correct)))),
+        ("length, negated", by_problem(traces, |c| Some((-(c.length() as f64), c.correct)))),
     ];
     if scores[0].1.iter().all(Vec::is_empty) {
         return Ok(Section::default());
     }
     let mut all = roc::section(&scores, options.bootstrap)?;
     all.charts.extend(figures::histogram(aggregation, traces));
+    // Where some candidates have log-probabilities, those that have none are left out of all four.
+    let logprobs = scores[1].1.iter().any(|c| !c.is_empty());
     let observed = by_problem(traces, |c| {
-        Some([reward(c)?, f64::from(u8::from(c.correct)), c.n_tokens as f64, mean(c.logprob_sum, c).unwrap_or(0.0)])
+        let logprob = if logprobs { mean(c.logprob_sum, c)? } else { 0.0 };
+        Some([reward(c)?, f64::from(u8::from(c.correct)), c.length() as f64, logprob])
     });
     let observed = Observations::new(&observed);
     let fewest = affordable(options.bootstrap, 4 * observed.len()).resamples;
@@ -37,9 +40,10 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
     }
     let title = "Aggregated reward against outcome: Spearman's correlation";
     let mut table = Table::new(title, &["given", "candidates", "rho", "low", "high"]);
-    let given: [&[usize]; 4] = [&[], &[2], &[3], &[2, 3]];
+    let all_given: [(&str, &[usize]); 4] =
+        [("nothing", &[]), ("length", &[2]), ("log-prob mean", &[3]), ("length and log-prob mean", &[2, 3])];
+    let (names, given): (Vec<&str>, Vec<&[usize]>) = all_given.into_iter().filter(|g| logprobs || !g.1.contains(&3)).unzip();
     let found = observed.partial_spearman(&given, options.bootstrap)?;
-    let names = ["nothing", "length", "log-prob mean", "length and log-prob mean"];
     for ((name, given), rho) in names.into_iter().zip(given).zip(found) {
         if given.len() == 2 {
             all.figure("partial_correlation", rho.estimate);

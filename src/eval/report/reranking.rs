@@ -8,18 +8,18 @@ use crate::eval::section::{Section, numbers};
 use crate::eval::stats::{Paired, discordant, holm, mcnemar};
 use crate::eval::table::{Cell, Table};
 use crate::eval::{EvalError, ScoredCandidate, ScoredTrace, figures};
+use crate::trace::Aggregation;
 
-fn has_rewards(traces: &[ScoredTrace]) -> bool {
-    traces.iter().flat_map(|t| &t.candidates).any(|c| c.step_rewards.iter().any(Option::is_some))
-}
-
-fn methods(traces: &[ScoredTrace]) -> Vec<Method> {
-    let (rewards, any) = (has_rewards(traces), |f: fn(&ScoredCandidate) -> bool| traces.iter().flat_map(|t| &t.candidates).any(f));
+/// What the candidates have the scores for; one aggregation where they have rewards of the whole alone.
+fn methods(traces: &[ScoredTrace], main: Method) -> Vec<Method> {
+    let any = |f: fn(&ScoredCandidate) -> bool| traces.iter().flat_map(|t| &t.candidates).any(f);
+    let (rewards, steps) = (any(ScoredCandidate::has_reward), any(|c| c.step_rewards.iter().any(Option::is_some)));
     let (logprobs, answers) = (any(|c| c.logprob_sum.is_some()), any(|c| c.answer.is_some()));
     let critic = any(|c| c.critic_logprob_sum.is_some());
-    let usable = |m: &Method| match m {
-        Method::Reward(_) => rewards,
-        Method::WeightedMajority(_) => rewards && answers,
+    let aggregated = |a: Aggregation| rewards && (steps || a == main_aggregation(main));
+    let usable = |m: &Method| match *m {
+        Method::Reward(a) => aggregated(a),
+        Method::WeightedMajority(a) => aggregated(a) && answers,
         Method::Majority => answers,
         Method::LogProbSum | Method::LogProbMean => logprobs,
         Method::CriticLogProbSum | Method::CriticLogProbMean => critic,
@@ -34,32 +34,34 @@ fn methods(traces: &[ScoredTrace]) -> Vec<Method> {
 /// As [`evaluate`].
 pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
     let sizes = sizes(options)?;
-    let mut methods = methods(traces);
-    let shown = methods.len();
-    if !methods.contains(&options.main) {
-        methods.push(options.main);
-    }
+    let methods = methods(traces, options.main);
     let points = rerank::curve(traces, &methods, &sizes, options.bootstrap)?;
     let names: Vec<String> = sizes.iter().map(|n| format!("N={n}")).collect();
     let columns: Vec<&str> = ["method"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut table = Table::new("Best of N: share of problems whose pick is right", &columns);
-    for of in points.chunks(sizes.len()).take(shown) {
+    for of in points.chunks(sizes.len()) {
         let cells = of.iter().map(|p| Cell::Interval(p.accuracy));
         table.rows.push([Cell::Text(of[0].method.name())].into_iter().chain(cells).collect());
     }
     let at_largest: Vec<Point> = points.chunks(sizes.len()).filter_map(|of| of.last().cloned()).collect();
-    let gains = gains(traces, &at_largest, &methods[..shown], options)?;
+    // Without the scores that it picks by, the main method is none.
+    let gains = match methods.contains(&options.main) {
+        true => gains(traces, &at_largest, &methods, options)?,
+        false => Gains::default(),
+    };
     let aggregation = main_aggregation(options.main);
     let mut section = figures::reranking(options.main, aggregation, &points, &gains.of);
     section.charts.push(figures::best_of_n(options.main, aggregation, &points));
-    section.tables.extend([table, gains.table]);
+    section.tables.push(table);
+    section.tables.extend(gains.table);
     section.notes = gains.notes;
     Ok(section)
 }
 
 /// The gains of the main method, and what to say of the number of problems.
+#[derive(Default)]
 struct Gains {
-    table: Table,
+    table: Option<Table>,
     of: Vec<(Method, Paired)>,
     notes: Vec<String>,
 }
@@ -94,5 +96,5 @@ fn gains(traces: &[ScoredTrace], points: &[Point], methods: &[Method], options: 
     // The hardest rival to tell apart that needs no model, where there is one.
     let against = baselines.iter().position(|m| *m == Method::Majority).or_else(|| baselines.iter().position(|m| *m == Method::Random));
     let notes = against.map_or_else(Vec::new, |k| size_notes(&main, &others[k], &baselines[k].name(), &sized, options.bootstrap.level));
-    Ok(Gains { table, of: baselines.into_iter().zip(tests).collect(), notes })
+    Ok(Gains { table: Some(table), of: baselines.into_iter().zip(tests).collect(), notes })
 }

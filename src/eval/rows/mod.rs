@@ -10,7 +10,7 @@ mod parquet;
 
 use super::localise::{Marker, Signal};
 use super::{ScoredCandidate, ScoredTrace};
-use crate::trace::{Aggregation, aggregate};
+use crate::trace::Aggregation;
 use csv::{ReaderBuilder, StringRecord, Writer};
 use std::io::{self, Read, Write};
 use std::str::FromStr;
@@ -29,7 +29,7 @@ const AGGREGATIONS: [(&str, Aggregation); Aggregation::ALL.len()] = [
 ];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 26] = [
+pub const COLUMNS: [&str; 27] = [
     "problem_id",
     "index",
     "correct",
@@ -40,6 +40,7 @@ pub const COLUMNS: [&str; 26] = [
     "answer",
     "logprob_sum",
     "critic_logprob_sum",
+    "outcome_reward",
     "step_rewards",
     "step_logprob_min",
     "step_entropy_max",
@@ -58,7 +59,7 @@ pub const COLUMNS: [&str; 26] = [
     "predicted_first_error",
 ];
 /// Columns that a file must have to be read: the first ones, up to what is derived.
-const NEEDED: usize = 17;
+const NEEDED: usize = 18;
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +92,7 @@ impl Derived {
         Self {
             logprob_mean: mean(c.logprob_sum),
             critic_logprob_mean: mean(c.critic_logprob_sum),
-            rewards: AGGREGATIONS.map(|a| aggregate(a.1, &c.step_rewards)),
+            rewards: AGGREGATIONS.map(|a| c.reward(a.1)),
             predicted: threshold.and_then(|t| Marker::Below(Signal::Reward, t).mark(c)),
         }
     }
@@ -199,6 +200,7 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             f.text(c.answer.as_deref())?;
             f.number(c.logprob_sum)?;
             f.number(c.critic_logprob_sum)?;
+            f.number(c.outcome_reward)?;
             for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined] {
                 f.list(values)?;
             }
@@ -281,6 +283,7 @@ impl Row<'_> {
             answer: self.text("answer")?,
             logprob_sum: self.optional("logprob_sum", "a number or nothing is needed")?,
             critic_logprob_sum: self.optional("critic_logprob_sum", "a number or nothing is needed")?,
+            outcome_reward: self.optional("outcome_reward", "a number or nothing is needed")?,
             step_rewards: self.list("step_rewards")?,
             step_logprob_min: self.list("step_logprob_min")?,
             step_entropy_max: self.list("step_entropy_max")?,
