@@ -182,7 +182,7 @@ pub fn model(text: &str) -> Result<ModelRef, String> {
 }
 
 /// Numbers between limits: 0 a temperature, 1 a nucleus, 2 a fraction below 1.
-fn number<const KIND: u8>(text: &str) -> Result<f32, String> {
+pub(super) fn number<const KIND: u8>(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
     let (fits, range) = match KIND {
         0 => (value.is_finite() && value >= 0.0, "a finite number, 0 or above"),
@@ -192,7 +192,7 @@ fn number<const KIND: u8>(text: &str) -> Result<f32, String> {
     if fits { Ok(value) } else { Err(format!("must be {range}")) }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("must be a whole number above 0".into()),
         Ok(value) => Ok(value),

@@ -52,7 +52,7 @@ impl Generate {
         let list = TraceList::open(&self.problems, Options { problems: true })?;
         let mut output = Output::open(self.output.as_deref())?;
         let written = match (&self.output, self.resume) {
-            (Some(path), true) => Written::copy(path, &mut output)?,
+            (Some(path), true) => Written::copy(path, None, &mut output)?,
             _ => Written::default(),
         };
         let interrupt = Interrupt::listen()?;

@@ -17,6 +17,7 @@ pub struct Written(HashMap<(String, String, usize), usize>);
 struct Line {
     trace_id: String,
     source: Option<Place>,
+    reward_model: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -27,7 +28,9 @@ struct Place {
 
 impl Written {
     /// Copies an earlier run's lines to `output` as they are. A file that is not there is an empty one.
-    pub fn copy(path: &Path, output: &mut Output) -> Result<Self> {
+    ///
+    /// Fails where a line's rewards are those of another model than `reward`.
+    pub fn copy(path: &Path, reward: Option<&str>, output: &mut Output) -> Result<Self> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -38,7 +41,10 @@ impl Written {
             let place = || format!("{}, line {}", path.display(), i + 1);
             let line = line.with_context(place)?;
             match serde_json::from_str::<Line>(&line) {
-                Ok(Line { trace_id, source }) => {
+                Ok(Line { reward_model: Some(other), .. }) if reward.is_some_and(|r| r != other) => {
+                    bail!("{}: its rewards are those of {other}; name that model with --reward, or another file with -o", place());
+                }
+                Ok(Line { trace_id, source, .. }) => {
                     let (path, number) = source.map_or((String::new(), 0), |s| (s.path, s.line));
                     *written.0.entry((trace_id, path, number)).or_default() += 1;
                 }

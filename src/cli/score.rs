@@ -55,7 +55,9 @@ impl Score {
         }
         let mut output = Output::open(self.output.as_deref())?;
         let written = match (&self.output, self.resume) {
-            (Some(path), true) => Written::copy(path, &mut output)?,
+            (Some(path), true) => {
+                Written::copy(path, Some(&self.reward).filter(|r| **r != ModelRef::None).map(ToString::to_string).as_deref(), &mut output)?
+            }
             _ => Written::default(),
         };
         let interrupt = Interrupt::listen()?;

@@ -95,8 +95,11 @@ impl Train {
         let interrupt = Interrupt::listen()?;
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
-        let mut failed = None;
+        let (mut failed, mut evaluated) = (None, String::new());
         let mut report = |m: &Metrics| {
+            if m.stage == "evaluation" && !m.values.is_empty() {
+                evaluated = metrics_note(&m.values, None);
+            }
             match recorder.as_mut().map_or(Ok(Vec::new()), |r| r.add(m)) {
                 Ok(alarms) => alarms.iter().for_each(|a| reporter.warn(&format!("{}: {}", a.kind, a.message))),
                 // The trainer's own errors have no place for those of the run's files; they end the run all the same.
@@ -136,6 +139,9 @@ impl Train {
             Err(error) => Err(error.into()),
             Ok(()) => {
                 let (policy, reward) = (folder.join("policy"), folder.join("reward"));
+                if !evaluated.is_empty() {
+                    reporter.say(&format!("evaluation of the policy, as shares: {evaluated}"));
+                }
                 reporter.say(&format!("wrote {} and {}", policy.display(), reward.display()));
                 reporter.record(serde_json::json!({ "event": "summary", "policy": policy, "reward": reward }));
                 Ok(Exit::Ok)

@@ -47,7 +47,7 @@ pub fn per_problem(traces: &[ScoredTrace], k: usize) -> Result<Vec<f64>, EvalErr
 /// # Errors
 /// As [`bootstrap_mean`].
 pub fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, EvalError> {
-    let mut table = Table::new("The samples", &["what", "share"]);
+    let mut table = Table::new("The samples", &["what", "share, or mean"]);
     let share = |f: &dyn Fn(&ScoredTrace, &ScoredCandidate) -> bool| -> Vec<f64> {
         let of = |t: &ScoredTrace| t.candidates.iter().filter(|c| f(t, c)).count() as f64 / t.candidates.len().max(1) as f64;
         traces.iter().map(of).collect()
@@ -57,16 +57,21 @@ pub fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, Eval
         Ok(())
     };
     row("right", share(&|_, c| c.correct))?;
-    row("with an answer", share(&|_, c| c.answer.is_some()))?;
+    // Programs have no answers to agree on.
+    let answers = traces.iter().flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
+    if answers {
+        row("with an answer", share(&|_, c| c.answer.is_some()))?;
+    }
     let most: Vec<Option<String>> =
         traces.iter().map(|t| pick(Method::Majority, &t.candidates).and_then(|i| t.candidates[i].answer.clone())).collect();
     let agree = traces.iter().zip(&most).map(|(t, most)| {
         let same = t.candidates.iter().filter(|c| c.answer.is_some() && c.answer == *most).count();
         same as f64 / t.candidates.len().max(1) as f64
     });
-    row("with the most frequent answer of their problem", agree.collect())?;
-    let size = |c: &ScoredCandidate| if c.n_tokens > 0 { c.n_tokens } else { c.n_steps };
-    let all: Vec<f64> = traces.iter().flat_map(|t| &t.candidates).map(|c| size(c) as f64).collect();
+    if answers {
+        row("with the most frequent answer of their problem", agree.collect())?;
+    }
+    let all: Vec<f64> = traces.iter().flat_map(|t| &t.candidates).map(|c| c.length() as f64).collect();
     let unit = if traces.iter().flat_map(|t| &t.candidates).any(|c| c.n_tokens > 0) { "tokens" } else { "steps" };
     table.rows.push(vec![Cell::Text(format!("mean {unit}")), Cell::Number(all.iter().sum::<f64>() / all.len().max(1) as f64)]);
     Ok(table)

@@ -159,9 +159,9 @@ fn vote(candidates: &[&ScoredCandidate], weights: &[Option<f32>]) -> Option<usiz
 /// Random subsets that a value at an N below a problem's candidates is averaged over, at least.
 const SUBSETS: usize = 4;
 
-/// One value a problem: the method's accuracy at N. Where a problem has more candidates, `Random` and `Oracle` are exact expectations over all subsets of
-/// N; the others are averaged over random subsets in random order, disjoint as far as the candidates go and drawn by the problem's id: candidates may be
-/// recorded in an order that means something, which must not decide ties either.
+/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N. The others are averaged over random
+/// subsets in random order, disjoint as far as the candidates go and drawn by the problem's id; all candidates are one subset. Candidates may be recorded
+/// in an order that means something, such as the better model's first, and it must not decide ties: the order drawn does, the same for every method.
 ///
 /// # Errors
 /// `n` is 0, or a problem has fewer candidates than `n`; it is named.
@@ -185,7 +185,6 @@ pub fn per_problem_at(method: Method, traces: &[ScoredTrace], sizes: &[usize]) -
         let at = |&n: &usize| match method {
             Method::Random => chance(method, &all, &scores),
             Method::Oracle => pass_at_k(all.len(), right, n).unwrap_or(f64::NAN),
-            _ if n == all.len() => chance(method, &all, &scores),
             _ => over_subsets(method, t, &scores, n),
         };
         sizes.iter().map(at).collect()
@@ -199,7 +198,8 @@ fn over_subsets(method: Method, t: &ScoredTrace, scores: &[Option<f32>], n: usiz
     let mut rng = ChaCha8Rng::seed_from_u64(key);
     let mut order: Vec<usize> = (0..t.candidates.len()).collect();
     let (mut sum, mut subsets) = (0.0, 0);
-    while subsets < SUBSETS {
+    let enough = if n == order.len() { 1 } else { SUBSETS };
+    while subsets < enough {
         order.shuffle(&mut rng);
         for subset in order.chunks_exact(n) {
             let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
@@ -328,5 +328,21 @@ mod tests {
         assert!((mean - 0.75).abs() < 0.04, "{mean}");
         let error = per_problem(Method::Random, &[trace], 5).unwrap_err().to_string();
         assert!(error.contains("problem p") && error.contains('5') && error.contains('4'), "{error}");
+    }
+
+    #[test]
+    fn the_order_of_a_file_decides_no_tie() {
+        // Two candidates of the same length, the right one recorded first in every problem: by length the picks are right half of the time.
+        let trace = |i: usize| ScoredTrace {
+            id: format!("p{i}"),
+            candidates: vec![candidate(Some("a"), true, 5, -1.0, &[]), candidate(Some("b"), false, 5, -1.0, &[])],
+        };
+        let traces: Vec<ScoredTrace> = (0..400).map(trace).collect();
+        for method in [Method::Longest, Method::Majority] {
+            let right = per_problem(method, &traces, 2).unwrap();
+            assert!(right.iter().all(|x| *x == 0.0 || *x == 1.0), "one pick a problem");
+            // Binomial with n = 400: five standard deviations are 50.
+            assert!((150.0..=250.0).contains(&right.iter().sum::<f64>()), "{method:?} {}", right.iter().sum::<f64>());
+        }
     }
 }

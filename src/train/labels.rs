@@ -78,7 +78,7 @@ pub fn monte_carlo(
     data: &Demonstrations,
     rollouts: &[Rollout],
     (n, sampling): (usize, &Sampling),
-    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    done: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<Group>, TrainError> {
     let seed = data.seed() ^ 0x6d63_7374;
     let ends: Vec<Vec<usize>> = rollouts.iter().map(|r| data.framing().step_ends(&r.ids).0).collect();
@@ -89,7 +89,7 @@ pub fn monte_carlo(
     };
     let open = |i: usize| ends[i].iter().filter(move |&&e| e + 1 < rollouts[i].ids.len()).map(move |e| (i, e));
     let prompts: Vec<Prompt> = (0..rollouts.len()).flat_map(open).map(prefix).collect();
-    let mut sampled = sample_all(policy, &prompts, n, sampling, done)?.into_iter();
+    let mut sampled = sample_all(policy, &prompts, n, sampling, &mut |so_far| done(so_far, prompts.len()))?.into_iter();
     let mut out = Vec::new();
     for (r, ends) in rollouts.iter().zip(&ends) {
         let (mut right, mut wrong, mut start) = (Vec::new(), Vec::new(), 0);

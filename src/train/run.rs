@@ -15,6 +15,7 @@ use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
 use super::watch::Watch;
+use super::world::World;
 use super::{Progress, Stage, TrainError, record, sample_all, seen, sft};
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
@@ -27,7 +28,8 @@ use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -83,7 +85,35 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         Demonstrations::listed(d.task, framing.clone(), recipe.seed, d.demonstrations, all[..problems].to_vec())?
     };
     let data = data.graded_by(inputs.grader.clone());
-    Run { recipe, inputs, framing, data: &data, progress }.go(&policy)
+    let _lock = lock(&recipe.output)?;
+    // A checkpoint of another recipe ends the run, and what the folder says of itself stays true.
+    let records = ["recipe.toml", "run.json"].map(|name| recipe.output.join(name)).map(|path| (std::fs::read(&path), path));
+    let result = Run { recipe, inputs, framing, data: &data, progress }.go(&policy);
+    if let Err(TrainError::Checkpoint { .. }) = result {
+        for (bytes, path) in records {
+            bytes.map_or(Ok(()), |b| write_atomically(&path, &b))?;
+        }
+    }
+    result
+}
+
+/// Keeps a second run out of a folder for as long as the file is open; the first of several processes stands for all.
+fn lock(folder: &Path) -> Result<Option<File>, TrainError> {
+    if !World::here().is_first() {
+        return Ok(None);
+    }
+    let path = folder.join(".lock");
+    let io = |source| TrainError::Io { path: path.clone(), source };
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let file = File::create(&path).map_err(io)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let what = "another run is at work in this folder; wait for its end, or choose another with --set output=DIR";
+            Err(TrainError::Data(format!("{}: {what}", folder.display())))
+        }
+        // A file system without locks keeps nobody out.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
 }
 
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
@@ -246,7 +276,10 @@ impl Run<'_, '_> {
                 LabelKind::MonteCarlo => {
                     let some = &rollouts[..labels.rollouts.min(rollouts.len())];
                     let mut watch = Watch { progress: self.progress, stage: "monte-carlo", of: 0, failed: None };
-                    monte_carlo(policy_net, self.data, some, (labels.completions, &sampling), &mut |done| watch.heard(done))?
+                    monte_carlo(policy_net, self.data, some, (labels.completions, &sampling), &mut |done, of| {
+                        watch.of = of;
+                        watch.heard(done)
+                    })?
                 }
                 kind => label_groups(kind, &self.inputs.labels, &discriminator)?,
             };

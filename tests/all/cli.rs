@@ -172,6 +172,17 @@ fn bad_lines_among_good_are_reported_counted_and_skipped() {
 }
 
 #[test]
+fn resuming_does_not_mix_the_rewards_of_two_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.jsonl");
+    std::fs::write(&file, "{\"trace_id\": \"a\", \"reward_model\": \"runs/other/reward\"}\n").unwrap();
+    let input = format!("{}/samples/processbench.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let output = run(&["score", &input, "-o", file.to_str().unwrap(), "--resume"]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("out.jsonl, line 1") && err(&output).contains("runs/other/reward"), "{}", err(&output));
+}
+
+#[test]
 fn resuming_keeps_what_is_there_and_does_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (problems, file) = (dir.path().join("problems.txt"), dir.path().join("out.jsonl"));

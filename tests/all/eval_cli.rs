@@ -60,6 +60,41 @@ fn candidates(dir: &Path, name: &str, lie_every: usize) -> String {
 }
 
 #[test]
+fn a_file_that_breaks_off_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "whole.jsonl", 6);
+    let text = std::fs::read(&file).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &text).unwrap();
+    let packed = packed.finish().unwrap();
+    let cut = dir.path().join("cut.jsonl.gz");
+    std::fs::write(&cut, &packed[..packed.len() * 2 / 3]).unwrap();
+    let output = run(&["eval", "rerank", cut.to_str().unwrap()]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("breaks off after") && err(&output).contains("fetch it anew"), "{}", err(&output));
+}
+
+#[test]
+fn a_threshold_stands_wherever_the_report_speaks_of_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "some.jsonl", 7);
+    let of = |threshold: &str| report(&["eval", "localise", &file, "--threshold", threshold]);
+    let first = |made: &Value| made["tables"][0]["rows"][0].clone();
+    let made = of("some");
+    assert_eq!(first(&made)["method"], "reward, best on some");
+    assert_eq!(figure(&made, "f1"), figure(&made, "processbench_some"));
+    assert_eq!(first(&of("-100"))["method"], "reward, given");
+    assert_eq!(figure(&of("-100"), "acc_error"), 0.0);
+    for (threshold, says) in [("nan", "not a number"), ("other", "nor one of the files some")] {
+        let output = run(&["eval", "localise", &file, "--threshold", threshold]);
+        assert_eq!(code(&output), 2);
+        assert!(err(&output).contains(says), "{}", err(&output));
+    }
+    let output = run(&["eval", "localise", &file, "--threshold", "0", "--baselines-only"]);
+    assert!(code(&output) == 2 && err(&output).contains("there are no rewards"), "{}", err(&output));
+}
+
+#[test]
 fn a_file_with_rewards_of_whole_samples_is_reranked_by_them() {
     let sample = |name: &str| format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
     let made = report(&["eval", "rerank", &sample("best_of_n.jsonl")]);

@@ -129,6 +129,30 @@ fn a_changed_recipe_is_refused_by_its_checkpoint() {
 }
 
 #[test]
+fn a_refused_recipe_leaves_the_record_of_the_run_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = recipe(dir.path());
+    assert!(go(&r, usize::MAX).0.is_ok());
+    let record = || ["recipe.toml", "run.json"].map(|name| std::fs::read_to_string(dir.path().join(name)).unwrap());
+    let before = record();
+    r.rl.as_mut().unwrap().learned = 0.25;
+    let message = go(&r, usize::MAX).0.unwrap_err().to_string();
+    assert!(message.contains("rl.safetensors") && message.contains("another recipe"), "{message}");
+    assert_eq!(record(), before);
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = std::fs::File::create(dir.path().join(".lock")).unwrap();
+    held.lock().unwrap();
+    let message = go(&recipe(dir.path()), usize::MAX).0.unwrap_err().to_string();
+    assert!(message.contains("another run is at work"), "{message}");
+    drop(held);
+    assert!(matches!(go(&recipe(dir.path()), 2).0, Err(TrainError::Interrupted)), "a lock ends with its process");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let r = recipe(dir.path());

@@ -12,7 +12,7 @@ use crate::eval::combine::Combined;
 use crate::eval::conformal;
 use crate::eval::localise::{Signal, best_threshold};
 use crate::eval::processbench::{self, Threshold};
-use crate::eval::report::{self, Options};
+use crate::eval::report::{self, Options, ThresholdSource};
 use crate::eval::rerank::Method;
 use crate::eval::{ScoredTrace, grid, steplabels};
 use crate::task::{GradedCorruption, Task};
@@ -143,10 +143,7 @@ impl Localise {
             true => None,
             false => self.calibrate(&judge, &mut recorded, how.seed, reporter, interrupt)?,
         };
-        let number: Option<f32> = self.threshold.as_ref().and_then(|t| t.parse().ok());
-        if number.is_some() {
-            recorded.calibration.threshold = number;
-        }
+        let source = self.fix_thresholds(&mut recorded)?;
         let rows = recorded.pooled();
         let any = |f: &dyn Fn(&crate::eval::ScoredCandidate) -> bool| rows.iter().flat_map(|t| &t.candidates).any(f);
         let labelled = any(&|c| c.labelled && c.first_error.is_some());
@@ -156,11 +153,12 @@ impl Localise {
         }
         let mut options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
         options.combined_threshold = combined;
+        options.source = source;
         let mut made = report::begin(&rows, &options);
         let bootstrap = how.bootstrap();
         if labelled {
             report::localisation(&rows, &options)?.add_to(&mut made);
-            let methods = self.methods(&recorded, &rows)?;
+            let methods = methods(&recorded, &rows, &options.source);
             if !methods.is_empty() && (recorded.subsets.len() > 1 || self.threshold.is_some()) {
                 let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
                 processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
@@ -171,7 +169,8 @@ impl Localise {
                 .filter_map(|s| {
                     let own = own_threshold(&recorded, s);
                     let best = best_threshold(s, &rows).map(|b| b.0);
-                    own.map(|t| (format!("{}, calibrated", s.name()), s, t)).or(best.map(|t| (format!("{}, best", s.name()), s, t)))
+                    own.map(|t| (format!("{}, {}", s.name(), options.source.name(s)), s, t))
+                        .or(best.map(|t| (format!("{}, best", s.name()), s, t)))
                 })
                 .collect();
             if !fixed.is_empty() {
@@ -248,23 +247,45 @@ impl Localise {
         }
     }
 
-    /// Every signal that is there, with where its threshold comes from.
-    fn methods<'a>(&'a self, recorded: &'a Recorded, rows: &[ScoredTrace]) -> Result<Vec<(String, Signal, Threshold<'a>)>> {
-        let subset = self.threshold.as_deref().filter(|t| t.parse::<f32>().is_err());
-        if let Some(name) = subset
-            && !recorded.subsets.iter().any(|s| s.name == name)
-        {
-            let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
-            return Err(Usage(format!("--threshold {name}: neither a number nor one of the files {}", names.join(", "))).into());
+    /// Puts the thresholds that `--threshold` asks for in the place of the reward model's own.
+    fn fix_thresholds(&self, recorded: &mut Recorded) -> Result<ThresholdSource> {
+        let Some(asked) = self.threshold.as_deref() else { return Ok(ThresholdSource::Calibrated) };
+        if let Ok(number) = asked.parse::<f32>() {
+            if !number.is_finite() {
+                return Err(Usage(format!("--threshold {asked}: not a number that rewards can be below")).into());
+            }
+            if !recorded.has_rewards() {
+                return Err(Usage(format!(
+                    "--threshold {asked}: there are no rewards; name a --reward model, or a file that `score` wrote"
+                ))
+                .into());
+            }
+            recorded.calibration.threshold = Some(number);
+            return Ok(ThresholdSource::Given);
         }
-        Ok(signals(rows)
-            .filter_map(|signal| match (subset, own_threshold(recorded, signal)) {
-                (Some(name), _) => Some((format!("{}, best on {name}", signal.name()), signal, Threshold::BestOn(name))),
-                (None, Some(t)) => Some((format!("{}, calibrated", signal.name()), signal, Threshold::Fixed(t))),
-                (None, None) => None,
-            })
-            .collect())
+        let Some(subset) = recorded.subsets.iter().find(|s| s.name == asked) else {
+            let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
+            return Err(Usage(format!("--threshold {asked}: neither a number nor one of the files {}", names.join(", "))).into());
+        };
+        let best = |signal| best_threshold(signal, &subset.traces).map(|b| b.0);
+        let calibration = &mut recorded.calibration;
+        (calibration.threshold, calibration.logprob) = (best(Signal::Reward), best(Signal::LogProb));
+        calibration.entropy = best(Signal::Entropy).map(|e| -e);
+        Ok(ThresholdSource::BestOn(asked.to_owned()))
     }
+}
+
+/// Every signal that is there, with where its threshold comes from.
+fn methods<'a>(recorded: &Recorded, rows: &[ScoredTrace], source: &'a ThresholdSource) -> Vec<(String, Signal, Threshold<'a>)> {
+    signals(rows)
+        .filter_map(|signal| {
+            let threshold = match source {
+                ThresholdSource::BestOn(name) => Threshold::BestOn(name),
+                _ => Threshold::Fixed(own_threshold(recorded, signal)?),
+            };
+            Some((format!("{}, {}", signal.name(), source.name(signal)), signal, threshold))
+        })
+        .collect()
 }
 
 /// The signals that the candidates have.
@@ -273,7 +294,7 @@ fn signals(rows: &[ScoredTrace]) -> impl Iterator<Item = Signal> + '_ {
     [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy].into_iter().filter(known)
 }
 
-/// The threshold that no label of these traces has chosen, low values deviating.
+/// The fixed threshold, low values deviating.
 fn own_threshold(recorded: &Recorded, signal: Signal) -> Option<f32> {
     match signal {
         Signal::Reward => recorded.calibration.threshold,

@@ -134,6 +134,7 @@ impl ReportArgs {
 fn bound(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected FIGURE=VALUE, for example rerank_gain=10")?;
     let value: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    crate::eval::figures::check_name(name.trim().rsplit('.').next().unwrap_or_default()).map_err(|e| e.to_string())?;
     if value.is_nan() { Err("not a number".into()) } else { Ok((name.trim().to_owned(), value)) }
 }
 
@@ -144,7 +145,8 @@ mod tests {
     #[test]
     fn bounds_are_read() {
         assert_eq!(bound("rerank_gain=10"), Ok(("rerank_gain".into(), 10.0)));
-        assert_eq!(bound("a = -2.5"), Ok(("a".into(), -2.5)));
-        assert!(bound("a").is_err() && bound("a=x").is_err() && bound("a=NaN").is_err());
+        assert_eq!(bound("f1 = -2.5"), Ok(("f1".into(), -2.5)));
+        assert!(bound("f1").is_err() && bound("f1=x").is_err() && bound("f1=NaN").is_err());
+        assert!(bound("f2=1").unwrap_err().contains("no figure is called \"f2\""));
     }
 }

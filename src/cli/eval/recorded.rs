@@ -96,6 +96,14 @@ impl RecordedArgs {
     /// The same with models that are loaded.
     pub fn read_with(&self, judge: &Judge, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
         let grading = self.grading(reporter)?;
+        if self.reward != ModelRef::Embedded
+            && let Some(files) = self.reward.reward_files()?
+            && files.has("reward.json")
+            && !files.has(TRAINING_PROBLEMS)
+        {
+            let what = "keeps no list of its training problems (training_problems.bin), so that a file with some of them cannot be refused";
+            reporter.warn(&format!("{}: {what}", self.reward));
+        }
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
@@ -216,6 +224,9 @@ impl RecordedArgs {
             let all = drawn.as_ref().map_or_else(|| list.is_complete().then(|| list.len()), |d| Some(d.len()));
             reporter.progress(at as u64, all.map(|n| n as u64), "read");
         }
+        if !interrupt.is_set() {
+            refuse_a_part(list)?;
+        }
         if bad > 0 || list.skipped() > 0 {
             reporter.warn(&format!("{} bad records were skipped", list.skipped().max(bad)));
         }
@@ -230,6 +241,9 @@ impl RecordedArgs {
         reporter: &mut Reporter,
         interrupt: &Interrupt,
     ) -> Result<Vec<ScoredTrace>> {
+        // Nothing is there past the end, so this waits for all of it.
+        list.wait(usize::MAX - 1);
+        refuse_a_part(&list)?;
         let mut traces = Vec::new();
         let done = |mut trace: Trace| {
             check.grade(&mut trace)?;
@@ -339,6 +353,18 @@ impl Recorded {
         let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < n).collect();
         sizes.push(n);
         Ok(sizes)
+    }
+}
+
+/// Fails where a file breaks off: figures on a part of it would pass for those on all of it.
+fn refuse_a_part(list: &TraceList) -> Result<()> {
+    match list.errors().into_iter().find(|e| matches!(e, FormatError::BreaksOff { .. })) {
+        Some(FormatError::BreaksOff { path, records, problem }) => {
+            bail!(
+                "{path}: breaks off after {records} records: {problem}; fetch it anew, for figures on a part would pass for those on all of it"
+            )
+        }
+        _ => Ok(()),
     }
 }
 

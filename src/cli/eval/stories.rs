@@ -1,7 +1,7 @@
 //! `eval` without a file: a policy and a reward model on held-out stories, live.
 
 use super::finish::{Made, ReportArgs};
-use crate::cli::args::{DeviceArgs, RewardArgs, model};
+use crate::cli::args::{DeviceArgs, RewardArgs, model, number, positive};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
@@ -36,10 +36,10 @@ pub struct StoriesArgs {
     #[arg(short, long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub n: u16,
     /// Softmax temperature of the candidates
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number::<0>)]
     pub temperature: f32,
     /// Tokens a candidate may have at most
-    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = positive)]
     pub max_tokens: usize,
     #[command(flatten)]
     pub rewards: RewardArgs,

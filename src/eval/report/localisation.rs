@@ -109,7 +109,7 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
             continue;
         }
         let best = localise::best_threshold(signal, traces).map(|b| b.0);
-        for (kind, value) in [("calibrated", threshold.map(|t| sign * t)), ("best", best)] {
+        for (kind, value) in [(options.source.name(signal), threshold.map(|t| sign * t)), ("best".into(), best)] {
             let Some(value) = value else { continue };
             out.push(Located {
                 name: format!("{}, {kind}", signal.name()),

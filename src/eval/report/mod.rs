@@ -4,6 +4,7 @@ mod candidates;
 mod localisation;
 mod reranking;
 
+use super::localise::Signal;
 use super::rerank::Method;
 use super::resample::Resampled;
 use super::section::Section;
@@ -17,6 +18,29 @@ pub use reranking::reranking;
 
 pub use super::table::{Cell, Report, Table};
 
+/// Where fixed thresholds come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ThresholdSource {
+    /// No label has chosen them.
+    #[default]
+    Calibrated,
+    /// The reward's was said; the others are calibrated.
+    Given,
+    /// They have the best F1 on the labels of these traces.
+    BestOn(String),
+}
+
+impl ThresholdSource {
+    /// What a signal's threshold is called in tables.
+    pub fn name(&self, signal: Signal) -> String {
+        match self {
+            Self::BestOn(subset) => format!("best on {subset}"),
+            Self::Given if signal == Signal::Reward => "given".into(),
+            _ => "calibrated".into(),
+        }
+    }
+}
+
 /// What to report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -26,8 +50,10 @@ pub struct Options {
     pub sizes: Vec<usize>,
     /// The method whose gains are tested, at the largest N.
     pub main: Method,
-    /// Thresholds fixed beforehand, without these traces' labels.
+    /// Thresholds fixed beforehand.
     pub calibration: Calibration,
+    /// Where they come from.
+    pub source: ThresholdSource,
     /// The same for [`Signal::Combined`]: [`super::combine::Combined::threshold`].
     pub combined_threshold: Option<f32>,
     /// How to resample.
@@ -41,6 +67,7 @@ impl Default for Options {
             sizes: vec![1, 2, 4, 8, 16],
             main: Method::Reward(Aggregation::Mean),
             calibration: Calibration::default(),
+            source: ThresholdSource::default(),
             combined_threshold: None,
             bootstrap: Bootstrap::default(),
         }
@@ -106,6 +133,9 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
     }
     if candidates().any(|c| c.critic_logprob_sum.is_some()) {
         notes.push("Critic log-prob: the log-probability under the reward model's own decoder, without its head.".into());
+    }
+    if candidates().any(|c| c.n_tokens == 0) {
+        notes.push("Length is in steps where a candidate has no tokens; --policy or --reward gives it tokens.".into());
     }
     if unreachable > 0 {
         notes.push(format!("{unreachable} wrong traces lack a step at their end; no method can mark it, and all are charged with it."));
