@@ -326,7 +326,7 @@ mod tests {
         // Reports alternate 0.1 about their mean; at the start it is 0.3. Over 10 and 24 of them the variance is 34·0.01/32, its root 0.1031, the error
         // of the difference 0.1031·√(1/10 + 1/24) = 0.0388, three of them 0.116.
         let run = |level: f64| {
-            let (up, mean) = (|s: usize| if s % 2 == 0 { 0.1 } else { -0.1 }, move |s: usize| if s > 10 { level } else { 0.3 });
+            let (up, mean) = (|s: usize| if s.is_multiple_of(2) { 0.1 } else { -0.1 }, move |s: usize| if s > 10 { level } else { 0.3 });
             feed(60, |s| but(s, &[("pass@1", mean(s) + up(s))]))
         };
         assert_eq!(run(0.18), [(AlarmKind::DecliningPolicy, 34, 11)]);

@@ -110,7 +110,10 @@ impl Table {
                 }
             }
         }
-        if groups.is_empty() { vec![1..1] } else { groups }
+        if groups.is_empty() {
+            groups.push(1..1);
+        }
+        groups
     }
 
     /// Aligned columns; those that do not fit into the width follow below, beside the first one again.
