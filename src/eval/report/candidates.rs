@@ -10,7 +10,7 @@ use crate::trace::vote_weight;
 /// What the main method's aggregated reward says of single candidates: discrimination, correlation, calibration. Empty without rewards.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// As [`super::evaluate`].
 pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
     let aggregation = main_aggregation(options.main);
     let reward = |c: &ScoredCandidate| figures::reward(aggregation, c);

@@ -21,7 +21,7 @@ struct Located {
 /// The first wrong step by every method that the data allows. Empty where no trace has a labelled first error.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// As [`super::evaluate`].
 pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
     let labelled = || traces.iter().flat_map(|t| &t.candidates).filter(|c| c.labelled);
     let mut section = Section::default();

@@ -75,7 +75,7 @@ impl Default for Options {
 }
 
 /// Reports reranking, the main method's gains, pass@k, localisation, discrimination, calibration and conformal coverage of scored traces, with the
-/// figures of [`figures::NAMES`].
+/// figures of [`super::figures::NAMES`].
 ///
 /// # Errors
 /// No traces, no sizes, a size above a problem's candidates (it is named), or too few resamples.

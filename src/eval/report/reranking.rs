@@ -31,7 +31,7 @@ fn methods(traces: &[ScoredTrace], main: Method) -> Vec<Method> {
 /// Best of N, and the main method's gains at the largest N.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// As [`super::evaluate`].
 pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
     let sizes = sizes(options)?;
     let methods = methods(traces, options.main);
