@@ -54,10 +54,9 @@ impl Score {
             bail!("{file}: is to be read and to be written; choose another file with -o");
         }
         let mut output = Output::open(self.output.as_deref())?;
+        let reward = (self.reward != ModelRef::None).then(|| self.reward.to_string());
         let written = match (&self.output, self.resume) {
-            (Some(path), true) => {
-                Written::copy(path, Some(&self.reward).filter(|r| **r != ModelRef::None).map(ToString::to_string).as_deref(), &mut output)?
-            }
+            (Some(path), true) => Written::copy(path, reward.as_deref(), &mut output)?,
             _ => Written::default(),
         };
         let interrupt = Interrupt::listen()?;

@@ -6,6 +6,7 @@ mod data;
 mod discriminator;
 mod evaluate;
 mod labels;
+mod lock;
 mod objective;
 mod optim;
 mod package;

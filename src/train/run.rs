@@ -5,6 +5,7 @@ use super::data::{Demonstrations, Framing};
 use super::discriminator::{Discriminator, LabelBatches};
 use super::evaluate::{evaluate, summary};
 use super::labels::{groups as label_groups, monte_carlo};
+use super::lock::lock;
 use super::objective::Objective;
 use super::optim::AdamW;
 use super::package::{Frozen, write_json};
@@ -15,7 +16,6 @@ use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
 use super::watch::Watch;
-use super::world::World;
 use super::{Progress, Stage, TrainError, record, sample_all, seen, sft};
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
@@ -28,8 +28,7 @@ use crate::trace::{Calibration, Candidate, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -95,25 +94,6 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         }
     }
     result
-}
-
-/// Keeps a second run out of a folder for as long as the file is open; the first of several processes stands for all.
-fn lock(folder: &Path) -> Result<Option<File>, TrainError> {
-    if !World::here().is_first() {
-        return Ok(None);
-    }
-    let path = folder.join(".lock");
-    let io = |source| TrainError::Io { path: path.clone(), source };
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let file = File::create(&path).map_err(io)?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let what = "another run is at work in this folder; wait for its end, or choose another with --set output=DIR";
-            Err(TrainError::Data(format!("{}: {what}", folder.display())))
-        }
-        // A file system without locks keeps nobody out.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
-    }
 }
 
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
