@@ -4,7 +4,6 @@ use super::args::{DeviceArgs, OutputArgs, RewardArgs, SamplingArgs, model};
 use super::exit::Exit;
 use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
-use super::output::Output;
 use super::progress::Reporter;
 use super::resume::Written;
 use crate::format::{Options, Scoring, TraceList, to_lines};
@@ -50,11 +49,7 @@ impl Generate {
         let device = self.device.device;
         let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
         let list = TraceList::open(&self.problems, Options { problems: true })?;
-        let mut output = Output::open(self.output.as_deref())?;
-        let written = match (&self.output, self.resume) {
-            (Some(path), true) => Written::copy(path, None, &mut output)?,
-            _ => Written::default(),
-        };
+        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, None)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "problems");
         let engine = Engine::start(models).context("cannot start the models' threads")?;
@@ -62,7 +57,7 @@ impl Generate {
         let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
         let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
 
-        let walk = RefCell::new(Walk::new(list, None));
+        let walk = RefCell::new(Walk::new(list, None, None));
         let typed = RefCell::new(self.typed());
         let mut tally = Tally::default();
         let next = |reporter: &mut Reporter| {

@@ -7,6 +7,9 @@ use crate::format::{FormatError, TraceList};
 use crate::runtime::{Engine, ModelsStatus, Request, RequestId, Slot, Update};
 use crate::trace::{Segmentation, Trace, TraceStore};
 use anyhow::{Result, bail};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -183,34 +186,42 @@ pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) ->
     }
 }
 
+/// Indices of `limit` traces with candidates, drawn at random, the same ones every time, in the order of the list: a file's own order often means something,
+/// such as right ones last. Waits until the list is read to its end.
+pub fn draw(list: &TraceList, limit: u64) -> Vec<usize> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // Nothing is there past the end, so this waits for all of it.
+    list.wait(usize::MAX - 1);
+    let mut order: Vec<usize> = (0..list.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+    let mut drawn: Vec<usize> = order.into_iter().filter(|&i| list.read(i).is_ok_and(|t| !t.candidates.is_empty())).take(limit).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
 /// Walks over the traces of files, tells what is wrong with them, and never blocks.
 pub struct Walk {
     list: TraceList,
-    shard: Option<Shard>,
     /// Where not all: the indices.
     chosen: Option<Vec<usize>>,
+    shard: Option<Shard>,
     at: usize,
     told: usize,
     bad: u64,
 }
 
 impl Walk {
-    /// From the first trace on, or over a part of them.
-    pub fn new(list: TraceList, shard: Option<Shard>) -> Self {
-        Self { list, shard, chosen: None, at: 0, told: 0, bad: 0 }
-    }
-
-    /// Over these traces of a list that is read to its end.
-    pub fn of(list: TraceList, chosen: Vec<usize>) -> Self {
-        Self { chosen: Some(chosen), ..Self::new(list, None) }
+    /// Over the traces that are `chosen` by [`draw`], or all, and of these over a part.
+    pub fn new(list: TraceList, chosen: Option<Vec<usize>>, shard: Option<Shard>) -> Self {
+        Self { list, chosen, shard, at: 0, told: 0, bad: 0 }
     }
 
     /// The traces that are walked over, as far as they are known; `None` where that cannot be said yet.
     fn range(&self) -> Option<std::ops::Range<usize>> {
-        match self.shard {
-            None if self.chosen.is_some() => self.chosen.as_ref().map(|c| 0..c.len()),
-            None => Some(0..self.list.settled()),
-            Some(shard) => self.list.is_complete().then(|| shard.range(self.list.len())),
+        match (&self.chosen, self.shard) {
+            (Some(chosen), shard) => Some(shard.map_or(0..chosen.len(), |s| s.range(chosen.len()))),
+            (None, None) => Some(0..self.list.settled()),
+            (None, Some(shard)) => self.list.is_complete().then(|| shard.range(self.list.len())),
         }
     }
 

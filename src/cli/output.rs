@@ -1,15 +1,15 @@
 //! Where results go: standard output, or a file that appears whole.
 
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// An open destination for results.
 ///
 /// A file is written beside its destination and renamed onto it by [`Output::finish`], so that a reader never meets half a file and a
-/// failure leaves what stood there before.
+/// failure leaves what stood there before. What takes long is kept in `NAME.part` on the way, see [`Output::keep`].
 pub struct Output {
     sink: Sink,
     name: String,
@@ -23,6 +23,24 @@ enum Sink {
         writer: BufWriter<NamedTempFile>,
         path: PathBuf,
     },
+    Kept(Kept),
+}
+
+/// A file on its way that outlives the process.
+struct Kept {
+    writer: BufWriter<File>,
+    part: PathBuf,
+    path: PathBuf,
+    /// Whether it holds what is nowhere else.
+    grown: bool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.grown {
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 impl Output {
@@ -68,6 +86,44 @@ impl Output {
         Ok(Self { sink: Sink::File { writer: BufWriter::new(temp), path: target }, name })
     }
 
+    /// From here on every line that [`Output::flush`] has seen outlives the process, in `NAME.part` until [`Output::finish`]; an earlier run goes on from it
+    /// with [`Output::recover`]. Streams are what they are.
+    pub fn keep(self) -> Result<Self> {
+        let Sink::File { writer, path } = self.sink else { return Ok(self) };
+        let name = self.name;
+        let part = part(&path);
+        if part.exists() {
+            bail!(
+                "{}: is what a run left that broke off or is still at work; go on from it with --resume, or remove it to begin anew",
+                part.display()
+            );
+        }
+        let temp = writer.into_inner().map_err(|e| e.into_error()).with_context(|| name.clone())?;
+        let file = temp.persist(&part).map_err(|e| e.error).with_context(|| name.clone())?;
+        // A file system without locks tells nobody of a second run.
+        let _ = file.try_lock();
+        Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false }), name })
+    }
+
+    /// Puts the whole lines of `NAME.part`, where a run that broke off has left one, in the place of the file.
+    ///
+    /// Fails where that run is still at work.
+    pub fn recover(path: &Path) -> Result<()> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let part = part(&path);
+        let name = || part.display().to_string();
+        let mut file = match File::options().read(true).write(true).open(&part) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e).with_context(name),
+        };
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!("{}: another run is at work on it; wait for its end, or choose another file with -o", name());
+        }
+        let whole = whole_lines(&mut file).with_context(name)?;
+        file.set_len(whole).and_then(|()| fs::rename(&part, &path)).with_context(name)
+    }
+
     /// The destination's name for messages.
     pub fn name(&self) -> &str {
         &self.name
@@ -92,6 +148,10 @@ impl Output {
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.sink {
             Sink::File { .. } => Ok(()),
+            Sink::Kept(kept) => {
+                kept.grown = true;
+                kept.writer.flush().with_context(|| self.name.clone())
+            }
             stream => stream.get().flush().with_context(|| self.name.clone()),
         }
     }
@@ -108,8 +168,37 @@ impl Output {
                 temp.persist(&path).map_err(|e| e.error).with_context(|| name)?;
                 Ok(())
             }
+            Sink::Kept(mut kept) => {
+                kept.writer.flush().and_then(|()| kept.writer.get_ref().sync_all()).with_context(|| name.clone())?;
+                kept.grown = true;
+                fs::rename(&kept.part, &kept.path).with_context(|| name)
+            }
         }
     }
+}
+
+/// `NAME.part` beside `NAME`.
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// Bytes up to the end of the last whole line.
+fn whole_lines(file: &mut File) -> io::Result<u64> {
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut block = vec![0; 1 << 16];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let block = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(block)?;
+        if let Some(at) = block.iter().rposition(|&b| b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 impl Sink {
@@ -118,6 +207,7 @@ impl Sink {
             Sink::Stdout(w) => w,
             Sink::Direct(w) => w,
             Sink::File { writer, .. } => writer,
+            Sink::Kept(kept) => &mut kept.writer,
         }
     }
 }
@@ -163,6 +253,31 @@ mod tests {
         output.line("lost").unwrap();
         drop(output);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_outlives_a_run_that_breaks_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, part) = (dir.path().join("out.jsonl"), dir.path().join("out.jsonl.part"));
+        let open = || Output::open(Some(&path)).unwrap().keep();
+        drop(open().unwrap());
+        assert!(!part.exists(), "nothing to keep");
+        let mut first = open().unwrap();
+        first.line("one").unwrap();
+        first.flush().unwrap();
+        assert!(Output::recover(&path).unwrap_err().to_string().contains("at work"));
+        first.line("torn").unwrap();
+        drop(first);
+        fs::write(&part, "one\ntor").unwrap();
+        assert!(open().err().unwrap().to_string().contains("--resume"));
+        Output::recover(&path).unwrap();
+        assert!(!part.exists());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+        let mut second = open().unwrap();
+        second.line("two").unwrap();
+        second.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

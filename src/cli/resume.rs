@@ -27,10 +27,21 @@ struct Place {
 }
 
 impl Written {
-    /// Copies an earlier run's lines to `output` as they are. A file that is not there is an empty one.
+    /// Opens `path`, or standard output, for a run that takes long. To `resume` is to copy an earlier run's lines as they are, also those of one that broke
+    /// off; a file that is not there is an empty one.
     ///
     /// Fails where a line's rewards are those of another model than `reward`.
-    pub fn copy(path: &Path, reward: Option<&str>, output: &mut Output) -> Result<Self> {
+    pub fn open(path: Option<&Path>, resume: bool, reward: Option<&str>) -> Result<(Output, Self)> {
+        let earlier = path.filter(|p| resume && p.as_os_str() != "-");
+        if let Some(path) = earlier {
+            Output::recover(path)?;
+        }
+        let mut output = Output::open(path)?;
+        let written = earlier.map_or_else(|| Ok(Self::default()), |path| Self::copy(path, reward, &mut output))?;
+        Ok((output.keep()?, written))
+    }
+
+    fn copy(path: &Path, reward: Option<&str>, output: &mut Output) -> Result<Self> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),

@@ -2,10 +2,9 @@
 
 use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
 use super::exit::{Exit, Usage};
-use super::headless::Walk;
+use super::headless::{Walk, draw};
 use super::interrupt::Interrupt;
 use super::judge::{Judge, Judged, Reading, Shard, local};
-use super::output::Output;
 use super::progress::Reporter;
 use super::resume::Written;
 use crate::format::{Options, Scoring, TraceList, to_lines};
@@ -35,6 +34,9 @@ pub struct Score {
     /// Keep what the output file already has and score the rest; give the same options as before
     #[arg(long, requires = "output")]
     resume: bool,
+    /// Only so many problems, drawn at random, the same ones every time and the same as `eval --problems` draws from the file
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    problems: Option<u64>,
     /// Score the I-th of N equal parts of the traces; the parts' outputs put one after the other are the output of the whole
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
@@ -53,12 +55,8 @@ impl Score {
         {
             bail!("{file}: is to be read and to be written; choose another file with -o");
         }
-        let mut output = Output::open(self.output.as_deref())?;
         let reward = (self.reward != ModelRef::None).then(|| self.reward.to_string());
-        let written = match (&self.output, self.resume) {
-            (Some(path), true) => Written::copy(path, reward.as_deref(), &mut output)?,
-            _ => Written::default(),
-        };
+        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, reward.as_deref())?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;
@@ -72,7 +70,8 @@ impl Score {
             tally.add(&trace, &self.rewards, &judge.calibration);
             output.flush()
         };
-        let walk = Walk::new(list, self.shard);
+        let drawn = self.problems.map(|n| draw(&list, n));
+        let walk = Walk::new(list, drawn, self.shard);
         let with = Reading { segmentation: &self.rewards.segment, interrupt: &interrupt };
         let Judged { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |t| !written.has(t), done)?;
         let name = output.name().to_string();
@@ -132,12 +131,13 @@ impl Tally {
     }
 
     fn tell(&self, reporter: &mut Reporter, summary: &super::headless::Summary, skipped: usize, kept: usize, name: &str) {
-        let mean = if self.rewards.is_empty() { 0.0 } else { self.rewards.iter().sum::<f32>() / self.rewards.len() as f32 };
+        let mean = (!self.rewards.is_empty()).then(|| self.rewards.iter().sum::<f32>() / self.rewards.len() as f32);
+        let mean_note = mean.map(|m| format!("; mean reward {m:+.3}; a deviation marked in {}", self.marked)).unwrap_or_default();
         let seconds = summary.seconds;
         let kept_note = if kept > 0 { format!(" ({kept} traces were there already)") } else { String::new() };
         reporter.say(&format!(
-            "{} candidates of {} traces scored in {seconds:.1} s into {name}{kept_note}; mean reward {mean:+.3}; a deviation marked in {}",
-            self.candidates, summary.traces, self.marked
+            "{} candidates of {} traces scored in {seconds:.1} s into {name}{kept_note}{mean_note}",
+            self.candidates, summary.traces
         ));
         if self.wrong + self.right > 0 {
             reporter.say(&format!(

@@ -234,7 +234,7 @@ fn interrupting_keeps_what_is_done() {
 
     let mut child =
         program(&["generate", "--problems", &problems, "-n", "1", "--max-tokens", "4", "-o", file.to_str().unwrap()]).spawn().unwrap();
-    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".tmp"));
+    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".part"));
     while temporary().is_none_or(|t| t.metadata().unwrap().len() == 0) {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -260,8 +260,22 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     std::fs::write(&input, (0..200).map(|i| record(i) + "\n").collect::<String>()).unwrap();
     let args = ["score", input.to_str().unwrap(), "-o", file.to_str().unwrap(), "--resume"];
     let mut child = program(&args).spawn().unwrap();
-    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".tmp"));
+    let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".part"));
     while temporary().and_then(|t| t.metadata().ok()).is_none_or(|t| t.len() == 0) {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // What a killed run has written is there for the next.
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    assert!(!file.exists() && temporary().is_some());
+    let anew = run(&args[..4]);
+    assert!(code(&anew) == 1 && err(&anew).contains("out.jsonl.part") && err(&anew).contains("--resume"), "{}", err(&anew));
+    let mut child = program(&args).spawn().unwrap();
+    let lines = |path: Option<std::path::PathBuf>| path.and_then(|p| std::fs::read_to_string(p).ok()).map_or(0, |t| t.lines().count());
+    let before = lines(temporary().map(|t| t.path())).max(lines(Some(file.clone())));
+    assert!(before > 0);
+    while lines(temporary().map(|t| t.path())) <= before {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -272,7 +286,7 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     let whole = |r: &Value| r["step_rewards"].as_array().is_some_and(|s| s.len() == 40 && s.iter().all(|x| x.is_number()));
     let first = scored();
     assert!(!first.is_empty() && first.len() < 200 && first.iter().all(whole), "{} records", first.len());
-    assert!(err(&output).contains(&format!("{} traces scored", first.len())), "{}", err(&output));
+    assert!(err(&output).contains("were there already"), "{}", err(&output));
     assert_eq!(code(&run(&args)), 0);
     let all = scored();
     assert!(all.len() == 200 && all.iter().all(whole) && all.iter().all(|r| r["outcome_reward"].is_number()));

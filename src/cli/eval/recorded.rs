@@ -3,7 +3,7 @@
 use crate::cli::args::{CodeArgs, DeviceArgs, RewardArgs, model};
 use crate::cli::demonstrations::{problems, task};
 use crate::cli::exit::Usage;
-use crate::cli::headless::Walk;
+use crate::cli::headless::{Walk, draw};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
@@ -16,9 +16,6 @@ use crate::trace::{Calibration, Trace, segment};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -173,17 +170,9 @@ impl RecordedArgs {
         scored
     }
 
-    /// The traces that are wanted, where not all are: drawn at random, for a file's own order often means something, such as right ones last.
+    /// The traces that are wanted, where not all are.
     fn drawn(&self, list: &TraceList) -> Option<Vec<usize>> {
-        let limit = usize::try_from(self.problems?).unwrap_or(usize::MAX);
-        // Nothing is there past the end, so this waits for all of it.
-        list.wait(usize::MAX - 1);
-        let mut order: Vec<usize> = (0..list.len()).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-        let mut drawn: Vec<usize> =
-            order.into_iter().filter(|&i| list.read(i).is_ok_and(|t| !t.candidates.is_empty())).take(limit).collect();
-        drawn.sort_unstable();
-        Some(drawn)
+        self.problems.map(|n| draw(list, n))
     }
 
     /// On all threads; a text is dropped as soon as its numbers are taken.
@@ -251,10 +240,8 @@ impl RecordedArgs {
             Ok(())
         };
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
-        let walk = match self.drawn(&list) {
-            Some(drawn) => Walk::of(list, drawn),
-            None => Walk::new(list, None),
-        };
+        let drawn = self.drawn(&list);
+        let walk = Walk::new(list, drawn, None);
         let judged = judge.run(walk, &with, reporter, |trace| check.is_fresh(trace), done)?;
         if !judged.summary.interrupted {
             whole(&judged)?;
