@@ -1,7 +1,7 @@
 //! Demonstrations and problems of a task from files.
 
-use crate::task::{Demonstration, Problem, Task};
-use anyhow::{Context, Result};
+use crate::task::{Demonstration, Problem, Task, TaskError};
+use anyhow::{Context, Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -15,13 +15,7 @@ pub fn task() -> impl TypedValueParser<Value = Task> {
 
 /// All demonstrations of some files; fails on the first bad record.
 pub fn demonstrations(task: Task, files: &[PathBuf]) -> Result<Vec<Demonstration>> {
-    let mut out = Vec::new();
-    for file in files {
-        for d in task.demonstrations(lines(file)?, &file.display().to_string()) {
-            out.push(d?);
-        }
-    }
-    Ok(out)
+    read(files, |lines, name| task.demonstrations(lines, name).collect())
 }
 
 /// The first demonstrations of some files that can be read, at most `limit`, and how many bad records were passed over.
@@ -41,11 +35,19 @@ pub fn first_demonstrations(task: Task, files: &[PathBuf], limit: usize) -> Resu
 
 /// All problems of some files; fails on the first bad record.
 pub fn problems(task: Task, files: &[PathBuf]) -> Result<Vec<Problem>> {
+    read(files, |lines, name| task.problems(lines, name).collect())
+}
+
+/// All records of some files; fails on the first bad one, and on a file without any.
+fn read<T>(files: &[PathBuf], records: impl Fn(Box<dyn BufRead>, &str) -> Result<Vec<T>, TaskError>) -> Result<Vec<T>> {
     let mut out = Vec::new();
     for file in files {
-        for p in task.problems(lines(file)?, &file.display().to_string()) {
-            out.push(p?);
+        let name = file.display().to_string();
+        let some = records(lines(file)?, &name)?;
+        if some.is_empty() {
+            bail!("{name}: is empty; expected a record a line");
         }
+        out.extend(some);
     }
     Ok(out)
 }

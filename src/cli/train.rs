@@ -6,7 +6,7 @@ use super::exit::{Exit, Gate};
 use super::interrupt::Interrupt;
 use super::progress::{Reporter, metrics_note};
 use super::record::{FailOn, Recorder};
-use crate::diagnose::AlarmKind;
+use crate::diagnose::{Alarm, AlarmKind};
 use crate::format::{Options, TraceList};
 use crate::trace::Trace;
 use crate::train::table::Table;
@@ -86,8 +86,7 @@ impl Train {
             bail!("{}: holds no run to go on with; leave --resume out to start one", folder.display());
         }
         fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
-        // Of several processes, the first tells how it goes.
-        let mut recorder = world.is_first().then(|| Recorder::open(&folder, self.fail_on)).transpose()?;
+        let mut recorder = None;
         let mut reporter = Reporter::new(messages, "steps");
         if let Some(warning) = warning.filter(|_| world.is_first()) {
             reporter.warn(&warning);
@@ -96,11 +95,18 @@ impl Train {
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
         let (mut failed, mut evaluated) = (None, String::new());
+        // Of several processes, the first tells how it goes. By the first report, the run has the folder to itself.
+        let record = |recorder: &mut Option<Recorder>, m: &Metrics| -> Result<Vec<Alarm>> {
+            if recorder.is_none() && world.is_first() {
+                *recorder = Some(Recorder::open(&folder, self.fail_on.clone())?);
+            }
+            recorder.as_mut().map_or(Ok(Vec::new()), |r| r.add(m))
+        };
         let mut report = |m: &Metrics| {
             if m.stage == "evaluation" && !m.values.is_empty() {
                 evaluated = metrics_note(&m.values, None);
             }
-            match recorder.as_mut().map_or(Ok(Vec::new()), |r| r.add(m)) {
+            match record(&mut recorder, m) {
                 Ok(alarms) => alarms.iter().for_each(|a| reporter.warn(&format!("{}: {}", a.kind, a.message))),
                 // The trainer's own errors have no place for those of the run's files; they end the run all the same.
                 Err(error) => {

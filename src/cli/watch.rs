@@ -2,7 +2,7 @@
 
 use super::args::{OutputArgs, ScreenArgs};
 use super::exit::Exit;
-use crate::runtime::{RunFolder, RunNews};
+use crate::runtime::{RunFolder, RunNews, RunStand};
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
@@ -63,11 +63,15 @@ fn summary(name: &str, news: &RunNews, json: bool) -> Result<String> {
             .iter()
             .map(|a| json!({ "alarm": a.name, "stage": a.stage, "step": a.step, "since": a.since, "cleared": a.cleared, "message": a.message }))
             .collect();
-        return Ok(format!("{}\n", json!({ "run": name, "stages": stages, "alarms": alarms, "unreadable": news.notes })));
+        return Ok(format!(
+            "{}\n",
+            json!({ "run": name, "state": news.stand, "stages": stages, "alarms": alarms, "unreadable": news.notes })
+        ));
     }
-    let mut text = format!("{name}\n");
+    let mut text = news.stand.map_or_else(|| format!("{name}\n"), |s| format!("{name}: {}\n", s.name()));
     for s in history.stages() {
-        let left = s.seconds_left().map(|t| format!(", {:.0} s left", t)).unwrap_or_default();
+        let left =
+            s.seconds_left().filter(|_| news.stand == Some(RunStand::Running)).map(|t| format!(", {:.0} s left", t)).unwrap_or_default();
         writeln!(text, "{} {} of {}{left}", s.name, s.step, s.steps)?;
         let width = s.series.iter().map(|m| m.name.len()).max().unwrap_or(0);
         for m in &s.series {

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -109,6 +109,42 @@ pub struct SampleStep {
     pub reward: Option<f32>,
 }
 
+/// Whether a run is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStand {
+    /// A process holds its folder.
+    Running,
+    /// It is through.
+    Ended,
+    /// It was interrupted, failed or was killed; the same command goes on with it.
+    BrokenOff,
+}
+
+impl RunStand {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ended => "ended",
+            Self::BrokenOff => "broken off",
+        }
+    }
+
+    /// By the folder's `.lock`, which a run holds while it works and removes at its end; `None` where the file system has no locks.
+    fn of(folder: &Path) -> Option<Self> {
+        let file = match File::open(folder.join(".lock")) {
+            Ok(file) => file,
+            Err(e) => return (e.kind() == ErrorKind::NotFound).then_some(Self::Ended),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Some(Self::BrokenOff),
+            Err(TryLockError::WouldBlock) => Some(Self::Running),
+            Err(TryLockError::Error(_)) => None,
+        }
+    }
+}
+
 /// What has changed in a run's folder.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunNews {
@@ -120,6 +156,8 @@ pub struct RunNews {
     pub samples: Option<Vec<RunSample>>,
     /// Lines that could not be read: file, line, cause.
     pub notes: Vec<String>,
+    /// Whether the run is at work, where that has changed.
+    pub stand: Option<RunStand>,
 }
 
 impl RunNews {
@@ -137,6 +175,7 @@ pub struct RunFolder {
     line: usize,
     known: Vec<u8>,
     samples: Option<(SystemTime, u64)>,
+    stand: Option<RunStand>,
 }
 
 impl RunFolder {
@@ -150,7 +189,7 @@ impl RunFolder {
         if !path.join("metrics.jsonl").is_file() {
             return Err(no_run("is no folder of a run: it has no metrics.jsonl; name the recipe's `output`, or start the run first"));
         }
-        Ok(Self { path: path.into(), offset: 0, line: 0, known: Vec::new(), samples: None })
+        Ok(Self { path: path.into(), offset: 0, line: 0, known: Vec::new(), samples: None, stand: None })
     }
 
     /// What has come since the last call; a line that is still being written is left for the next.
@@ -158,6 +197,9 @@ impl RunFolder {
         let mut news = RunNews::default();
         self.metrics(&mut news)?;
         self.samples(&mut news)?;
+        let stand = RunStand::of(&self.path);
+        news.stand = stand.filter(|_| stand != self.stand);
+        self.stand = stand;
         Ok(news)
     }
 

@@ -15,7 +15,7 @@ mod scorer;
 
 pub use crate::model::DeviceChoice;
 pub use engine::{Engine, SendError};
-pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, SampleCandidate, SampleStep};
+pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, RunStand, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
 pub use reader::TextReader;

@@ -110,6 +110,16 @@ pub enum TrainError {
     Generate(#[from] crate::generate::GenerateError),
 }
 
+impl TrainError {
+    /// Says where in a run the numbers went astray.
+    fn at(self, stage: &str, step: usize) -> Self {
+        match self {
+            Self::NotFinite(what) => Self::NotFinite(format!("{stage}, update {step}: {what}")),
+            other => other,
+        }
+    }
+}
+
 /// One line of a run's metrics.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Metrics {
@@ -189,6 +199,15 @@ impl State {
     }
 }
 
+/// Takes what a stage left when it was through, in this run or in the one that it reuses; says whether there was such.
+fn restore(stage: &Stage, optimiser: AdamW) -> Result<(AdamW, bool), TrainError> {
+    let mut state = State::one(optimiser);
+    let mut places = [Some(&stage.checkpoint), stage.reuse.as_ref()].into_iter().flatten();
+    let whole = places.find(|p| checkpoint::fits(p, &stage.digest, stage.steps));
+    let found = whole.map_or(Ok(false), |path| checkpoint::load(path, &mut state, &stage.digest))?;
+    Ok((state.into_first(), found))
+}
+
 /// Runs the updates of a stage from its checkpoint on: reports each, saves every `checkpoint_every` and at a stop.
 fn drive(
     stage: &Stage,
@@ -204,7 +223,7 @@ fn drive(
     }
     while state.step < stage.steps {
         let began = std::time::Instant::now();
-        let mut values = update(state.step, state)?;
+        let mut values = update(state.step, state).map_err(|e| e.at(stage.name, state.step + 1))?;
         state.step += 1;
         let seconds = began.elapsed().as_secs_f64();
         if let Some((_, n)) = values.iter().find(|v| v.0 == "num_tokens") {

@@ -133,7 +133,7 @@ impl AdamW {
     pub fn update(&mut self, grads: &Gradients, steps: usize) -> Result<f64, TrainError> {
         let norm = grads.values().flatten().map(|g| (*g as f64).powi(2)).sum::<f64>().sqrt();
         if !norm.is_finite() {
-            return Err(TrainError::NotFinite(format!("gradient norm is {norm} at step {}; lower the learning rate", self.step)));
+            return Err(TrainError::NotFinite(format!("gradient norm is {norm}; lower the learning rate")));
         }
         let c = &self.config;
         let clip = if c.max_grad_norm > 0.0 && norm > c.max_grad_norm { c.max_grad_norm / norm } else { 1.0 } as f32;

@@ -573,7 +573,13 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
 
 /// Adds the nearest valid name to a message about an unknown one.
 fn nearest(message: String) -> String {
+    // serde tells of a value that is none of an enumeration's in words that name none.
+    if message.contains("in `reward.granularity`") && message.contains("invalid type") {
+        let valid = "expected \"sparse\", \"step\", \"dense\" or { interval = 15 }";
+        return format!("reward.granularity: {valid} ({})", message.trim_end().replace('\n', ", "));
+    }
     let Some((_, rest)) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `")) else { return message };
+    let rest = rest.lines().next().unwrap_or_default();
     let mut names = rest.split('`').step_by(2).map(str::to_owned);
     let unknown = names.next().unwrap_or_default();
     let valid: Vec<String> = rest.split('`').skip(2).step_by(2).map(str::to_owned).collect();

@@ -11,6 +11,9 @@ use crate::task::Task;
 use crate::task::stories::Split;
 use crate::trace::Granularity;
 
+/// Smallest vocabulary that is trained on stories.
+const BYTES: usize = 258;
+
 /// A value that must be in a range.
 fn within(key: &str, value: f32, low: f32, high: f32) -> Result<(), String> {
     if value >= low && value <= high {
@@ -89,6 +92,22 @@ impl Recipe {
         )))
     }
 
+    /// Whether completions of the lengths that are asked for fit a context.
+    fn room(&self, context: usize) -> Result<(), String> {
+        let asked = [
+            ("rl.max_tokens", self.rl.as_ref().map(|r| r.max_tokens)),
+            ("reward.adversarial.max_tokens", self.reward.as_ref().filter(|r| r.adversarial.steps > 0).map(|r| r.adversarial.max_tokens)),
+            ("preference.max_tokens", self.preference.as_ref().map(|p| p.max_tokens)),
+            ("evaluation.max_tokens", self.evaluation.as_ref().map(|e| e.max_tokens)),
+        ];
+        match asked.into_iter().find(|a| a.1.is_some_and(|n| n >= context)) {
+            Some((key, Some(n))) => {
+                Err(format!("policy.shape.context is {context}, and {key} is {n}; the context holds the problem and the completion"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Fails with the key, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {
         let (task, generated) = (self.data.task, self.data.task == Task::Stories);
@@ -114,6 +133,12 @@ impl Recipe {
             return Err("policy has neither shape, for random weights, nor from, for a pretrained model".into());
         }
         p.sft.as_ref().map_or(Ok(()), |s| sft("policy.sft", s))?;
+        if p.from.is_none() && self.data.vocab_size < BYTES {
+            return Err(format!("data.vocab_size is {}; 256 bytes and 2 special tokens need {BYTES}", self.data.vocab_size));
+        }
+        if let Some(shape) = &p.shape {
+            self.room(shape.context)?;
+        }
         if let Some(e) = &self.evaluation {
             at_least_one("evaluation.samples", e.samples)?;
             within("evaluation.temperature", e.temperature, 0.0, f32::INFINITY)?;
@@ -127,6 +152,9 @@ impl Recipe {
         if let Some(p) = &self.preference {
             for (key, n) in [("batch_size", p.batch_size), ("problems", p.problems), ("samples", p.samples), ("max_tokens", p.max_tokens)] {
                 at_least_one(&format!("preference.{key}"), n)?;
+            }
+            if p.loss.kind != PreferenceKind::Spin && p.samples < 2 {
+                return Err(format!("preference.samples is {}; a chosen and a rejected one make 2", p.samples));
             }
             optim("preference", &p.optim)?;
             if p.rank == Ranking::Reward && p.loss.kind != PreferenceKind::Spin && self.reward.is_none() {

@@ -5,7 +5,7 @@ use super::data::{Demonstrations, Framing};
 use super::discriminator::{Discriminator, LabelBatches};
 use super::evaluate::{evaluate, summary};
 use super::labels::{groups as label_groups, monte_carlo};
-use super::lock::lock;
+use super::lock::Lock;
 use super::objective::Objective;
 use super::optim::AdamW;
 use super::package::{Frozen, write_json};
@@ -16,7 +16,7 @@ use super::rl::Trainer;
 use super::rollout::Rollout;
 use super::served::Served;
 use super::watch::Watch;
-use super::{Progress, Stage, TrainError, record, sample_all, seen, sft};
+use super::{Progress, Stage, TrainError, record, restore, sample_all, seen, sft};
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
@@ -31,6 +31,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// Stages in which a finished reward model goes on learning.
+const MORE: &str = "more";
+const MORE_LABELS: &str = "more-labels";
 
 /// What a run reads beside its recipe.
 #[derive(Default)]
@@ -84,16 +88,41 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         Demonstrations::listed(d.task, framing.clone(), recipe.seed, d.demonstrations, all[..problems].to_vec())?
     };
     let data = data.graded_by(inputs.grader.clone());
-    let _lock = lock(&recipe.output)?;
+    let lock = Lock::take(&recipe.output)?;
+    refuse_to_forget(recipe, inputs)?;
     // A checkpoint of another recipe ends the run, and what the folder says of itself stays true.
     let records = ["recipe.toml", "run.json"].map(|name| recipe.output.join(name)).map(|path| (std::fs::read(&path), path));
     let result = Run { recipe, inputs, framing, data: &data, progress }.go(&policy);
-    if let Err(TrainError::Checkpoint { .. }) = result {
-        for (bytes, path) in records {
-            bytes.map_or(Ok(()), |b| write_atomically(&path, &b))?;
+    match result {
+        Ok(()) => lock.done(),
+        Err(TrainError::Checkpoint { .. }) => {
+            for (bytes, path) in records {
+                bytes.map_or(Ok(()), |b| write_atomically(&path, &b))?;
+            }
         }
+        Err(_) => {}
     }
     result
+}
+
+/// Fails where the folder's reward model has gone on learning from what this call does not give, and would be written without it.
+fn refuse_to_forget(recipe: &Recipe, inputs: &Inputs) -> Result<(), TrainError> {
+    let folder = recipe.output.join("checkpoints");
+    let names: Vec<String> =
+        std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    for (stage, option, given) in
+        [(MORE_LABELS, "--labels", !inputs.more_labels.is_empty()), (MORE, "--demonstrations", !inputs.more.is_empty())]
+    {
+        // `more-labels-…` begins like `more-…`, whose digest has 16 digits and no more.
+        let length = stage.len() + "-0123456789abcdef.safetensors".len();
+        if let (false, Some(name)) = (given, names.iter().find(|n| n.starts_with(stage) && n.len() == length)) {
+            return Err(TrainError::Data(format!(
+                "{}: the reward model of this run has gone on learning since; give that file again with --resume {option} FILE to keep what it learned, or remove this checkpoint to go back to the recipe's own",
+                folder.join(name).display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
@@ -252,7 +281,11 @@ impl Run<'_, '_> {
         let discriminator = discriminator(self.data, reward, &critic.net, policy_net);
         discriminator.train(&stage, optimiser, &rollouts, self.progress)?;
         if let Some(labels) = &reward.labels {
+            let digest = digest(&(&critic.digest, labels, &self.inputs.labels))?;
+            let stage = self.stage("labels", labels.steps, &digest);
+            let (optimiser, done) = restore(&stage, AdamW::new(labels.optim.clone(), critic.vars(reward)))?;
             let groups = match labels.kind {
+                _ if done => Vec::new(),
                 LabelKind::MonteCarlo => {
                     let some = &rollouts[..labels.rollouts.min(rollouts.len())];
                     let mut watch = Watch { progress: self.progress, stage: "monte-carlo", of: 0, failed: None };
@@ -263,12 +296,11 @@ impl Run<'_, '_> {
                 }
                 kind => label_groups(kind, &self.inputs.labels, &discriminator)?,
             };
-            let digest = digest(&(&critic.digest, labels, &self.inputs.labels))?;
-            let stage = self.stage("labels", labels.steps, &digest);
-            let optimiser = AdamW::new(labels.optim.clone(), critic.vars(reward));
             let batches =
                 LabelBatches { groups: &groups, pairs: labels.kind == LabelKind::Pairs, size: labels.batch_size, rehearse: false };
-            discriminator.train_on_labels(&stage, optimiser, &batches, self.progress)?;
+            if !done {
+                discriminator.train_on_labels(&stage, optimiser, &batches, self.progress)?;
+            }
             critic.digest = digest;
         }
         Ok(critic)
@@ -298,18 +330,21 @@ impl Run<'_, '_> {
         let new = Demonstrations::listed(self.data.task(), self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
         let new = new.graded_by(self.inputs.grader.clone());
         let g = &reward.adversarial;
+        let digest = digest(&(&critic.digest, more, "more"))?;
+        let stage = self.update_stage(MORE, &digest);
+        let (optimiser, done) = restore(&stage, AdamW::new(g.optim.clone(), critic.vars(reward)))?;
+        critic.digest = digest;
+        if done {
+            return Ok(());
+        }
         let sampling = Sampling { temperature: g.temperature, max_tokens: g.max_tokens, ..Sampling::default() };
         let prompt = |i: u64| Prompt { ids: new.prompt(i), seed: mix(self.recipe.seed ^ 0x6d6f_7265, i) };
         let prompts: Vec<Prompt> = (0..new.len() as u64).map(prompt).collect();
         let samples = self.sample("new-rollouts", policy, &prompts, g.rollouts_per_problem.max(1), &sampling)?;
         let each = samples.into_iter().zip(0..).flat_map(|(s, i)| s.into_iter().map(move |c| (i, c))).collect();
         let rollouts = Rollout::graded(each, &new)?;
-        let digest = digest(&(&critic.digest, &self.inputs.more, "more"))?;
-        let stage = self.update_stage("more", &digest);
-        let optimiser = AdamW::new(g.optim.clone(), critic.vars(reward));
         let discriminator = Discriminator { rehearsal: Some(self.data), ..discriminator(&new, reward, &critic.net, policy) };
         discriminator.train(&stage, optimiser, &rollouts, self.progress)?;
-        critic.digest = digest;
         Ok(())
     }
 
@@ -318,7 +353,7 @@ impl Run<'_, '_> {
         let discriminator = discriminator(self.data, reward, &critic.net, policy);
         let groups = label_groups(LabelKind::Steps, &self.inputs.more_labels, &discriminator)?;
         let digest = digest(&(&critic.digest, &self.inputs.more_labels, "labels"))?;
-        let stage = self.update_stage("more-labels", &digest);
+        let stage = self.update_stage(MORE_LABELS, &digest);
         let optimiser = AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward));
         let batches = LabelBatches { groups: &groups, pairs: false, size: reward.adversarial.prompts, rehearse: true };
         discriminator.train_on_labels(&stage, optimiser, &batches, self.progress)?;
@@ -336,6 +371,13 @@ impl Run<'_, '_> {
         critic: Option<&Critic>,
     ) -> Result<Trained, TrainError> {
         let p = preference;
+        let (store, net) = part.trainable(policy.weights)?;
+        let digest = digest(&(&policy.digest, self.practice(), critic.map(|c| &c.digest), p))?;
+        let stage = self.stage("preference", p.steps, &digest);
+        let (optimiser, done) = restore(&stage, AdamW::new(p.optim.clone(), store.vars()))?;
+        if done {
+            return Ok(Trained { weights: Frozen::copy(store.vars())?, digest });
+        }
         let sampling = Sampling { temperature: p.temperature, max_tokens: p.max_tokens, ..Sampling::default() };
         let problems = self.data.problem_batch(0, p.problems.min(self.data.practised().len()));
         let seed = self.recipe.seed ^ 0x7061_6972;
@@ -344,10 +386,6 @@ impl Run<'_, '_> {
         let whole = |(&i, s): (&u64, Vec<Completion>)| s.into_iter().filter(|c| c.stopped).map(move |c| (i, c));
         let rollouts = Rollout::graded(problems.iter().zip(samples).flat_map(whole).collect(), self.data)?;
         let pairs = pairs(&rollouts, self.data, critic.map(|c| &c.net), p)?;
-        let (store, net) = part.trainable(policy.weights)?;
-        let digest = digest(&(&policy.digest, self.practice(), critic.map(|c| &c.digest), p))?;
-        let stage = self.stage("preference", p.steps, &digest);
-        let optimiser = AdamW::new(p.optim.clone(), store.vars());
         prefer::train(&stage, &net, base, optimiser, (self.data, &pairs), p, self.progress)?;
         Ok(Trained { weights: Frozen::copy(store.vars())?, digest })
     }

@@ -403,25 +403,45 @@ fn labels_preferences_and_every_objective_run_and_resume() {
         assert!(reward.is_ok(), "{objective}");
         // the finished model goes on from new demonstrations and from labels, and a second call changes nothing
         let before = std::fs::read(dir.path().join("reward/model.safetensors")).unwrap();
-        let more = (500..508).map(|i| Demonstration::from(&Demonstrations::story(9, i))).collect();
+        let more = more_stories();
         let text = Demonstration::from(&Demonstrations::story(9, 1));
         let mut steps = segment(&text.solution, &Segmentation::Line);
         steps.iter_mut().enumerate().for_each(|(i, s)| s.label = Some(f32::from(u8::from(i != 1))));
         let candidate = Candidate { text: text.solution, steps, ..Candidate::default() };
         let labelled = Trace { problem: text.problem.text, candidates: vec![candidate], ..Trace::default() };
+        let call = |inputs: &Inputs| {
+            let (stop, mut stages) = (AtomicBool::new(false), Vec::new());
+            let mut report = |m: &Metrics| {
+                stages.push(m.stage.clone());
+                Ok(())
+            };
+            let result = run(&r, inputs, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: 50 });
+            (result, stages)
+        };
         let again = |inputs: &Inputs| {
-            let (stop, mut report) = (AtomicBool::new(false), |_: &Metrics| Ok(()));
-            run(&r, inputs, &mut Progress { report: &mut report, stop: &stop, checkpoint_every: 50 }).unwrap();
+            call(inputs).0.unwrap();
             std::fs::read(dir.path().join("reward/model.safetensors")).unwrap()
         };
+        // what is through is neither trained nor sampled for again
+        let (result, stages) = call(&Inputs::default());
+        result.unwrap();
+        assert!(stages.iter().all(|s| ["calibration", "evaluation"].contains(&s.as_str())), "{objective}: {stages:?}");
         let mut seen = vec![before];
-        for inputs in [Inputs { more, ..Inputs::default() }, Inputs { more_labels: vec![labelled], ..Inputs::default() }] {
+        let first = Inputs { more: more.clone(), ..Inputs::default() };
+        let refused = |inputs: &Inputs| call(inputs).0.unwrap_err().to_string();
+        for inputs in [first, Inputs { more, more_labels: vec![labelled], ..Inputs::default() }] {
             let after = again(&inputs);
             assert!(seen.iter().all(|s| weights(s) != weights(&after)), "{objective}");
             assert!(weights(&after) == weights(&again(&inputs)), "{objective}");
             seen.push(after);
+            assert!(refused(&Inputs::default()).contains("has gone on learning"), "{objective}");
         }
+        assert!(refused(&Inputs { more: more_stories(), ..Inputs::default() }).contains("--labels"), "{objective}");
     }
+}
+
+fn more_stories() -> Vec<Demonstration> {
+    (500..508).map(|i| Demonstration::from(&Demonstrations::story(9, i))).collect()
 }
 
 /// The tensors of a file; the order of its header's entries is not one.
@@ -464,6 +484,12 @@ fn recipes_that_are_wrong_say_where() {
         ("rl.shaped=false", "airl"),
         ("data.practice=longer_chains", "data.problems above data.demonstrations"),
         ("data.practice=longer_chain", "longer_chains"),
+        ("data.problem=3", "did you mean `problems`"),
+        ("data.path=x", "expected one of `task`"),
+        ("data.vocab_size=2", "need 258"),
+        ("reward.granularity=5", "interval = 15"),
+        ("policy.shape.context=64", "policy.shape.context is 64"),
+        ("preference={ samples = 1 }", "preference.samples is 1"),
     ] {
         let message = set(bad).unwrap_err().to_string();
         assert!(message.contains("r.toml") && message.contains(wants), "{message}");

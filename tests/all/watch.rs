@@ -83,15 +83,23 @@ fn without_a_terminal_the_state_of_the_run_is_printed() {
     let text = String::from_utf8(plain.stdout).unwrap();
     assert_eq!(plain.status.code(), Some(0));
     for part in [
+        ": ended\n",
         "policy 5 of 5\n  loss  0.5\n",
-        "rl 20 of 100, 160 s left",
+        "rl 20 of 100\n",
         "reward                0.25",
         "alarm flat_rewards at rl step 10 (stands)",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(text.contains("unreadable: metrics.jsonl:22: "), "{text}");
+    let lock = std::fs::File::create(dir.path().join(".lock")).unwrap();
+    let broken = String::from_utf8(run(&["watch", &path]).stdout).unwrap();
+    assert!(broken.contains(": broken off\n") && broken.contains("rl 20 of 100\n"), "{broken}");
+    lock.lock().unwrap();
+    let running = String::from_utf8(run(&["watch", &path]).stdout).unwrap();
+    assert!(running.contains(": running\n") && running.contains("rl 20 of 100, 160 s left"), "{running}");
     let json: Value = serde_json::from_slice(&run(&["watch", &path, "--json"]).stdout).unwrap();
+    assert_eq!(json["state"], "running");
     assert_eq!(json["stages"][1]["metrics"]["reward"], 0.25);
     assert_eq!((&json["stages"][1]["seconds_left"], &json["alarms"][0]["alarm"]), (&160.0.into(), &"flat_rewards".into()));
 }

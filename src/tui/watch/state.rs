@@ -1,7 +1,7 @@
 //! The state of the screen that watches a run, and the only place where it changes.
 
 use super::history::{History, Series, StageHistory};
-use crate::runtime::{RunNews, RunSample};
+use crate::runtime::{RunNews, RunSample, RunStand};
 use crate::trace::sanitize;
 use crate::tui::action::{Command, Effect};
 use crate::tui::keymap::Context;
@@ -52,6 +52,8 @@ pub(super) struct WatchState {
     pub name: String,
     pub history: History,
     pub samples: Vec<RunSample>,
+    /// Whether the run is at work, where that can be said.
+    pub stand: Option<RunStand>,
     /// What could not be read.
     pub notes: Vec<String>,
     pub focus: Pane,
@@ -99,6 +101,7 @@ impl WatchState {
             self.samples = samples.into_iter().map(safe).collect();
             self.sample = self.sample.min(self.samples.len().saturating_sub(1));
         }
+        self.stand = news.stand.or(self.stand);
         self.notes.extend(news.notes);
         let surplus = self.notes.len().saturating_sub(NOTES);
         self.notes.drain(..surplus);
