@@ -10,9 +10,13 @@ use rayon::prelude::*;
 /// Differences this close to 0 are rounding.
 const ZERO: f64 = 1e-12;
 
+/// Fewer problems than this cannot be told from chance at 5 %: five that all go one way do by chance in 2 of 32.
+const TESTED: usize = 6;
+
 /// Values of the data itself and of every resample, `width` each: sums of columns over problems, or statistics.
 #[derive(Clone, Debug)]
 pub struct Resampled {
+    problems: usize,
     width: usize,
     level: f64,
     /// Row 0 is the data itself.
@@ -49,7 +53,7 @@ impl Resampled {
                 Arch::new().dispatch(Wide(|| add(&values, width, counts, out)));
             },
         );
-        Ok(Self { width, level: options.level, rows })
+        Ok(Self { problems: n, width, level: options.level, rows })
     }
 
     /// As [`Resampled::of`], for any `width` statistics of how often each problem was drawn. `statistic` writes them over zeros; one that does
@@ -72,7 +76,7 @@ impl Resampled {
                 statistic(counts, out);
             },
         );
-        Ok(Self { width, level: options.level, rows })
+        Ok(Self { problems: n, width, level: options.level, rows })
     }
 
     /// The values of the data itself.
@@ -86,10 +90,10 @@ impl Resampled {
         percentile(estimate, &draws, self.level)
     }
 
-    /// As [`Resampled::interval`] for a difference, with the p-value of none.
+    /// As [`Resampled::interval`] for a difference, with the p-value of none, NaN where there are too few problems for one.
     pub fn paired(&self, difference: impl Fn(&[f64]) -> f64) -> Paired {
         let (estimate, draws) = self.draws(difference);
-        tested(estimate, &draws, self.level)
+        tested(self.problems, estimate, &draws, self.level)
     }
 
     /// The statistic of every resample, in their order, the data itself first.
@@ -184,12 +188,13 @@ pub(super) fn percentile(estimate: f64, draws: &[f64], level: f64) -> Interval {
     Interval { estimate, low: quantile(draws, tail), high: quantile(draws, 1.0 - tail) }
 }
 
-/// The interval and two-sided p-value of ascending draws of a difference; the data itself counts as a draw beyond 0.
-pub(super) fn tested(estimate: f64, draws: &[f64], level: f64) -> Paired {
+/// The interval and two-sided p-value of ascending draws of a difference between `problems` pairs; the data itself counts as a draw beyond 0.
+pub(super) fn tested(problems: usize, estimate: f64, draws: &[f64], level: f64) -> Paired {
     let share = |count: usize| (count + 1) as f64 / (draws.len() + 1) as f64;
     let below = share(draws.iter().filter(|d| **d <= ZERO).count());
     let above = share(draws.iter().filter(|d| **d >= -ZERO).count());
-    Paired { difference: percentile(estimate, draws, level), p: (2.0 * below.min(above)).min(1.0) }
+    let p = if problems < TESTED { f64::NAN } else { (2.0 * below.min(above)).min(1.0) };
+    Paired { difference: percentile(estimate, draws, level), p }
 }
 
 /// Linear interpolation between order statistics; NaN for no values.
@@ -248,7 +253,7 @@ mod tests {
         let draws: Vec<f64> = (0..=100).map(|i| f64::from(i) - 5.0).collect();
         assert_eq!(percentile(1.0, &draws, 0.5), Interval { estimate: 1.0, low: 20.0, high: 70.0 });
         // Six draws of 101 are at most 0: 2 · 7 / 102.
-        assert!((tested(1.0, &draws, 0.9).p - 14.0 / 102.0).abs() < 1e-15);
+        assert!((tested(6, 1.0, &draws, 0.9).p - 14.0 / 102.0).abs() < 1e-15);
     }
 
     #[test]

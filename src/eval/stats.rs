@@ -79,7 +79,7 @@ pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Re
 /// As [`bootstrap`].
 pub fn paired_statistic(n: usize, options: Bootstrap, difference: impl Fn(&[usize]) -> f64) -> Result<Paired, EvalError> {
     let (estimate, draws) = resample(n, options, difference)?;
-    Ok(tested(estimate, &draws, options.level))
+    Ok(tested(n, estimate, &draws, options.level))
 }
 
 /// The statistic of the data, and of every resample in ascending order.
@@ -120,14 +120,14 @@ pub fn discordant(first: &[bool], second: &[bool]) -> (usize, usize) {
     (count(true, false), count(false, true))
 }
 
-/// Holm's step-down adjustment of p-values, in their own order, each at most 1.
+/// Holm's step-down adjustment of p-values, in their own order, each at most 1. NaN is a test that was not made, and stays one.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    let mut order: Vec<usize> = (0..p_values.len()).filter(|&i| !p_values[i].is_nan()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
-    let mut adjusted = vec![0.0; p_values.len()];
-    let mut running = 0.0_f64;
+    let mut adjusted = vec![f64::NAN; p_values.len()];
+    let (made, mut running) = (order.len(), 0.0_f64);
     for (rank, i) in order.into_iter().enumerate() {
-        running = running.max((p_values.len() - rank) as f64 * p_values[i]).min(1.0);
+        running = running.max((made - rank) as f64 * p_values[i]).min(1.0);
         adjusted[i] = running;
     }
     adjusted
@@ -209,6 +209,8 @@ mod tests {
         }
         assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
         assert!(holm(&[]).is_empty());
+        let some = holm(&[f64::NAN, 0.02, 0.01]);
+        assert!(some[0].is_nan() && some[1..] == [0.02, 0.02], "tests that were not made count for nothing: {some:?}");
     }
 
     #[test]

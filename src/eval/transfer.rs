@@ -6,7 +6,7 @@ use super::rerank::{Method, per_problem};
 use super::resample::Resampled;
 use super::section::Section;
 use super::stats::{Bootstrap, Interval, Paired, holm};
-use super::{EvalError, ScoredTrace};
+use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::Aggregation;
 
 /// A set of candidates under one reward.
@@ -46,6 +46,13 @@ pub struct Gain {
 pub fn gains(entries: &[Entry<'_>], aggregation: Aggregation, n: Option<usize>, options: Bootstrap) -> Result<Vec<Gain>, EvalError> {
     let gain = |e: &Entry<'_>| -> Result<Gain, EvalError> {
         let n = n.unwrap_or_else(|| e.traces.iter().map(|t| t.candidates.len()).min().unwrap_or(0));
+        if n < 2 {
+            let what = if e.traces.is_empty() { "no problems" } else { "one candidate a problem, so that there is nothing to pick" };
+            return Err(EvalError::Input(what.into()));
+        }
+        if !e.traces.iter().flat_map(|t| &t.candidates).any(ScoredCandidate::has_reward) {
+            return Err(EvalError::Input("no candidate has a reward; name a model with --reward, or score the file first".into()));
+        }
         let answers = e.traces.iter().flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
         let methods = [Method::Random, Method::Majority, Method::Reward(aggregation)];
         let columns = methods.iter().map(|m| per_problem(*m, e.traces, n)).collect::<Result<Vec<_>, _>>()?;
@@ -142,7 +149,6 @@ fn heat(over: &str, gains: &[Gain], value: impl Fn(&Gain) -> Option<Paired>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::ScoredCandidate;
     use super::*;
 
     const OPTIONS: Bootstrap = Bootstrap { resamples: 1000, seed: 1, level: 0.95 };
@@ -177,5 +183,10 @@ mod tests {
         let error = super::gains(&entries, Aggregation::Mean, Some(4), OPTIONS).unwrap_err().to_string();
         assert!(error.contains("gsm8k on gsm8k") && error.contains("p0"), "{error}");
         assert!(super::section(&[], Aggregation::Mean, None, OPTIONS).is_err());
+        assert!(super::gains(&entries, Aggregation::Mean, Some(1), OPTIONS).unwrap_err().to_string().contains("nothing to pick"));
+        let mut bare = own.clone();
+        bare.iter_mut().flat_map(|t| &mut t.candidates).for_each(|c| c.step_rewards = vec![None]);
+        let error = super::gains(&[Entry { traces: &bare, ..entries[0] }], Aggregation::Mean, None, OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("no candidate has a reward"), "{error}");
     }
 }

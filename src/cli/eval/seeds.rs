@@ -2,7 +2,7 @@
 
 use super::finish::Made;
 use crate::eval::effect::seeds_section;
-use crate::eval::folder::figures;
+use crate::eval::folder::{figures, read};
 use crate::eval::report::Report;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -21,12 +21,22 @@ impl Seeds {
     pub fn make(&self) -> Result<Made> {
         let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let mut notes = Vec::new();
+        let mut first: Option<Vec<String>> = None;
         for (i, folder) in self.reports.iter().enumerate() {
             if self.reports[..i].contains(folder) {
                 bail!("{}: is named twice; a seed counts once", folder.display());
             }
             let (title, figures) = figures(folder)?;
             figures.into_iter().for_each(|(name, value)| all.entry(name).or_default().push(value));
+            // Reports without rows are not of candidates.
+            if folder.join("rows.csv").is_file() {
+                let ids: Vec<String> = read(folder)?.traces.into_iter().map(|t| t.id).collect();
+                let same = *first.get_or_insert_with(|| ids.clone()) == ids;
+                if !same {
+                    let what = "is on other problems than the first report; the spread between training seeds shows on the same ones alone";
+                    bail!("{}: {what}", folder.display());
+                }
+            }
             notes.push(format!("{}: {title}", folder.display()));
         }
         // What only some reports have says nothing of the spread between all.

@@ -10,6 +10,7 @@ use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
 use crate::runtime::ModelRef;
 use crate::task::stories::Split;
 use crate::trace::Sampling;
+use crate::tui::{aggregation_name, granularity_name};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -82,15 +83,16 @@ impl StoriesArgs {
     /// What was evaluated, for people.
     pub fn title(&self, pair: &Pair, seed: u64) -> String {
         format!(
-            "stories / {}: {} problems × {} candidates of {} at T = {}, scored by {} ({:?}, {:?}), seed {seed}",
+            "stories / {}: {} problems × {} candidates of {} at T = {}, scored by {} ({}; read {}, {} over steps), seed {seed}",
             self.split.name(),
             self.problems,
             self.n,
             pair.names().0,
             self.temperature,
+            self.reward,
             pair.names().1,
-            self.rewards.granularity,
-            self.rewards.aggregation,
+            granularity_name(self.rewards.granularity),
+            aggregation_name(self.rewards.aggregation),
         )
     }
 }

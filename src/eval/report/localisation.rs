@@ -53,6 +53,7 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
         }
     }
     section.tables.push(table);
+    section.notes.push("First wrong step: a trace is wrong where a step is labelled so, whatever its final answer.".into());
     if located.first().is_some_and(|l| l.name.starts_with("reward")) {
         section.tables.push(localisation_gains(&located, &drawn));
     }

@@ -102,6 +102,11 @@ fn sizes(options: &Options) -> Result<Vec<usize>, EvalError> {
     if sizes.is_empty() { Err(EvalError::Empty("no sizes N to pick from".into())) } else { Ok(sizes) }
 }
 
+/// `1 problem`, `2 problems`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A report with its title and what is to be said of any traces, without tables.
 pub fn begin(traces: &[ScoredTrace], options: &Options) -> Report {
     let mut report = Report { title: options.title.clone(), notes: notes(traces, options), ..Report::default() };
@@ -114,7 +119,7 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
     let right = candidates().filter(|c| c.correct).count();
     let unreachable = candidates().filter(|c| c.labelled && c.first_error.is_some_and(|e| e >= c.n_steps)).count();
     let mut notes = vec![
-        format!("{} problems, {} candidates, {right} right.", traces.len(), candidates().count()),
+        format!("{}, {}, {right} with the right answer.", count(traces.len(), "problem"), count(candidates().count(), "candidate")),
         format!(
             "Shares in percent, with {:.0} % percentile bootstrap intervals over problems ({} resamples, seed {}).",
             100.0 * options.bootstrap.level,
@@ -124,8 +129,8 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
     ];
     if traces.len() < FEW {
         notes.push(format!(
-            "Only {} problems: resampling so few says little, and intervals are narrower than they should be.",
-            traces.len()
+            "Only {}: resampling so few says little, and intervals are narrower than they should be.",
+            count(traces.len(), "problem")
         ));
     }
     if candidates().any(|c| c.first_error.is_some()) {
