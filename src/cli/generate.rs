@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
-use super::resume::Written;
+use super::resume::{Made, Written};
 use crate::format::{Options, Scoring, TraceList, to_lines};
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::task::answer::{answer, same_answer};
@@ -49,7 +49,9 @@ impl Generate {
         let device = self.device.device;
         let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
         let list = TraceList::open(&self.problems, Options { problems: true })?;
-        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, None)?;
+        let sampling = self.sampling.sampling();
+        let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
+        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "problems");
         let engine = Engine::start(models).context("cannot start the models' threads")?;
@@ -84,11 +86,12 @@ impl Generate {
             id,
             problem: trace.problem.clone(),
             n: usize::from(self.sampling.n),
-            sampling: self.sampling.sampling(),
+            sampling: sampling.clone(),
         };
         let done = |mut trace: Trace| {
             for candidate in &mut trace.candidates {
                 candidate.policy = policy.clone();
+                candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
                 candidate.reward_model = reward.clone();
                 candidate.answer = answer(&candidate.text);
                 candidate.correct = trace.gold_answer.as_ref().map(|gold| candidate.answer.as_ref().is_some_and(|a| same_answer(a, gold)));

@@ -1,12 +1,18 @@
 //! Ctrl-C and termination, seen as a flag that the work asks now and then.
 
+use super::args::OutputArgs;
 use anyhow::{Context, Result};
-use std::sync::Arc;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Whether the user wants the program to stop. A second signal ends it at once.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    flag: Arc<AtomicBool>,
+    /// Said at the first signal.
+    note: Arc<OnceLock<String>>,
+}
 
 impl Interrupt {
     /// Starts to listen for SIGINT and SIGTERM.
@@ -24,7 +30,11 @@ impl Interrupt {
                             std::process::exit(super::exit::Exit::Interrupted as i32);
                         }
                         seen = true;
-                        flag.0.store(true, Ordering::Relaxed);
+                        flag.flag.store(true, Ordering::Relaxed);
+                        if let Some(note) = flag.note.get() {
+                            // Nothing can be said about a standard error that cannot be written.
+                            let _ = writeln!(std::io::stderr(), "{note}");
+                        }
                     }
                 });
             })
@@ -32,14 +42,24 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Says at the first signal that the work ends at the next safe point, which may be a while.
+    pub fn telling(self, messages: &OutputArgs) -> Self {
+        let note = "stopping at the next safe point; a second Ctrl-C stops at once";
+        if !messages.quiet {
+            let json = || serde_json::json!({ "event": "warning", "message": note }).to_string();
+            let _ = self.note.set(if messages.json { json() } else { note.to_owned() });
+        }
+        self
+    }
+
     /// Whether a signal came.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
     }
 
     /// The flag itself, for code that knows nothing of signals.
     pub fn flag(&self) -> Arc<AtomicBool> {
-        self.0.clone()
+        self.flag.clone()
     }
 }
 

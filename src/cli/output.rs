@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -105,10 +105,10 @@ impl Output {
         Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false }), name })
     }
 
-    /// Puts the whole lines of `NAME.part`, where a run that broke off has left one, in the place of the file.
+    /// Puts `NAME.part`, where a run that broke off has left one, in the place of the file, up to the byte that `whole` says.
     ///
     /// Fails where that run is still at work.
-    pub fn recover(path: &Path) -> Result<()> {
+    pub fn recover(path: &Path, whole: impl FnOnce(&mut File) -> io::Result<u64>) -> Result<()> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let part = part(&path);
         let name = || part.display().to_string();
@@ -120,7 +120,7 @@ impl Output {
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             bail!("{}: another run is at work on it; wait for its end, or choose another file with -o", name());
         }
-        let whole = whole_lines(&mut file).with_context(name)?;
+        let whole = whole(&mut file).with_context(name)?;
         file.set_len(whole).and_then(|()| fs::rename(&part, &path)).with_context(name)
     }
 
@@ -182,23 +182,6 @@ fn part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
-}
-
-/// Bytes up to the end of the last whole line.
-fn whole_lines(file: &mut File) -> io::Result<u64> {
-    let mut end = file.seek(SeekFrom::End(0))?;
-    let mut block = vec![0; 1 << 16];
-    while end > 0 {
-        let start = end.saturating_sub(block.len() as u64);
-        let block = &mut block[..(end - start) as usize];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(block)?;
-        if let Some(at) = block.iter().rposition(|&b| b == b'\n') {
-            return Ok(start + at as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
 }
 
 impl Sink {
@@ -265,12 +248,13 @@ mod tests {
         let mut first = open().unwrap();
         first.line("one").unwrap();
         first.flush().unwrap();
-        assert!(Output::recover(&path).unwrap_err().to_string().contains("at work"));
+        let whole = |_: &mut File| Ok(4);
+        assert!(Output::recover(&path, whole).unwrap_err().to_string().contains("at work"));
         first.line("torn").unwrap();
         drop(first);
         fs::write(&part, "one\ntor").unwrap();
         assert!(open().err().unwrap().to_string().contains("--resume"));
-        Output::recover(&path).unwrap();
+        Output::recover(&path, whole).unwrap();
         assert!(!part.exists());
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
         let mut second = open().unwrap();

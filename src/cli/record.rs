@@ -136,16 +136,18 @@ impl MetricsFile {
             return Ok(None);
         }
         let (mut text, mut kept, mut all) = (Vec::new(), Vec::new(), true);
-        for line in BufReader::new(File::open(&self.path)?).lines() {
-            let line = line?;
-            let value: Value = serde_json::from_str(&line).unwrap_or_default();
+        let name = || self.path.display().to_string();
+        for line in BufReader::new(File::open(&self.path).with_context(name)?).split(b'\n') {
+            let line = line.with_context(name)?;
+            // What is no line of metrics is no loss.
+            let value: Value = serde_json::from_slice(&line).unwrap_or_default();
             let at = value["step"].as_u64().map(|s| s as usize);
             let again = value["stage"] == stage && at.is_none_or(|s| s >= step);
             if again || value.is_null() {
                 all = false;
                 continue;
             }
-            text.extend_from_slice(line.as_bytes());
+            text.extend_from_slice(&line);
             text.push(b'\n');
             if let (Value::Object(mut values), Some(at)) = (value, at)
                 && values.get("stage").is_some_and(|s| s == stage)

@@ -1,26 +1,60 @@
 //! `--resume`: what an earlier run already wrote.
 
 use super::output::Output;
-use crate::trace::Trace;
+use crate::trace::{Granularity, Sampling, Trace};
+use crate::tui::granularity_name;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 /// The traces that an output file holds, with their number of candidates.
 #[derive(Default)]
 pub struct Written(HashMap<(String, String, usize), usize>);
 
+/// What the lines of this run say of how they were made; where an earlier line says otherwise, the two do not belong in one file.
+#[derive(Default)]
+pub struct Made {
+    /// The reward model.
+    pub reward: Option<String>,
+    /// Which tokens carry rewards.
+    pub granularity: Option<Granularity>,
+    /// How candidates are sampled.
+    pub sampling: Option<Sampling>,
+}
+
 #[derive(Deserialize)]
 struct Line {
     trace_id: String,
     source: Option<Place>,
     reward_model: Option<String>,
+    granularity: Option<Granularity>,
+    sampling: Option<Sampling>,
 }
 
-#[derive(Deserialize)]
+impl Line {
+    /// What was made otherwise, and the remedy.
+    fn differs(&self, made: &Made) -> Option<String> {
+        fn other<'a, T: PartialEq>(was: &'a Option<T>, is: &Option<T>) -> Option<&'a T> {
+            was.as_ref().filter(|w| is.as_ref().is_some_and(|i| i != *w))
+        }
+        if let Some(model) = other(&self.reward_model, &made.reward) {
+            return Some(format!("its rewards are those of {model}; name that model with --reward"));
+        }
+        if let Some(granularity) = other(&self.granularity, &made.granularity) {
+            let k = if let Granularity::Interval(k) = granularity { format!(":{k}") } else { String::new() };
+            return Some(format!("its rewards are {0}; give --granularity {0}{k}", granularity_name(*granularity)));
+        }
+        let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed } = other(&self.sampling, &made.sampling)?;
+        Some(format!(
+            "it was sampled otherwise; give --temperature {temperature} --top-p {top_p} --top-k {top_k} --min-p {min_p} --max-tokens {max_tokens} --seed {seed}"
+        ))
+    }
+}
+
+#[derive(Deserialize, PartialEq)]
 struct Place {
     path: String,
     line: usize,
@@ -30,18 +64,18 @@ impl Written {
     /// Opens `path`, or standard output, for a run that takes long. To `resume` is to copy an earlier run's lines as they are, also those of one that broke
     /// off; a file that is not there is an empty one.
     ///
-    /// Fails where a line's rewards are those of another model than `reward`.
-    pub fn open(path: Option<&Path>, resume: bool, reward: Option<&str>) -> Result<(Output, Self)> {
+    /// Fails where a line was made otherwise than this run's will be.
+    pub fn open(path: Option<&Path>, resume: bool, made: &Made) -> Result<(Output, Self)> {
         let earlier = path.filter(|p| resume && p.as_os_str() != "-");
         if let Some(path) = earlier {
-            Output::recover(path)?;
+            Output::recover(path, whole_traces)?;
         }
         let mut output = Output::open(path)?;
-        let written = earlier.map_or_else(|| Ok(Self::default()), |path| Self::copy(path, reward, &mut output))?;
+        let written = earlier.map_or_else(|| Ok(Self::default()), |path| Self::copy(path, made, &mut output))?;
         Ok((output.keep()?, written))
     }
 
-    fn copy(path: &Path, reward: Option<&str>, output: &mut Output) -> Result<Self> {
+    fn copy(path: &Path, made: &Made, output: &mut Output) -> Result<Self> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -52,8 +86,8 @@ impl Written {
             let place = || format!("{}, line {}", path.display(), i + 1);
             let line = line.with_context(place)?;
             match serde_json::from_str::<Line>(&line) {
-                Ok(Line { reward_model: Some(other), .. }) if reward.is_some_and(|r| r != other) => {
-                    bail!("{}: its rewards are those of {other}; name that model with --reward, or another file with -o", place());
+                Ok(line) if line.differs(made).is_some() => {
+                    bail!("{}: {}, or another file with -o", place(), line.differs(made).unwrap_or_default());
                 }
                 Ok(Line { trace_id, source, .. }) => {
                     let (path, number) = source.map_or((String::new(), 0), |s| (s.path, s.line));
@@ -80,5 +114,44 @@ impl Written {
     /// Number of traces.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Bytes up to the last trace that is whole. Nothing says that the last one is, so it does not count: it is made again.
+fn whole_traces(file: &mut File) -> io::Result<u64> {
+    let (mut at, mut begin, mut last) = (0, 0, None);
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        // Half a line may be of the same trace.
+        let key = serde_json::from_slice::<Line>(&line).ok().map(|l| (l.trace_id, l.source));
+        if key.is_some() && key != last {
+            (begin, last) = (at, key);
+        }
+        at += line.len() as u64 + 1;
+    }
+    Ok(begin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, Write};
+
+    #[test]
+    fn the_last_trace_of_a_run_that_broke_off_does_not_count() {
+        let line = |id: &str, k: usize| format!("{{\"trace_id\":\"{id}\",\"candidate\":{k}}}\n");
+        let (a, b) = (line("a", 0) + &line("a", 1), line("b", 0));
+        for (text, whole) in [
+            (String::new(), 0),
+            (a.clone(), 0),
+            (format!("{a}{b}"), a.len()),
+            (format!("{a}{b}{{\"trace_id\":\"b\",\"cand"), a.len()),
+            (format!("{a}{b}{a}"), a.len() + b.len()),
+        ] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            assert_eq!(whole_traces(&mut file).unwrap(), whole as u64, "{text}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::headless::{Walk, draw};
 use super::interrupt::Interrupt;
 use super::judge::{Judge, Judged, Reading, Shard, local};
 use super::progress::Reporter;
-use super::resume::Written;
+use super::resume::{Made, Written};
 use crate::format::{Options, Scoring, TraceList, to_lines};
 use crate::runtime::ModelRef;
 use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, step_rewards};
@@ -56,7 +56,8 @@ impl Score {
             bail!("{file}: is to be read and to be written; choose another file with -o");
         }
         let reward = (self.reward != ModelRef::None).then(|| self.reward.to_string());
-        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, reward.as_deref())?;
+        let made = Made { reward, granularity: Some(self.rewards.granularity), sampling: None };
+        let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;

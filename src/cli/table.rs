@@ -1,6 +1,6 @@
 //! `train TABLE`: the runs of a table, several at a time, and the table that they give.
 
-use super::args::CodeArgs;
+use super::args::{CodeArgs, OutputArgs};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output;
@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs what is not finished, the baselines first, and prints the table; it is kept as `table.md` and `table.json` in the output folder.
-pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, reporter: &mut Reporter) -> Result<Exit> {
+pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, messages: &OutputArgs) -> Result<Exit> {
+    let reporter = &mut Reporter::new(messages, "of the table's");
     let recipes = (0..table.variants.len()).map(|v| table.recipe(table.seeds[0], v, overrides)).collect::<Result<Vec<_>, _>>()?;
     let grader = Arc::new(code.grader(recipes[0].data.task, &mut |w| reporter.warn(w))?);
     recipes.iter().try_for_each(|r| r.check_grader(&grader))?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen()?.telling(messages);
     let stop = interrupt.flag();
     let units = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v)));
     let (first, then): (Vec<(u64, usize)>, Vec<_>) = units.partition(|&(_, v)| table.baseline(v).is_none());
@@ -92,10 +93,15 @@ fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], grader: &
     let inputs = Inputs { grader: grader.clone(), ..inputs(&recipe, None, None)? };
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut log = fs::File::options().create(true).append(true).open(folder.join("log.txt"))?;
-    let mut recorder = Recorder::open(&folder, Vec::new())?;
+    // Opened by the first report, when the run has the folder to itself.
+    let mut recorder: Option<Recorder> = None;
     let (began, mut last, mut failed) = (std::time::Instant::now(), String::new(), None);
     let mut report = |m: &Metrics| -> Result<(), TrainError> {
         let mut keep = || -> Result<()> {
+            let recorder = match &mut recorder {
+                Some(recorder) => recorder,
+                none => none.insert(Recorder::open(&folder, Vec::new())?),
+            };
             for alarm in recorder.add(m)? {
                 writeln!(log, "step {} of {}: {}: {}", m.step, m.stage, alarm.kind, alarm.message)?;
             }

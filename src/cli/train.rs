@@ -2,7 +2,7 @@
 
 use super::args::{CodeArgs, OutputArgs};
 use super::demonstrations::{demonstrations, problems};
-use super::exit::{Exit, Gate};
+use super::exit::{Exit, Gate, Usage};
 use super::interrupt::Interrupt;
 use super::progress::{Reporter, metrics_note};
 use super::record::{FailOn, Recorder};
@@ -69,8 +69,12 @@ impl Train {
     }
 
     fn train(self, messages: &OutputArgs, world: World) -> Result<Exit> {
-        if let Some(table) = Table::read(&self.recipe)? {
-            return super::table::run(&table, &self.set, &self.code, &mut Reporter::new(messages, "of the table's"));
+        if let Some(table) = Table::read(&self.recipe, &self.set)? {
+            if self.demonstrations.is_some() || self.labels.is_some() || !self.fail_on.is_empty() {
+                let what = "--demonstrations, --labels and --fail-on are for one run; give them with the recipe of one";
+                return Err(Usage(format!("{}: is a table of runs: {what}", self.recipe.display())).into());
+            }
+            return super::table::run(&table, &self.set, &self.code, messages);
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
         let mut warning = None;
@@ -91,7 +95,7 @@ impl Train {
         if let Some(warning) = warning.filter(|_| world.is_first()) {
             reporter.warn(&warning);
         }
-        let interrupt = Interrupt::listen()?;
+        let interrupt = Interrupt::listen()?.telling(messages);
         let stop = interrupt.flag();
         reporter.say(&format!("training into {}", folder.display()));
         let (mut failed, mut evaluated) = (None, String::new());
@@ -149,11 +153,22 @@ impl Train {
                     reporter.say(&format!("evaluation of the policy, as shares: {evaluated}"));
                 }
                 reporter.say(&format!("wrote {} and {}", policy.display(), reward.display()));
+                if recipe.reward.as_ref().is_some_and(|r| r.calibration.is_some()) && no_threshold(&reward) {
+                    reporter.warn(
+                        "the reward model has no threshold, so that no step will be marked: too few samples for [reward.calibration]; raise its problems or samples",
+                    );
+                }
                 reporter.record(serde_json::json!({ "event": "summary", "policy": policy, "reward": reward }));
                 Ok(Exit::Ok)
             }
         }
     }
+}
+
+/// Whether a reward model's calibration came to nothing.
+fn no_threshold(reward: &Path) -> bool {
+    let card = fs::read(reward.join("reward.json")).ok().and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
+    card.is_some_and(|c| c["calibration"]["threshold"].is_null())
 }
 
 /// What the recipe's files hold.

@@ -444,7 +444,8 @@ mod tests {
 
     #[test]
     fn comparing_a_method_with_itself_finds_nothing() {
-        let per: Vec<Counts> = traces().iter().map(|t| counts(Marker::Below(Signal::Reward, 0.0), t)).collect();
+        let twice = [traces(), traces()].concat();
+        let per: Vec<Counts> = twice.iter().map(|t| counts(Marker::Below(Signal::Reward, 0.0), t)).collect();
         let same = compare(&per, &per, Counts::f1, OPTIONS).unwrap();
         assert_eq!((same.difference.estimate, same.p), (0.0, 1.0));
         assert!(compare(&per, &per[1..], Counts::f1, OPTIONS).is_err());

@@ -156,11 +156,13 @@ fn vote(candidates: &[&ScoredCandidate], weights: &[Option<f32>]) -> Option<usiz
     best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
 }
 
-/// Random subsets that a value at an N below a problem's candidates is averaged over, at least.
+/// Random subsets that a value at an N below a problem's candidates is averaged over, at least …
 const SUBSETS: usize = 4;
+/// … where there are more than so many; fewer are all taken.
+const ALL_SUBSETS: f64 = 32.0;
 
-/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N. The others are averaged over random
-/// subsets in random order, disjoint as far as the candidates go and drawn by the problem's id; all candidates are one subset. Candidates may be recorded
+/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N. The others are averaged over all
+/// subsets where these are at most 32, elsewhere over random ones, disjoint as far as the candidates go and drawn by the problem's id. Candidates may be recorded
 /// in an order that means something, such as the better model's first, and it must not decide ties: the order drawn does, the same for every method.
 ///
 /// # Errors
@@ -198,17 +200,40 @@ fn over_subsets(method: Method, t: &ScoredTrace, scores: &[Option<f32>], n: usiz
     let mut rng = ChaCha8Rng::seed_from_u64(key);
     let mut order: Vec<usize> = (0..t.candidates.len()).collect();
     let (mut sum, mut subsets) = (0.0, 0);
-    let enough = if n == order.len() { 1 } else { SUBSETS };
-    while subsets < enough {
+    let mut add = |subset: &[usize]| {
+        let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
+        let weights: Vec<Option<f32>> = subset.iter().map(|&i| scores[i]).collect();
+        sum += chance(method, &drawn, &weights);
+        subsets += 1;
+    };
+    if combinations(order.len(), n) <= ALL_SUBSETS {
         order.shuffle(&mut rng);
-        for subset in order.chunks_exact(n) {
-            let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
-            let weights: Vec<Option<f32>> = subset.iter().map(|&i| scores[i]).collect();
-            sum += chance(method, &drawn, &weights);
-            subsets += 1;
+        each_subset(&order, n, &mut add);
+    } else {
+        let each = order.len() / n;
+        for _ in 0..SUBSETS.div_ceil(each) {
+            order.shuffle(&mut rng);
+            order.chunks_exact(n).for_each(&mut add);
         }
     }
     sum / subsets as f64
+}
+
+/// Subsets of k of n.
+fn combinations(n: usize, k: usize) -> f64 {
+    (0..k.min(n - k)).map(|i| (n - i) as f64 / (i + 1) as f64).product()
+}
+
+/// Hands over every subset of n, each in the order of the whole.
+fn each_subset(order: &[usize], n: usize, take: &mut impl FnMut(&[usize])) {
+    let mut at: Vec<usize> = (0..n).collect();
+    loop {
+        take(&at.iter().map(|&i| order[i]).collect::<Vec<_>>());
+        // The last place that can still move, and those after it close behind.
+        let Some(last) = (0..n).rfind(|&i| at[i] < order.len() - n + i) else { return };
+        at[last] += 1;
+        (last + 1..n).for_each(|i| at[i] = at[i - 1] + 1);
+    }
 }
 
 /// One method at one N.
@@ -319,15 +344,26 @@ mod tests {
         let at = |m, n| per_problem(m, std::slice::from_ref(&trace), n).unwrap()[0];
         assert_eq!(at(Method::Reward(Aggregation::Mean), 1), 0.25);
         assert_eq!(at(Method::Reward(Aggregation::Mean), 2), 0.5);
-        // One of the four subsets of three is without the right one.
-        assert!([0.0, 0.25, 0.5, 0.75, 1.0].contains(&at(Method::Reward(Aggregation::Mean), 3)));
+        // One of the four subsets of three is without the right one; every other method is bounded by the oracle.
+        assert_eq!(at(Method::Reward(Aggregation::Mean), 3), 0.75);
+        assert!([1, 2, 3, 4].iter().all(|&n| Method::all().into_iter().all(|m| at(m, n) <= at(Method::Oracle, n))));
         assert_eq!((at(Method::Random, 3), at(Method::Random, 4)), (0.25, 0.25));
         assert_eq!((at(Method::Oracle, 2), at(Method::Oracle, 3), at(Method::Oracle, 4)), (0.5, 0.75, 1.0));
-        let many: Vec<ScoredTrace> = (0..400).map(|i| ScoredTrace { id: format!("p{i}"), candidates: group() }).collect();
+        // Three groups: 3 of 12 are right and the best of all, and 220 subsets of three are too many to take each: 1 − C(9, 3)/C(12, 3).
+        let twelve = |i: usize| ScoredTrace { id: format!("p{i}"), candidates: [group(), group(), group()].concat() };
+        let many: Vec<ScoredTrace> = (0..400).map(twelve).collect();
         let mean = per_problem(Method::Reward(Aggregation::Mean), &many, 3).unwrap().iter().sum::<f64>() / 400.0;
-        assert!((mean - 0.75).abs() < 0.04, "{mean}");
+        assert!((mean - (1.0 - 84.0 / 220.0)).abs() < 0.04, "{mean}");
         let error = per_problem(Method::Random, &[trace], 5).unwrap_err().to_string();
         assert!(error.contains("problem p") && error.contains('5') && error.contains('4'), "{error}");
+    }
+
+    #[test]
+    fn every_subset_comes_once() {
+        let mut seen = Vec::new();
+        each_subset(&[7, 3, 5, 9], 2, &mut |s| seen.push(s.to_vec()));
+        assert_eq!(seen, [[7, 3], [7, 5], [7, 9], [3, 5], [3, 9], [5, 9]]);
+        assert_eq!((combinations(4, 2), combinations(8, 8), combinations(56, 1), combinations(16, 4)), (6.0, 1.0, 56.0, 1820.0));
     }
 
     #[test]

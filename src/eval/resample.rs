@@ -93,7 +93,8 @@ impl Resampled {
     /// As [`Resampled::interval`] for a difference, with the p-value of none, NaN where there are too few problems for one.
     pub fn paired(&self, difference: impl Fn(&[f64]) -> f64) -> Paired {
         let (estimate, draws) = self.draws(difference);
-        tested(self.problems, estimate, &draws, self.level)
+        let tested = tested(estimate, &draws, self.level);
+        Paired { p: if self.problems < TESTED { f64::NAN } else { tested.p }, ..tested }
     }
 
     /// The statistic of every resample, in their order, the data itself first.
@@ -188,13 +189,12 @@ pub(super) fn percentile(estimate: f64, draws: &[f64], level: f64) -> Interval {
     Interval { estimate, low: quantile(draws, tail), high: quantile(draws, 1.0 - tail) }
 }
 
-/// The interval and two-sided p-value of ascending draws of a difference between `problems` pairs; the data itself counts as a draw beyond 0.
-pub(super) fn tested(problems: usize, estimate: f64, draws: &[f64], level: f64) -> Paired {
+/// The interval and two-sided p-value of ascending draws of a difference; the data itself counts as a draw beyond 0.
+pub(super) fn tested(estimate: f64, draws: &[f64], level: f64) -> Paired {
     let share = |count: usize| (count + 1) as f64 / (draws.len() + 1) as f64;
     let below = share(draws.iter().filter(|d| **d <= ZERO).count());
     let above = share(draws.iter().filter(|d| **d >= -ZERO).count());
-    let p = if problems < TESTED { f64::NAN } else { (2.0 * below.min(above)).min(1.0) };
-    Paired { difference: percentile(estimate, draws, level), p }
+    Paired { difference: percentile(estimate, draws, level), p: (2.0 * below.min(above)).min(1.0) }
 }
 
 /// Linear interpolation between order statistics; NaN for no values.
@@ -253,7 +253,13 @@ mod tests {
         let draws: Vec<f64> = (0..=100).map(|i| f64::from(i) - 5.0).collect();
         assert_eq!(percentile(1.0, &draws, 0.5), Interval { estimate: 1.0, low: 20.0, high: 70.0 });
         // Six draws of 101 are at most 0: 2 · 7 / 102.
-        assert!((tested(6, 1.0, &draws, 0.9).p - 14.0 / 102.0).abs() < 1e-15);
+        assert!((tested(1.0, &draws, 0.9).p - 14.0 / 102.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn few_problems_are_not_tested() {
+        let p = |n: usize| Resampled::of(&[vec![1.0; n].as_slice()], OPTIONS).unwrap().paired(|s| s[0]).p;
+        assert!(p(5).is_nan() && p(6) < 0.01);
     }
 
     #[test]

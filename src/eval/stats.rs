@@ -79,7 +79,7 @@ pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Re
 /// As [`bootstrap`].
 pub fn paired_statistic(n: usize, options: Bootstrap, difference: impl Fn(&[usize]) -> f64) -> Result<Paired, EvalError> {
     let (estimate, draws) = resample(n, options, difference)?;
-    Ok(tested(n, estimate, &draws, options.level))
+    Ok(tested(estimate, &draws, options.level))
 }
 
 /// The statistic of the data, and of every resample in ascending order.

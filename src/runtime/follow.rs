@@ -355,7 +355,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("metrics.jsonl"), "").unwrap();
         let mut run = RunFolder::open(dir.path()).unwrap();
+        assert_eq!(run.poll().unwrap(), RunNews { stand: Some(RunStand::Ended), ..RunNews::default() });
         assert!(run.poll().unwrap().is_empty());
+        let lock = File::create(dir.path().join(".lock")).unwrap();
+        assert_eq!(run.poll().unwrap().stand, Some(RunStand::BrokenOff));
+        lock.lock().unwrap();
+        assert_eq!(run.poll().unwrap().stand, Some(RunStand::Running));
         let sample = "{\"stage\":\"rl\",\"step\":12,\"problem\":\"p\",\"gold\":\"42\",\"candidates\":[{\"text\":\"t\",\"reward\":null,\"correct\":true,\
             \"steps\":[{\"text\":\"t\",\"reward\":0.25}],\"stopped\":false}]}\n";
         std::fs::write(dir.path().join("samples.jsonl"), sample).unwrap();

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub length: f64,
 }
 
-/// Samples every problem, and once greedily; `done` hears how many problems are through.
+/// Samples every problem, and then once greedily; `done` hears each time how many problems are through. Where it stops the work, problems are missing.
 pub fn evaluate(
     policy: &Decoder,
     framing: &Framing,
@@ -43,7 +43,7 @@ pub fn evaluate(
         .collect::<Result<Vec<_>, TrainError>>()?;
     let sampling = Sampling { temperature: config.temperature, max_tokens: config.max_tokens, ..Sampling::default() };
     let samples = sample_all(policy, &prompts, config.samples, &sampling, done)?;
-    let greedy = sample_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, &mut |_| ControlFlow::Continue(()))?;
+    let greedy = sample_all(policy, &prompts, 1, &Sampling { temperature: 0.0, ..sampling }, done)?;
     let right = |samples: &[Vec<Completion>]| -> Result<Vec<usize>, TrainError> {
         let text = |c: &Completion| framing.text(&c.ids).0;
         let texts: Vec<(&Problem, String)> = problems.iter().zip(samples).flat_map(|(p, g)| g.iter().map(move |c| (p, text(c)))).collect();

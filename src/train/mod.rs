@@ -208,7 +208,8 @@ fn restore(stage: &Stage, optimiser: AdamW) -> Result<(AdamW, bool), TrainError>
     Ok((state.into_first(), found))
 }
 
-/// Runs the updates of a stage from its checkpoint on: reports each, saves every `checkpoint_every` and at a stop.
+/// Runs the updates of a stage from its checkpoint on: reports each, saves every `checkpoint_every` and at a stop. An update that is interrupted leaves the
+/// state as it was.
 fn drive(
     stage: &Stage,
     state: &mut State,
@@ -223,7 +224,14 @@ fn drive(
     }
     while state.step < stage.steps {
         let began = std::time::Instant::now();
-        let mut values = update(state.step, state).map_err(|e| e.at(stage.name, state.step + 1))?;
+        let mut values = match update(state.step, state) {
+            // Stopped before it changed anything.
+            Err(TrainError::Interrupted) => {
+                checkpoint::save(&stage.checkpoint, state, &stage.digest)?;
+                return Err(TrainError::Interrupted);
+            }
+            other => other.map_err(|e| e.at(stage.name, state.step + 1))?,
+        };
         state.step += 1;
         let seconds = began.elapsed().as_secs_f64();
         if let Some((_, n)) = values.iter().find(|v| v.0 == "num_tokens") {

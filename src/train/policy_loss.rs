@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a token's loss is divided by; B sequences and all tokens are those of the whole batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reduction {
     /// B · length of its sequence (arXiv 2402.03300).
     Grpo,

@@ -402,7 +402,7 @@ pub struct CalibrationConfig {
 
 /// What the tokens of a rollout are credited with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Returns {
     /// One number a trace: the mean of its tokens' rewards.
     #[default]
@@ -555,7 +555,7 @@ impl Recipe {
 }
 
 /// Puts `a.b.c=value` into a table; tables on the way are made where they are missing.
-fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
+pub(super) fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
     let (key, value) = assignment.split_once('=').ok_or("expected key=value, for example rl.steps=50")?;
     let value = value.trim();
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
@@ -574,9 +574,14 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
 /// Adds the nearest valid name to a message about an unknown one.
 fn nearest(message: String) -> String {
     // serde tells of a value that is none of an enumeration's in words that name none.
-    if message.contains("in `reward.granularity`") && message.contains("invalid type") {
-        let valid = "expected \"sparse\", \"step\", \"dense\" or { interval = 15 }";
-        return format!("reward.granularity: {valid} ({})", message.trim_end().replace('\n', ", "));
+    for (key, valid) in [
+        ("reward.granularity", "\"sparse\", \"step\", \"dense\" or { interval = 15 }"),
+        ("rl.returns", "\"trace\", { dense = { gamma = 1.0 } } or { tree = { gamma = 1.0, tau = 1.0 } }"),
+        ("rl.loss.reduction", "\"grpo\", \"dapo\" or { dr_grpo = { max_tokens = 256 } }"),
+    ] {
+        if message.lines().any(|l| l.starts_with(&format!("in `{key}"))) {
+            return format!("{key}: expected {valid} ({})", message.trim_end().replace('\n', ", "));
+        }
     }
     let Some((_, rest)) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `")) else { return message };
     let rest = rest.lines().next().unwrap_or_default();

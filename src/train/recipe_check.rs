@@ -4,7 +4,7 @@ use super::TrainError;
 use super::objective::Objective;
 use super::optim::OptimConfig;
 use super::preference::PreferenceKind;
-use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, SftConfig, Shape};
+use super::recipe::{HeadKind, LabelKind, Ranking, Recipe, Returns, SftConfig, Shape};
 use crate::eval::grader::Grader;
 use crate::model::LoraConfig;
 use crate::task::Task;
@@ -110,6 +110,9 @@ impl Recipe {
 
     /// Fails with the key, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {
+        if self.output.as_os_str().is_empty() {
+            return Err("output is empty; name the folder of the run".into());
+        }
         let (task, generated) = (self.data.task, self.data.task == Task::Stories);
         if generated != self.data.files.is_empty() {
             let what = if generated { "stories are generated and have no" } else { "demonstrations are read from" };
@@ -140,6 +143,7 @@ impl Recipe {
             self.room(shape.context)?;
         }
         if let Some(e) = &self.evaluation {
+            at_least_one("evaluation.problems", e.problems)?;
             at_least_one("evaluation.samples", e.samples)?;
             within("evaluation.temperature", e.temperature, 0.0, f32::INFINITY)?;
             if !generated && e.files.is_empty() {
@@ -156,6 +160,8 @@ impl Recipe {
             if p.loss.kind != PreferenceKind::Spin && p.samples < 2 {
                 return Err(format!("preference.samples is {}; a chosen and a rejected one make 2", p.samples));
             }
+            within("preference.loss.beta", p.loss.beta as f32, f32::MIN_POSITIVE, f32::INFINITY)?;
+            within("preference.temperature", p.temperature, f32::MIN_POSITIVE, f32::INFINITY)?;
             optim("preference", &p.optim)?;
             if p.rank == Ranking::Reward && p.loss.kind != PreferenceKind::Spin && self.reward.is_none() {
                 return Err("preference.rank is \"reward\", but the recipe has no [reward]; add one, or set it to \"verifier\"".into());
@@ -165,8 +171,17 @@ impl Recipe {
             for (key, n) in [("prompts", r.prompts), ("samples", r.samples), ("epochs", r.epochs), ("max_tokens", r.max_tokens)] {
                 at_least_one(&format!("rl.{key}"), n)?;
             }
+            // Greedy rollouts of a problem are all the same.
             for (key, x) in [("temperature", r.temperature), ("reward_clip", r.reward_clip)] {
-                within(&format!("rl.{key}"), x, 0.0, f32::INFINITY)?;
+                within(&format!("rl.{key}"), x, f32::MIN_POSITIVE, f32::INFINITY)?;
+            }
+            match r.returns {
+                Returns::Trace => {}
+                Returns::Dense { gamma } => within("rl.returns.dense.gamma", gamma, 0.0, 1.0)?,
+                Returns::Tree { gamma, tau } => {
+                    within("rl.returns.tree.gamma", gamma, 0.0, 1.0)?;
+                    within("rl.returns.tree.tau", tau, 0.0, f32::INFINITY)?;
+                }
             }
             optim("rl", &r.optim)?;
             if let Some(lora) = &r.lora {
@@ -231,6 +246,10 @@ impl Recipe {
         }
         if let Some(l) = &reward.labels {
             at_least_one("reward.labels.batch_size", l.batch_size)?;
+            if l.kind == LabelKind::MonteCarlo {
+                at_least_one("reward.labels.rollouts", l.rollouts)?;
+                at_least_one("reward.labels.completions", l.completions)?;
+            }
             optim("reward.labels", &l.optim)?;
             if l.kind == LabelKind::MonteCarlo && g.steps == 0 {
                 return Err(
@@ -242,6 +261,8 @@ impl Recipe {
             }
         }
         if let Some(c) = &reward.calibration {
+            at_least_one("reward.calibration.problems", c.problems)?;
+            at_least_one("reward.calibration.samples", c.samples)?;
             within("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE, 0.999)?;
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::TrainError;
 use super::data::Demonstrations;
 use super::package::write_json;
 use super::recipe::Recipe;
+use super::run::Inputs;
 use std::path::{Path, PathBuf};
 
 /// FNV-1a.
@@ -12,12 +13,15 @@ pub(super) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
 }
 
 /// Writes `run.json`: versions, seeds, hashes of the data, the commit of the folder that the run was started in, and whether answers were used.
-pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations) -> Result<(), TrainError> {
+pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations, inputs: &Inputs) -> Result<(), TrainError> {
     let tokens = |ids: Vec<u32>| hash(ids.into_iter().flat_map(u32::to_le_bytes));
     let demonstrations = (0..data.len() as u64).filter_map(|i| data.expert(i)).map(|s| tokens(s.ids));
     let demonstrations = hash(demonstrations.flat_map(u64::to_le_bytes));
     let problems = hash((0..data.problems() as u64).map(|i| tokens(data.prompt(i))).flat_map(u64::to_le_bytes));
     let uses_answers = recipe.uses_answers();
+    let given = |number: usize, json: serde_json::Result<Vec<u8>>| {
+        (number > 0).then(|| serde_json::json!({ "number": number, "hash": format!("{:016x}", hash(json.unwrap_or_default())) }))
+    };
     let record = serde_json::json!({
         "reasonscope": env!("CARGO_PKG_VERSION"),
         "commit": commit(),
@@ -26,6 +30,9 @@ pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations) -> Resu
         "task": recipe.data.task.name(),
         "demonstrations": { "number": data.len(), "hash": format!("{demonstrations:016x}") },
         "problems": { "number": data.problems(), "hash": format!("{problems:016x}") },
+        "labels": given(inputs.labels.len(), serde_json::to_vec(&inputs.labels)),
+        "more_demonstrations": given(inputs.more.len(), serde_json::to_vec(&inputs.more)),
+        "more_labels": given(inputs.more_labels.len(), serde_json::to_vec(&inputs.more_labels)),
         "uses_answers": uses_answers,
     });
     write_json(path, &record)

@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Sequences of one micro-batch.
 const MICRO: usize = 8;
@@ -42,6 +43,8 @@ pub struct Trainer<'a> {
     pub served: Option<Served<'a>>,
     /// Where the newest rollouts are written for people to look at.
     pub samples: &'a Path,
+    /// Set to stop, also while rollouts are sampled.
+    pub stop: &'a AtomicBool,
 }
 
 /// Rewards of a group's rollouts.
@@ -105,8 +108,15 @@ impl Trainer<'_> {
         let sampling = Sampling { temperature: c.temperature, max_tokens: c.max_tokens, ..Sampling::default() };
         let groups = match &self.served {
             Some(served) => served.sample(step, &prompts, c.samples, &sampling)?,
-            None => sample_all(self.policy, &prompts, c.samples, &sampling, &mut |_| ControlFlow::Continue(()))?,
+            None => {
+                let stopped = || self.stop.load(Ordering::Relaxed);
+                let go_on = &mut |_| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                sample_all(self.policy, &prompts, c.samples, &sampling, go_on)?
+            }
         };
+        if groups.len() < prompts.len() {
+            return Err(TrainError::Interrupted);
+        }
         let all: Vec<&Completion> = groups.iter().flatten().collect();
         let tokens = all.iter().map(|c| c.entropies.len()).sum::<usize>();
         let entropy = all.iter().flat_map(|c| &c.entropies).map(|&h| f64::from(h)).sum::<f64>() / tokens as f64;
@@ -309,6 +319,7 @@ mod tests {
                 config: &rl,
                 served: None,
                 samples: Path::new("none"),
+                stop: &AtomicBool::new(false),
             };
             let mut optimiser = AdamW::new(rl.optim.clone(), store.vars());
             let even = |r: &Rollout| r.ids.iter().filter(|&&i| i % 2 == 0).count() as f32 / r.ids.len() as f32;

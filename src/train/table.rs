@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::evaluate::Outcome;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, set};
 use crate::eval::passk::pass_at_k;
 use crate::eval::stats::{Bootstrap, Paired, holm, paired_statistic};
 use rand::{Rng, SeedableRng};
@@ -48,14 +48,33 @@ pub struct Variant {
 }
 
 impl Table {
-    /// Reads a table; `None` where the file has no `[[variant]]` and so is a recipe. Errors name the file, the line and the key.
-    pub fn read(path: &Path) -> Result<Option<Self>, TrainError> {
+    /// Reads a table; `None` where the file has no `[[variant]]` and so is a recipe. Errors name the file, the line and the key. Of `overrides`, `output`,
+    /// `seeds` and `jobs` stand over the table's own; the others are for its recipes, see [`Table::recipe`].
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Option<Self>, TrainError> {
         let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.into(), source })?;
         let wrong = |what: String| TrainError::Recipe { path: path.into(), what };
-        if !toml::from_str::<toml::Table>(&text).is_ok_and(|t| t.contains_key("variant")) {
-            return Ok(None);
+        let Some(mut values) = toml::from_str::<toml::Table>(&text).ok().filter(|t| t.contains_key("variant")) else { return Ok(None) };
+        let own: Vec<&String> = overrides.iter().filter(|o| is_own(o)).collect();
+        if let Some(o) = overrides.iter().find(|o| o.starts_with("seed=")) {
+            return Err(wrong(format!("--set {o}: a table has several seeds; give --set seeds=[1, 2]")));
         }
-        let mut table: Self = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let mut table: Self = if own.is_empty() {
+            toml::from_str(&text).map_err(|e| wrong(e.to_string()))?
+        } else {
+            own.iter().try_for_each(|o| set(&mut values, o).map_err(|e| wrong(format!("--set {o}: {e}"))))?;
+            values.try_into().map_err(|e: toml::de::Error| wrong(e.to_string()))?
+        };
+        for (i, v) in table.variants.iter().enumerate() {
+            if v.name.is_empty() || v.name.starts_with('.') || v.name.contains(['/', '\\']) {
+                return Err(wrong(format!("variant {:?}: a name is also that of a folder; letters, digits, - and . are safe", v.name)));
+            }
+            if table.variants[..i].iter().any(|o| o.name == v.name) {
+                return Err(wrong(format!("variant {:?} is there twice; each needs a name of its own", v.name)));
+            }
+        }
+        if let Some(s) = (0..table.seeds.len()).find(|&i| table.seeds[..i].contains(&table.seeds[i])) {
+            return Err(wrong(format!("seeds: {} is there twice; a seed counts once", table.seeds[s])));
+        }
         if table.seeds.is_empty() || table.variants.len() < 2 || table.jobs == 0 {
             return Err(wrong("a table needs at least one seed, a baseline and another variant, and one job".into()));
         }
@@ -84,10 +103,10 @@ impl Table {
         self.output.join(format!("seed-{seed}")).join(&self.variants[variant].name)
     }
 
-    /// The recipe of a run; `overrides` stand over the variant's own.
+    /// The recipe of a run; those of `overrides` that are not the table's stand over the variant's own.
     pub fn recipe(&self, seed: u64, variant: usize, overrides: &[String]) -> Result<Recipe, TrainError> {
         let mut set: Vec<String> = self.variants[variant].set.iter().map(|s| s.replace("{seed}", &seed.to_string())).collect();
-        set.extend_from_slice(overrides);
+        set.extend(overrides.iter().filter(|o| !is_own(o)).cloned());
         let mut recipe = Recipe::read(&self.base, &set)?;
         recipe.seed = seed;
         recipe.output = self.folder(seed, variant);
@@ -96,6 +115,12 @@ impl Table {
         }
         Ok(recipe)
     }
+}
+
+/// Whether a setting is the table's rather than its recipes'.
+fn is_own(assignment: &str) -> bool {
+    let key = assignment.split('=').next().unwrap_or_default().trim();
+    ["output", "seeds", "jobs"].contains(&key)
 }
 
 /// A line of the table.
@@ -270,8 +295,21 @@ mod tests {
         let path = dir.path().join("table.toml");
         std::fs::write(dir.path().join("base.toml"), include_str!("../../samples/recipes/stories.toml")).unwrap();
         std::fs::write(&path, "base = \"base.toml\"\noutput = \"OUT\"\nseeds = [1, 2]\n[[variant]]\nname = \"sft\"\n[[variant]]\nname = \"long\"\nset = [\"policy.sft.steps=9\"]\n").unwrap();
-        assert!(Table::read(&dir.path().join("base.toml")).unwrap().is_none());
-        let mut table = Table::read(&path).unwrap().unwrap();
+        assert!(Table::read(&dir.path().join("base.toml"), &[]).unwrap().is_none());
+        let mut table = Table::read(&path, &[]).unwrap().unwrap();
+        let set = |s: &str| Table::read(&path, &[s.to_owned(), "policy.sft.steps=7".into()]).map(Option::unwrap);
+        let moved = set("output=OTHER").unwrap();
+        assert_eq!(moved.recipe(1, 0, &["output=OTHER".into()]).unwrap().output, Path::new("OTHER/seed-1/sft"));
+        assert_eq!(set("seeds=[4]").unwrap().seeds, [4]);
+        for (wrong, says) in [("seed=4", "seeds=[1, 2]"), ("seeds=[4, 4]", "4 is there twice"), ("jobs=0", "one job")] {
+            assert!(set(wrong).unwrap_err().to_string().contains(says), "{wrong}");
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (name, says) in [("sft", "\"sft\" is there twice"), ("../long", "that of a folder")] {
+            let other = dir.path().join("other.toml");
+            std::fs::write(&other, text.replace("\"long\"", &format!("{name:?}"))).unwrap();
+            assert!(Table::read(&other, &[]).unwrap_err().to_string().contains(says), "{name}");
+        }
         let recipe = table.recipe(2, 1, &[]).unwrap();
         assert_eq!((recipe.seed, recipe.policy.sft.unwrap().steps, recipe.reuse.unwrap()), (2, 9, PathBuf::from("OUT/seed-2/sft")));
         table.output = dir.path().to_owned();

@@ -455,7 +455,7 @@ fn every_sample_recipe_is_one() {
     let mut read = 0;
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        match Table::read(&path).unwrap() {
+        match Table::read(&path, &[]).unwrap() {
             Some(table) => (0..table.variants.len()).for_each(|v| drop(table.recipe(1, v, &[]).unwrap())),
             None => drop(Recipe::read(&path, &[]).unwrap()),
         }
@@ -490,6 +490,15 @@ fn recipes_that_are_wrong_say_where() {
         ("reward.granularity=5", "interval = 15"),
         ("policy.shape.context=64", "policy.shape.context is 64"),
         ("preference={ samples = 1 }", "preference.samples is 1"),
+        ("preference={ loss = { beta = -5 } }", "preference.loss.beta is -5"),
+        ("rl.returns={ dense = { gamma = 3.0 } }", "rl.returns.dense.gamma is 3"),
+        ("rl.returns={ dense = { gama = 0 } }", "expected `gamma`"),
+        ("rl.returns={ dense = { gamma = 1, foo = 1 } }", "unknown field `foo`"),
+        ("rl.returns=dense", "tau = 1.0"),
+        ("rl.temperature=0", "rl.temperature is 0"),
+        ("reward.granularity=interval:15", "interval = 15"),
+        ("evaluation.problems=0", "evaluation.problems"),
+        ("output=", "output is empty"),
     ] {
         let message = set(bad).unwrap_err().to_string();
         assert!(message.contains("r.toml") && message.contains(wants), "{message}");

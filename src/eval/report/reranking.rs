@@ -54,7 +54,12 @@ pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, E
     section.charts.push(figures::best_of_n(options.main, aggregation, &points));
     section.tables.push(table);
     section.tables.extend(gains.table);
-    section.notes = gains.notes;
+    if sizes.len() > 1 {
+        let what =
+            "random and oracle are exact, and the others are means over all subsets, or over some at random where there are more than 32";
+        section.notes.push(format!("Below all candidates: {what}."));
+    }
+    section.notes.extend(gains.notes);
     Ok(section)
 }
 

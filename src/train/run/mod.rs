@@ -87,6 +87,9 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
         Demonstrations::listed(d.task, framing.clone(), recipe.seed, d.demonstrations, all[..problems].to_vec())?
     };
     let data = data.graded_by(inputs.grader.clone());
+    if let Some(dir) = recipe.reuse.as_ref().filter(|d| !d.is_dir()) {
+        return Err(TrainError::Data(format!("reuse: {} is no folder; name the output of another run, or leave it out", dir.display())));
+    }
     let lock = Lock::take(&recipe.output)?;
     refuse_to_forget(recipe, inputs)?;
     // A checkpoint of another recipe ends the run, and what the folder says of itself stays true.
@@ -175,7 +178,7 @@ impl Run<'_, '_> {
         let policy_digest = digest(&(recipe.seed, &data, &recipe.policy))?;
         let policy = self.fine_tune("policy", &policy_digest, part, Frozen::default(), recipe.policy.sft.as_ref())?;
         write_atomically(&self.path("recipe.toml"), resolved.as_bytes())?;
-        record::write(&self.path("run.json"), recipe, self.data)?;
+        record::write(&self.path("run.json"), recipe, self.data, self.inputs)?;
         let mut net = part.frozen(&policy)?;
         let mut critic = match &recipe.reward {
             Some(reward) => Some(self.warm_up(reward, part, &policy, &net, &policy_digest)?),
@@ -360,6 +363,7 @@ impl Run<'_, '_> {
             config: rl,
             served,
             samples: &samples,
+            stop: self.progress.stop,
         };
         trainer.train(&stage, AdamW::new(rl.optim.clone(), store.vars()), critic_optimiser, self.progress)?;
         if let Some((critic, _)) = critic {

@@ -50,7 +50,7 @@ impl Run<'_, '_> {
         let new = Demonstrations::listed(self.data.task(), self.framing.clone(), self.recipe.seed, more.len(), more.clone())?;
         let new = new.graded_by(self.inputs.grader.clone());
         let g = &reward.adversarial;
-        let digest = digest(&(&critic.digest, more, "more"))?;
+        let digest = digest(&(&critic.digest, more, "more", self.recipe.update_steps))?;
         let stage = self.update_stage(MORE, &digest);
         let (optimiser, done) = restore(&stage, AdamW::new(g.optim.clone(), critic.vars(reward)))?;
         critic.digest = digest;
@@ -72,7 +72,7 @@ impl Run<'_, '_> {
     pub(super) fn go_on_with_labels(&mut self, critic: &mut Critic, reward: &RewardConfig, policy: &Decoder) -> Result<(), TrainError> {
         let discriminator = discriminator(self.data, reward, &critic.net, policy);
         let groups = label_groups(LabelKind::Steps, &self.inputs.more_labels, &discriminator)?;
-        let digest = digest(&(&critic.digest, &self.inputs.more_labels, "labels"))?;
+        let digest = digest(&(&critic.digest, &self.inputs.more_labels, "labels", self.recipe.update_steps))?;
         let stage = self.update_stage(MORE_LABELS, &digest);
         let optimiser = AdamW::new(reward.adversarial.optim.clone(), critic.vars(reward));
         let batches = LabelBatches { groups: &groups, pairs: false, size: reward.adversarial.prompts, rehearse: true };
