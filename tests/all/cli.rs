@@ -261,7 +261,8 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     let args = ["score", input.to_str().unwrap(), "-o", file.to_str().unwrap(), "--resume"];
     let mut child = program(&args).spawn().unwrap();
     let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".part"));
-    while temporary().and_then(|t| t.metadata().ok()).is_none_or(|t| t.len() == 0) {
+    let lines = |path: Option<std::path::PathBuf>| path.and_then(|p| std::fs::read_to_string(p).ok()).map_or(0, |t| t.lines().count());
+    while lines(temporary().map(|t| t.path())) < 3 {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -272,7 +273,6 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     let anew = run(&args[..4]);
     assert!(code(&anew) == 1 && err(&anew).contains("out.jsonl.part") && err(&anew).contains("--resume"), "{}", err(&anew));
     let mut child = program(&args).spawn().unwrap();
-    let lines = |path: Option<std::path::PathBuf>| path.and_then(|p| std::fs::read_to_string(p).ok()).map_or(0, |t| t.lines().count());
     let before = lines(temporary().map(|t| t.path())).max(lines(Some(file.clone())));
     assert!(before > 0);
     while lines(temporary().map(|t| t.path())) <= before {
