@@ -73,12 +73,25 @@ pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Re
     Ok(Resampled::of(&[first, second], options)?.paired(|sums| (sums[0] - sums[1]) / first.len() as f64))
 }
 
-/// As [`paired_bootstrap`], for a difference of any two statistics over the same resampled problems.
+/// As [`paired_bootstrap`], of differences over problems that come in groups, such as the seeds of a training: groups are resampled, and then the problems of
+/// each that is drawn. The estimate is the mean over groups of their means.
 ///
 /// # Errors
-/// As [`bootstrap`].
-pub fn paired_statistic(n: usize, options: Bootstrap, difference: impl Fn(&[usize]) -> f64) -> Result<Paired, EvalError> {
-    let (estimate, draws) = resample(n, options, difference)?;
+/// As [`bootstrap`]; no groups, or one without problems.
+pub fn paired_grouped(groups: &[Vec<f64>], options: Bootstrap) -> Result<Paired, EvalError> {
+    resample::check(groups.iter().map(Vec::len).min().unwrap_or(0), options)?;
+    let n = groups.len() as f64;
+    let estimate = groups.iter().map(|g| g.iter().sum::<f64>() / g.len() as f64).sum::<f64>() / n;
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut draw = || {
+        let group = |rng: &mut ChaCha8Rng| {
+            let g = &groups[rng.random_range(0..groups.len())];
+            (0..g.len()).map(|_| g[rng.random_range(0..g.len())]).sum::<f64>() / g.len() as f64
+        };
+        groups.iter().map(|_| group(&mut rng)).sum::<f64>() / n
+    };
+    let mut draws: Vec<f64> = (0..options.resamples).map(|_| draw()).collect();
+    draws.sort_by(f64::total_cmp);
     Ok(tested(estimate, &draws, options.level))
 }
 
@@ -199,6 +212,19 @@ mod tests {
         assert_eq!((mcnemar(5, 5), mcnemar(0, 0)), (1.0, 1.0));
         assert!(mcnemar(0, 5000) < 1e-300);
         assert_eq!(discordant(&[true, true, false, false], &[true, false, true, true]), (1, 2));
+    }
+
+    #[test]
+    fn groups_and_what_is_in_them_are_resampled() {
+        // Two groups of 100 zeros and ones: a draw has the standard deviation √(¼ / 200) = 0.035.
+        let halves: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
+        let both = paired_grouped(&[halves.clone(), halves.clone()], Bootstrap::default()).unwrap();
+        let Interval { estimate, low, high } = both.difference;
+        assert!(estimate == 0.5 && (0.415..0.445).contains(&low) && (0.555..0.585).contains(&high), "{both:?}");
+        // Groups apart are what is uncertain, however many problems each has.
+        let apart = paired_grouped(&[vec![1.0; 100], vec![-1.0; 100], vec![1.0; 100]], Bootstrap::default()).unwrap();
+        assert!((apart.difference.low, apart.difference.high) == (-1.0, 1.0) && apart.p > 0.3, "{apart:?}");
+        assert!(paired_grouped(&[vec![]], Bootstrap::default()).is_err() && paired_grouped(&[], Bootstrap::default()).is_err());
     }
 
     #[test]

@@ -4,9 +4,7 @@ use super::TrainError;
 use super::evaluate::Outcome;
 use super::recipe::{Recipe, set};
 use crate::eval::passk::pass_at_k;
-use crate::eval::stats::{Bootstrap, Paired, holm, paired_statistic};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use crate::eval::stats::{Bootstrap, Paired, holm, paired_grouped};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -197,22 +195,7 @@ pub fn rows(table: &Table) -> Result<Vec<Row>, TrainError> {
 fn lead(pairs: &[(&[Outcome], &[Outcome])]) -> Result<Paired, TrainError> {
     let rate = |o: &Outcome| 100.0 * o.correct as f64 / o.n.max(1) as f64;
     let each: Vec<Vec<f64>> = pairs.iter().map(|(a, b)| a.iter().zip(b.iter()).map(|(a, b)| rate(a) - rate(b)).collect()).collect();
-    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
-    let statistic = |indices: &[usize]| {
-        let whole = indices.iter().enumerate().all(|(i, &j)| i == j);
-        let mut rng = ChaCha8Rng::seed_from_u64(indices.iter().fold(0, |h: u64, &i| h.wrapping_mul(31).wrapping_add(i as u64 + 1)));
-        let of = |rng: &mut ChaCha8Rng, v: &[f64]| match whole {
-            true => mean(v),
-            false => (0..v.len()).map(|_| v[rng.random_range(0..v.len())]).sum::<f64>() / v.len().max(1) as f64,
-        };
-        indices.iter().map(|&s| of(&mut rng, &each[s])).sum::<f64>() / indices.len().max(1) as f64
-    };
-    if each.len() == 1 {
-        // One seed: problems alone can be resampled.
-        let one = |indices: &[usize]| indices.iter().map(|&i| each[0][i]).sum::<f64>() / indices.len().max(1) as f64;
-        return paired_statistic(each[0].len(), Bootstrap::default(), one).map_err(|e| TrainError::Data(e.to_string()));
-    }
-    paired_statistic(each.len(), Bootstrap::default(), statistic).map_err(|e| TrainError::Data(e.to_string()))
+    paired_grouped(&each, Bootstrap::default()).map_err(|e| TrainError::Data(e.to_string()))
 }
 
 /// Alarms of policy optimisation in the metrics of a variant's runs.
