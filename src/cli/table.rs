@@ -25,12 +25,12 @@ pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, messages
     recipes.iter().try_for_each(|r| r.check_grader(&grader))?;
     let interrupt = Interrupt::listen()?.telling(messages);
     let stop = interrupt.flag();
-    let units = (0..table.variants.len()).flat_map(|v| table.seeds.iter().map(move |&s| (s, v)));
-    let (first, then): (Vec<(u64, usize)>, Vec<_>) = units.partition(|&(_, v)| table.baseline(v).is_none());
-    let total = first.len() + then.len();
+    let total = table.variants.len() * table.seeds.len();
     let mut done = 0;
-    for phase in [first, then] {
-        let queue = Mutex::new(phase.iter().copied().collect::<VecDeque<_>>());
+    for level in 0..table.variants.len() {
+        let of_level = (0..table.variants.len()).filter(|&v| table.level(v) == Some(level));
+        let units = of_level.flat_map(|v| table.seeds.iter().map(move |&s| (s, v)));
+        let queue = Mutex::new(units.collect::<VecDeque<_>>());
         let (send, heard) = std::sync::mpsc::channel();
         let failed = std::thread::scope(|scope| {
             for _ in 0..table.jobs {
@@ -87,7 +87,9 @@ fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], grader: &
     let recipe = table.recipe(seed, variant, overrides)?;
     let folder = recipe.output.clone();
     let finished = fs::read_to_string(folder.join("recipe.toml")).ok().and_then(|t| toml::from_str::<Recipe>(&t).ok());
-    if finished.is_some_and(|r| r == recipe) && folder.join("evaluation.jsonl").exists() {
+    // Whose stages were taken over changes nothing.
+    let same = |r: Recipe| Recipe { reuse: None, ..r } == Recipe { reuse: None, ..recipe.clone() };
+    if finished.is_some_and(same) && folder.join("evaluation.jsonl").exists() {
         return Ok("finished before".into());
     }
     let inputs = Inputs { grader: grader.clone(), ..inputs(&recipe, None, None)? };

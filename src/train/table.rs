@@ -79,9 +79,11 @@ impl Table {
         if let Some(v) = table.variants.iter().find(|v| v.against.as_ref().is_some_and(|a| !table.variants.iter().any(|b| b.name == *a))) {
             return Err(wrong(format!("variant {:?}: against = {:?} names no variant", v.name, v.against.as_deref().unwrap_or_default())));
         }
-        if let Some(v) = (0..table.variants.len()).find(|&v| table.baseline(v).is_some_and(|b| table.baseline(b).is_some())) {
+        if let Some(v) = (0..table.variants.len()).find(|&v| table.level(v).is_none()) {
             let name = &table.variants[v].name;
-            return Err(wrong(format!("variant {name:?}: its baseline has a baseline itself; let that one name itself in `against`")));
+            return Err(wrong(format!(
+                "variant {name:?}: is among the baselines of its own baseline; let one of them name itself in `against`"
+            )));
         }
         table.base = path.parent().unwrap_or(Path::new(".")).join(&table.base);
         Ok(Some(table))
@@ -94,6 +96,18 @@ impl Table {
             None => 0,
         };
         (baseline != variant).then_some(baseline)
+    }
+
+    /// How many baselines lie before a variant, each the one of the other; `None` where they form a ring.
+    pub fn level(&self, variant: usize) -> Option<usize> {
+        let mut at = variant;
+        (0..self.variants.len()).find(|_| match self.baseline(at) {
+            Some(baseline) => {
+                at = baseline;
+                false
+            }
+            None => true,
+        })
     }
 
     /// Folder of a run.
@@ -288,6 +302,12 @@ mod tests {
             assert!(set(wrong).unwrap_err().to_string().contains(says), "{wrong}");
         }
         let text = std::fs::read_to_string(&path).unwrap();
+        let chained = format!("{text}[[variant]]\nname = \"longer\"\nagainst = \"long\"\n");
+        std::fs::write(dir.path().join("chained.toml"), &chained).unwrap();
+        let levels = Table::read(&dir.path().join("chained.toml"), &[]).unwrap().unwrap();
+        assert_eq!([0, 1, 2].map(|v| levels.level(v)), [Some(0), Some(1), Some(2)]);
+        std::fs::write(dir.path().join("chained.toml"), chained.replace("name = \"sft\"", "name = \"sft\"\nagainst = \"longer\"")).unwrap();
+        assert!(Table::read(&dir.path().join("chained.toml"), &[]).unwrap_err().to_string().contains("baselines of its own"));
         for (name, says) in [("sft", "\"sft\" is there twice"), ("../long", "that of a folder")] {
             let other = dir.path().join("other.toml");
             std::fs::write(&other, text.replace("\"long\"", &format!("{name:?}"))).unwrap();
