@@ -311,16 +311,12 @@ mod tests {
         let mean_after = |sign: f32| -> f64 {
             let store = VarStore::new(3, 1, &Device::Cpu, DType::F32);
             let policy = Decoder::load(&config, &store, &mut |_| {}).unwrap();
-            let trainer = Trainer {
-                policy: &policy,
-                reference: None,
-                critic: None,
-                data: &data,
-                config: &rl,
-                served: None,
-                samples: Path::new("none"),
-                stop: &AtomicBool::new(false),
-            };
+            let stop = AtomicBool::new(true);
+            let (config, samples) = (&rl, Path::new("none"));
+            let trainer =
+                Trainer { policy: &policy, reference: None, critic: None, data: &data, config, served: None, samples, stop: &stop };
+            assert!(matches!(trainer.rollouts(0), Err(TrainError::Interrupted)), "a stop is heard while rollouts are sampled");
+            stop.store(false, Ordering::Relaxed);
             let mut optimiser = AdamW::new(rl.optim.clone(), store.vars());
             let even = |r: &Rollout| r.ids.iter().filter(|&&i| i % 2 == 0).count() as f32 / r.ids.len() as f32;
             let mut last = Vec::new();
