@@ -311,12 +311,13 @@ mod tests {
         let mean_after = |sign: f32| -> f64 {
             let store = VarStore::new(3, 1, &Device::Cpu, DType::F32);
             let policy = Decoder::load(&config, &store, &mut |_| {}).unwrap();
-            let stop = AtomicBool::new(true);
-            let (config, samples) = (&rl, Path::new("none"));
+            let (samples, never, now) = (Path::new("none"), AtomicBool::new(false), AtomicBool::new(true));
             let trainer =
-                Trainer { policy: &policy, reference: None, critic: None, data: &data, config, served: None, samples, stop: &stop };
-            assert!(matches!(trainer.rollouts(0), Err(TrainError::Interrupted)), "a stop is heard while rollouts are sampled");
-            stop.store(false, Ordering::Relaxed);
+                |config, stop| Trainer { policy: &policy, reference: None, critic: None, data: &data, config, served: None, samples, stop };
+            // One wave of prompts more than what is sampled at once.
+            let many = RlConfig { prompts: 32 * rayon::current_num_threads() + 1, samples: 1, max_tokens: 2, ..rl.clone() };
+            assert!(matches!(trainer(&many, &now).rollouts(0), Err(TrainError::Interrupted)), "a stop is heard while rollouts are sampled");
+            let trainer = trainer(&rl, &never);
             let mut optimiser = AdamW::new(rl.optim.clone(), store.vars());
             let even = |r: &Rollout| r.ids.iter().filter(|&&i| i % 2 == 0).count() as f32 / r.ids.len() as f32;
             let mut last = Vec::new();
