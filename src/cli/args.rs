@@ -217,14 +217,8 @@ fn granularity(text: &str) -> Result<Granularity, String> {
 const DEFAULT_INTERVAL: usize = 15;
 
 fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
-    PossibleValuesParser::new(["mean", "min", "last", "product", "sum", "discounted"]).map(|name| match name.as_str() {
-        "discounted" => Aggregation::Discounted,
-        "min" => Aggregation::Min,
-        "last" => Aggregation::Last,
-        "product" => Aggregation::Product,
-        "sum" => Aggregation::Sum,
-        _ => Aggregation::Mean,
-    })
+    let named = |name: String| Aggregation::ALL.into_iter().find(|a| a.name() == name).unwrap_or_default();
+    PossibleValuesParser::new(Aggregation::ALL.map(Aggregation::name)).map(named)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::output::Output;
 use crate::trace::{Granularity, Sampling, Trace};
-use crate::tui::granularity_name;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -45,7 +44,7 @@ impl Line {
         }
         if let Some(granularity) = other(&self.granularity, &made.granularity) {
             let k = if let Granularity::Interval(k) = granularity { format!(":{k}") } else { String::new() };
-            return Some(format!("its rewards are {0}; give --granularity {0}{k}", granularity_name(*granularity)));
+            return Some(format!("its rewards are {0}; give --granularity {0}{k}", granularity.name()));
         }
         let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed } = other(&self.sampling, &made.sampling)?;
         Some(format!(

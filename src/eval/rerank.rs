@@ -52,14 +52,6 @@ impl Method {
 
     /// Its name in reports.
     pub fn name(self) -> String {
-        let of = |a: Aggregation| match a {
-            Aggregation::Mean => "mean",
-            Aggregation::Min => "min",
-            Aggregation::Last => "last",
-            Aggregation::Product => "product",
-            Aggregation::Sum => "sum",
-            Aggregation::Discounted => "discounted",
-        };
         match self {
             Method::Random => "random".into(),
             Method::Shortest => "shortest".into(),
@@ -69,8 +61,8 @@ impl Method {
             Method::CriticLogProbSum => "critic log-prob sum".into(),
             Method::CriticLogProbMean => "critic log-prob mean".into(),
             Method::Majority => "majority".into(),
-            Method::Reward(a) => format!("reward {}", of(a)),
-            Method::WeightedMajority(a) => format!("weighted majority {}", of(a)),
+            Method::Reward(a) => format!("reward {}", a.name()),
+            Method::WeightedMajority(a) => format!("weighted majority {}", a.name()),
             Method::Oracle => "oracle".into(),
         }
     }

@@ -27,6 +27,18 @@ pub enum Granularity {
     Dense,
 }
 
+impl Granularity {
+    /// Its name, without the length of an interval.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sparse => "sparse",
+            Self::Step => "step",
+            Self::Interval(_) => "interval",
+            Self::Dense => "dense",
+        }
+    }
+}
+
 /// How step rewards become one number for a candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +62,18 @@ impl Aggregation {
     /// Every aggregation.
     pub const ALL: [Aggregation; 6] =
         [Aggregation::Mean, Aggregation::Min, Aggregation::Last, Aggregation::Product, Aggregation::Sum, Aggregation::Discounted];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Min => "min",
+            Self::Last => "last",
+            Self::Product => "product",
+            Self::Sum => "sum",
+            Self::Discounted => "discounted",
+        }
+    }
 }
 
 /// Weight of a step's reward against the next one's under [`Aggregation::Discounted`].

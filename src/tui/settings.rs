@@ -120,12 +120,12 @@ impl Settings {
             Field::MinP => decimal(self.sampling.min_p),
             Field::MaxTokens => self.sampling.max_tokens.to_string(),
             Field::Seed => self.sampling.seed.to_string(),
-            Field::Granularity => granularity_name(self.granularity).to_string(),
+            Field::Granularity => self.granularity.name().to_string(),
             Field::Interval => match self.granularity {
                 Granularity::Interval(k) => k.to_string(),
                 _ => String::new(),
             },
-            Field::Aggregation => aggregation_name(self.aggregation).to_string(),
+            Field::Aggregation => self.aggregation.name().to_string(),
             Field::Rule => rule_name(self.rule).to_string(),
         }
     }
@@ -144,7 +144,7 @@ impl Settings {
             Field::Seed => sampling.seed = sampling.seed.saturating_add_signed(by),
             Field::Granularity => {
                 let all = [Granularity::Sparse, Granularity::Step, Granularity::Interval(INTERVAL), Granularity::Dense];
-                let at = all.iter().position(|g| granularity_name(*g) == granularity_name(self.granularity)).unwrap_or(0);
+                let at = all.iter().position(|g| g.name() == self.granularity.name()).unwrap_or(0);
                 self.granularity = all[turn(at, by, all.len())];
             }
             Field::Interval => {
@@ -203,28 +203,6 @@ fn rounded(value: f32, low: f32, high: f32) -> f32 {
 fn decimal(value: f32) -> String {
     let text = format!("{value:.2}");
     text.strip_suffix('0').map_or(text.clone(), str::to_string)
-}
-
-/// Name of a granularity.
-pub fn granularity_name(granularity: Granularity) -> &'static str {
-    match granularity {
-        Granularity::Sparse => "sparse",
-        Granularity::Step => "step",
-        Granularity::Interval(_) => "interval",
-        Granularity::Dense => "dense",
-    }
-}
-
-/// Name of an aggregation.
-pub fn aggregation_name(aggregation: Aggregation) -> &'static str {
-    match aggregation {
-        Aggregation::Mean => "mean",
-        Aggregation::Min => "min",
-        Aggregation::Last => "last",
-        Aggregation::Product => "product",
-        Aggregation::Sum => "sum",
-        Aggregation::Discounted => "discounted",
-    }
 }
 
 /// Name of a deviation rule.

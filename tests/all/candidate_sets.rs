@@ -1,10 +1,11 @@
 //! Labelled candidate sets: what their importers make of samples, faults and real files, and files that are joined.
 
+use crate::formats::data;
 use reasonscope::format::{Format, Options, TraceList, join, note};
 use reasonscope::task::{Agreement, Disagreement, Example, Task};
 use reasonscope::trace::{GoldDeviation, Trace};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 fn load(path: &str) -> (Vec<Trace>, Vec<String>) {
@@ -21,16 +22,6 @@ fn write(dir: &Path, name: &str, rows: &[Value]) -> String {
     let path = dir.join(name);
     std::fs::write(&path, rows.iter().map(|r| format!("{r}\n")).collect::<String>()).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-fn data(name: &str) -> Option<String> {
-    let dir = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = dir.join(name);
-    if path.exists() {
-        return Some(path.to_str().unwrap().to_owned());
-    }
-    eprintln!("skipped: no {}; set REASONSCOPE_DATA", path.display());
-    None
 }
 
 #[test]

@@ -11,15 +11,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A file of the real data, or `None`, said on stderr.
 fn data(name: &str) -> Option<BufReader<MultiGzDecoder<File>>> {
-    let root = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = root.join("code").join(name);
-    let file = File::open(&path).inspect_err(|_| eprintln!("skipped: {} is absent; set REASONSCOPE_DATA", path.display()));
-    file.ok().map(|file| BufReader::new(MultiGzDecoder::new(file)))
+    crate::tasks::data(&format!("code/{name}"))
 }
 
 fn records(name: &str) -> Option<Vec<Value>> {

@@ -392,7 +392,8 @@ fn big_streams_are_kept_outside_memory_and_read_back() {
     assert!(list.errors().is_empty() && list.is_complete());
 }
 
-fn data(name: &str) -> Option<String> {
+/// A public data set, where it is there.
+pub fn data(name: &str) -> Option<String> {
     let dir = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     let path = dir.join(name);
     if path.exists() {

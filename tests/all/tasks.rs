@@ -8,14 +8,11 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 
 /// A file of the real data, or `None`, said on stderr.
-fn data(name: &str) -> Option<BufReader<MultiGzDecoder<File>>> {
-    let root = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = root.join(name);
-    let file = File::open(&path).inspect_err(|_| eprintln!("skipped: {} is absent; set REASONSCOPE_DATA", path.display()));
-    file.ok().map(|file| BufReader::new(MultiGzDecoder::new(file)))
+pub fn data(name: &str) -> Option<BufReader<MultiGzDecoder<File>>> {
+    let path = crate::formats::data(name)?;
+    Some(BufReader::new(MultiGzDecoder::new(File::open(path).unwrap())))
 }
 
 fn records(reader: impl BufRead) -> impl Iterator<Item = Value> {

@@ -10,7 +10,6 @@ use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
 use crate::runtime::ModelRef;
 use crate::task::stories::Split;
 use crate::trace::Sampling;
-use crate::tui::{aggregation_name, granularity_name};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -91,8 +90,8 @@ impl StoriesArgs {
             self.temperature,
             self.reward,
             pair.names().1,
-            granularity_name(self.rewards.granularity),
-            aggregation_name(self.rewards.aggregation),
+            self.rewards.granularity.name(),
+            self.rewards.aggregation.name(),
         )
     }
 }

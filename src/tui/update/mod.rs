@@ -5,7 +5,7 @@ mod motion;
 mod overlay;
 
 use super::action::{Action, Command, Effect};
-use super::settings::{Field, aggregation_name, granularity_name, rule_name};
+use super::settings::{Field, rule_name};
 use super::source::{Ask, Report};
 use super::state::{Doc, Editor, Focus, Heat, Hit, Item, Mark, Origin, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
@@ -120,12 +120,12 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
             state.settings.nudge(Field::Granularity, 1);
             let k = if let Granularity::Interval(k) = state.settings.granularity { format!(", every {k} tokens") } else { String::new() };
             let why = state.settings.unmarked().map(|w| format!(": {w}")).unwrap_or_default();
-            state.hint(format!("granularity: {}{k}{why}", granularity_name(state.settings.granularity)));
+            state.hint(format!("granularity: {}{k}{why}", state.settings.granularity.name()));
             settings_changed(state);
         }
         Command::CycleAggregation => {
             state.settings.nudge(Field::Aggregation, 1);
-            state.hint(format!("aggregation: {}", aggregation_name(state.settings.aggregation)));
+            state.hint(format!("aggregation: {}", state.settings.aggregation.name()));
             settings_changed(state);
         }
         Command::CycleRule => {

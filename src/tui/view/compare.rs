@@ -54,7 +54,7 @@ fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let rows = usize::from(state.layout.board_rows);
     let cells = Cells::of(doc, area.width);
     let head = p.style(Role::Faint);
-    let name = crate::tui::aggregation_name(state.settings.aggregation);
+    let name = state.settings.aggregation.name();
     p.text(area.x + 1, area.y, 4, "rank", head);
     p.text(area.x + 6, area.y, 3, "#", head);
     p.right(area.x + 18, area.y, 8, name, head);

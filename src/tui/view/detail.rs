@@ -6,10 +6,10 @@ use super::trace::{one_line, reward_style};
 use crate::diagnose::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Rule, StepKind};
+use crate::tui::rule_name;
 use crate::tui::state::{Doc, State};
 use crate::tui::text::width;
 use crate::tui::theme::{Glyphs, Role};
-use crate::tui::{aggregation_name, rule_name};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -197,7 +197,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let mut parts = Parts { p, area, x: area.x };
     parts.put("candidate", &format!("{}/{n}", doc.cursor.candidate + 1), strong);
     if let Some(r) = seen.reward {
-        parts.put(aggregation_name(state.settings.aggregation), exact(r, g).as_str(), style);
+        parts.put(state.settings.aggregation.name(), exact(r, g).as_str(), style);
     }
     if let Some(r) = candidate.outcome_reward {
         parts.put("outcome", &exact(r, g), dim);

@@ -77,11 +77,7 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     if let (View::Trace, Some(candidate), Some(seen)) = (state.view, doc.candidate(), doc.seen_now()) {
         if let Some(reward) = seen.reward {
             let style = p.theme.reward(doc.scale.place(reward));
-            part(
-                p,
-                &format!("{} {}", format::signed(reward, 2, g).trim(), crate::tui::aggregation_name(state.settings.aggregation)),
-                style,
-            );
+            part(p, &format!("{} {}", format::signed(reward, 2, g).trim(), state.settings.aggregation.name()), style);
             if n > 1 {
                 part(p, &format!("rank {}", seen.rank), p.style(Role::Strong));
             }
