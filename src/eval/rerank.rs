@@ -25,6 +25,8 @@ pub enum Method {
     LogProbSum,
     /// The highest mean per token of policy log-probabilities.
     LogProbMean,
+    /// Lowest mean entropy of the policy.
+    EntropyMean,
     /// The highest sum of log-probabilities under the reward model's own decoder, without its head.
     CriticLogProbSum,
     /// The highest mean per token of the same.
@@ -43,7 +45,7 @@ impl Method {
     /// Every method, baselines first.
     pub fn all() -> Vec<Method> {
         let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean];
-        all.extend([Method::CriticLogProbSum, Method::CriticLogProbMean, Method::Majority]);
+        all.extend([Method::EntropyMean, Method::CriticLogProbSum, Method::CriticLogProbMean, Method::Majority]);
         all.extend(Aggregation::ALL.map(Method::Reward));
         all.extend(Aggregation::ALL.map(Method::WeightedMajority));
         all.push(Method::Oracle);
@@ -58,6 +60,7 @@ impl Method {
             Method::Longest => "longest".into(),
             Method::LogProbSum => "log-prob sum".into(),
             Method::LogProbMean => "log-prob mean".into(),
+            Method::EntropyMean => "entropy mean".into(),
             Method::CriticLogProbSum => "critic log-prob sum".into(),
             Method::CriticLogProbMean => "critic log-prob mean".into(),
             Method::Majority => "majority".into(),
@@ -92,6 +95,7 @@ fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
         Method::Longest => Some(c.length() as f32),
         Method::LogProbSum => c.logprob_sum,
         Method::LogProbMean => mean(c.logprob_sum, c),
+        Method::EntropyMean => c.entropy_mean.map(|h| -h),
         Method::CriticLogProbSum => c.critic_logprob_sum,
         Method::CriticLogProbMean => mean(c.critic_logprob_sum, c),
         Method::Reward(a) => c.reward(a),

@@ -33,6 +33,9 @@ pub struct ScoredCandidate {
     pub step_logprob_min: Vec<Option<f32>>,
     /// Highest token entropy of each step, in nats.
     pub step_entropy_max: Vec<Option<f32>>,
+    /// Mean entropy of the policy before the candidate's tokens, in nats; `None` where any token's is unknown.
+    #[serde(default)]
+    pub entropy_mean: Option<f32>,
     /// Log-probability of the whole candidate under the reward model's own decoder, in nats, where it was asked.
     pub critic_logprob_sum: Option<f32>,
     /// Least token log-probability of each step under the reward model's own decoder, in nats.
@@ -58,7 +61,9 @@ pub struct ScoredCandidate {
 impl ScoredCandidate {
     /// Reads a candidate; its rewards under `granularity`. One whose outcome is unknown counts as wrong.
     pub fn from_candidate(candidate: &Candidate, granularity: Granularity) -> Self {
-        let known: Option<f64> = candidate.tokens.iter().map(|t| t.logprob.map(f64::from)).sum();
+        let n = candidate.tokens.len();
+        let sum =
+            |of: fn(&Token) -> Option<f32>| candidate.tokens.iter().map(|t| of(t).map(f64::from)).sum::<Option<f64>>().filter(|_| n > 0);
         Self {
             correct: candidate.correct == Some(true),
             labelled: candidate.gold.is_some(),
@@ -67,8 +72,9 @@ impl ScoredCandidate {
                 Some(GoldDeviation::None) | None => None,
             },
             n_steps: candidate.steps.len(),
-            n_tokens: candidate.tokens.len(),
-            logprob_sum: known.filter(|_| !candidate.tokens.is_empty()).map(|x| x as f32),
+            n_tokens: n,
+            logprob_sum: sum(|t| t.logprob).map(|x| x as f32),
+            entropy_mean: sum(|t| t.entropy).map(|x| (x / n as f64) as f32),
             step_logprob_min: step_logprob_min(&candidate.tokens, &candidate.steps),
             step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
             step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
@@ -148,7 +154,7 @@ mod tests {
             ..Candidate::default()
         };
         let scored = ScoredCandidate::from_candidate(&candidate, Granularity::Dense);
-        assert_eq!((scored.n_steps, scored.n_tokens, scored.logprob_sum), (2, 3, Some(-3.0)));
+        assert_eq!((scored.n_steps, scored.n_tokens, scored.logprob_sum, scored.entropy_mean), (2, 3, Some(-3.0), Some(1.0)));
         assert_eq!((scored.labelled, scored.first_error, scored.correct), (true, Some(1), false));
         assert_eq!(scored.step_rewards, [Some(1.0), Some(-1.0)]);
         assert_eq!(scored.step_logprob_min, [Some(0.0), Some(-2.0)]);

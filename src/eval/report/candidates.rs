@@ -19,6 +19,7 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
         ("reward", by_problem(traces, |c| Some((reward(c)?, c.correct)))),
         ("log-prob mean", by_problem(traces, |c| Some((mean(c.logprob_sum, c)?, c.correct)))),
         ("critic log-prob mean", by_problem(traces, |c| Some((mean(c.critic_logprob_sum, c)?, c.correct)))),
+        ("entropy mean, negated", by_problem(traces, |c| Some((-f64::from(c.entropy_mean?), c.correct)))),
         ("length, negated", by_problem(traces, |c| Some((-(c.length() as f64), c.correct)))),
     ];
     if scores[0].1.iter().all(Vec::is_empty) {

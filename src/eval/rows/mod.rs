@@ -29,7 +29,7 @@ const AGGREGATIONS: [(&str, Aggregation); Aggregation::ALL.len()] = [
 ];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 27] = [
+pub const COLUMNS: [&str; 28] = [
     "problem_id",
     "index",
     "correct",
@@ -40,6 +40,7 @@ pub const COLUMNS: [&str; 27] = [
     "answer",
     "logprob_sum",
     "critic_logprob_sum",
+    "entropy_mean",
     "outcome_reward",
     "step_rewards",
     "step_logprob_min",
@@ -59,7 +60,7 @@ pub const COLUMNS: [&str; 27] = [
     "predicted_first_error",
 ];
 /// Columns that a file must have to be read: the first ones, up to what is derived.
-const NEEDED: usize = 18;
+const NEEDED: usize = 19;
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +201,7 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             f.text(c.answer.as_deref())?;
             f.number(c.logprob_sum)?;
             f.number(c.critic_logprob_sum)?;
+            f.number(c.entropy_mean)?;
             f.number(c.outcome_reward)?;
             for values in [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined] {
                 f.list(values)?;
@@ -283,6 +285,7 @@ impl Row<'_> {
             answer: self.text("answer")?,
             logprob_sum: self.optional("logprob_sum", "a number or nothing is needed")?,
             critic_logprob_sum: self.optional("critic_logprob_sum", "a number or nothing is needed")?,
+            entropy_mean: self.optional("entropy_mean", "a number or nothing is needed")?,
             outcome_reward: self.optional("outcome_reward", "a number or nothing is needed")?,
             step_rewards: self.list("step_rewards")?,
             step_logprob_min: self.list("step_logprob_min")?,

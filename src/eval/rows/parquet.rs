@@ -120,6 +120,7 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                 let (values, levels) = scalars(rows, |_, c, d| match name {
                     "logprob_sum" => c.logprob_sum,
                     "critic_logprob_sum" => c.critic_logprob_sum,
+                    "entropy_mean" => c.entropy_mean,
                     "outcome_reward" => c.outcome_reward,
                     "logprob_mean" => d.logprob_mean,
                     "critic_logprob_mean" => d.critic_logprob_mean,

@@ -12,6 +12,7 @@ pub(in crate::eval) fn odd_traces() -> Vec<ScoredTrace> {
         step_logprob_min: vec![Some(-0.1), None, Some(f32::MIN_POSITIVE)],
         step_entropy_max: vec![Some(f32::NAN), Some(f32::INFINITY), Some(f32::NEG_INFINITY)],
         critic_logprob_sum: Some(f32::NAN),
+        entropy_mean: Some(0.375),
         step_critic_logprob_min: vec![],
         step_rewards: vec![Some(1.0e-7), Some(-0.0), None],
         outcome_reward: Some(f32::NEG_INFINITY),
@@ -46,7 +47,7 @@ pub(in crate::eval) fn bits(traces: &[ScoredTrace]) -> String {
     let one = |c: &ScoredCandidate| {
         let lists =
             [&c.step_rewards, &c.step_logprob_min, &c.step_entropy_max, &c.step_critic_logprob_min, &c.step_combined].map(|v| list(v));
-        let sums = [c.logprob_sum, c.critic_logprob_sum, c.outcome_reward].map(|s| s.map(f32::to_bits));
+        let sums = [c.logprob_sum, c.critic_logprob_sum, c.entropy_mean, c.outcome_reward].map(|s| s.map(f32::to_bits));
         format!("{:?}", (c.correct, c.labelled, c.first_error, c.n_steps, c.n_tokens, &c.answer, &c.class, &c.step_labels, sums, lists))
     };
     traces.iter().map(|t| format!("{:?} {:?}\n", t.id, t.candidates.iter().map(one).collect::<Vec<_>>())).collect()
@@ -71,7 +72,7 @@ fn derived_columns_are_worked_by_hand() {
     let text = written(&[ScoredTrace { id: "p".into(), candidates: vec![c] }]);
     let row = text.lines().nth(1).unwrap();
     // ln σ(1) + ln σ(−2) = −0.313262 − 2.126928
-    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,,\"[1.0,-2.0]\",[],[],[],[],[],,-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
+    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,,,\"[1.0,-2.0]\",[],[],[],[],[],,-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
     // (0.9 · 1 − 2) / 1.9
     assert!(row.contains(",-1.0,-0.5789") && row.ends_with(",1"), "{row}");
 }
@@ -98,7 +99,7 @@ fn faults_name_line_field_and_remedy() {
     assert!(fault("twice,0", "twice,1").contains("must start at index 0"));
     assert!(fault("[1e-7", "[x").contains("step_rewards is `[x,-0.0,null]`; a JSON list"), "{}", fault("[1e-7", "[x"));
     assert!(fault("correct", "right").contains("line 1: no column correct"));
-    assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 28 fields where the header names 27"));
+    assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 29 fields where the header names 28"));
     assert!(read_csv(&b""[..]).unwrap_err().to_string().contains("no column problem_id"));
     let apart = good.clone() + "other,1," + good.lines().nth(1).unwrap().strip_prefix("twice,0,").unwrap() + "\n";
     assert!(
