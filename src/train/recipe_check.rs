@@ -14,12 +14,13 @@ use crate::trace::Granularity;
 /// Smallest vocabulary that is trained on stories.
 const BYTES: usize = 258;
 
-/// A value that must be in a range.
+/// A value that must be in a range; from [`f32::MIN_POSITIVE`] on is above 0.
 fn within(key: &str, value: f32, low: f32, high: f32) -> Result<(), String> {
     if value >= low && value <= high {
         return Ok(());
     }
-    let range = if high.is_infinite() { format!("a number, {low} or above") } else { format!("from {low} to {high}") };
+    let from = if low == f32::MIN_POSITIVE { "above 0".to_owned() } else { format!("{low} or above") };
+    let range = if high.is_infinite() { format!("a number, {from}") } else { format!("{from}, and at most {high}") };
     Err(format!("{key} is {value}; it must be {range}"))
 }
 

@@ -199,7 +199,7 @@ fn training_by_code_needs_permission_and_then_grades() {
         output = {:?}
         data = {{ task = "humaneval", files = [{:?}], demonstrations = 2 }}
         policy = {{ from = {:?} }}
-        rl = {{ learned = 0.0, verifier = 1.0, steps = 2, prompts = 2, samples = 2, max_tokens = 8, temperature = 0.0, samples_every = 1 }}
+        rl = {{ learned = 0.0, verifier = 1.0, steps = 2, prompts = 2, samples = 2, max_tokens = 8, temperature = 1e-3, samples_every = 1 }}
         evaluation = {{ files = [{:?}], problems = 2, samples = 2, max_tokens = 8, temperature = 0.0 }}
         "#,
         path("run"),

@@ -495,7 +495,7 @@ fn recipes_that_are_wrong_say_where() {
         ("rl.returns={ dense = { gama = 0 } }", "expected `gamma`"),
         ("rl.returns={ dense = { gamma = 1, foo = 1 } }", "unknown field `foo`"),
         ("rl.returns=dense", "tau = 1.0"),
-        ("rl.temperature=0", "rl.temperature is 0"),
+        ("rl.temperature=0", "rl.temperature is 0; it must be a number, above 0"),
         ("reward.granularity=interval:15", "interval = 15"),
         ("evaluation.problems=0", "evaluation.problems"),
         ("output=", "output is empty"),
