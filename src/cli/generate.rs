@@ -11,12 +11,13 @@ use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::task::answer::{answer, same_answer};
 use crate::trace::{Rule, Trace};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("asked").required(true).multiple(true).args(["problems", "problem"])))]
 pub struct Generate {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's http://HOST:PORT/v1[#NAME]
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
@@ -27,7 +28,7 @@ pub struct Generate {
     #[command(flatten)]
     device: DeviceArgs,
     /// Problems: any format that `inspect` opens, or a text file with a problem a line; `-` is standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "problem")]
+    #[arg(long, value_name = "FILE")]
     problems: Vec<String>,
     /// A problem on the command line
     #[arg(long, value_name = "TEXT")]

@@ -75,7 +75,7 @@ fn wrong_command_lines_end_with_2_and_say_why() {
     for (args, part) in [
         (&["scor"][..], "score"),
         (&["score"], "FILE"),
-        (&["generate"], "--problems"),
+        (&["generate"], "--problem <TEXT>"),
         (&["-n", "0"], "1..=1024"),
         (&["--temperature", "-1"], "0 or above"),
         (&["--top-p", "0"], "above 0"),
