@@ -1,6 +1,7 @@
 //! `--resume`: what an earlier run already wrote.
 
 use super::output::Output;
+use crate::format::note;
 use crate::trace::{Granularity, Sampling, Trace};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 /// The traces that an output file holds, with their number of candidates.
 #[derive(Default)]
-pub struct Written(HashMap<(String, String, usize), usize>);
+pub struct Written(HashMap<(String, Place), usize>);
 
 /// What the lines of this run say of how they were made; where an earlier line says otherwise, the two do not belong in one file.
 #[derive(Default)]
@@ -27,6 +28,7 @@ pub struct Made {
 #[derive(Deserialize)]
 struct Line {
     trace_id: String,
+    candidate: Option<usize>,
     source: Option<Place>,
     reward_model: Option<String>,
     granularity: Option<Granularity>,
@@ -53,10 +55,31 @@ impl Line {
     }
 }
 
-#[derive(Deserialize, PartialEq)]
+/// Where a trace first came from.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq, Hash)]
 struct Place {
     path: String,
     line: usize,
+}
+
+impl Place {
+    /// As the first line that is written of the trace says it: a native record keeps the place that it had before.
+    fn of(trace: &Trace) -> Self {
+        let kept = trace.candidates.first().and_then(|c| note(c, "source")).and_then(|s| serde_json::from_str(&s).ok());
+        kept.or_else(|| trace.source.as_ref().map(|s| Self { path: s.path.clone(), line: s.line })).unwrap_or_default()
+    }
+}
+
+/// Tells where a trace begins among lines.
+#[derive(Default)]
+struct Begins(Option<String>);
+
+impl Begins {
+    fn at(&mut self, line: &Line) -> bool {
+        let begins = line.candidate.is_none_or(|c| c == 0) || self.0.as_ref() != Some(&line.trace_id);
+        self.0 = Some(line.trace_id.clone());
+        begins
+    }
 }
 
 impl Written {
@@ -80,7 +103,7 @@ impl Written {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(e).with_context(|| path.display().to_string()),
         };
-        let mut written = Self::default();
+        let (mut written, mut begins, mut key) = (Self::default(), Begins::default(), (String::new(), Place::default()));
         for (i, line) in BufReader::new(file).lines().enumerate() {
             let place = || format!("{}, line {}", path.display(), i + 1);
             let line = line.with_context(place)?;
@@ -88,9 +111,11 @@ impl Written {
                 Ok(line) if line.differs(made).is_some() => {
                     bail!("{}: {}, or another file with -o", place(), line.differs(made).unwrap_or_default());
                 }
-                Ok(Line { trace_id, source, .. }) => {
-                    let (path, number) = source.map_or((String::new(), 0), |s| (s.path, s.line));
-                    *written.0.entry((trace_id, path, number)).or_default() += 1;
+                Ok(line) => {
+                    if begins.at(&line) {
+                        key = (line.trace_id, line.source.unwrap_or_default());
+                    }
+                    *written.0.entry(key.clone()).or_default() += 1;
                 }
                 Err(e) => bail!("{}: not a record of an earlier run ({e}); remove the line, or leave --resume out to begin anew", place()),
             }
@@ -106,8 +131,7 @@ impl Written {
 
     /// Candidates of the trace that are there.
     pub fn candidates(&self, trace: &Trace) -> usize {
-        let (path, line) = trace.source.as_ref().map_or((String::new(), 0), |s| (s.path.clone(), s.line));
-        self.0.get(&(trace.id.clone(), path, line)).copied().unwrap_or(0)
+        self.0.get(&(trace.id.clone(), Place::of(trace))).copied().unwrap_or(0)
     }
 
     /// Number of traces.
@@ -118,13 +142,12 @@ impl Written {
 
 /// Bytes up to the last trace that is whole. Nothing says that the last one is, so it does not count: it is made again.
 fn whole_traces(file: &mut File) -> io::Result<u64> {
-    let (mut at, mut begin, mut last) = (0, 0, None);
+    let (mut at, mut begin, mut begins) = (0, 0, Begins::default());
     for line in BufReader::new(file).split(b'\n') {
         let line = line?;
         // Half a line may be of the same trace.
-        let key = serde_json::from_slice::<Line>(&line).ok().map(|l| (l.trace_id, l.source));
-        if key.is_some() && key != last {
-            (begin, last) = (at, key);
+        if serde_json::from_slice::<Line>(&line).is_ok_and(|l| begins.at(&l)) {
+            begin = at;
         }
         at += line.len() as u64 + 1;
     }

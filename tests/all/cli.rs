@@ -183,6 +183,20 @@ fn resuming_does_not_mix_the_rewards_of_two_models() {
 }
 
 #[test]
+fn resuming_knows_the_traces_of_a_native_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = ["a.jsonl", "b.jsonl"].map(|n| dir.path().join(n).display().to_string());
+    let input = format!("{}/samples/gsm8k_pool.jsonl", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(code(&run(&["score", &input, "-o", &first])), 0);
+    assert_eq!(code(&run(&["score", &first, "-o", &second])), 0);
+    let before = std::fs::read_to_string(&second).unwrap();
+    assert!(before.lines().count() > 3);
+    let again = run(&["score", &first, "-o", &second, "--resume"]);
+    assert!(code(&again) == 0 && err(&again).contains("were there already"), "{}", err(&again));
+    assert_eq!(std::fs::read_to_string(&second).unwrap(), before, "nothing is scored twice");
+}
+
+#[test]
 fn resuming_keeps_what_is_there_and_does_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (problems, file) = (dir.path().join("problems.txt"), dir.path().join("out.jsonl"));
