@@ -186,8 +186,8 @@ fn resuming_does_not_mix_the_rewards_of_two_models() {
 fn resuming_knows_the_traces_of_a_native_file() {
     let dir = tempfile::tempdir().unwrap();
     let [first, second] = ["a.jsonl", "b.jsonl"].map(|n| dir.path().join(n).display().to_string());
-    let input = format!("{}/samples/gsm8k_pool.jsonl", env!("CARGO_MANIFEST_DIR"));
-    assert_eq!(code(&run(&["score", &input, "-o", &first])), 0);
+    let sample = |name: &str| format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(code(&run(&["score", &sample("gsm8k_pool.jsonl"), &sample("processbench.jsonl"), "-o", &first])), 0);
     assert_eq!(code(&run(&["score", &first, "-o", &second])), 0);
     let before = std::fs::read_to_string(&second).unwrap();
     assert!(before.lines().count() > 3);
