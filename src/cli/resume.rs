@@ -108,10 +108,10 @@ impl Written {
             let place = || format!("{}, line {}", path.display(), i + 1);
             let line = line.with_context(place)?;
             match serde_json::from_str::<Line>(&line) {
-                Ok(line) if line.differs(made).is_some() => {
-                    bail!("{}: {}, or another file with -o", place(), line.differs(made).unwrap_or_default());
-                }
                 Ok(line) => {
+                    if let Some(what) = line.differs(made) {
+                        bail!("{}: {what}, or another file with -o", place());
+                    }
                     if begins.at(&line) {
                         key = (line.trace_id, line.source.unwrap_or_default());
                     }
