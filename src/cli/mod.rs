@@ -93,7 +93,7 @@ pub fn main() -> Exit {
         // Started by this program, for one program of a model: no time to lose on the rest of the command line.
         return if sandbox::enter(args.next().as_deref().and_then(OsStr::to_str)) { Exit::Ok } else { Exit::Failed };
     }
-    let cli = match Cli::try_parse_from(with_subcommand(std::env::args_os())) {
+    let cli = match Cli::try_parse_from(flags_last(with_subcommand(std::env::args_os()))) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output; its reader may have gone.
@@ -127,6 +127,17 @@ fn with_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
     }
     args
+}
+
+/// `--json eval rerank FILE` and `eval --json rerank FILE` as `eval rerank FILE --json`: with `args_conflicts_with_subcommands`, clap takes the options that all
+/// commands have for the default command's own.
+fn flags_last(args: Vec<OsString>) -> Vec<OsString> {
+    let flag = |a: &OsString| ["--json", "-q", "--quiet"].iter().any(|f| a == f);
+    let leading = args.iter().take_while(|a| flag(a) || !a.as_encoded_bytes().starts_with(b"-")).count();
+    let mut rest = args;
+    let after = rest.split_off(leading);
+    let (flags, words): (Vec<_>, Vec<_>) = rest.into_iter().partition(flag);
+    words.into_iter().chain(flags).chain(after).collect()
 }
 
 /// Says an error on standard error.
@@ -189,6 +200,19 @@ mod tests {
         assert!(cli.command.is_none() && cli.train.is_none());
         let cli = Cli::try_parse_from(["reasonscope", "-n", "4", "--temperature", "0.5"]).unwrap();
         assert_eq!(cli.live.sampling.n, 4);
+    }
+
+    #[test]
+    fn what_all_commands_have_may_stand_before_them() {
+        let moved = |line: &str| flags_last(line.split(' ').map(OsString::from).collect()).join(OsStr::new(" ")).into_string().unwrap();
+        assert_eq!(moved("reasonscope --json eval -q rerank a b -n 2 --json"), "reasonscope eval rerank a b --json -q -n 2 --json");
+        assert_eq!(moved("reasonscope score -o --json x"), "reasonscope score -o --json x");
+        assert_eq!(moved("reasonscope score --json -- -q"), "reasonscope score --json -- -q");
+        assert_eq!(moved("reasonscope --json -n 4"), "reasonscope --json -n 4");
+        for line in ["reasonscope --json eval --quiet rerank a.jsonl", "reasonscope -q doctor"] {
+            let cli = Cli::try_parse_from(flags_last(line.split(' ').map(OsString::from).collect())).unwrap();
+            assert!(cli.output.quiet && cli.command.is_some(), "{line}");
+        }
     }
 
     #[test]

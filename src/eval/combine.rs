@@ -188,7 +188,7 @@ mod tests {
                 ..ScoredCandidate::default()
             }
         };
-        (0..n).map(|i| ScoredTrace { id: format!("{name}-{i}"), candidates: vec![one(i, &mut next)] }).collect()
+        (0..n).map(|i| ScoredTrace::new(format!("{name}-{i}"), vec![one(i, &mut next)])).collect()
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
             step_logprob_min: vec![Some(-1.0); rewards.len()],
             ..ScoredCandidate::default()
         };
-        let t = ScoredTrace { id: "e".into(), candidates: vec![c(None, &[5.0, 5.0]), c(Some(1), &[5.0, -5.0])] };
+        let t = ScoredTrace::new("e", vec![c(None, &[5.0, 5.0]), c(Some(1), &[5.0, -5.0])]);
         let combined = Combined::fit(&[t]).unwrap();
         let mut unknown = c(None, &[5.0, -5.0, 0.0]);
         unknown.step_rewards[2] = None;

@@ -139,7 +139,7 @@ mod tests {
             step_rewards: vec![Some(least + 1.0), Some(least)],
             ..ScoredCandidate::default()
         };
-        ScoredTrace { id: String::new(), candidates: vec![c] }
+        ScoredTrace::new("", vec![c])
     }
 
     #[test]

@@ -8,13 +8,15 @@ use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::trace::Aggregation;
 
 /// Every figure and what it says. Shares are in percent, differences in percentage points; "reward" is the main method, N the largest size.
-pub const NAMES: [(&str, &str); 40] = [
+pub const NAMES: [(&str, &str); 42] = [
     ("best_of_n", "share of problems whose pick among N by the reward is right"),
     ("random", "… by a random pick"),
+    ("greedy", "… whose greedy completion is right"),
     ("majority", "… by the most frequent answer"),
     ("logprob", "… by the highest mean token log-probability"),
     ("oracle", "… by a pick that knows which candidate is right"),
     ("rerank_gain", "best_of_n minus random"),
+    ("gain_over_greedy", "best_of_n minus greedy"),
     ("gain_over_majority", "best_of_n minus majority"),
     ("gain_over_logprob", "best_of_n minus logprob"),
     ("weighted_majority", "… by the answer with the largest sum of rewards, aggregated as the reward is"),
@@ -60,6 +62,7 @@ pub fn reranking(main: Method, aggregation: Aggregation, points: &[Point], gains
     let named = [
         ("best_of_n", main),
         ("random", Method::Random),
+        ("greedy", Method::Greedy),
         ("majority", Method::Majority),
         ("logprob", Method::LogProbMean),
         ("oracle", Method::Oracle),
@@ -69,7 +72,12 @@ pub fn reranking(main: Method, aggregation: Aggregation, points: &[Point], gains
         let point = points.iter().filter(|p| p.method == method).max_by_key(|p| p.n);
         section.figure(name, point.map_or(f64::NAN, |p| 100.0 * p.accuracy.estimate));
     }
-    let over = [("rerank_gain", Method::Random), ("gain_over_majority", Method::Majority), ("gain_over_logprob", Method::LogProbMean)];
+    let over = [
+        ("rerank_gain", Method::Random),
+        ("gain_over_greedy", Method::Greedy),
+        ("gain_over_majority", Method::Majority),
+        ("gain_over_logprob", Method::LogProbMean),
+    ];
     for (name, method) in over.into_iter().filter(|_| main.uses_reward()) {
         let gain = gains.iter().find(|g| g.0 == method);
         section.figure(name, gain.map_or(f64::NAN, |g| 100.0 * g.1.difference.estimate));
@@ -79,8 +87,8 @@ pub fn reranking(main: Method, aggregation: Aggregation, points: &[Point], gains
 
 /// Accuracy against N of the main method beside the baselines that matter most. `points`: from [`super::rerank::curve`].
 pub fn best_of_n(main: Method, aggregation: Aggregation, points: &[Point]) -> Chart {
-    let mut methods =
-        vec![Method::Random, Method::LogProbMean, Method::Majority, main, Method::WeightedMajority(aggregation), Method::Oracle];
+    let mut methods = vec![Method::Random, Method::Greedy, Method::LogProbMean, Method::Majority, main];
+    methods.extend([Method::WeightedMajority(aggregation), Method::Oracle]);
     // The main method may be one of the others.
     let mut seen: Vec<Method> = Vec::new();
     methods.retain(|m| {
@@ -169,12 +177,12 @@ mod tests {
     fn a_histogram_counts_everybody() {
         let candidate = |r: f32, correct: bool| ScoredCandidate { correct, step_rewards: vec![Some(r)], ..ScoredCandidate::default() };
         let candidates = (0..100).map(|i| candidate(if i == 99 { 1e6 } else { i as f32 }, i % 4 == 0)).collect();
-        let traces = [ScoredTrace { id: String::new(), candidates }];
+        let traces = [ScoredTrace::new("", candidates)];
         let Some(Chart { kind: ChartKind::Histogram { edges, series, .. }, .. }) = histogram(Aggregation::Mean, &traces) else { panic!() };
         assert_eq!((edges.len(), series[0].1.len()), (BINS + 1, BINS));
         assert_eq!((series[0].1.iter().sum::<u64>(), series[1].1.iter().sum::<u64>()), (25, 75));
         assert!(histogram(Aggregation::Mean, &[]).is_none());
-        let flat = [ScoredTrace { id: String::new(), candidates: vec![candidate(2.0, true)] }];
+        let flat = [ScoredTrace::new("", vec![candidate(2.0, true)])];
         assert!(histogram(Aggregation::Mean, &flat).is_some());
     }
 

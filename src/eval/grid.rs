@@ -33,7 +33,7 @@ pub fn bucketed(candidate: &Candidate, k: usize) -> Option<Candidate> {
 /// A trace scored bucket by bucket, with the reward at each bucket's end; candidates without tokens are left out.
 pub fn scored(trace: &Trace, k: usize) -> ScoredTrace {
     let of = |c: &Candidate| Some(ScoredCandidate::from_candidate(&bucketed(c, k)?, Granularity::Interval(k)));
-    ScoredTrace { id: trace.id.clone(), candidates: trace.candidates.iter().filter_map(of).collect() }
+    ScoredTrace::new(&trace.id, trace.candidates.iter().filter_map(of).collect())
 }
 
 /// A table of the largest drop of every signal on the grid, beside chance on the same grid. `traces`: from [`scored`] with the same `k`. The figures

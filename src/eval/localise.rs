@@ -346,7 +346,7 @@ mod tests {
             vec![candidate(Some(2), &[1.0, -2.0, -3.0, 0.0]), candidate(Some(0), &[-1.5])],
             vec![candidate(None, &[-0.5, 4.0]), candidate(Some(2), &[1.0, 1.0])],
         ];
-        groups.into_iter().map(|candidates| ScoredTrace { id: String::new(), candidates }).collect()
+        groups.into_iter().map(|candidates| ScoredTrace::new("", candidates)).collect()
     }
 
     #[test]
@@ -430,7 +430,7 @@ mod tests {
                     let steps = 1 + (i + round) % 5;
                     let gold = (i % 3 != 0).then_some(i % (steps + 1));
                     let values: Vec<f32> = (0..steps).map(|_| next().round() / 2.0).collect();
-                    ScoredTrace { id: String::new(), candidates: vec![candidate(gold, &values)] }
+                    ScoredTrace::new("", vec![candidate(gold, &values)])
                 })
                 .collect();
             let f1 = |t: f32| all.iter().map(|x| counts(Marker::Below(Signal::Reward, t), x)).sum::<Counts>().f1();

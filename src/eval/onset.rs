@@ -183,7 +183,7 @@ mod tests {
             vec![candidate(Some(4), &[1.0, -2.0, -3.0, 0.0, 0.0]), candidate(Some(0), &[1.0, 1.0])],
             vec![candidate(None, &[0.5, 4.0])],
         ];
-        groups.into_iter().map(|candidates| ScoredTrace { id: String::new(), candidates }).collect()
+        groups.into_iter().map(|candidates| ScoredTrace::new("", candidates)).collect()
     }
 
     #[test]

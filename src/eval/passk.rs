@@ -101,7 +101,7 @@ mod tests {
             ..ScoredCandidate::default()
         };
         let candidates = vec![of(Some("1"), false), of(Some("1"), false), of(Some("2"), true), of(None, false)];
-        let table = samples(&[ScoredTrace { id: "p".into(), candidates }], Bootstrap::default()).unwrap();
+        let table = samples(&[ScoredTrace::new("p", candidates)], Bootstrap::default()).unwrap();
         let cells: Vec<String> = table.rows.iter().map(|r| r[1].text()).collect();
         assert_eq!(cells, ["25.0 [25.0, 25.0]", "75.0 [75.0, 75.0]", "50.0 [50.0, 50.0]", "3.000"]);
     }
@@ -111,7 +111,7 @@ mod tests {
         assert!(pass_at_k(4, 1, 5).is_err());
         assert!(pass_at_k(4, 1, 0).is_err());
         assert!(pass_at_k(4, 5, 1).is_err());
-        let trace = ScoredTrace { id: "p7".into(), candidates: vec![] };
+        let trace = ScoredTrace::new("p7", vec![]);
         assert!(per_problem(&[trace], 1).unwrap_err().to_string().contains("p7"));
     }
 }

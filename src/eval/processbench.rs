@@ -130,7 +130,7 @@ mod tests {
             step_rewards: rewards.iter().map(|r| Some(*r)).collect(),
             ..ScoredCandidate::default()
         };
-        ScoredTrace { id: String::new(), candidates: vec![c] }
+        ScoredTrace::new("", vec![c])
     }
 
     #[test]

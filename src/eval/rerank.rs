@@ -17,6 +17,8 @@ use serde::Serialize;
 pub enum Method {
     /// A random pick, by its expectation.
     Random,
+    /// No pick: the policy's greedy completion, [`ScoredTrace::greedy`], the same at every N.
+    Greedy,
     /// The fewest tokens (steps where there are no tokens).
     Shortest,
     /// The most tokens.
@@ -44,7 +46,7 @@ pub enum Method {
 impl Method {
     /// Every method, baselines first.
     pub fn all() -> Vec<Method> {
-        let mut all = vec![Method::Random, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean];
+        let mut all = vec![Method::Random, Method::Greedy, Method::Shortest, Method::Longest, Method::LogProbSum, Method::LogProbMean];
         all.extend([Method::EntropyMean, Method::CriticLogProbSum, Method::CriticLogProbMean, Method::Majority]);
         all.extend(Aggregation::ALL.map(Method::Reward));
         all.extend(Aggregation::ALL.map(Method::WeightedMajority));
@@ -56,6 +58,7 @@ impl Method {
     pub fn name(self) -> String {
         match self {
             Method::Random => "random".into(),
+            Method::Greedy => "greedy, one sample".into(),
             Method::Shortest => "shortest".into(),
             Method::Longest => "longest".into(),
             Method::LogProbSum => "log-prob sum".into(),
@@ -76,21 +79,21 @@ impl Method {
     }
 }
 
-/// The candidate that a method picks; `None` for no candidates, for `Random`, and for `Oracle` where none is right.
+/// The candidate that a method picks; `None` for no candidates, for `Random` and `Greedy`, and for `Oracle` where none is right.
 pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
     choose(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
 }
 
-/// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 for no candidates.
+/// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 where there is no pick.
 pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
     chance(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
 }
 
-/// By what each candidate is picked, or the weight of its vote; nothing for `Random` and `Oracle`.
+/// By what each candidate is picked, or the weight of its vote; nothing for `Random`, `Greedy` and `Oracle`.
 fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
     let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| s / c.n_tokens as f32);
     let one = |c: &ScoredCandidate| match method {
-        Method::Random | Method::Oracle => None,
+        Method::Random | Method::Greedy | Method::Oracle => None,
         Method::Shortest => Some(-(c.length() as f32)),
         Method::Longest => Some(c.length() as f32),
         Method::LogProbSum => c.logprob_sum,
@@ -107,7 +110,7 @@ fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
 
 fn choose(method: Method, candidates: &[&ScoredCandidate], scores: &[Option<f32>]) -> Option<usize> {
     match method {
-        Method::Random => None,
+        Method::Random | Method::Greedy => None,
         Method::Oracle => candidates.iter().position(|c| c.correct),
         Method::Majority | Method::WeightedMajority(_) => vote(candidates, scores),
         _ => first_best(scores),
@@ -157,7 +160,8 @@ const SUBSETS: usize = 4;
 /// … where there are more than so many; fewer are all taken.
 const ALL_SUBSETS: f64 = 32.0;
 
-/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N. The others are averaged over all
+/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N; `Greedy` is NaN where a problem has no
+/// greedy completion. The others are averaged over all
 /// subsets where these are at most 32, elsewhere over random ones, disjoint as far as the candidates go and drawn by the problem's id. Candidates may be recorded
 /// in an order that means something, such as the better model's first, and it must not decide ties: the order drawn does, the same for every method.
 ///
@@ -182,6 +186,7 @@ pub fn per_problem_at(method: Method, traces: &[ScoredTrace], sizes: &[usize]) -
         let right = all.iter().filter(|c| c.correct).count();
         let at = |&n: &usize| match method {
             Method::Random => chance(method, &all, &scores),
+            Method::Greedy => t.greedy.map_or(f64::NAN, |right| f64::from(u8::from(right))),
             Method::Oracle => pass_at_k(all.len(), right, n).unwrap_or(f64::NAN),
             _ => over_subsets(method, t, &scores, n),
         };
@@ -321,7 +326,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_first_and_missing_scores_last() {
         let mut g = vec![candidate(Some("a"), false, 5, -1.0, &[1.0]), candidate(Some("b"), true, 5, -1.0, &[1.0])];
-        for method in Method::all().into_iter().filter(|m| !matches!(m, Method::Random | Method::Oracle)) {
+        for method in Method::all().into_iter().filter(|m| !matches!(m, Method::Random | Method::Greedy | Method::Oracle)) {
             assert_eq!(pick(method, &g), Some(0), "{}", method.name());
         }
         g[0].step_rewards = vec![None];
@@ -336,7 +341,7 @@ mod tests {
 
     #[test]
     fn small_n_draws_subsets() {
-        let trace = ScoredTrace { id: "p".into(), candidates: group() };
+        let trace = ScoredTrace { greedy: Some(false), ..ScoredTrace::new("p", group()) };
         let at = |m, n| per_problem(m, std::slice::from_ref(&trace), n).unwrap()[0];
         assert_eq!(at(Method::Reward(Aggregation::Mean), 1), 0.25);
         assert_eq!(at(Method::Reward(Aggregation::Mean), 2), 0.5);
@@ -344,9 +349,13 @@ mod tests {
         assert_eq!(at(Method::Reward(Aggregation::Mean), 3), 0.75);
         assert!([1, 2, 3, 4].iter().all(|&n| Method::all().into_iter().all(|m| at(m, n) <= at(Method::Oracle, n))));
         assert_eq!((at(Method::Random, 3), at(Method::Random, 4)), (0.25, 0.25));
+        let greedy = ScoredTrace { greedy: Some(true), ..trace.clone() };
+        assert_eq!([1, 4].map(|n| per_problem(Method::Greedy, std::slice::from_ref(&greedy), n).unwrap()[0]), [1.0, 1.0]);
+        assert_eq!((pick(Method::Greedy, &greedy.candidates), at(Method::Greedy, 2)), (None, 0.0));
+        assert!(per_problem(Method::Greedy, &[ScoredTrace::new("q", group())], 1).unwrap()[0].is_nan());
         assert_eq!((at(Method::Oracle, 2), at(Method::Oracle, 3), at(Method::Oracle, 4)), (0.5, 0.75, 1.0));
         // Three groups: 3 of 12 are right and the best of all, and 220 subsets of three are too many to take each: 1 − C(9, 3)/C(12, 3).
-        let twelve = |i: usize| ScoredTrace { id: format!("p{i}"), candidates: [group(), group(), group()].concat() };
+        let twelve = |i: usize| ScoredTrace::new(format!("p{i}"), [group(), group(), group()].concat());
         let many: Vec<ScoredTrace> = (0..400).map(twelve).collect();
         let mean = per_problem(Method::Reward(Aggregation::Mean), &many, 3).unwrap().iter().sum::<f64>() / 400.0;
         assert!((mean - (1.0 - 84.0 / 220.0)).abs() < 0.04, "{mean}");
@@ -365,10 +374,8 @@ mod tests {
     #[test]
     fn the_order_of_a_file_decides_no_tie() {
         // Two candidates of the same length, the right one recorded first in every problem: by length the picks are right half of the time.
-        let trace = |i: usize| ScoredTrace {
-            id: format!("p{i}"),
-            candidates: vec![candidate(Some("a"), true, 5, -1.0, &[]), candidate(Some("b"), false, 5, -1.0, &[])],
-        };
+        let pair = || vec![candidate(Some("a"), true, 5, -1.0, &[]), candidate(Some("b"), false, 5, -1.0, &[])];
+        let trace = |i: usize| ScoredTrace::new(format!("p{i}"), pair());
         let traces: Vec<ScoredTrace> = (0..400).map(trace).collect();
         for method in [Method::Longest, Method::Majority] {
             let right = per_problem(method, &traces, 2).unwrap();

@@ -12,6 +12,9 @@ pub struct ScoredTrace {
     pub id: String,
     /// The candidates, in the order in which they were sampled.
     pub candidates: Vec<ScoredCandidate>,
+    /// Whether the policy's greedy completion, which is none of the candidates, is right; `None` where it was not asked for one.
+    #[serde(default)]
+    pub greedy: Option<bool>,
 }
 
 /// One scored candidate. Per-step values have one entry a step, `None` where the value is not known.
@@ -127,10 +130,15 @@ fn step_labels(candidate: &Candidate) -> Vec<Option<i8>> {
 }
 
 impl ScoredTrace {
+    /// A problem with its candidates, and no greedy completion.
+    pub fn new(id: impl Into<String>, candidates: Vec<ScoredCandidate>) -> Self {
+        Self { id: id.into(), candidates, greedy: None }
+    }
+
     /// Reads a trace; its rewards under `granularity`.
     pub fn from_trace(trace: &Trace, granularity: Granularity) -> Self {
         let candidates = trace.candidates.iter().map(|c| ScoredCandidate::from_candidate(c, granularity)).collect();
-        Self { id: trace.id.clone(), candidates }
+        Self::new(&trace.id, candidates)
     }
 }
 

@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn traces() -> Vec<ScoredTrace> {
-        let of = |candidates| ScoredTrace { id: String::new(), candidates };
+        let of = |candidates| ScoredTrace::new("", candidates);
         vec![
             of(vec![candidate("redundancy", &[1, 1, -1], &[2.0, -1.0, -2.0])]),
             of(vec![candidate("confidence", &[1, 0, -1, 1], &[2.0, 9.0, 0.5, 0.0])]),

@@ -64,12 +64,14 @@ pub struct StoriesOptions {
     pub sampling: Sampling,
 }
 
-/// A problem with its candidates, and what the reward model's own decoder says of their tokens.
+/// A problem with its candidates, what the reward model's own decoder says of their tokens, and how the policy does without sampling.
 pub struct Sampled {
     /// The problem with labelled and scored candidates.
     pub trace: Trace,
     /// ln π of every token of every candidate under the reward model's decoder, nats.
     pub critic_logprobs: Vec<Vec<f32>>,
+    /// Whether the policy's greedy completion is right.
+    pub greedy: bool,
 }
 
 /// Problems `0..problems` of the split with their candidates; `done` hears how many problems are sampled, and `Break` ends the work.
@@ -85,8 +87,10 @@ pub fn sample(
         .map(|(i, s)| Ok(Prompt { ids: policy.prompt_ids(&s.problem)?, seed: mix(options.seed ^ 0x6576_616c, i as u64) }))
         .collect::<Result<Vec<_>, ModelError>>()?;
     let groups = decode_all(policy.decoder(), &prompts, options.n, &options.sampling, done)?;
+    let greedily = Sampling { temperature: 0.0, ..options.sampling.clone() };
+    let greedy = decode_all(policy.decoder(), &prompts[..groups.len()], 1, &greedily, &mut |_| done(groups.len()))?;
     let mut traces = Vec::with_capacity(groups.len());
-    for ((story, prompt), group) in stories.iter().zip(&prompts).zip(groups) {
+    for (((story, prompt), group), greedy) in stories.iter().zip(&prompts).zip(groups).zip(greedy) {
         let sequences: Vec<Sequence> = group.iter().map(|c| Sequence::new(&prompt.ids, &c.ids)).collect();
         let (logits, critic_logprobs): (Vec<_>, _) = score(reward.net(), &sequences)?.into_iter().map(|s| (s.logits, s.logprobs)).unzip();
         let candidates = group.iter().zip(logits).map(|(completion, logits)| {
@@ -105,7 +109,8 @@ pub fn sample(
             candidates: candidates.collect(),
             source: None,
         };
-        traces.push(Sampled { trace, critic_logprobs });
+        let greedy = greedy.iter().all(|c| check(story, &c.candidate(policy.tokenizer()).text).correct);
+        traces.push(Sampled { trace, critic_logprobs, greedy });
     }
     Ok(traces)
 }
@@ -166,8 +171,8 @@ pub fn guided(
 
 /// What the metrics read of the traces, with rewards at `granularity`.
 pub fn scored(sampled: &[Sampled], granularity: Granularity) -> Vec<ScoredTrace> {
-    let with_critic = |Sampled { trace, critic_logprobs }: &Sampled| {
-        let mut scored = ScoredTrace::from_trace(trace, granularity);
+    let with_critic = |Sampled { trace, critic_logprobs, greedy }: &Sampled| {
+        let mut scored = ScoredTrace { greedy: Some(*greedy), ..ScoredTrace::from_trace(trace, granularity) };
         let candidates = scored.candidates.into_iter().zip(&trace.candidates).zip(critic_logprobs);
         scored.candidates = candidates.map(|((s, c), logprobs)| s.with_critic(c, logprobs)).collect();
         scored

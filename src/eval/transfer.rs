@@ -162,7 +162,7 @@ mod tests {
             answer: answers.then(|| if k == 1 { "right" } else { "wrong" }.into()),
             ..ScoredCandidate::default()
         };
-        (0..n).map(|i| ScoredTrace { id: format!("p{i}"), candidates: (0..3).map(|k| candidate(i, k)).collect() }).collect()
+        (0..n).map(|i| ScoredTrace::new(format!("p{i}"), (0..3).map(|k| candidate(i, k)).collect())).collect()
     }
 
     #[test]

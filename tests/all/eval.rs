@@ -45,7 +45,7 @@ fn traces(reward: Reward) -> Vec<ScoredTrace> {
                     candidate(&s, &spoiled.map_or_else(|| s.solution(), |c| c.text), reward, &mut rng)
                 })
                 .collect();
-            ScoredTrace { id: s.id, candidates }
+            ScoredTrace::new(s.id, candidates)
         })
         .collect()
 }

@@ -274,3 +274,18 @@ fn rewards_are_judged_on_spoiled_experts_sets_and_in_search() {
     }
     assert_eq!(code(&run(&["eval", "search", "-n", "4", "--width", "3"])), 2);
 }
+
+#[test]
+fn live_candidates_stand_beside_the_greedy_completion() {
+    let made = |args: &[&str]| report(&[&["eval", "--problems", "24", "--seed", "5", "--resamples", "1000"], args].concat());
+    // Greedy samples are the greedy completion: every figure of a single one is the same.
+    let greedy = made(&["-n", "1", "--temperature", "0"]);
+    assert_eq!(figure(&greedy, "greedy"), figure(&greedy, "pass_1"));
+    assert_eq!((figure(&greedy, "best_of_n"), figure(&greedy, "gain_over_greedy")), (figure(&greedy, "greedy"), 0.0));
+    let sampled = made(&["-n", "2", "--temperature", "3"]);
+    assert_eq!(figure(&sampled, "greedy"), figure(&greedy, "greedy"));
+    assert!(figure(&sampled, "greedy") > figure(&sampled, "pass_1") && figure(&sampled, "gain_over_greedy") < 0.0);
+    let dir = tempfile::tempdir().unwrap();
+    let recorded = report(&["eval", "rerank", &candidates(dir.path(), "made.jsonl", 6)]);
+    assert!(recorded["figures"].get("greedy").is_none());
+}

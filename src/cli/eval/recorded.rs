@@ -315,7 +315,7 @@ impl Recorded {
         let clash = self.subsets.iter().flat_map(|s| &s.traces).any(|t| !seen.insert(&t.id));
         let named = |s: &Subset, t: &ScoredTrace| ScoredTrace {
             id: if clash && self.subsets.len() > 1 { format!("{}/{}", s.name, t.id) } else { t.id.clone() },
-            candidates: t.candidates.clone(),
+            ..t.clone()
         };
         self.subsets.iter().flat_map(|s| s.traces.iter().map(move |t| named(s, t))).collect()
     }

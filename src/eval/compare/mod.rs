@@ -112,6 +112,7 @@ fn methods(pairs: &Pairs) -> Vec<Method> {
     let answers = in_both(&|c| c.answer.is_some());
     let usable = |m: &Method| match m {
         Method::LogProbSum | Method::LogProbMean => in_both(&|c| c.logprob_sum.is_some()),
+        Method::Greedy => pairs.a.iter().chain(&pairs.b).all(|t| t.greedy.is_some()),
         Method::EntropyMean => in_both(&|c| c.entropy_mean.is_some()),
         Method::CriticLogProbSum | Method::CriticLogProbMean => in_both(&|c| c.critic_logprob_sum.is_some()),
         Method::Majority | Method::WeightedMajority(_) if !answers => false,

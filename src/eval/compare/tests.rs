@@ -19,7 +19,7 @@ fn problem(id: &str, prefers: bool) -> ScoredTrace {
         ..ScoredCandidate::default()
     };
     let (right, wrong) = if prefers { (2.0, -1.0) } else { (0.5, 1.5) };
-    ScoredTrace { id: id.into(), candidates: vec![candidate(false, wrong), candidate(true, right)] }
+    ScoredTrace::new(id, vec![candidate(false, wrong), candidate(true, right)])
 }
 
 fn run(ids: std::ops::Range<usize>, prefers: impl Fn(usize) -> bool) -> Vec<ScoredTrace> {

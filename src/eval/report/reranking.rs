@@ -22,6 +22,7 @@ fn methods(traces: &[ScoredTrace], main: Method) -> Vec<Method> {
         Method::WeightedMajority(a) => aggregated(a) && answers,
         Method::Majority => answers,
         Method::LogProbSum | Method::LogProbMean => logprobs,
+        Method::Greedy => traces.iter().all(|t| t.greedy.is_some()),
         Method::EntropyMean => any(|c| c.entropy_mean.is_some()),
         Method::CriticLogProbSum | Method::CriticLogProbMean => critic,
         _ => true,

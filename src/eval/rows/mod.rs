@@ -2,7 +2,7 @@
 //!
 //! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
 //! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
-//! that is none is `NaN`. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class that is empty or starts with `"` is a JSON string. A
+//! that is none is `NaN`. `greedy` is the problem's, the same in each of its rows. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class that is empty or starts with `"` is a JSON string. A
 //! problem without candidates has one row without an index.
 
 #[cfg(feature = "parquet")]
@@ -29,7 +29,7 @@ const AGGREGATIONS: [(&str, Aggregation); Aggregation::ALL.len()] = [
 ];
 
 /// Names of the columns in order.
-pub const COLUMNS: [&str; 28] = [
+pub const COLUMNS: [&str; 29] = [
     "problem_id",
     "index",
     "correct",
@@ -49,6 +49,7 @@ pub const COLUMNS: [&str; 28] = [
     "step_combined",
     "step_labels",
     "class",
+    "greedy",
     "logprob_mean",
     "critic_logprob_mean",
     "reward_mean",
@@ -60,7 +61,7 @@ pub const COLUMNS: [&str; 28] = [
     "predicted_first_error",
 ];
 /// Columns that a file must have to be read: the first ones, up to what is derived.
-const NEEDED: usize = 19;
+const NEEDED: usize = 20;
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +154,12 @@ impl<W: Write> Fields<W> {
         push_list(&mut self.buffer, values);
         self.flush_buffer()
     }
-    fn flag(&mut self, value: bool) -> io::Result<()> {
-        self.bytes(if value { b"true" } else { b"false" })
+    fn flag(&mut self, value: Option<bool>) -> io::Result<()> {
+        self.bytes(match value {
+            Some(true) => b"true",
+            Some(false) => b"false",
+            None => b"",
+        })
     }
     fn labels(&mut self, values: &[Option<i8>]) -> io::Result<()> {
         let words: Vec<String> = values.iter().map(|v| v.map_or("null".into(), |v| v.to_string())).collect();
@@ -184,8 +189,8 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
     for trace in traces {
         if trace.candidates.is_empty() {
             f.bytes(trace.id.as_bytes())?;
-            for _ in 1..COLUMNS.len() {
-                f.bytes(b"")?;
+            for column in &COLUMNS[1..] {
+                f.flag(trace.greedy.filter(|_| *column == "greedy"))?;
             }
             f.end()?;
         }
@@ -193,8 +198,8 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             let derived = Derived::of(c, threshold);
             f.bytes(trace.id.as_bytes())?;
             f.count(Some(index))?;
-            f.flag(c.correct)?;
-            f.flag(c.labelled)?;
+            f.flag(Some(c.correct))?;
+            f.flag(Some(c.labelled))?;
             f.count(c.first_error)?;
             f.count(Some(c.n_steps))?;
             f.count(Some(c.n_tokens))?;
@@ -208,6 +213,7 @@ pub fn csv(traces: &[ScoredTrace], threshold: Option<f32>, out: impl Write) -> i
             }
             f.labels(&c.step_labels)?;
             f.text(c.class.as_deref())?;
+            f.flag(trace.greedy)?;
             f.number(derived.logprob_mean)?;
             f.number(derived.critic_logprob_mean)?;
             for value in derived.rewards {
@@ -243,12 +249,16 @@ impl Row<'_> {
     fn whole(&self, column: &str) -> Result<usize, RowError> {
         self.optional(column, "a whole number is needed")?.ok_or_else(|| self.fault(column, "a whole number is needed"))
     }
-    fn flag(&self, column: &str) -> Result<bool, RowError> {
+    fn flag(&self, column: &str) -> Result<Option<bool>, RowError> {
         match self.field(column) {
-            "true" | "True" => Ok(true),
-            "false" | "False" => Ok(false),
+            "" => Ok(None),
+            "true" | "True" => Ok(Some(true)),
+            "false" | "False" => Ok(Some(false)),
             _ => Err(self.fault(column, "`true` or `false` is needed")),
         }
+    }
+    fn known_flag(&self, column: &str) -> Result<bool, RowError> {
+        self.flag(column)?.ok_or_else(|| self.fault(column, "`true` or `false` is needed"))
     }
     fn list<T: FromStr>(&self, column: &str) -> Result<Vec<Option<T>>, RowError> {
         let fault = || self.fault(column, "a JSON list of numbers, `null` and \"NaN\" is needed");
@@ -277,8 +287,8 @@ impl Row<'_> {
     }
     fn candidate(&self) -> Result<ScoredCandidate, RowError> {
         Ok(ScoredCandidate {
-            correct: self.flag("correct")?,
-            labelled: self.flag("labelled")?,
+            correct: self.known_flag("correct")?,
+            labelled: self.known_flag("labelled")?,
             first_error: self.optional("first_error", "a whole number or nothing is needed")?,
             n_steps: self.whole("n_steps")?,
             n_tokens: self.whole("n_tokens")?,
@@ -322,9 +332,9 @@ pub fn read_csv(source: impl Read) -> Result<Vec<ScoredTrace>, RowError> {
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).map_err(broken)? {
         let row = Row { record: &record, at: &at, line: record.position().map_or(0, csv::Position::line) };
-        let id = row.field("problem_id");
+        let (id, greedy) = (row.field("problem_id"), row.flag("greedy")?);
         let Some(index) = row.optional::<usize>("index", "a whole number or nothing is needed")? else {
-            traces.push(ScoredTrace { id: id.to_string(), candidates: Vec::new() });
+            traces.push(ScoredTrace { greedy, ..ScoredTrace::new(id, Vec::new()) });
             continue;
         };
         let candidate = row.candidate()?;
@@ -332,7 +342,7 @@ pub fn read_csv(source: impl Read) -> Result<Vec<ScoredTrace>, RowError> {
             Some(trace) if trace.id == id && trace.candidates.len() == index => trace.candidates.push(candidate),
             Some(_) => return Err(row.fault("index", "the rows of a problem must stand together, from index 0 on")),
             None if index > 0 => return Err(row.fault("index", "the rows of a problem must start at index 0")),
-            None => traces.push(ScoredTrace { id: id.to_string(), candidates: vec![candidate] }),
+            None => traces.push(ScoredTrace { greedy, ..ScoredTrace::new(id, vec![candidate]) }),
         }
     }
     Ok(traces)

@@ -18,6 +18,7 @@ const VALUES: usize = 1_000_000;
 
 struct Row<'a> {
     id: &'a str,
+    greedy: Option<bool>,
     /// `None` for a problem without candidates.
     candidate: Option<(usize, &'a ScoredCandidate, Derived)>,
 }
@@ -27,7 +28,7 @@ fn schema() -> String {
         "problem_id" => "required binary problem_id (STRING);".to_string(),
         "answer" | "class" => format!("optional binary {name} (STRING);"),
         "step_labels" => "optional group step_labels (LIST) { repeated group list { optional int32 element; } }".into(),
-        "correct" | "labelled" => format!("optional boolean {name};"),
+        "correct" | "labelled" | "greedy" => format!("optional boolean {name};"),
         "index" | "first_error" | "n_steps" | "n_tokens" | "predicted_first_error" => format!("optional int64 {name};"),
         list if list.starts_with("step_") => {
             format!("optional group {list} (LIST) {{ repeated group list {{ optional float element; }} }}")
@@ -52,7 +53,7 @@ pub fn write_parquet(traces: &[ScoredTrace], threshold: Option<f32>, out: impl W
         for index in 0..rows_of(trace) {
             let candidate = trace.candidates.get(index).map(|c| (index, c, Derived::of(c, threshold)));
             values += candidate.as_ref().map_or(0, |(_, c, _)| c.n_steps.max(c.step_rewards.len()));
-            rows.push(Row { id: &trace.id, candidate });
+            rows.push(Row { id: &trace.id, greedy: trace.greedy, candidate });
             if rows.len() >= ROWS || values >= VALUES {
                 group(&mut writer, &rows).map_err(fail)?;
                 rows.clear();
@@ -82,6 +83,11 @@ fn group<W: Write + Send>(writer: &mut SerializedFileWriter<W>, rows: &[Row]) ->
                     let text = if name == "answer" { &c.answer } else { &c.class };
                     text.as_deref().map(ByteArray::from)
                 });
+                w.write_batch(&values, Some(&levels), None)?;
+            }
+            ColumnWriter::BoolColumnWriter(w) if name == "greedy" => {
+                let values: Vec<bool> = rows.iter().filter_map(|r| r.greedy).collect();
+                let levels: Vec<i16> = rows.iter().map(|r| i16::from(r.greedy.is_some())).collect();
                 w.write_batch(&values, Some(&levels), None)?;
             }
             ColumnWriter::BoolColumnWriter(w) => {
@@ -183,12 +189,13 @@ mod tests {
         write_parquet(&traces, Some(0.0), file.try_clone().unwrap()).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-        let candidates: Vec<(&str, Option<&ScoredCandidate>)> =
-            traces.iter().flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t.id.as_str(), t.candidates.get(i)))).collect();
+        let candidates: Vec<(&ScoredTrace, Option<&ScoredCandidate>)> =
+            traces.iter().flat_map(|t| (0..t.candidates.len().max(1)).map(move |i| (t, t.candidates.get(i)))).collect();
         assert_eq!(rows.len(), candidates.len());
-        for (row, (id, candidate)) in rows.iter().zip(candidates) {
+        for (row, (trace, candidate)) in rows.iter().zip(candidates) {
             let field = |name: &str| row.get_column_iter().find(|c| c.0 == name).unwrap().1.clone();
-            assert_eq!(field("problem_id"), Field::Str(id.into()));
+            assert_eq!(field("problem_id"), Field::Str(trace.id.clone()));
+            assert_eq!(field("greedy"), trace.greedy.map_or(Field::Null, Field::Bool));
             let Some(c) = candidate else {
                 assert_eq!((field("index"), field("step_rewards")), (Field::Null, Field::Null));
                 continue;

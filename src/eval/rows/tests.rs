@@ -24,14 +24,14 @@ pub(in crate::eval) fn odd_traces() -> Vec<ScoredTrace> {
     let answers = [None, Some(""), Some("\""), Some("a\"b\nc\r\n"), Some("ответ 五 🙂"), Some(" spaced "), Some("\"quoted\"")];
     let candidates = answers.map(|a| ScoredCandidate { answer: a.map(String::from), ..full.clone() });
     vec![
-        ScoredTrace { id: "plain".into(), candidates: candidates.to_vec() },
-        ScoredTrace { id: "a, \"b\"\nc\r".into(), candidates: vec![full.clone(), ScoredCandidate::default()] },
-        ScoredTrace { id: "empty".into(), candidates: vec![] },
-        ScoredTrace { id: "empty".into(), candidates: vec![] },
-        ScoredTrace { id: "twice".into(), candidates: vec![full.clone()] },
-        ScoredTrace { id: "twice".into(), candidates: vec![full] },
-        ScoredTrace { id: String::new(), candidates: vec![ScoredCandidate::default()] },
-        ScoredTrace { id: "<script>".into(), candidates: vec![ScoredCandidate::default()] },
+        ScoredTrace { greedy: Some(false), ..ScoredTrace::new("plain", candidates.to_vec()) },
+        ScoredTrace::new("a, \"b\"\nc\r", vec![full.clone(), ScoredCandidate::default()]),
+        ScoredTrace::new("empty", vec![]),
+        ScoredTrace { greedy: Some(true), ..ScoredTrace::new("empty", vec![]) },
+        ScoredTrace::new("twice", vec![full.clone()]),
+        ScoredTrace::new("twice", vec![full]),
+        ScoredTrace::new("", vec![ScoredCandidate::default()]),
+        ScoredTrace::new("<script>", vec![ScoredCandidate::default()]),
     ]
 }
 
@@ -50,7 +50,7 @@ pub(in crate::eval) fn bits(traces: &[ScoredTrace]) -> String {
         let sums = [c.logprob_sum, c.critic_logprob_sum, c.entropy_mean, c.outcome_reward].map(|s| s.map(f32::to_bits));
         format!("{:?}", (c.correct, c.labelled, c.first_error, c.n_steps, c.n_tokens, &c.answer, &c.class, &c.step_labels, sums, lists))
     };
-    traces.iter().map(|t| format!("{:?} {:?}\n", t.id, t.candidates.iter().map(one).collect::<Vec<_>>())).collect()
+    traces.iter().map(|t| format!("{:?} {:?} {:?}\n", t.id, t.greedy, t.candidates.iter().map(one).collect::<Vec<_>>())).collect()
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn derived_columns_are_worked_by_hand() {
         step_rewards: vec![Some(1.0), Some(-2.0)],
         ..ScoredCandidate::default()
     };
-    let text = written(&[ScoredTrace { id: "p".into(), candidates: vec![c] }]);
+    let text = written(&[ScoredTrace::new("p", vec![c])]);
     let row = text.lines().nth(1).unwrap();
     // ln σ(1) + ln σ(−2) = −0.313262 − 2.126928
-    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,,,\"[1.0,-2.0]\",[],[],[],[],[],,-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
+    assert!(row.starts_with("p,0,false,false,,2,4,,-6.0,,,,\"[1.0,-2.0]\",[],[],[],[],[],,,-1.5,,-0.5,-2.0,-2.0,-2.44"), "{row}");
     // (0.9 · 1 − 2) / 1.9
     assert!(row.contains(",-1.0,-0.5789") && row.ends_with(",1"), "{row}");
 }
@@ -99,7 +99,7 @@ fn faults_name_line_field_and_remedy() {
     assert!(fault("twice,0", "twice,1").contains("must start at index 0"));
     assert!(fault("[1e-7", "[x").contains("step_rewards is `[x,-0.0,null]`; a JSON list"), "{}", fault("[1e-7", "[x"));
     assert!(fault("correct", "right").contains("line 1: no column correct"));
-    assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 29 fields where the header names 28"));
+    assert!(fault("twice,0,", "twice,0,0,").contains("line 2: 30 fields where the header names 29"));
     assert!(read_csv(&b""[..]).unwrap_err().to_string().contains("no column problem_id"));
     let apart = good.clone() + "other,1," + good.lines().nth(1).unwrap().strip_prefix("twice,0,").unwrap() + "\n";
     assert!(
