@@ -2,8 +2,8 @@
 //!
 //! Columns are the fields of [`ScoredCandidate`], then what is derived from them for a reader's convenience (means a token, the reward under
 //! each aggregation, the first step below the threshold); reading passes over those. A value that is not known is an empty field, a number
-//! that is none is `NaN`. `greedy` is the problem's, the same in each of its rows. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class that is empty or starts with `"` is a JSON string. A
-//! problem without candidates has one row without an index.
+//! that is none is `NaN`. `greedy` is the problem's, the same in each of its rows. Lists of step values are JSON: `[1.5,null,"NaN"]`. An answer or class
+//! that is empty or starts with `"` is a JSON string. A problem without candidates has one row without an index.
 
 #[cfg(feature = "parquet")]
 mod parquet;
