@@ -7,7 +7,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport, layout::Rect};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Calibration, Segmentation, Span, Token, TokenReward, Trace, TraceEvent};
+use reasonscope::trace::{Calibration, Segmentation, Span, Token, TokenValue, Trace, TraceEvent};
 use reasonscope::tui::{Action, Channels, ColorDepth, DEFAULT_THEME, Effect, Face, Options, Report, Settings};
 use std::error::Error;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
     face.act(Action::Report(Report::Known { len: 1, complete: true }));
     face.act(Action::Report(Report::Trace(0, Ok(Arc::new(problem)))));
     let ready = |name: &str| Slot::Ready { name: name.into(), about: String::new() };
-    let calibration = Calibration { threshold: Some(-0.5), ..Calibration::default() };
+    let calibration = Calibration::at(Calibration::default().reading, -0.5);
     let status = ModelsStatus { policy: ready("policy"), reward: ready("reward"), calibration };
     let effects = face.act(Action::Update(Update::Models(status)));
     let id = effects.iter().find_map(|e| if let Effect::Send(Request::Generate { id, .. }) = e { Some(*id) } else { None });
@@ -103,7 +103,7 @@ fn tokens(k: usize, round: usize, (bytes, count): &mut (usize, usize)) -> Vec<Tr
         *bytes = span.end;
         text.push_str(&piece);
         tokens.push(Token { id: Some(i as u32), span, logprob: Some(-0.1 * i as f32), entropy: Some(0.4) });
-        rewards.push(TokenReward { span, logit: 1.5 - 0.2 * ((i * 7 + k * 3 + round) % 13) as f32 });
+        rewards.push(TokenValue { span, value: 1.5 - 0.2 * ((i * 7 + k * 3 + round) % 13) as f32 });
     }
     let from = *count;
     *count += BETWEEN;

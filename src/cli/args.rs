@@ -1,10 +1,11 @@
 //! Options that several subcommands share.
 
 use crate::eval::grader::Grader;
+use crate::format::Scoring;
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Limits, Sandbox};
 use crate::task::Task;
-use crate::trace::{Aggregation, Granularity, Sampling, Segmentation, Trace, aggregate, step_rewards};
+use crate::trace::{Aggregation, Calibration, Detector, Granularity, Sampling, Segmentation};
 use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -90,11 +91,9 @@ pub struct RewardArgs {
 }
 
 impl RewardArgs {
-    /// Gives every scored candidate its one number.
-    pub fn judge(&self, trace: &mut Trace) {
-        for c in trace.candidates.iter_mut().filter(|c| !c.rewards.is_empty()) {
-            c.outcome_reward = aggregate(self.aggregation, &step_rewards(self.granularity, &c.rewards, &c.steps));
-        }
+    /// How native records are written under these and a reward model's calibration.
+    pub fn scoring<'a>(&self, detector: &'a Detector, calibration: &'a Calibration) -> Scoring<'a> {
+        Scoring { granularity: self.granularity, aggregation: self.aggregation, detector, calibration }
     }
 }
 

@@ -6,10 +6,10 @@ use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
-use crate::format::{Options, Scoring, TraceList, to_lines};
+use crate::format::{Options, TraceList, to_lines};
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::task::answer::{answer, same_answer};
-use crate::trace::{Rule, Trace};
+use crate::trace::{REWARD, SignalSource, Trace};
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use std::cell::RefCell;
@@ -89,16 +89,18 @@ impl Generate {
             n: usize::from(self.sampling.n),
             sampling: sampling.clone(),
         };
+        let detector = status.calibration.detector();
         let done = |mut trace: Trace| {
             for candidate in &mut trace.candidates {
                 candidate.policy = policy.clone();
                 candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
-                candidate.reward_model = reward.clone();
+                if let Some(SignalSource::Model(name)) = candidate.signals.iter_mut().find(|s| s.name == REWARD).map(|s| &mut s.source) {
+                    *name = reward.clone().unwrap_or_default();
+                }
                 candidate.answer = answer(&candidate.text);
                 candidate.correct = trace.gold_answer.as_ref().map(|gold| candidate.answer.as_ref().is_some_and(|a| same_answer(a, gold)));
             }
-            self.rewards.judge(&mut trace);
-            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &status.calibration };
+            let scoring = self.rewards.scoring(&detector, &status.calibration);
             for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
                 output.line(&line)?;
             }

@@ -6,7 +6,7 @@ use crate::format;
 use crate::runtime::{Engine, ModelRef, Models};
 use crate::task::answer::{answer, same_answer};
 use crate::task::stories::{Split, story};
-use crate::trace::{Rule, Segmentation, Trace, segment};
+use crate::trace::{Segmentation, Trace, segment};
 use crate::tui;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -85,7 +85,8 @@ impl Inspect {
                 sampling: live.sampling.sampling(),
                 granularity: live.rewards.granularity,
                 aggregation: live.rewards.aggregation,
-                rule: Rule::default(),
+                rank_by: None,
+                detect_by: None,
             },
             theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
             theme_dirs: super::themes::directories(),

@@ -155,9 +155,8 @@ impl Judge {
             if candidate.steps.is_empty() {
                 candidate.steps = segment(&candidate.text, segmentation);
             }
-            if self.engine.is_some() {
-                candidate.rewards.clear();
-                candidate.reward_model.clone_from(&self.reward_name);
+            if let Some(name) = self.reward_name.as_deref().filter(|_| self.engine.is_some()) {
+                candidate.begin_rewards(name);
             }
         }
         if let Some(policy) = &self.policy {

@@ -9,7 +9,7 @@ use super::progress::Reporter;
 use super::resume::{Made, Written};
 use crate::format::{Options, Scoring, TraceList, to_lines};
 use crate::runtime::ModelRef;
-use crate::trace::{Calibration, GoldDeviation, Rule, Trace, aggregate, first_deviation, step_rewards};
+use crate::trace::{GoldDeviation, Trace};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -62,13 +62,13 @@ impl Score {
         let mut reporter = Reporter::new(messages, "traces");
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;
         let mut tally = Tally::default();
-        let done = |mut trace: Trace| {
-            self.rewards.judge(&mut trace);
-            let scoring = Scoring { granularity: self.rewards.granularity, rule: Rule::Threshold, calibration: &judge.calibration };
+        let detector = judge.calibration.detector();
+        let done = |trace: Trace| {
+            let scoring = self.rewards.scoring(&detector, &judge.calibration);
             for line in to_lines(&trace, Some(&scoring)) {
                 output.line(&line)?;
             }
-            tally.add(&trace, &self.rewards, &judge.calibration);
+            tally.add(&trace, &scoring);
             output.flush()
         };
         let drawn = self.problems.map(|n| draw(&list, n));
@@ -108,14 +108,17 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, trace: &Trace, how: &RewardArgs, calibration: &Calibration) {
+    fn add(&mut self, trace: &Trace, how: &Scoring<'_>) {
+        let reading = &how.detector.reading;
         for c in &trace.candidates {
             self.candidates += 1;
-            if c.rewards.last().is_some_and(|r| r.span.end < c.text.trim_end().len()) {
+            if c.rewards().last().is_some_and(|r| r.span.end < c.text.trim_end().len()) {
                 self.cut.push(trace.id.clone());
             }
-            self.rewards.extend(aggregate(how.aggregation, &step_rewards(how.granularity, &c.rewards, &c.steps)));
-            let marked = first_deviation(Rule::Threshold, c, c.steps.len(), how.granularity, calibration).map(|d| d.step);
+            let signal = c.signal(&reading.signal);
+            self.rewards.extend(signal.and_then(|s| s.candidate_value(how.aggregation, &c.step_values(s, reading, how.granularity))));
+            let first = signal.and_then(|s| how.detector.first(s, c, c.steps.len(), how.granularity, how.calibration));
+            let marked = first.map(|d| d.step);
             self.marked += u64::from(marked.is_some());
             match c.gold {
                 Some(GoldDeviation::Step(gold)) => {

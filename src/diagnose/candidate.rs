@@ -35,21 +35,21 @@ pub fn lint_candidate(c: &Candidate) -> Vec<Lint> {
         Some(FinishReason::Stop) | None => {}
     }
     if c.text.trim().is_empty() {
-        if ended || !c.rewards.is_empty() {
+        if ended || !c.rewards().is_empty() {
             add(Severity::Warning, Code::EmptyText, "has no text".into());
         }
     } else {
         text(c, ended, &mut add);
     }
-    let bad = c.rewards.iter().filter(|r| !r.logit.is_finite()).count();
+    let bad = c.rewards().iter().filter(|r| !r.value.is_finite()).count();
     if bad > 0 {
-        let message = format!("{bad} of {} token rewards are not finite; their steps have no reward", c.rewards.len());
+        let message = format!("{bad} of {} token rewards are not finite; their steps have no reward", c.rewards().len());
         add(Severity::Error, Code::BadReward, message);
     }
     let lists: [(&str, Vec<Span>); 3] = [
         ("step", c.steps.iter().map(|s| s.span).collect()),
         ("token", c.tokens.iter().map(|t| t.span).collect()),
-        ("reward", c.rewards.iter().map(|r| r.span).collect()),
+        ("reward", c.rewards().iter().map(|r| r.span).collect()),
     ];
     for (what, spans) in lists {
         if let Some(message) = bad_span(what, &spans, &c.text) {
@@ -120,7 +120,7 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Step, TokenReward};
+    use crate::trace::{Step, TokenValue};
 
     fn codes(c: &Candidate) -> Vec<Code> {
         lint_candidate(c).into_iter().map(|l| l.code).collect()
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn figures_that_cannot_be_trusted_are_errors() {
         let mut c = with("abé");
-        c.rewards = vec![TokenReward { span: Span::new(0, 1), logit: f32::NAN }, TokenReward { span: Span::new(1, 3), logit: 0.0 }];
+        c = c.with_rewards(vec![TokenValue { span: Span::new(0, 1), value: f32::NAN }, TokenValue { span: Span::new(1, 3), value: 0.0 }]);
         c.steps = vec![Step { span: Span::new(0, 2), ..Step::default() }, Step { span: Span::new(1, 2), ..Step::default() }];
         let lints = lint_candidate(&c);
         assert!(lints.iter().all(|l| l.severity == Severity::Error));

@@ -1,7 +1,7 @@
 //! Lints that hold candidates of one problem against each other.
 
 use super::{Code, Lint, Severity};
-use crate::trace::{Aggregation, Candidate, Granularity, candidate_scores};
+use crate::trace::{Aggregation, Candidate, Granularity, Reading, candidate_scores, default_signal};
 use std::collections::HashMap;
 
 /// Findings about a group of candidates, those about one of them with its index.
@@ -14,7 +14,9 @@ pub fn lint_group(candidates: &[Candidate]) -> Vec<Lint> {
     lengths(candidates, &mut out);
     let whole = |severity, code, message| Lint { severity, code, message, candidate: None };
 
-    let scores: Vec<f32> = candidate_scores(candidates, Granularity::Dense, Aggregation::Mean).into_iter().flatten().collect();
+    let reading = default_signal(candidates).map(Reading::of);
+    let of = |r: &Reading| candidate_scores(candidates, r, Granularity::Dense, Aggregation::Mean);
+    let scores: Vec<f32> = reading.iter().flat_map(of).flatten().collect();
     if scores.len() >= 2 && scores.windows(2).all(|w| w[0] == w[1]) {
         let message =
             format!("all {} candidates with a reward have the same, {}; it ranks nothing and trains nothing", scores.len(), scores[0]);
@@ -80,17 +82,17 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::diagnose::lint;
-    use crate::trace::{FinishReason, Span, Step, TokenReward, Trace};
+    use crate::trace::{FinishReason, Span, Step, TokenValue, Trace};
 
-    fn candidate(text: &str, answer: Option<&str>, logit: f32) -> Candidate {
+    fn candidate(text: &str, answer: Option<&str>, value: f32) -> Candidate {
         let span = Span::new(0, text.len());
         Candidate {
             text: text.into(),
             steps: vec![Step { span, ..Step::default() }],
-            rewards: vec![TokenReward { span, logit }],
             answer: answer.map(Into::into),
             ..Candidate::default()
         }
+        .with_rewards(vec![TokenValue { span, value }])
     }
 
     fn codes(candidates: &[Candidate]) -> Vec<(Code, Option<usize>)> {

@@ -218,7 +218,7 @@ pub fn write(report: &Report, traces: &[ScoredTrace], folder: &Path, options: &W
     if old.is_some() {
         fs::remove_file(&end).map_err(io_at(&end))?;
     }
-    let threshold = options.calibration.threshold;
+    let threshold = options.calibration.reward();
     put(folder.join("rows.csv"), &mut |out| rows::csv(traces, threshold, out))?;
     let parquet = folder.join("rows.parquet");
     #[cfg(feature = "parquet")]
@@ -306,7 +306,7 @@ mod tests {
 
     fn options() -> WriteOptions {
         WriteOptions {
-            calibration: Calibration { threshold: Some(-0.5), ..Calibration::default() },
+            calibration: Calibration::at(crate::trace::Detector::default().reading, -0.5),
             combined_threshold: Some(0.25),
             into_foreign: false,
         }
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(listing(&folder), expected);
         assert!(written.len() >= 10 && written.iter().all(|p| p.is_file()) && written.last().unwrap().ends_with("report.json"));
         let run = read(&folder).unwrap();
-        assert_eq!((run.title.as_str(), run.calibration.threshold, run.combined_threshold), ("A run", Some(-0.5), Some(0.25)));
+        assert_eq!((run.title.as_str(), run.calibration.reward(), run.combined_threshold), ("A run", Some(-0.5), Some(0.25)));
         assert_eq!(bits(&run.traces), bits(&odd_traces()));
         fs::write(folder.join(".report-x.part"), "half").unwrap();
         write(&report(&["reward"]), &odd_traces()[..1], &folder, &options()).unwrap();

@@ -12,9 +12,9 @@ use crate::trace::{Candidate, GoldDeviation, Granularity, Span, Step, Trace};
 /// The candidate with buckets of `k` tokens for steps (the last may be shorter), in the reward model's tokens where it has rewards, else in the
 /// policy's. A labelled first wrong step becomes the bucket in which it begins; one that is not there stays out of reach. `None` without tokens.
 pub fn bucketed(candidate: &Candidate, k: usize) -> Option<Candidate> {
-    let spans: Vec<Span> = match candidate.rewards.is_empty() {
+    let spans: Vec<Span> = match candidate.rewards().is_empty() {
         true => candidate.tokens.iter().map(|t| t.span).collect(),
-        false => candidate.rewards.iter().map(|r| r.span).collect(),
+        false => candidate.rewards().iter().map(|r| r.span).collect(),
     };
     let steps: Vec<Step> = spans
         .chunks(k.max(1))
@@ -75,7 +75,7 @@ pub fn section(traces: &[ScoredTrace], k: usize, options: Bootstrap) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Token, TokenReward};
+    use crate::trace::{Token, TokenValue};
 
     /// Seven tokens of two bytes; steps 0..6 and 6..14; the logits as given.
     fn candidate(gold: Option<GoldDeviation>, logits: [f32; 7]) -> Candidate {
@@ -84,10 +84,10 @@ mod tests {
             text: "aabbccddeeffgg".into(),
             steps: vec![Step { span: Span::new(0, 6), ..Step::default() }, Step { span: Span::new(6, 14), ..Step::default() }],
             tokens: (0..7).map(|i| Token { span: span(i), logprob: Some(-(i as f32)), ..Token::default() }).collect(),
-            rewards: logits.iter().enumerate().map(|(i, l)| TokenReward { span: span(i), logit: *l }).collect(),
             gold,
             ..Candidate::default()
         }
+        .with_rewards(logits.iter().enumerate().map(|(i, l)| TokenValue { span: span(i), value: *l }).collect())
     }
 
     #[test]

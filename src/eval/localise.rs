@@ -6,7 +6,7 @@
 use super::resample::Resampled;
 use super::stats::{Bootstrap, Interval, Paired};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
-use crate::trace::{Calibration, Rule, detect};
+use crate::trace::{Calibration, Detector, ENTROPY, LOGPROB, Orientation, REWARD, Reading, Statistic};
 use serde::Serialize;
 
 /// Per-step values in which a method looks for a deviation; low values deviate.
@@ -37,6 +37,31 @@ impl Signal {
         }
     }
 
+    /// The reading that its threshold is calibrated for; `None` for those that a calibration does not know.
+    fn reading(self) -> Option<Reading> {
+        match self {
+            Signal::Reward => Some(Reading::new(REWARD, Statistic::Min)),
+            Signal::LogProb => Some(Reading::new(LOGPROB, Statistic::Min)),
+            Signal::Entropy => Some(Reading::new(ENTROPY, Statistic::Max)),
+            Signal::CriticLogProb | Signal::Combined => None,
+        }
+    }
+
+    /// Its calibrated threshold, turned so that values below it deviate.
+    pub fn threshold(self, calibration: &Calibration) -> Option<f32> {
+        let threshold = calibration.threshold(&self.reading()?)?;
+        Some(if self == Signal::Entropy { -threshold } else { threshold })
+    }
+
+    /// Puts a threshold below which values deviate into a calibration, or takes it out.
+    pub fn set_threshold(self, calibration: &mut Calibration, threshold: Option<f32>) {
+        let Some(reading) = self.reading() else { return };
+        match threshold {
+            Some(t) => calibration.thresholds.insert(reading, if self == Signal::Entropy { -t } else { t }),
+            None => calibration.thresholds.remove(&reading),
+        };
+    }
+
     /// One value a step, low where it deviates; `None` where it is not known.
     pub fn values(self, candidate: &ScoredCandidate) -> Vec<Option<f32>> {
         let known = |v: &Option<f32>| v.filter(|v| !v.is_nan());
@@ -56,7 +81,7 @@ impl Signal {
 pub enum Marker {
     /// The first step whose value is below the threshold (for entropy: whose negated entropy is).
     Below(Signal, f32),
-    /// The step with the largest fall, as [`Rule::LargestDrop`]; always marks one.
+    /// The step with the largest fall, as [`crate::trace::Rule::LargestDrop`]; always marks one.
     LargestDrop(Signal),
     /// Floor: knows whether the final answer is right, and marks step 0 where it is not.
     AnswerOracle,
@@ -67,7 +92,9 @@ impl Marker {
     pub fn mark(self, candidate: &ScoredCandidate) -> Option<usize> {
         match self {
             Marker::Below(signal, threshold) => signal.values(candidate).iter().position(|v| v.is_some_and(|v| v < threshold)),
-            Marker::LargestDrop(signal) => detect(Rule::LargestDrop, &signal.values(candidate), &Calibration::default()).map(|d| d.step),
+            Marker::LargestDrop(signal) => {
+                Detector::drop(Reading::of(signal.name())).mark(Orientation::High, &signal.values(candidate), None).map(|d| d.step)
+            }
             Marker::AnswerOracle => (!candidate.correct).then_some(0),
         }
     }

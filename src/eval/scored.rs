@@ -1,7 +1,8 @@
 //! What the metrics read: candidates with their outcome, their labelled first error and their scores.
 
 use crate::trace::{
-    Aggregation, Candidate, GoldDeviation, Granularity, Token, Trace, aggregate, step_entropy_max, step_logprob_min, step_rewards,
+    Aggregation, Candidate, ENTROPY, GoldDeviation, Granularity, LOGPROB, Reading, Signal, Statistic, Token, Trace, aggregate,
+    default_signal, policy_signals,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,13 @@ impl ScoredCandidate {
         let n = candidate.tokens.len();
         let sum =
             |of: fn(&Token) -> Option<f32>| candidate.tokens.iter().map(|t| of(t).map(f64::from)).sum::<Option<f64>>().filter(|_| n > 0);
+        let reward = default_signal(std::slice::from_ref(candidate)).and_then(|name| candidate.signal(name));
+        let reading = reward.map(|s| Reading::new(&s.name, Statistic::Min));
+        let step_rewards = match reward.zip(reading.as_ref()) {
+            Some((signal, reading)) => candidate.step_values(signal, reading, granularity),
+            None => vec![None; candidate.steps.len()],
+        };
+        let outcome_reward = reward.and_then(Signal::whole);
         Self {
             correct: candidate.correct == Some(true),
             labelled: candidate.gold.is_some(),
@@ -78,10 +86,10 @@ impl ScoredCandidate {
             n_tokens: n,
             logprob_sum: sum(|t| t.logprob).map(|x| x as f32),
             entropy_mean: sum(|t| t.entropy).map(|x| (x / n as f64) as f32),
-            step_logprob_min: step_logprob_min(&candidate.tokens, &candidate.steps),
-            step_entropy_max: step_entropy_max(&candidate.tokens, &candidate.steps),
-            step_rewards: step_rewards(granularity, &candidate.rewards, &candidate.steps),
-            outcome_reward: candidate.outcome_reward.filter(|_| candidate.rewards.is_empty()),
+            step_logprob_min: policy_steps(candidate, LOGPROB, Statistic::Min),
+            step_entropy_max: policy_steps(candidate, ENTROPY, Statistic::Max),
+            step_rewards,
+            outcome_reward,
             answer: candidate.answer.clone(),
             step_labels: step_labels(candidate),
             ..Self::default()
@@ -108,9 +116,18 @@ impl ScoredCandidate {
         let tokens = candidate.tokens.iter().zip(logprobs);
         let tokens: Vec<Token> = tokens.map(|(t, &lp)| Token { logprob: Some(lp), ..*t }).collect();
         self.critic_logprob_sum = (!tokens.is_empty()).then(|| logprobs.iter().sum());
-        self.step_critic_logprob_min = step_logprob_min(&tokens, &candidate.steps);
+        let read = Candidate { text: candidate.text.clone(), steps: candidate.steps.clone(), tokens, ..Candidate::default() };
+        self.step_critic_logprob_min = policy_steps(&read, LOGPROB, Statistic::Min);
         self
     }
+}
+
+/// A signal of the policy's tokens, a value a step.
+fn policy_steps(candidate: &Candidate, name: &str, statistic: Statistic) -> Vec<Option<f32>> {
+    let signals = policy_signals(candidate);
+    let signal = signals.iter().find(|s| s.name == name);
+    signal
+        .map_or_else(|| vec![None; candidate.steps.len()], |s| candidate.step_values(s, &Reading::new(name, statistic), Granularity::Dense))
 }
 
 /// The labels that came with the steps, −1 to 1. On a scale without negative labels 0 is wrong; beside them it is PRM800K's neutral one.
@@ -145,7 +162,7 @@ impl ScoredTrace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Span, Step, Token, TokenReward};
+    use crate::trace::{Span, Step, Token, TokenValue};
 
     #[test]
     fn a_candidate_is_read_whole() {
@@ -155,12 +172,12 @@ mod tests {
             text: "a\nb".into(),
             steps: vec![Step { span: spans[0], label: Some(1.0), ..Step::default() }, Step { span: spans[2], ..Step::default() }],
             tokens: (0..3).map(token).collect(),
-            rewards: (0..3).map(|i| TokenReward { span: spans[i], logit: 1.0 - i as f32 }).collect(),
             gold: Some(GoldDeviation::Step(1)),
             correct: Some(false),
             answer: Some("7".into()),
             ..Candidate::default()
-        };
+        }
+        .with_rewards((0..3).map(|i| TokenValue { span: spans[i], value: 1.0 - i as f32 }).collect());
         let scored = ScoredCandidate::from_candidate(&candidate, Granularity::Dense);
         assert_eq!((scored.n_steps, scored.n_tokens, scored.logprob_sum, scored.entropy_mean), (2, 3, Some(-3.0), Some(1.0)));
         assert_eq!((scored.labelled, scored.first_error, scored.correct), (true, Some(1), false));
@@ -191,8 +208,8 @@ mod tests {
         let nothing = ScoredCandidate { outcome_reward: Some(f32::NAN), ..ScoredCandidate::default() };
         assert_eq!((nothing.reward(Aggregation::Min), ScoredCandidate::default().has_reward()), (None, false));
         // What `score` writes has both; the tokens' rewards are what it says.
-        let token = TokenReward { span: Span::new(0, 1), logit: 0.5 };
-        let scored = Candidate { text: "a".into(), rewards: vec![token], outcome_reward: Some(0.5), ..Candidate::default() };
+        let token = TokenValue { span: Span::new(0, 1), value: 0.5 };
+        let scored = Candidate { text: "a".into(), ..Candidate::default() }.with_rewards(vec![token]);
         assert_eq!(ScoredCandidate::from_candidate(&scored, Granularity::Dense).outcome_reward, None);
     }
 }

@@ -6,7 +6,7 @@ use super::stats::{Bootstrap, bootstrap_mean, holm, paired_bootstrap};
 use crate::generate::{Completion, Prompt, decode_until, mix};
 use crate::model::{Decoder, ModelError, TextTokenizer};
 use crate::reward::{RewardNet, Sequence, score};
-use crate::trace::{Aggregation, Granularity, Sampling, aggregate, step_rewards};
+use crate::trace::{Aggregation, Granularity, Sampling, Statistic, aggregate};
 use std::ops::ControlFlow;
 
 /// How the budget of N candidates is spent.
@@ -57,6 +57,8 @@ pub struct Guide<'a> {
     pub granularity: Granularity,
     /// How the step rewards of a beginning become one number.
     pub aggregation: Aggregation,
+    /// How the rewards of a step's tokens become one.
+    pub statistic: Statistic,
     /// How to sample; `max_tokens` is for a whole candidate, the seed is passed over.
     pub sampling: &'a Sampling,
     /// Whether a token closes a line.
@@ -153,7 +155,7 @@ impl Guide<'_> {
         let value = |(beam, scores): (&Beam, crate::reward::TokenScores)| {
             let mut c = beam.completion.candidate(self.tokenizer);
             c.set_rewards(scores.logits);
-            aggregate(self.aggregation, &step_rewards(self.granularity, &c.rewards, &c.steps)).unwrap_or(f32::NEG_INFINITY)
+            aggregate(self.aggregation, &c.step_rewards(self.statistic, self.granularity)).unwrap_or(f32::NEG_INFINITY)
         };
         Ok(beams.iter().zip(scores).map(value).collect())
     }

@@ -7,7 +7,7 @@ use crate::model::{ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, check, story};
-use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Trace};
+use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Statistic, Trace};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -124,6 +124,8 @@ pub struct Guided {
     pub granularity: Granularity,
     /// How the step rewards of a beginning become one number.
     pub aggregation: Aggregation,
+    /// How the rewards of a step's tokens become one.
+    pub statistic: Statistic,
 }
 
 /// Problems `0..problems` of the split, each searched with a budget of `options.n` candidates; the checker says which picks are right. `done` as in [`sample`].
@@ -141,6 +143,7 @@ pub fn guided(
         tokenizer,
         granularity: how.granularity,
         aggregation: how.aggregation,
+        statistic: how.statistic,
         sampling: &options.sampling,
         ends_line: &|id| closes.get(id as usize).copied().unwrap_or(false),
     };

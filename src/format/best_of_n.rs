@@ -2,7 +2,7 @@
 
 use super::error::FieldError;
 use super::fields::{Fields, as_answer, as_text, wrong};
-use crate::trace::{Candidate, Segmentation, Trace, segment};
+use crate::trace::{Candidate, Segmentation, Signal, Trace, segment};
 use serde_json::{Map, Value};
 
 pub(super) fn fits(record: &Map<String, Value>) -> bool {
@@ -13,7 +13,7 @@ pub(super) fn fits(record: &Map<String, Value>) -> bool {
 /// Sample i is `code[i]`, with the answer `pred[i]`, the verdict `score[i]` and the reward `pred_score[i]`.
 ///
 /// Despite their names, `score` says whether the answer is right, and `pred_score` is what the reward model says of the sample: one number, or one a
-/// step, of which the last is the sample's. So the latter is the outcome reward.
+/// step, of which the last is the sample's. So the latter is a signal of the whole candidate.
 pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let texts = record.texts("code")?;
@@ -36,7 +36,7 @@ pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
             steps: segment(text, &Segmentation::Auto),
             answer: answer.filter(|a| !a.trim().is_empty()),
             correct: at(verdicts).map(verdict).transpose()?,
-            outcome_reward: at(rewards).map(|v| reward(&v, i)).transpose()?,
+            signals: at(rewards).map(|v| reward(&v, i)).transpose()?.map(|score| Signal::given("pred_score", score)).into_iter().collect(),
             ..Candidate::default()
         });
     }

@@ -20,6 +20,7 @@ mod prm800k;
 mod prmbench;
 mod problems;
 mod processbench;
+mod signals;
 mod split;
 mod stepwise;
 

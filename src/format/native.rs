@@ -3,9 +3,10 @@
 use super::error::{FieldError, FormatError};
 use super::fields::{Fields, as_integer, wrong};
 use super::openai::problem_of;
+use super::signals;
 use crate::trace::{
-    Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Segmentation, Source, Span, Step, StepKind, Token,
-    TokenReward, Trace, first_deviation, segment, step_rewards,
+    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
+    Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Token, TokenValue, Trace, segment,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,10 +33,20 @@ pub(super) struct Head<'a> {
 pub struct Scoring<'a> {
     /// Granularity of `step_rewards`.
     pub granularity: Granularity,
-    /// Rule of `first_deviation`.
-    pub rule: Rule,
+    /// How the step rewards become the `outcome_reward`.
+    pub aggregation: Aggregation,
+    /// What finds `first_deviation`; its statistic is that of `step_rewards` where it watches the reward.
+    pub detector: &'a Detector,
     /// Its thresholds.
     pub calibration: &'a Calibration,
+}
+
+impl Scoring<'_> {
+    /// The statistic of `step_rewards`.
+    fn statistic(&self) -> Statistic {
+        let reading = if self.detector.reading.signal == REWARD { &self.detector.reading } else { &self.calibration.reading };
+        reading.statistic.unwrap_or_default()
+    }
 }
 
 #[derive(Serialize)]
@@ -65,6 +76,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     granularity: Option<Granularity>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    statistic: Option<Statistic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     step_rewards: Option<Vec<Option<f32>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     given_rewards: Option<Vec<Option<f32>>>,
@@ -79,6 +92,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deviation_rule: Option<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    deviation_signal: Option<Reading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     deviation_value: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deviation_threshold: Option<f32>,
@@ -92,6 +107,8 @@ struct Record<'a> {
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward_model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signals: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a Source>,
     #[serde(flatten)]
@@ -99,7 +116,7 @@ struct Record<'a> {
 }
 
 /// Fields of a record that end in the trace; any other is kept in `Candidate::extra`, and so is `source`, which says where a record first came from.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 32] = [
     "schema_version",
     "trace_id",
     "candidate",
@@ -115,6 +132,7 @@ const KNOWN: [&str; 29] = [
     "reward_spans",
     "token_rewards",
     "granularity",
+    "statistic",
     "step_rewards",
     "given_rewards",
     "outcome_reward",
@@ -122,6 +140,7 @@ const KNOWN: [&str; 29] = [
     "gold_deviation",
     "first_deviation",
     "deviation_rule",
+    "deviation_signal",
     "deviation_value",
     "deviation_threshold",
     "answer",
@@ -129,6 +148,7 @@ const KNOWN: [&str; 29] = [
     "finish",
     "policy",
     "reward_model",
+    "signals",
 ];
 
 /// The native lines of a trace, one a candidate, without line ends. Values that are not finite become `null`.
@@ -160,13 +180,21 @@ pub fn write_file<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>, 
 
 fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<&Scoring<'_>>) -> Record<'a> {
     let spans: Vec<Span> = c.tokens.iter().map(|t| t.span).collect();
-    let reward_spans: Vec<Span> = c.rewards.iter().map(|r| r.span).collect();
-    let scored = !c.rewards.is_empty();
-    let given = c.steps.iter().any(|s| s.given_reward.is_some()).then(|| c.steps.iter().map(|s| s.given_reward).collect::<Vec<_>>());
+    let rewards = c.rewards();
+    let reward_spans: Vec<Span> = rewards.iter().map(|r| r.span).collect();
+    let scored = !rewards.is_empty();
+    let given = c.signal(signals::GIVEN).and_then(signals::steps);
     let granularity = scoring.map_or(Granularity::Dense, |s| s.granularity);
-    let marked = scoring.and_then(|s| first_deviation(s.rule, c, c.steps.len(), s.granularity, s.calibration));
-    let judged = scoring.is_some_and(|s| can_judge(s, c));
-    let deviation = if judged { marked } else { c.deviation };
+    let statistic = scoring.map_or(Statistic::default(), Scoring::statistic);
+    let steps = if scored { Some(c.step_rewards(statistic, granularity)) } else { given.map(<[_]>::to_vec) };
+    let watched = scoring.and_then(|s| c.all_signals().into_iter().find(|a| a.name == s.detector.reading.signal && a.has_values()));
+    let judged = scoring.is_some_and(|s| watched.as_ref().is_some_and(|w| can_judge(s, w)));
+    let marked = scoring.zip(watched.as_ref()).and_then(|(s, w)| s.detector.first(w, c, c.steps.len(), s.granularity, s.calibration));
+    let deviation = if judged { marked.as_ref() } else { c.deviation.as_ref() };
+    let by = deviation.map(|d| &d.by).or_else(|| scoring.filter(|_| judged).map(|s| s.detector));
+    let aggregated =
+        || scoring.filter(|_| scored).and_then(|s| crate::trace::aggregate(s.aggregation, steps.as_deref().unwrap_or_default()));
+    let outcome = c.signal(signals::OUTCOME).and_then(Signal::whole).or_else(aggregated);
     let gold = |g| match g {
         GoldDeviation::None => -1,
         GoldDeviation::Step(s) => s as i64,
@@ -186,34 +214,38 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         entropies: c.tokens.iter().any(|t| t.entropy.is_some()).then(|| c.tokens.iter().map(|t| t.entropy).collect()),
         reward_spans: (scored && reward_spans != spans).then_some(reward_spans),
         token_spans: (!spans.is_empty()).then_some(spans),
-        token_rewards: scored.then(|| c.rewards.iter().map(|r| r.logit).collect()),
+        token_rewards: scored.then(|| rewards.iter().map(|r| r.value).collect()),
         granularity: scored.then_some(granularity),
-        step_rewards: if scored { Some(step_rewards(granularity, &c.rewards, &c.steps)) } else { given.clone() },
-        given_rewards: given.filter(|_| scored),
-        outcome_reward: c.outcome_reward,
+        statistic: scored.then_some(statistic).filter(|s| *s != Statistic::default()),
+        step_rewards: steps,
+        given_rewards: given.filter(|_| scored).map(<[_]>::to_vec),
+        outcome_reward: outcome.filter(|x| !x.is_nan()),
         labels: c.steps.iter().any(|s| s.label.is_some()).then(|| c.steps.iter().map(|s| s.label).collect()),
         gold_deviation: c.gold.map(gold),
         first_deviation: deviation.map(|d| d.step as i64).or(judged.then_some(-1)),
-        deviation_rule: deviation.map(|d| d.rule).or_else(|| scoring.filter(|_| judged).map(|s| s.rule)),
+        deviation_rule: by.map(|d| d.rule),
+        deviation_signal: by.map(|d| d.reading.clone()),
         deviation_value: deviation.map(|d| d.value).filter(|v| v.is_finite()),
         deviation_threshold: deviation.map(|d| d.threshold).filter(|v| v.is_finite()),
         answer: c.answer.as_deref(),
         correct: c.correct,
         finish: c.finish.as_ref(),
         policy: c.policy.as_deref(),
-        reward_model: c.reward_model.as_deref(),
+        reward_model: c.reward_model(),
+        signals: signals::written(c),
         source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
         extra,
     }
 }
 
-/// Whether the rule has its threshold and its values.
-fn can_judge(scoring: &Scoring<'_>, c: &Candidate) -> bool {
-    match scoring.rule {
-        Rule::Threshold => scoring.calibration.threshold.is_some() && !c.rewards.is_empty(),
-        Rule::LargestDrop => !c.rewards.is_empty(),
-        Rule::LogProb => scoring.calibration.logprob.is_some() && c.tokens.iter().any(|t| t.logprob.is_some()),
-        Rule::Entropy => scoring.calibration.entropy.is_some() && c.tokens.iter().any(|t| t.entropy.is_some()),
+/// Whether the rule has what it needs.
+fn can_judge(scoring: &Scoring<'_>, signal: &Signal) -> bool {
+    match scoring.detector.rule {
+        Rule::LargestDrop => true,
+        Rule::Threshold => {
+            let own = signal.threshold.as_ref().is_some_and(|t| t.reading == scoring.detector.reading);
+            own || scoring.calibration.threshold(&scoring.detector.reading).is_some()
+        }
     }
 }
 
@@ -263,11 +295,16 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
         }
     }
     let scored = record.get("token_rewards").is_some();
+    let mut signals = Vec::new();
     let given = if record.get("given_rewards").is_some() { "given_rewards" } else { "step_rewards" };
-    if given == "given_rewards" || !scored {
-        for (step, v) in steps.iter_mut().zip(numbers(record, given, n, "steps")?.unwrap_or_default()) {
-            step.given_reward = v;
-        }
+    if (given == "given_rewards" || !scored)
+        && let Some(values) = numbers(record, given, n, "steps")?
+    {
+        signals.push(Signal::given_steps(signals::GIVEN, values));
+    }
+    // Beside token rewards it is their aggregate, made anew.
+    if let Some(outcome) = record.opt_f32("outcome_reward")?.filter(|_| !scored) {
+        signals.push(Signal::given(signals::OUTCOME, outcome));
     }
     for (step, v) in steps.iter_mut().zip(numbers(record, "labels", n, "steps")?.unwrap_or_default()) {
         step.label = v;
@@ -294,32 +331,31 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
         tokens.push(Token { id, span, logprob: at(&logprobs), entropy: at(&entropies) });
     }
 
-    let mut rewards = Vec::new();
     if scored {
         let (name, reward_spans) = match spans(record, "reward_spans", &text)? {
             Some(spans) => ("reward_spans", spans),
             None => ("token_spans", token_spans.unwrap_or_default()),
         };
         let logits = numbers(record, "token_rewards", reward_spans.len(), name)?.unwrap_or_default();
-        rewards = reward_spans.into_iter().zip(logits).map(|(span, l)| TokenReward { span, logit: l.unwrap_or(f32::NAN) }).collect();
+        let tokens = reward_spans.into_iter().zip(logits).map(|(span, l)| TokenValue { span, value: l.unwrap_or(f32::NAN) }).collect();
+        signals.push(Signal::reward(record.opt_text("reward_model")?.unwrap_or_default(), tokens));
     }
+    signals::read(record, &text, n, &mut signals)?;
 
     let extra: Map<String, Value> =
         record.map.iter().filter(|(k, _)| !KNOWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok(Candidate {
-        rewards,
+        signals,
         tokens,
-        outcome_reward: record.opt_f32("outcome_reward")?,
         answer: record.opt_text("answer")?.map(Into::into),
         correct: record.opt_bool("correct")?,
         gold: step_index(record, "gold_deviation", n)?.map(|i| i.map_or(GoldDeviation::None, GoldDeviation::Step)),
         policy: record.opt_text("policy")?.map(Into::into),
-        reward_model: record.opt_text("reward_model")?.map(Into::into),
         finish: one_of(record, "finish", "stop, length, cancelled or {\"failed\": \"…\"}")?,
         deviation: match step_index(record, "first_deviation", n)? {
             Some(Some(step)) => Some(Deviation {
                 step,
-                rule: one_of(record, "deviation_rule", "threshold, largest_drop, log_prob or entropy")?.unwrap_or_default(),
+                by: detector(record)?,
                 value: record.opt_f32("deviation_value")?.unwrap_or(f32::NAN),
                 threshold: record.opt_f32("deviation_threshold")?.unwrap_or(f32::NAN),
             }),
@@ -331,7 +367,19 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
     })
 }
 
-fn one_of<T: for<'a> Deserialize<'a>>(record: &Fields<'_>, key: &str, names: &str) -> Result<Option<T>, FieldError> {
+/// What marked the deviation. Files of before named the signal by the rule.
+fn detector(record: &Fields<'_>) -> Result<Detector, FieldError> {
+    let rule = record.opt_text("deviation_rule")?;
+    let (rule, old) = match rule {
+        Some("log_prob") => (Rule::Threshold, Reading::new(LOGPROB, Statistic::Min)),
+        Some("entropy") => (Rule::Threshold, Reading::new(ENTROPY, Statistic::Max)),
+        _ => (one_of(record, "deviation_rule", "threshold or largest_drop")?.unwrap_or_default(), Detector::default().reading),
+    };
+    let reading = one_of(record, "deviation_signal", "NAME.STATISTIC, for example reward.min")?.unwrap_or(old);
+    Ok(Detector { reading, rule })
+}
+
+pub(super) fn one_of<T: for<'a> Deserialize<'a>>(record: &Fields<'_>, key: &str, names: &str) -> Result<Option<T>, FieldError> {
     let read = |v: &Value| T::deserialize(v.clone()).map_err(|_| FieldError::new(record.name(key), "is unknown", format!("give {names}")));
     record.get(key).map(read).transpose()
 }
@@ -356,7 +404,7 @@ fn aligned(key: &str, len: usize, want: usize, with: &str) -> Result<(), FieldEr
     Err(FieldError::new(key, format!("has {len} elements, `{with}` has {want}"), "make the arrays equally long"))
 }
 
-fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Option<Vec<Option<f32>>>, FieldError> {
+pub(super) fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Option<Vec<Option<f32>>>, FieldError> {
     let Some(values) = record.opt_array(key)? else { return Ok(None) };
     aligned(key, values.len(), want, with)?;
     let number = |(i, v): (usize, &Value)| match v {
@@ -367,7 +415,7 @@ fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Op
     values.iter().enumerate().map(number).collect::<Result<_, _>>().map(Some)
 }
 
-fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option<Vec<Span>>, FieldError> {
+pub(super) fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option<Vec<Span>>, FieldError> {
     let Some(values) = record.opt_array(key)? else { return Ok(None) };
     let mut out = Vec::with_capacity(values.len());
     for (i, v) in values.iter().enumerate() {

@@ -3,19 +3,19 @@
 //! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here samples that are right
 //! stand for right ones: those that repeat the demonstration, or, where there is none, those that agree with most samples of the problem.
 
-use crate::trace::{Calibration, Candidate, Granularity, step_entropy_max, step_logprob_min, step_rewards};
+use crate::trace::{Calibration, Candidate, Granularity, Reading};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Least reward, least log-probability and highest entropy over a candidate's steps.
-fn extremes(c: &Candidate) -> Option<[f32; 3]> {
-    let least = |v: Vec<Option<f32>>| v.into_iter().flatten().reduce(f32::min);
-    let most = |v: Vec<Option<f32>>| v.into_iter().flatten().reduce(f32::max);
-    Some([
-        least(step_rewards(Granularity::Dense, &c.rewards, &c.steps))?,
-        least(step_logprob_min(&c.tokens, &c.steps))?,
-        most(step_entropy_max(&c.tokens, &c.steps))?,
-    ])
+/// For each reading the worst value over a candidate's steps, turned so that low is bad; `None` where the candidate lacks one of them.
+fn worst(c: &Candidate, readings: &[Reading]) -> Option<Vec<f32>> {
+    let all = c.all_signals();
+    let one = |r: &Reading| {
+        let signal = all.iter().find(|s| s.name == r.signal)?;
+        let steps = c.step_values(signal, r, Granularity::Dense);
+        steps.into_iter().flatten().map(|v| signal.orientation.turn(v)).reduce(f32::min)
+    };
+    readings.iter().map(one).collect()
 }
 
 /// Which samples stand for right ones.
@@ -56,25 +56,28 @@ pub fn stand_ins(group: &Group, which: StandIns) -> Vec<&Candidate> {
     }
 }
 
-/// Split-conformal thresholds (arXiv 2107.07511 §1): the ⌊α(n+1)⌋-th smallest least reward of the `n` stand-ins, so that a fresh trace like them
-/// is marked with probability at most `false_alarm_rate`; the same for log-probability and entropy.
-pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns) -> Calibration {
-    let found: Vec<[f32; 3]> = groups.iter().flat_map(|g| stand_ins(g, which)).filter_map(extremes).collect();
+/// Split-conformal thresholds (arXiv 2107.07511 §1) of every reading: the ⌊α(n+1)⌋-th smallest worst step of the `n` stand-ins, so that a fresh trace like
+/// them is marked with probability at most `false_alarm_rate`. `chosen` is the reading of the reward that marks deviations.
+pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns, chosen: &Reading, readings: &[Reading]) -> Calibration {
+    let found: Vec<Vec<f32>> = groups.iter().flat_map(|g| stand_ins(g, which)).filter_map(|c| worst(c, readings)).collect();
     let n = found.len();
     let k = (false_alarm_rate * (n + 1) as f32).floor() as usize;
-    let at = |column: usize, sign: f32| {
-        let mut v: Vec<f32> = found.iter().map(|f| f[column] * sign).collect();
-        v.sort_by(f32::total_cmp);
-        k.checked_sub(1).and_then(|k| v.get(k)).map(|x| x * sign)
-    };
+    let mut thresholds = BTreeMap::new();
+    for (column, reading) in readings.iter().enumerate() {
+        let mut values: Vec<f32> = found.iter().map(|f| f[column]).collect();
+        values.sort_by(f32::total_cmp);
+        let low_is_good = reading.signal == crate::trace::ENTROPY;
+        if let Some(value) = k.checked_sub(1).and_then(|k| values.get(k)) {
+            thresholds.insert(reading.clone(), if low_is_good { -value } else { *value });
+        }
+    }
     let how = match which {
         StandIns::Demonstration => "that repeat the demonstration; no labels".to_owned(),
         StandIns::Majority(s) => format!("whose answer at least {:.0} % of their group share; no labels", s * 100.0),
     };
     Calibration {
-        threshold: at(0, 1.0),
-        logprob: at(1, 1.0),
-        entropy: at(2, -1.0),
+        reading: chosen.clone(),
+        thresholds,
         false_alarm_rate: Some(false_alarm_rate),
         task: None,
         samples: n,
@@ -82,10 +85,22 @@ pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns) -> Ca
     }
 }
 
+/// What is calibrated: the reward, log-probability and entropy of the policy, under the statistics that suit them.
+pub fn calibrated_readings() -> Vec<Reading> {
+    use crate::trace::Statistic::{Max, Mean, Min, Sum};
+    let of = |signal: &'static str, statistics: [crate::trace::Statistic; 3]| statistics.map(|s| Reading::new(signal, s));
+    let all = [
+        of(crate::trace::REWARD, [Min, Mean, Sum]),
+        of(crate::trace::LOGPROB, [Min, Mean, Sum]),
+        of(crate::trace::ENTROPY, [Max, Mean, Sum]),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Span, Step, Token, TokenReward};
+    use crate::trace::{Span, Step, Token, TokenValue};
 
     fn candidate(answer: &str, reward: f32) -> Candidate {
         let span = Span::new(0, 4);
@@ -94,9 +109,9 @@ mod tests {
             answer: Some(answer.into()),
             steps: vec![Step { span, ..Default::default() }],
             tokens: vec![Token { span, logprob: Some(reward / 10.0), entropy: Some(-reward), ..Default::default() }],
-            rewards: vec![TokenReward { span, logit: reward }],
             ..Default::default()
         }
+        .with_rewards(vec![TokenValue { span, value: reward }])
     }
 
     #[test]
@@ -105,10 +120,12 @@ mod tests {
         let mut candidates: Vec<Candidate> = (1..=9).map(|i| candidate("7", -(i as f32))).collect();
         candidates.push(candidate("8", -50.0));
         let groups = [Group { candidates, demonstration: "abcd".into() }];
+        let readings = calibrated_readings();
+        let calibrate = |groups: &[Group], rate, which| calibrate(groups, rate, which, &readings[0], &readings);
         let c = calibrate(&groups, 0.2, StandIns::Majority(0.9));
-        assert_eq!((c.threshold, c.samples), (Some(-8.0), 9));
-        assert_eq!(c.entropy, Some(8.0));
-        assert_eq!(c.logprob, Some(-0.8));
+        let of = |reading: &str| c.threshold(&reading.parse().unwrap());
+        assert_eq!((c.reward(), of("reward.sum"), c.samples), (Some(-8.0), Some(-8.0), 9));
+        assert_eq!((of("entropy.max"), of("logprob.min")), (Some(8.0), Some(-0.8)));
         assert_eq!(calibrate(&groups, 0.2, StandIns::Majority(0.95)).samples, 0);
         let mut groups = groups;
         groups[0].candidates[3].text = "abce".into();

@@ -3,7 +3,7 @@
 use super::net::{States, numbers};
 use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name};
-use crate::trace::{Calibration, Span, TokenReward};
+use crate::trace::{Calibration, Span, TokenValue};
 use candle_core::{Device, Tensor};
 
 /// A decoder that reads the candidates as they grow.
@@ -217,7 +217,7 @@ impl RewardModel for LocalReward {
                 let from = self.rows[candidate].scored;
                 self.rows[candidate].scored += ids.len();
                 let logits = logits.by_ref().take(ids.len());
-                let rewards = spans.into_iter().zip(logits).map(|(span, logit)| TokenReward { span, logit }).collect();
+                let rewards = spans.into_iter().zip(logits).map(|(span, value)| TokenValue { span, value }).collect();
                 Scored { candidate, from, rewards }
             })
             .collect())
@@ -251,7 +251,7 @@ mod tests {
         let (ended, cut) = (&scored[0].rewards, &scored[1].rewards);
         assert_eq!(ended.len(), cut.len() + 1);
         assert_eq!(ended.last().unwrap().span, Span::new(text.len(), text.len()));
-        assert!(ended.iter().zip(cut).all(|(a, b)| (a.logit - b.logit).abs() < 1e-4 && a.span == b.span));
+        assert!(ended.iter().zip(cut).all(|(a, b)| (a.value - b.value).abs() < 1e-4 && a.span == b.span));
     }
 
     #[test]

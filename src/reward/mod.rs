@@ -6,14 +6,14 @@ mod local;
 mod net;
 mod score;
 
-pub use calibrate::{Group, StandIns, calibrate, stand_ins};
+pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, stand_ins};
 pub use card::RewardCard;
 pub use local::LocalReward;
 pub(crate) use net::Under;
 pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 
-use crate::trace::{Calibration, Token, TokenReward};
+use crate::trace::{Calibration, Token, TokenValue};
 use std::ops::Range;
 
 /// What can go wrong while scoring.
@@ -31,7 +31,7 @@ pub enum RewardError {
 ///
 /// The problem is read once and shared by the candidates; each candidate continues from its own key–value cache, so a token is never read twice.
 pub trait RewardModel: Send {
-    /// Name for people and for `Candidate::reward_model`.
+    /// Name for people and for the signal it gives.
     fn name(&self) -> &str;
     /// Calibrated thresholds of the deviation rules.
     fn calibration(&self) -> &Calibration;
@@ -70,5 +70,5 @@ pub struct Scored {
     /// Index in the candidate's rewards of the first of them.
     pub from: usize,
     /// The rewards.
-    pub rewards: Vec<TokenReward>,
+    pub rewards: Vec<TokenValue>,
 }

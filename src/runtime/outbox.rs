@@ -1,7 +1,7 @@
 //! Updates on their way to the face: merged while they wait, bounded, and never out of order for a candidate.
 
 use super::{ModelsStatus, RequestId, Update};
-use crate::trace::{FinishReason, Token, TokenReward, TraceEvent};
+use crate::trace::{FinishReason, Token, TokenValue, TraceEvent};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ struct Pending {
     started: bool,
     text: String,
     tokens: Vec<Token>,
-    rewards: Option<(usize, Vec<TokenReward>)>,
+    rewards: Option<(usize, Vec<TokenValue>)>,
     finished: Option<FinishReason>,
 }
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn rewards(candidate: usize, from: usize, logits: &[f32]) -> TraceEvent {
-        let rewards = logits.iter().map(|&logit| TokenReward { span: Span::default(), logit }).collect();
+        let rewards = logits.iter().map(|&value| TokenValue { span: Span::default(), value }).collect();
         TraceEvent::Rewards { candidate, from, rewards }
     }
 

@@ -1,20 +1,22 @@
 //! Candidates of a problem side by side: ranks, votes, and where they part.
 
-use super::{Aggregation, Candidate, Granularity, aggregate, step_rewards};
+use super::{Aggregation, Candidate, Granularity, Reading};
 
-/// One score a candidate: its step rewards under `granularity`, aggregated; its `outcome_reward` where it has no token rewards.
-pub fn candidate_scores(candidates: &[Candidate], granularity: Granularity, aggregation: Aggregation) -> Vec<Option<f32>> {
-    candidates
-        .iter()
-        .map(|c| {
-            if c.rewards.is_empty() {
-                let given: Vec<Option<f32>> = c.steps.iter().map(|s| s.given_reward).collect();
-                c.outcome_reward.or_else(|| aggregate(aggregation, &given)).filter(|x| !x.is_nan())
-            } else {
-                aggregate(aggregation, &step_rewards(granularity, &c.rewards, &c.steps))
-            }
-        })
-        .collect()
+/// One score a candidate by a reading of one of its signals, high is good: its steps' values aggregated, or the value of the whole. `None` where a candidate
+/// has no such signal or the signal no value.
+pub fn candidate_scores(
+    candidates: &[Candidate],
+    reading: &Reading,
+    granularity: Granularity,
+    aggregation: Aggregation,
+) -> Vec<Option<f32>> {
+    let score = |c: &Candidate| {
+        let all = c.all_signals();
+        let signal = all.iter().find(|s| s.name == reading.signal)?;
+        let steps = c.step_values(signal, reading, granularity);
+        Some(signal.orientation.turn(signal.candidate_value(aggregation, &steps)?))
+    };
+    candidates.iter().map(score).collect()
 }
 
 /// Candidate indices, best first. Equal scores keep their order; candidates without a score (or with NaN) come last.
@@ -145,7 +147,7 @@ fn shared(a: &Candidate, b: &Candidate) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Segmentation, Span, Step, TokenReward, segment};
+    use crate::trace::{Orientation, Segmentation, Signal, Span, Step, TokenValue, default_signal, segment};
 
     fn candidate(text: &str, answer: Option<&str>) -> Candidate {
         Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), answer: answer.map(Into::into), ..Candidate::default() }
@@ -159,19 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn scores_come_from_tokens_then_from_the_source() {
-        let mut a = candidate("x\ny", None);
-        a.rewards = vec![TokenReward { span: Span::new(0, 1), logit: 1.0 }, TokenReward { span: Span::new(2, 3), logit: -3.0 }];
-        a.outcome_reward = Some(9.0);
+    fn scores_are_of_the_signal_that_is_asked_for() {
+        let value = |start, end, value| TokenValue { span: Span::new(start, end), value };
+        let mut a = candidate("x\ny", None).with_rewards(vec![value(0, 1, 1.0), value(2, 3, -3.0)]);
+        a.put_signal(Signal::given("score", 9.0));
         let mut b = candidate("x\ny", None);
-        b.outcome_reward = Some(0.5);
+        b.put_signal(Signal::given("score", 0.5));
         let mut c = candidate("x\ny", None);
-        c.steps[0].given_reward = Some(0.25);
+        c.put_signal(Signal { orientation: Orientation::Low, ..Signal::given_steps("given", vec![Some(0.25), None]) });
         let all = [a, b, c, candidate("x", None)];
-        let scores = |aggregation| candidate_scores(&all, Granularity::Dense, aggregation);
-        assert_eq!(scores(Aggregation::Mean), [Some(-1.0), Some(0.5), Some(0.25), None]);
-        assert_eq!(scores(Aggregation::Min)[0], Some(-3.0));
-        assert_eq!(candidate_scores(&all, Granularity::Sparse, Aggregation::Mean)[0], Some(-3.0));
+        let scores = |signal: &str, granularity, aggregation| candidate_scores(&all, &signal.parse().unwrap(), granularity, aggregation);
+        assert_eq!(scores("reward.min", Granularity::Dense, Aggregation::Mean), [Some(-1.0), None, None, None]);
+        assert_eq!(scores("reward.min", Granularity::Dense, Aggregation::Min)[0], Some(-3.0));
+        assert_eq!(scores("reward.min", Granularity::Sparse, Aggregation::Mean)[0], Some(-3.0));
+        assert_eq!(scores("score", Granularity::Dense, Aggregation::Mean), [Some(9.0), Some(0.5), None, None]);
+        assert_eq!(scores("given", Granularity::Dense, Aggregation::Mean), [None, None, Some(-0.25), None], "high is good");
+        assert_eq!(default_signal(&all), Some("score"), "what the file says stands first");
+        assert_eq!((default_signal(&all[3..]), default_signal(&[])), (None, None));
     }
 
     #[test]

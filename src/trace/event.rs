@@ -1,6 +1,6 @@
 //! What a policy and a reward model say while a candidate grows.
 
-use super::{Token, TokenReward};
+use super::{Token, TokenValue};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened to one candidate. Applied in order, the events give the whole candidate.
@@ -24,10 +24,10 @@ pub enum TraceEvent {
     Rewards {
         /// Index of the candidate inside its trace.
         candidate: usize,
-        /// Position in `Candidate::rewards` of the first of them; what stood from there on is replaced.
+        /// Position in [`super::Candidate::rewards`] of the first of them; what stood from there on is replaced.
         from: usize,
         /// Spans count from the start of the candidate's text.
-        rewards: Vec<TokenReward>,
+        rewards: Vec<TokenValue>,
     },
     /// Nothing more will be appended.
     Finished {

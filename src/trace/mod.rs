@@ -2,7 +2,6 @@
 //!
 //! Pure data and pure functions over it; serde is the only dependency.
 
-mod baseline;
 mod choices;
 mod compare;
 mod deviation;
@@ -11,23 +10,26 @@ mod event;
 mod reward;
 mod segment;
 mod segment_rules;
+mod signal;
 mod store;
 
-pub use baseline::{drop_from_before, first_deviation, rule_values, step_entropy_max, step_logprob_min};
 pub use choices::with_options;
 pub use compare::{
     Divergence, Vote, candidate_scores, canonical_answer, common_steps, divergence, majority, rank, ranks, vote_weight, weighted_majority,
 };
-pub use deviation::{Calibration, Deviation, Rule, detect};
+pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
-pub use reward::{
-    Aggregation, DISCOUNT, Granularity, TokenReward, aggregate, segments, step_of_each, step_rewards, supervised_positions, token_rewards,
-};
+pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
+pub use signal::{
+    ENTROPY, LOGPROB, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass, TokenValue, Unit,
+    Values, policy_signals,
+};
 pub use store::{Applied, TraceStore};
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A half-open byte range `start..end` into a candidate's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,12 +110,9 @@ pub struct Candidate {
     /// The policy's tokens, empty where the source has none.
     #[serde(default)]
     pub tokens: Vec<Token>,
-    /// The reward model's logits, one a scored token, in the reward model's own tokens.
+    /// What judges it: reward models and numbers that came with the source, each under a name of its own. See [`Candidate::all_signals`].
     #[serde(default)]
-    pub rewards: Vec<TokenReward>,
-    /// A reward for the whole candidate that came with the source.
-    #[serde(default)]
-    pub outcome_reward: Option<f32>,
+    pub signals: Vec<Signal>,
     /// The final answer as extracted by the importer or the task's grader.
     #[serde(default)]
     pub answer: Option<String>,
@@ -126,9 +125,6 @@ pub struct Candidate {
     /// Who wrote the text, for example a model's name.
     #[serde(default)]
     pub policy: Option<String>,
-    /// Whose logits `rewards` are.
-    #[serde(default)]
-    pub reward_model: Option<String>,
     /// Why generation ended; `None` while it grows and for recorded text that does not say.
     #[serde(default)]
     pub finish: Option<FinishReason>,
@@ -141,10 +137,98 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The stored signal of this name.
+    pub fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|s| s.name == name)
+    }
+
+    /// Stores a signal, in place of the one of its name.
+    pub fn put_signal(&mut self, signal: Signal) {
+        match self.signals.iter_mut().find(|s| s.name == signal.name) {
+            Some(old) => *old = signal,
+            None => self.signals.push(signal),
+        }
+    }
+
+    /// The stored signals, and those that the policy's tokens give. A stored signal stands before a derived one of its name.
+    pub fn all_signals(&self) -> Vec<Cow<'_, Signal>> {
+        let derived = policy_signals(self).into_iter().filter(|d| self.signal(&d.name).is_none());
+        self.signals.iter().map(Cow::Borrowed).chain(derived.map(Cow::Owned)).collect()
+    }
+
+    /// One value a step of a signal under a reading, in the signal's own unit; see [`Signal::step_values`].
+    pub fn step_values(&self, signal: &Signal, reading: &Reading, granularity: Granularity) -> Vec<Option<f32>> {
+        signal.step_values(reading.tokens, reading.statistic.unwrap_or(signal.statistic), granularity, &self.text, &self.steps)
+    }
+
+    /// The token logits of the reward model at work, the signal [`REWARD`]; empty where none has read it.
+    pub fn rewards(&self) -> &[TokenValue] {
+        self.signal(REWARD).map_or(&[], Signal::tokens)
+    }
+
+    /// Changes the token logits of the reward model at work; the signal is made where there is none.
+    pub fn edit_rewards<R>(&mut self, edit: impl FnOnce(&mut Vec<TokenValue>) -> R) -> R {
+        let at = self.signals.iter().position(|s| s.name == REWARD).unwrap_or_else(|| {
+            self.signals.push(Signal::reward("", Vec::new()));
+            self.signals.len() - 1
+        });
+        let mut tokens = match &mut self.signals[at].values {
+            Values::Tokens(tokens) => std::mem::take(tokens),
+            Values::Steps(_) | Values::Candidate(_) => Vec::new(),
+        };
+        let out = edit(&mut tokens);
+        self.signals[at].values = Values::Tokens(tokens);
+        out
+    }
+
+    /// One reward a step of the reward model at work, under a statistic and a granularity; see [`Signal::step_values`].
+    pub fn step_rewards(&self, statistic: Statistic, granularity: Granularity) -> Vec<Option<f32>> {
+        match self.signal(REWARD) {
+            Some(signal) => signal.step_values(TokenClass::All, statistic, granularity, &self.text, &self.steps),
+            None => vec![None; self.steps.len()],
+        }
+    }
+
+    /// The name of the reward model at work, where it is known.
+    pub fn reward_model(&self) -> Option<&str> {
+        match &self.signal(REWARD)?.source {
+            SignalSource::Model(name) if !name.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Makes way for a reward model: what another one said of the candidate stays under `reward:NAME`, and what `name` itself said is computed anew.
+    pub fn begin_rewards(&mut self, name: &str) {
+        if let Some(old) = self.reward_model().filter(|old| *old != name).map(|old| format!("{REWARD}:{old}")) {
+            self.signals.retain(|s| s.name != old);
+            self.signals.iter_mut().filter(|s| s.name == REWARD).for_each(|s| s.name.clone_from(&old));
+        }
+        self.put_signal(Signal::reward(name, Vec::new()));
+    }
+
     /// Takes the reward model's logits, one a token of the policy.
     pub fn set_rewards(&mut self, logits: impl IntoIterator<Item = f32>) {
-        self.rewards = self.tokens.iter().zip(logits).map(|(t, logit)| TokenReward { span: t.span, logit }).collect();
+        let tokens = self.tokens.iter().zip(logits).map(|(t, value)| TokenValue { span: t.span, value }).collect();
+        self.edit_rewards(|rewards| *rewards = tokens);
     }
+
+    /// The candidate with these token logits of a reward model without a name.
+    pub fn with_rewards(mut self, tokens: Vec<TokenValue>) -> Self {
+        self.edit_rewards(|rewards| *rewards = tokens);
+        self
+    }
+}
+
+/// The name of the signal that ranks candidates where nobody said another: a number that came with the file, else another reward model's that the file
+/// holds, else the reward model's at work. `None`: nothing ranks them.
+pub fn default_signal(candidates: &[Candidate]) -> Option<&str> {
+    let order = |s: &Signal| match &s.source {
+        SignalSource::File => 0,
+        _ if s.name != REWARD => 1,
+        _ => 2,
+    };
+    let all = candidates.iter().flat_map(|c| &c.signals).filter(|s| s.is_reward() && s.has_values());
+    all.min_by_key(|s| order(s)).map(|s| s.name.as_str())
 }
 
 /// The labelled first deviation of a candidate.
@@ -176,9 +260,6 @@ pub struct Step {
     /// Reasoning or final answer.
     #[serde(default)]
     pub kind: StepKind,
-    /// A reward that came with the source (probability or logit, as the source has it).
-    #[serde(default)]
-    pub given_reward: Option<f32>,
     /// A label that came with the source: 1 right, 0 wrong, PRM800K's −1/0/+1 kept as they are.
     #[serde(default)]
     pub label: Option<f32>,

@@ -3,15 +3,6 @@
 use super::{Span, Step};
 use serde::{Deserialize, Serialize};
 
-/// A reward model's logit for one token of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TokenReward {
-    /// The token's bytes in the candidate's text.
-    pub span: Span,
-    /// Log-odds that an expert wrote it, unclipped; NaN where the model gave no finite number.
-    pub logit: f32,
-}
-
 /// Which completion tokens carry supervision, and so whose logit is a token's reward (arXiv 2510.01857).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,34 +135,6 @@ pub fn step_of_each(tokens: impl IntoIterator<Item = Span>, steps: &[Step]) -> V
         .collect()
 }
 
-/// One reward a step: the minimum of its tokens' rewards, `None` where no token of it is scored yet or a logit is not finite. Tokens belong to steps as
-/// [`step_of_each`] says, but a step has no reward before the tokens reach into its text: the separator before it says nothing of it.
-pub fn step_rewards(granularity: Granularity, rewards: &[TokenReward], steps: &[Step]) -> Vec<Option<f32>> {
-    if steps.is_empty() {
-        return Vec::new();
-    }
-    let owner = step_of_each(rewards.iter().map(|r| r.span), steps);
-    let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
-    let logits: Vec<f32> = rewards.iter().map(|r| r.logit).collect();
-    let tokens = token_rewards(granularity, &logits, &ends);
-    let mut out: Vec<Option<f32>> = vec![None; steps.len()];
-    let mut bad = vec![false; steps.len()];
-    for (&s, &r) in owner.iter().zip(&tokens) {
-        if r.is_finite() {
-            out[s] = Some(out[s].map_or(r, |m: f32| m.min(r)));
-        } else {
-            bad[s] = true;
-        }
-    }
-    let read = rewards.iter().map(|r| r.span.end).max().unwrap_or(0);
-    for ((o, b), step) in out.iter_mut().zip(bad).zip(steps) {
-        if b || read <= step.span.start {
-            *o = None;
-        }
-    }
-    out
-}
-
 /// One reward for the candidate from its steps' rewards; `None` where no step has one. Steps without a reward are passed over.
 pub fn aggregate(aggregation: Aggregation, steps: &[Option<f32>]) -> Option<f32> {
     let known = || steps.iter().flatten().copied();
@@ -198,10 +161,11 @@ fn softplus(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Segmentation, segment};
+    use crate::trace::{Segmentation, Signal, Statistic, TokenClass, TokenValue, segment};
 
-    fn rewards(cuts: &[(usize, usize, f32)]) -> Vec<TokenReward> {
-        cuts.iter().map(|c| TokenReward { span: Span::new(c.0, c.1), logit: c.2 }).collect()
+    fn step_rewards(granularity: Granularity, cuts: &[(usize, usize, f32)], steps: &[Step]) -> Vec<Option<f32>> {
+        let tokens = cuts.iter().map(|c| TokenValue { span: Span::new(c.0, c.1), value: c.2 }).collect();
+        Signal::reward("m", tokens).step_values(TokenClass::All, Statistic::Min, granularity, "ab\ncd", steps)
     }
 
     #[test]
@@ -228,7 +192,7 @@ mod tests {
         let steps = segment("ab\ncd", &Segmentation::Line);
         let (first, second) = ((0, 2, -3.0), (3, 5, -1.0));
         for granularity in [Granularity::Dense, Granularity::Step, Granularity::Interval(2), Granularity::Sparse] {
-            let of = |cuts: &[(usize, usize, f32)]| step_rewards(granularity, &rewards(cuts), &steps)[1];
+            let of = |cuts: &[(usize, usize, f32)]| step_rewards(granularity, cuts, &steps)[1];
             assert_eq!(of(&[first]), None);
             assert_eq!(of(&[first, (2, 3, 0.0)]), None, "the separator before the step is not of it");
             assert_eq!(of(&[first, (2, 3, 0.0), (3, 3, 0.0)]), None, "a token that owns no byte has read none");
@@ -240,10 +204,10 @@ mod tests {
     #[test]
     fn a_read_step_counts_its_separator_and_the_end_of_the_text() {
         let steps = segment("ab\ncd", &Segmentation::Line);
-        let all = rewards(&[(0, 2, -3.0), (2, 3, -2.0), (3, 5, -1.0), (5, 5, -9.0)]);
+        let all = [(0, 2, -3.0), (2, 3, -2.0), (3, 5, -1.0), (5, 5, -9.0)];
         assert_eq!(step_rewards(Granularity::Dense, &all, &steps), [Some(-3.0), Some(-9.0)]);
         // The next step's first token holds all of this one: its reward is the separator's, as in training.
-        let across = rewards(&[(0, 1, 1.0), (1, 5, 2.0)]);
+        let across = [(0, 1, 1.0), (1, 5, 2.0)];
         assert_eq!(step_rewards(Granularity::Dense, &across, &steps), [Some(1.0), Some(2.0)]);
     }
 }

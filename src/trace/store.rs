@@ -1,6 +1,6 @@
 //! A trace that grows by events.
 
-use super::{Candidate, Segmentation, Segmenter, Span, TokenReward, Trace, TraceEvent};
+use super::{Candidate, Segmentation, Segmenter, Span, TokenValue, Trace, TraceEvent};
 use std::ops::Range;
 
 /// A trace, and for each of its candidates what is needed to go on: applying an event costs what the event brings, not what is there.
@@ -101,13 +101,14 @@ impl TraceStore {
                 self.cut(candidate);
             }
             TraceEvent::Rewards { from, rewards, .. } => {
-                let target = &mut self.trace.candidates[candidate].rewards;
-                target.truncate(*from);
-                let first = target.len();
-                let end = target.last().map_or(0, |r| r.span.end);
-                target.resize(*from, TokenReward { span: Span::new(end, end), logit: f32::NAN });
-                target.extend_from_slice(rewards);
-                applied.rewards = first..target.len();
+                applied.rewards = self.trace.candidates[candidate].edit_rewards(|known| {
+                    known.truncate(*from);
+                    let first = known.len();
+                    let end = known.last().map_or(0, |r| r.span.end);
+                    known.resize(*from, TokenValue { span: Span::new(end, end), value: f32::NAN });
+                    known.extend_from_slice(rewards);
+                    first..known.len()
+                });
             }
             TraceEvent::Finished { reason, .. } => {
                 self.trace.candidates[candidate].finish = Some(reason.clone());
@@ -146,7 +147,7 @@ mod tests {
     }
 
     fn rewards(from: usize, logits: &[f32]) -> TraceEvent {
-        let rewards = logits.iter().enumerate().map(|(i, &logit)| TokenReward { span: Span::new(from + i, from + i + 1), logit });
+        let rewards = logits.iter().enumerate().map(|(i, &value)| TokenValue { span: Span::new(from + i, from + i + 1), value });
         TraceEvent::Rewards { candidate: 0, from, rewards: rewards.collect() }
     }
 
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(store.apply(&rewards(0, &[1.0, 2.0, 3.0])).rewards, 0..3);
         assert_eq!(store.apply(&rewards(1, &[5.0])).rewards, 1..2);
         assert_eq!(store.apply(&rewards(3, &[7.0])).rewards, 2..4);
-        let logits: Vec<f32> = store.trace().candidates[0].rewards.iter().map(|r| r.logit).collect();
+        let logits: Vec<f32> = store.trace().candidates[0].rewards().iter().map(|r| r.value).collect();
         assert_eq!(logits[..2], [1.0, 5.0]);
         assert!(logits[2].is_nan() && logits[3] == 7.0);
     }

@@ -11,7 +11,7 @@ use crate::model::{Config, LoraConfig, RopeScaling};
 use crate::reward::{Head, StandIns};
 use crate::task::Task;
 use crate::task::stories::Split;
-use crate::trace::Granularity;
+use crate::trace::{Granularity, Statistic};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -398,6 +398,13 @@ pub struct CalibrationConfig {
     pub false_alarm_rate: f32,
     /// Which samples stand for right ones.
     pub stand_ins: StandIns,
+    /// How the rewards of a step's tokens become one, where the reward marks deviations; chosen on validation data.
+    #[serde(default, skip_serializing_if = "is_default_statistic")]
+    pub statistic: Statistic,
+}
+
+fn is_default_statistic(statistic: &Statistic) -> bool {
+    *statistic == Statistic::default()
 }
 
 /// What the tokens of a rollout are credited with.

@@ -26,7 +26,7 @@ pub use face::Face;
 pub use highlight::highlight;
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
 pub use labels::Labels;
-pub use settings::{Field, Settings, rule_name};
+pub use settings::{Field, Settings, detector_name};
 pub use source::{Ask, Query, Report, Row, TraceSource};
 pub use state::Item;
 pub use theme::{

@@ -1,6 +1,6 @@
 //! What the user can turn: how rewards are read, how candidates are sampled.
 
-use crate::trace::{Aggregation, Granularity, Rule, Sampling};
+use crate::trace::{Aggregation, Detector, ENTROPY, Granularity, LOGPROB, REWARD, Reading, Rule, Sampling, Statistic};
 
 /// How rewards are read and candidates are sampled.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,10 @@ pub struct Settings {
     pub granularity: Granularity,
     /// How step rewards become one.
     pub aggregation: Aggregation,
-    /// How the first deviation is found.
-    pub rule: Rule,
+    /// The signal that ranks candidates; none: the default, see [`crate::trace::default_signal`].
+    pub rank_by: Option<Reading>,
+    /// How the first deviation is found; none: by the signal that ranks, at its threshold.
+    pub detect_by: Option<Detector>,
 }
 
 impl Default for Settings {
@@ -24,7 +26,8 @@ impl Default for Settings {
             sampling: Sampling::default(),
             granularity: Granularity::default(),
             aggregation: Aggregation::default(),
-            rule: Rule::default(),
+            rank_by: None,
+            detect_by: None,
         }
     }
 }
@@ -52,7 +55,7 @@ pub enum Field {
     Interval,
     /// [`Settings::aggregation`].
     Aggregation,
-    /// [`Settings::rule`].
+    /// [`Settings::detect_by`].
     Rule,
 }
 
@@ -106,7 +109,7 @@ const INTERVAL: usize = 15;
 impl Settings {
     /// Why no step can be marked: the rule reads step rewards, and sparse gives all steps the same one.
     pub fn unmarked(&self) -> Option<&'static str> {
-        let reads_rewards = matches!(self.rule, Rule::Threshold | Rule::LargestDrop);
+        let reads_rewards = self.detect_by.as_ref().is_none_or(|d| d.reading.signal == REWARD);
         (self.granularity == Granularity::Sparse && reads_rewards).then_some("one reward for all steps, so none is marked")
     }
 
@@ -126,7 +129,7 @@ impl Settings {
                 _ => String::new(),
             },
             Field::Aggregation => self.aggregation.name().to_string(),
-            Field::Rule => rule_name(self.rule).to_string(),
+            Field::Rule => self.detect_by.as_ref().map_or_else(|| "default".into(), detector_name),
         }
     }
 
@@ -157,9 +160,9 @@ impl Settings {
                 self.aggregation = all[turn(at, by, all.len())];
             }
             Field::Rule => {
-                let all = [Rule::Threshold, Rule::LargestDrop, Rule::LogProb, Rule::Entropy];
-                let at = all.iter().position(|r| *r == self.rule).unwrap_or(0);
-                self.rule = all[turn(at, by, all.len())];
+                let all = detectors();
+                let at = all.iter().position(|d| *d == self.detect_by).unwrap_or(0);
+                self.detect_by.clone_from(&all[turn(at, by, all.len())]);
             }
         }
     }
@@ -205,13 +208,18 @@ fn decimal(value: f32) -> String {
     text.strip_suffix('0').map_or(text.clone(), str::to_string)
 }
 
-/// Name of a deviation rule.
-pub fn rule_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Threshold => "threshold",
-        Rule::LargestDrop => "largest drop",
-        Rule::LogProb => "log-prob",
-        Rule::Entropy => "entropy",
+/// The detectors to choose from: the default first.
+fn detectors() -> [Option<Detector>; 4] {
+    let below = |signal: &str, statistic| Some(Detector::below(Reading::new(signal, statistic)));
+    let drop = Some(Detector::drop(Reading::new(REWARD, Statistic::Min)));
+    [None, drop, below(LOGPROB, Statistic::Min), below(ENTROPY, Statistic::Max)]
+}
+
+/// Name of a detector: its reading, and the rule where it is not the threshold.
+pub fn detector_name(detector: &Detector) -> String {
+    match detector.rule {
+        Rule::Threshold => detector.reading.to_string(),
+        Rule::LargestDrop => format!("{} drop", detector.reading),
     }
 }
 

@@ -40,7 +40,8 @@ fn samples_say_what_their_fields_say() {
     assert_eq!(mmlu[0].candidates[0].policy.as_deref(), Some("mmlu_pro_outputs"));
 
     let (best, _) = load("samples/best_of_n.jsonl");
-    let said: Vec<_> = best[0].candidates.iter().map(|c| (c.outcome_reward, c.correct, c.answer.is_some())).collect();
+    let score = |c: &reasonscope::trace::Candidate| c.signal("pred_score").and_then(|s| s.whole());
+    let said: Vec<_> = best[0].candidates.iter().map(|c| (score(c), c.correct, c.answer.is_some())).collect();
     assert_eq!(said, [(Some(2.5), Some(true), true), (Some(-1.25), Some(false), true), (Some(-3.0), Some(false), false)]);
 
     let (faults, _) = load("samples/prmbench.jsonl");
@@ -185,8 +186,8 @@ fn real_sets_are_read_whole() {
     }
     if let Some(path) = data("math_best_of_8/math_cot_100.jsonl.gz") {
         let (all, _) = load(&path);
-        let best =
-            |t: &Trace| t.candidates.iter().max_by(|a, b| a.outcome_reward.unwrap().total_cmp(&b.outcome_reward.unwrap())).unwrap().correct;
+        let score = |c: &reasonscope::trace::Candidate| c.signal("pred_score").and_then(|s| s.whole()).unwrap();
+        let best = |t: &Trace| t.candidates.iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap().correct;
         assert!(all.iter().filter(|t| best(t) == Some(true)).count() >= 93, "the published scores pick right answers");
     }
 }

@@ -54,7 +54,7 @@ fn options() -> Options {
     Options {
         sizes: vec![8, 1],
         main: Method::Reward(Aggregation::Min),
-        calibration: Calibration { threshold: Some(0.0), ..Calibration::default() },
+        calibration: Calibration::at(Calibration::default().reading, 0.0),
         bootstrap: Bootstrap { resamples: 1000, ..Bootstrap::default() },
         ..Options::default()
     }

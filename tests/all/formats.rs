@@ -2,7 +2,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use reasonscope::format::{Format, FormatError, Options, Scoring, TraceList, to_lines, write_file};
-use reasonscope::trace::{Calibration, GoldDeviation, Granularity, Rule, Trace, step_rewards};
+use reasonscope::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Statistic, Trace};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn check_spans(traces: &[Trace]) {
                 assert!(s.span.start >= end && c.text.get(s.span.start..s.span.end).is_some(), "{} {:?}", t.id, s);
                 end = s.span.end;
             }
-            let spans = c.tokens.iter().map(|t| t.span).chain(c.rewards.iter().map(|r| r.span));
+            let spans = c.tokens.iter().map(|t| t.span).chain(c.rewards().iter().map(|r| r.span));
             assert!(spans.into_iter().all(|s| c.text.get(s.start..s.end).is_some()), "{}", t.id);
         }
     }
@@ -132,7 +132,7 @@ fn native_lines_say_the_same_when_read_again() {
     };
     assert_eq!(plain(&again), plain(&traces));
     assert_eq!(again[0].candidates[0].extra, Some(format!("{{\"source\":{origin},\"my_note\":{{\"keep\":\"me\"}}}}")));
-    assert!(traces[0].candidates[0].rewards[2].logit.is_nan() && again[0].candidates[0].rewards[2].logit.is_nan());
+    assert!(traces[0].candidates[0].rewards()[2].value.is_nan() && again[0].candidates[0].rewards()[2].value.is_nan());
 
     let line: Value = serde_json::from_str(&to_lines(&traces[0], None)[0]).unwrap();
     assert_eq!(line["my_note"], serde_json::json!({"keep": "me"}));
@@ -169,17 +169,19 @@ fn every_sample_survives_as_native() {
 #[test]
 fn scored_records_hold_what_the_rule_and_granularity_say() {
     let (traces, _) = load("samples/native.jsonl", Options::default());
-    let calibration = Calibration { threshold: Some(1.0), ..Calibration::default() };
-    let scoring = Scoring { granularity: Granularity::Sparse, rule: Rule::Threshold, calibration: &calibration };
+    let calibration = Calibration::at(Calibration::default().reading, 1.0);
+    let detector = calibration.detector();
+    let scoring =
+        Scoring { granularity: Granularity::Sparse, aggregation: Aggregation::Mean, detector: &detector, calibration: &calibration };
     let line: Value = serde_json::from_str(&to_lines(&traces[0], Some(&scoring))[1]).unwrap();
     let c = &traces[0].candidates[1];
-    let want: Vec<Option<f32>> = step_rewards(Granularity::Sparse, &c.rewards, &c.steps);
+    let want: Vec<Option<f32>> = c.step_rewards(Statistic::Min, Granularity::Sparse);
     assert_eq!(want, [Some(-2.0), Some(-2.0)]);
     assert_eq!(line["step_rewards"], serde_json::json!([-2.0, -2.0]));
     assert_eq!(line["granularity"], "sparse");
     assert_eq!(line["token_rewards"], serde_json::json!([0.5, -2.0]));
     assert_eq!((&line["first_deviation"], &line["deviation_threshold"]), (&serde_json::json!(0), &serde_json::json!(1.0)));
-    let calm = Calibration { threshold: Some(-9.0), ..Calibration::default() };
+    let calm = Calibration::at(Calibration::default().reading, -9.0);
     let scoring = Scoring { calibration: &calm, ..scoring };
     let line: Value = serde_json::from_str(&to_lines(&traces[0], Some(&scoring))[1]).unwrap();
     assert_eq!(line["first_deviation"], -1);

@@ -4,7 +4,7 @@ use reasonscope::generate::{GenerateError, Policy};
 use reasonscope::reward::{Piece, RewardError, RewardModel, Scored};
 use reasonscope::runtime::{Engine, Loaded, Loader, Models, ModelsStatus, Request, SendError, Slot, Update};
 use reasonscope::trace::{
-    Calibration, Candidate, FinishReason, Sampling, Segmentation, Span, Token, TokenReward, Trace, TraceEvent, TraceStore,
+    Calibration, Candidate, FinishReason, Sampling, Segmentation, Span, Token, TokenValue, Trace, TraceEvent, TraceStore,
 };
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,7 +128,7 @@ impl RewardModel for Reader {
             let mut rewards = Vec::new();
             for i in piece.new.clone() {
                 *sum = (*sum * 31.0 + f32::from(piece.text.as_bytes()[i])) % 1009.0;
-                rewards.push(TokenReward { span: Span::new(i, i + 1), logit: *sum });
+                rewards.push(TokenValue { span: Span::new(i, i + 1), value: *sum });
             }
             *read = piece.new.end;
             scored.push(Scored { candidate: piece.candidate, from, rewards });
@@ -216,7 +216,7 @@ fn candidates_arrive_whole_scored_and_ended_once() {
                 let expected: String = (0..300).map(|w| format!("{} ", w * 7 + i)).collect();
                 assert_eq!(c.text, expected);
                 assert_eq!(c.tokens.len(), 300);
-                assert_eq!(c.rewards.len(), c.text.len());
+                assert_eq!(c.rewards().len(), c.text.len());
                 assert_eq!(c.finish, Some(FinishReason::Length));
             }
             let of_request = |u: &&Update| match u {
@@ -241,8 +241,8 @@ fn streamed_rewards_equal_those_of_the_whole_text() {
     engine.send(score(2, "p", &texts, false)).unwrap();
     let whole = apply(&until_ended(&engine, &[2]), 2);
     for (s, w) in streamed.iter().zip(&whole) {
-        assert_eq!(s.rewards, w.rewards);
-        assert_eq!(s.rewards.len(), s.text.len());
+        assert_eq!(s.rewards(), w.rewards());
+        assert_eq!(s.rewards().len(), s.text.len());
     }
 }
 
@@ -286,7 +286,7 @@ fn what_is_on_screen_is_scored_first_and_the_latest_of_it_before_the_rest() {
     let order: Vec<String> =
         calls.lock().unwrap().iter().filter_map(|c| if let Call::Begin(p, _) = c { Some(p.clone()) } else { None }).collect();
     assert_eq!(order, ["behind", "seen now", "seen before", "behind", "later"]);
-    assert_eq!(apply(&updates, 1)[0].rewards.len(), 3000);
+    assert_eq!(apply(&updates, 1)[0].rewards().len(), 3000);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn without_a_reward_model_candidates_are_written_all_the_same() {
         let updates = until_ended(&engine, &[1, 2, 3, 4]);
         for id in 1..5 {
             assert!(errors(&updates, id).is_empty());
-            assert!(apply(&updates, id).iter().all(|c| c.tokens.len() == 5 && c.rewards.is_empty()));
+            assert!(apply(&updates, id).iter().all(|c| c.tokens.len() == 5 && c.rewards().is_empty()));
         }
     }
 }
@@ -383,7 +383,7 @@ fn candidates_that_say_the_same_are_read_once() {
     engine.send(score(1, "p", &["one", "two", "one", "one", "NO", "NO"], false)).unwrap();
     let updates = until_ended(&engine, &[1]);
     let candidates = apply(&updates, 1);
-    let rewards: Vec<&[TokenReward]> = candidates.iter().map(|c| c.rewards.as_slice()).collect();
+    let rewards: Vec<&[TokenValue]> = candidates.iter().map(|c| c.rewards()).collect();
     assert_eq!(rewards.iter().map(|r| r.len()).collect::<Vec<_>>()[..4], [3; 4]);
     assert!(rewards[0] == rewards[2] && rewards[0] == rewards[3] && rewards[0] != rewards[1]);
     assert!(rewards[4..].iter().all(|r| r.is_empty()) && errors(&updates, 1).is_empty());
@@ -398,7 +398,7 @@ fn a_candidate_that_cannot_be_scored_costs_only_itself() {
     engine.send(score(3, "p", &[], false)).unwrap();
     let updates = until_ended(&engine, &[1, 2, 3]);
     let candidates = apply(&updates, 1);
-    assert_eq!([candidates[0].rewards.len(), candidates[1].rewards.len(), candidates[2].rewards.len()], [3, 0, 5]);
+    assert_eq!([candidates[0].rewards().len(), candidates[1].rewards().len(), candidates[2].rewards().len()], [3, 0, 5]);
     let warnings: Vec<&str> =
         updates.iter().filter_map(|u| if let Update::Warning { id: 1, message } = u { Some(message.as_str()) } else { None }).collect();
     assert_eq!(warnings, ["candidate 2 is not scored: a candidate does not fit"]);
@@ -424,12 +424,12 @@ fn wrong_requests_are_refused_with_a_remedy() {
 #[test]
 fn thresholds_are_there_as_soon_as_the_reward_model_is_ready() {
     for _ in 0..50 {
-        let reader = Reader { calibration: Calibration { threshold: Some(-1.0), ..Calibration::default() }, ..Reader::default() };
+        let reader = Reader { calibration: Calibration::at(Calibration::default().reading, -1.0), ..Reader::default() };
         let engine = engine(None, Some(reader));
         loop {
             let status = engine.status();
             if matches!(status.reward, Slot::Ready { .. }) {
-                assert_eq!(status.calibration.threshold, Some(-1.0));
+                assert_eq!(status.calibration.reward(), Some(-1.0));
                 break;
             }
         }
@@ -457,7 +457,7 @@ fn the_engine_works_behind_channels_and_ends_with_them() {
     while !matches!(all.last(), Some(Update::Done { id: 1, .. })) {
         all.push(updates.blocking_recv().unwrap());
     }
-    assert!(apply(&all, 1).iter().all(|c| c.tokens.len() == 50 && c.rewards.len() == c.text.len()));
+    assert!(apply(&all, 1).iter().all(|c| c.tokens.len() == 50 && c.rewards().len() == c.text.len()));
     drop((requests, updates));
     assert!(gone.recv_timeout(Duration::from_secs(60)).is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Disconnected));
 }

@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
 use reasonscope::trace::{
-    Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Source, Span, Token, TokenReward, Trace, TraceEvent, segment,
+    Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Signal, Source, Span, Token, TokenValue, Trace, TraceEvent, segment,
 };
 use reasonscope::tui::{
     Action, Ask, Channels, ColorDepth, Effect, Face, Graded, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
@@ -55,7 +55,7 @@ fn pieces(text: &str) -> Vec<Span> {
 }
 
 /// Tokens and rewards of candidate `k`: low where it is wrong.
-fn scored(k: usize, text: &str) -> (Vec<Token>, Vec<TokenReward>) {
+fn scored(k: usize, text: &str) -> (Vec<Token>, Vec<TokenValue>) {
     let line_of = |at: usize| text[..at].matches('\n').count();
     let spans = pieces(text);
     let tokens = spans.iter().enumerate().map(|(i, s)| {
@@ -77,7 +77,7 @@ fn scored(k: usize, text: &str) -> (Vec<Token>, Vec<TokenReward>) {
             Some(w) if line > w => 0.1,
             _ => 1.3,
         };
-        TokenReward { span: *s, logit: base + 1.4 * noise(k + 31, i) + 0.3 }
+        TokenValue { span: *s, value: base + 1.4 * noise(k + 31, i) + 0.3 }
     });
     (tokens.collect(), rewards.collect())
 }
@@ -89,12 +89,12 @@ pub fn candidate(k: usize) -> Candidate {
         text: text.into(),
         steps: segment(text, &Segmentation::Line),
         tokens,
-        rewards,
         answer: text.rsplit("#### ").next().map(str::to_string),
         correct: Some(text.ends_with("#### 3")),
         finish: Some(FinishReason::Stop),
         ..Candidate::default()
     }
+    .with_rewards(rewards)
 }
 
 fn labelled(id: &str, k: usize, gold: GoldDeviation) -> Trace {
@@ -115,7 +115,7 @@ pub const NASTY: &str = "plain\n\x1b[31mred\x1b[0m and \x1b]0;title\x07 bell\nwi
 pub fn recorded() -> Vec<Trace> {
     let code = "We can check it with a program.\n```python\ndef boxes(trays, rolls):\n    total = trays * rolls  # 216\n    left = total - total * 3 // 4 - 30\n    return left // 8\n\nprint(boxes(12, 18))\n```\nIt prints 3.\n#### 3";
     let think = "<think>\nThe rolls: 12 * 18 = 216.\n\nHalf of them is 108, so 216 - 108 = 108.\n\nThen 108 - 30 = 78.\n</think>\n\nThe shelter gets 78 / 8 = 9 boxes.";
-    let rewards = |c: &mut Candidate, values: &[f32]| c.steps.iter_mut().zip(values).for_each(|(s, v)| s.given_reward = Some(*v));
+    let rewards = |c: &mut Candidate, values: &[f32]| c.put_signal(Signal::given_steps("given", values.iter().map(|v| Some(*v)).collect()));
     let mut with_code = Candidate { text: code.into(), steps: segment(code, &Segmentation::Auto), ..Candidate::default() };
     rewards(&mut with_code, &[0.93, 0.81, 0.97, 0.99]);
     let mut with_think = Candidate {
@@ -125,16 +125,13 @@ pub fn recorded() -> Vec<Trace> {
         ..Candidate::default()
     };
     rewards(&mut with_think, &[0.96, 0.22, 0.31, 0.18]);
-    let nasty = Candidate {
-        text: NASTY.into(),
-        steps: segment(NASTY, &Segmentation::Line),
-        rewards: pieces(NASTY)
+    let nasty = Candidate { text: NASTY.into(), steps: segment(NASTY, &Segmentation::Line), ..Candidate::default() }.with_rewards(
+        pieces(NASTY)
             .into_iter()
             .enumerate()
-            .map(|(i, span)| TokenReward { span, logit: [f32::NAN, 1.0, f32::NEG_INFINITY, 4e6][i % 4] })
+            .map(|(i, span)| TokenValue { span, value: [f32::NAN, 1.0, f32::NEG_INFINITY, 4e6][i % 4] })
             .collect(),
-        ..Candidate::default()
-    };
+    );
     let mut out = vec![
         labelled("gsm8k-0", 0, GoldDeviation::None),
         labelled("gsm8k-1", 5, GoldDeviation::Step(2)),
@@ -178,13 +175,12 @@ pub fn problems() -> Vec<Trace> {
 
 pub fn calibration() -> Calibration {
     Calibration {
-        threshold: Some(-0.4),
-        logprob: Some(-2.0),
-        entropy: Some(1.2),
+        thresholds: [("reward.min", -0.4), ("logprob.min", -2.0), ("entropy.max", 1.2)].map(|(r, t)| (r.parse().unwrap(), t)).into(),
         false_alarm_rate: Some(0.1),
         task: Some("stories".into()),
         samples: 512,
         method: "split conformal over the policy's own samples that agree with the majority".into(),
+        ..Calibration::default()
     }
 }
 

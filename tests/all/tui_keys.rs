@@ -4,7 +4,7 @@ use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, streaming, wri
 use crossterm::event::{MouseButton, MouseEventKind};
 use reasonscope::format::{Options, TraceList};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenReward, Trace, TraceEvent};
+use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenValue, Trace, TraceEvent};
 use reasonscope::tui::{Action, Labels};
 
 fn line<'a>(text: &'a str, word: &str) -> &'a str {
@@ -166,7 +166,7 @@ fn settings_are_cycled_typed_and_checked() {
     s.keys("s a d");
     assert_eq!(s.face.settings().granularity, Granularity::Sparse);
     assert_eq!(s.face.settings().aggregation, Aggregation::Min);
-    assert_eq!(s.face.settings().rule, Rule::LargestDrop);
+    assert_eq!(s.face.settings().detect_by.as_ref().map(|d| d.rule), Some(Rule::LargestDrop));
     s.keys(", <ret> 4 <ret> j 3h <ret> 0 . 7 <ret>");
     assert_eq!((s.face.settings().n, s.face.settings().sampling.temperature), (4, 0.7));
     s.keys("k <ret> 0 <ret>");
@@ -274,7 +274,7 @@ fn candidates_are_ranked_live_and_votes_counted() {
 
 /// Text of candidate `k` with rewards of what the reward model has read of it.
 fn half_read(id: u64, k: usize, text: &str, read: &[(usize, usize, f32)]) -> [Update; 2] {
-    let rewards = read.iter().map(|r| TokenReward { span: Span::new(r.0, r.1), logit: r.2 }).collect();
+    let rewards = read.iter().map(|r| TokenValue { span: Span::new(r.0, r.1), value: r.2 }).collect();
     [TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() }, TraceEvent::Rewards { candidate: k, from: 0, rewards }]
         .map(|event| Update::Event { id, event })
 }
@@ -317,11 +317,11 @@ fn the_cursor_leaves_the_sign_of_a_large_reward() {
 
 #[test]
 fn tokens_are_the_policys_and_the_reward_models_are_called_so() {
-    let rewards = |n: usize| (0..n).map(|i| TokenReward { span: Span::new(i, i + 1), logit: 1.0 }).collect::<Vec<_>>();
+    let rewards = |n: usize| (0..n).map(|i| TokenValue { span: Span::new(i, i + 1), value: 1.0 }).collect::<Vec<_>>();
     let mut traces = problems();
     let mut written = crate::tui_fixture::candidate(0);
     written.tokens.truncate(60);
-    written.rewards = rewards(128);
+    written = written.with_rewards(rewards(128));
     let mut bare = written.clone();
     bare.tokens.clear();
     traces[0].candidates = vec![written, bare.clone()];
@@ -454,7 +454,7 @@ fn recorded_traces_without_rewards_are_scored_what_is_on_screen_first() {
     let mut traces = problems();
     for (k, t) in traces.iter_mut().enumerate() {
         let mut c = crate::tui_fixture::candidate(k);
-        c.rewards.clear();
+        c.signals.clear();
         t.candidates = vec![c];
     }
     let mut s = Screen::with(Setup { size: (120, 40), live: true, ..Setup::default() }, traces);

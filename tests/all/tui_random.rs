@@ -2,7 +2,7 @@
 
 use crate::tui_fixture::{Screen, Setup, ready};
 use ratatui::buffer::Buffer;
-use reasonscope::trace::{Candidate, FinishReason, GoldDeviation, Span, Step, StepKind, Token, TokenReward, Trace};
+use reasonscope::trace::{Candidate, FinishReason, GoldDeviation, Signal, Span, Step, StepKind, Token, TokenValue, Trace};
 use reasonscope::tui::ColorDepth;
 use unicode_width::UnicodeWidthStr;
 
@@ -90,16 +90,22 @@ fn candidate(r: &mut Random) -> Candidate {
         s.end += r.below(40);
         at = s.end.min(len);
         let kind = r.pick(&[StepKind::Reasoning, StepKind::Reasoning, StepKind::Answer]);
-        c.steps.push(Step { span: s, kind, given_reward: (r.below(3) == 0).then(|| value(r)), label: (r.below(4) == 0).then(|| value(r)) });
+        c.steps.push(Step { span: s, kind, label: (r.below(4) == 0).then(|| value(r)) });
     }
-    let mut at = 0;
+    if r.below(3) == 0 {
+        c.put_signal(Signal::given_steps("given", c.steps.iter().map(|_| (r.below(3) == 0).then(|| value(r))).collect()));
+    }
+    let (mut at, mut rewards) = (0, Vec::new());
     for i in 0..r.below(200) {
         let s = span(r, len, &mut at);
         let some = r.below(5) > 0;
         c.tokens.push(Token { id: Some(i as u32), span: s, logprob: some.then(|| value(r)), entropy: some.then(|| value(r)) });
         if r.below(4) > 0 {
-            c.rewards.push(TokenReward { span: s, logit: value(r) });
+            rewards.push(TokenValue { span: s, value: value(r) });
         }
+    }
+    if !rewards.is_empty() {
+        c = c.with_rewards(rewards);
     }
     c.answer = (r.below(2) == 0).then(|| text(r, 6));
     c.correct = r.pick(&[None, Some(true), Some(false)]);
@@ -112,7 +118,9 @@ fn candidate(r: &mut Random) -> Candidate {
         3 => Some(FinishReason::Cancelled),
         _ => Some(FinishReason::Stop),
     };
-    c.outcome_reward = (r.below(4) == 0).then(|| value(r));
+    if r.below(4) == 0 {
+        c.put_signal(Signal::given("outcome", value(r)));
+    }
     c
 }
 

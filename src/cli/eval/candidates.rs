@@ -230,9 +230,9 @@ impl Localise {
                 self.false_alarms
             ));
         }
-        recorded.calibration.threshold = threshold(Signal::Reward);
-        recorded.calibration.logprob = threshold(Signal::LogProb);
-        recorded.calibration.entropy = threshold(Signal::Entropy).map(|e| -e);
+        for signal in [Signal::Reward, Signal::LogProb, Signal::Entropy] {
+            signal.set_threshold(&mut recorded.calibration, threshold(signal));
+        }
         match Combined::fit(&twins) {
             Ok(combined) => {
                 for subset in &mut recorded.subsets {
@@ -260,17 +260,16 @@ impl Localise {
                 ))
                 .into());
             }
-            recorded.calibration.threshold = Some(number);
+            Signal::Reward.set_threshold(&mut recorded.calibration, Some(number));
             return Ok(ThresholdSource::Given);
         }
         let Some(subset) = recorded.subsets.iter().find(|s| s.name == asked) else {
             let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
             return Err(Usage(format!("--threshold {asked}: neither a number nor one of the files {}", names.join(", "))).into());
         };
-        let best = |signal| best_threshold(signal, &subset.traces).map(|b| b.0);
-        let calibration = &mut recorded.calibration;
-        (calibration.threshold, calibration.logprob) = (best(Signal::Reward), best(Signal::LogProb));
-        calibration.entropy = best(Signal::Entropy).map(|e| -e);
+        for signal in [Signal::Reward, Signal::LogProb, Signal::Entropy] {
+            signal.set_threshold(&mut recorded.calibration, best_threshold(signal, &subset.traces).map(|b| b.0));
+        }
         Ok(ThresholdSource::BestOn(asked.to_owned()))
     }
 }
@@ -296,10 +295,5 @@ fn signals(rows: &[ScoredTrace]) -> impl Iterator<Item = Signal> + '_ {
 
 /// The fixed threshold, low values deviating.
 fn own_threshold(recorded: &Recorded, signal: Signal) -> Option<f32> {
-    match signal {
-        Signal::Reward => recorded.calibration.threshold,
-        Signal::LogProb => recorded.calibration.logprob,
-        Signal::Entropy => recorded.calibration.entropy.map(|e| -e),
-        _ => None,
-    }
+    signal.threshold(&recorded.calibration)
 }

@@ -7,6 +7,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::eval::search::{Strategy, report};
 use crate::eval::stories::{Guided, guided};
+use crate::trace::Statistic;
 use anyhow::Result;
 use clap::Args;
 use std::ops::ControlFlow;
@@ -32,7 +33,12 @@ impl Search {
         let mut all = Vec::new();
         for strategy in std::iter::once(Strategy::BestOf).chain(widths) {
             reporter.stage(&strategy.name());
-            let options = Guided { strategy, granularity: self.stories.rewards.granularity, aggregation: self.stories.rewards.aggregation };
+            let options = Guided {
+                strategy,
+                granularity: self.stories.rewards.granularity,
+                aggregation: self.stories.rewards.aggregation,
+                statistic: Statistic::Min,
+            };
             let found = guided(&pair, &self.stories.options(how.seed), &options, &mut |done| {
                 reporter.progress(done as u64, Some(self.stories.problems), "searched");
                 if interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -113,5 +113,5 @@ fn twins(traces: &[Trace], score: &dyn Fn(usize, usize) -> Option<f32>) -> Vec<P
 
 /// Length in the scorer's own tokens.
 fn size(c: &Candidate) -> usize {
-    c.rewards.len().max(c.tokens.len())
+    c.rewards().len().max(c.tokens.len())
 }

@@ -188,11 +188,8 @@ fn located(pairs: &Pairs, options: &Options) -> Vec<Located> {
             continue;
         }
         let fixed = |run: usize| match signal {
-            Signal::Reward => options.calibrations[run].threshold,
-            Signal::LogProb => options.calibrations[run].logprob,
-            Signal::CriticLogProb => None,
-            Signal::Entropy => options.calibrations[run].entropy.map(|e| -e),
             Signal::Combined => options.combined_thresholds[run],
+            _ => signal.threshold(&options.calibrations[run]),
         };
         // Without labels of both kinds there is no best threshold, and no F1 either.
         let best = runs.map(|r| localise::best_threshold(signal, r).map(|b| b.0));

@@ -67,7 +67,7 @@ fn twenty_problems_by_hand() {
 fn localisation_by_hand() {
     // With τ = 0 a preferring reward marks the wrong candidate's step 1 and leaves the right one; the other marks nothing.
     let (a, b) = (run(0..20, |i| i < 10), run(0..20, |_| true));
-    let calibrated = Calibration { threshold: Some(0.0), ..Calibration::default() };
+    let calibrated = Calibration::at(crate::trace::Detector::default().reading, 0.0);
     let report = compare(&a, &b, &Options { calibrations: [calibrated.clone(), calibrated], ..options() }).unwrap();
     let r = row(&report.tables[1], "reward, calibrated");
     // acc_error 0.5 and acc_correct 1: F1 2/3; against 1.

@@ -98,19 +98,15 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
     let per = |marker: Marker| traces.par_iter().map(|t| localise::counts(marker, t)).collect::<Vec<_>>();
     let fixed = &options.calibration;
     let mut out = Vec::new();
-    for (signal, threshold, sign) in [
-        (Signal::Reward, fixed.threshold, 1.0),
-        (Signal::LogProb, fixed.logprob, 1.0),
-        (Signal::CriticLogProb, None, 1.0),
-        (Signal::Entropy, fixed.entropy, -1.0_f32),
-        (Signal::Combined, options.combined_threshold, 1.0),
-    ] {
+    for signal in [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy, Signal::Combined] {
+        let sign = if signal == Signal::Entropy { -1.0_f32 } else { 1.0 };
+        let threshold = if signal == Signal::Combined { options.combined_threshold } else { signal.threshold(fixed) };
         let known = traces.iter().flat_map(|t| &t.candidates).any(|c| signal.values(c).iter().any(Option::is_some));
         if !known {
             continue;
         }
         let best = localise::best_threshold(signal, traces).map(|b| b.0);
-        for (kind, value) in [(options.source.name(signal), threshold.map(|t| sign * t)), ("best".into(), best)] {
+        for (kind, value) in [(options.source.name(signal), threshold), ("best".into(), best)] {
             let Some(value) = value else { continue };
             out.push(Located {
                 name: format!("{}, {kind}", signal.name()),

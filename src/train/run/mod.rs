@@ -22,11 +22,11 @@ use super::{Progress, Stage, TrainError, record, restore, sample_all, seen, sft}
 use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
-use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, score};
+use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, calibrated_readings, score};
 use crate::task::answer::answer;
 use crate::task::stories::{Split, story};
 use crate::task::{Demonstration, Problem, Task, TrainingProblems};
-use crate::trace::{Calibration, Candidate, Sampling, Trace};
+use crate::trace::{Calibration, Candidate, REWARD, Reading, Sampling, Trace};
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -498,7 +498,11 @@ impl Run<'_, '_> {
         let scored = score_groups(net, &self.framing.tokenizer, &prompts, samples)?;
         let groups: Vec<Group> =
             scored.into_iter().zip(aside).map(|(candidates, d)| Group { candidates, demonstration: d.solution }).collect();
-        Ok(Calibration { task: Some(self.data.task().name().into()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins) })
+        let (readings, chosen) = (calibrated_readings(), Reading::new(REWARD, c.statistic));
+        Ok(Calibration {
+            task: Some(self.data.task().name().into()),
+            ..calibrate(&groups, c.false_alarm_rate, c.stand_ins, &chosen, &readings)
+        })
     }
 
     /// Demonstrations that are not trained on.

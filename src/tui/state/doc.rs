@@ -3,9 +3,9 @@
 use super::Sheet;
 use crate::diagnose::{Lint, lint};
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Deviation, FinishReason, GoldDeviation, Granularity, Rule, Segmentation, Span, Trace, TraceEvent,
-    TraceStore, Vote, aggregate, detect, majority, rank, step_entropy_max, step_logprob_min, step_of_each, step_rewards, token_rewards,
-    vote_weight, weighted_majority,
+    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
+    Segmentation, Signal, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, Vote, default_signal, majority, rank, step_of_each,
+    token_rewards, vote_weight, weighted_majority,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Role, Settings};
@@ -39,7 +39,7 @@ pub(crate) struct Cursor {
 /// What is derived of one candidate.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// One a step.
+    /// One a step: the signal that ranks, turned so that high is good.
     pub rewards: Vec<Option<f32>>,
     /// Least log-probability of each step.
     pub logprobs: Vec<Option<f32>>,
@@ -119,7 +119,8 @@ pub(crate) struct Doc {
 struct Made {
     granularity: Granularity,
     aggregation: Aggregation,
-    rule: Rule,
+    rank_by: Option<Reading>,
+    detect_by: Option<Detector>,
     calibration: Calibration,
 }
 
@@ -171,7 +172,7 @@ impl Doc {
     /// Spans of what the token cursor walks over: the policy's tokens, or else the reward model's.
     pub fn units(candidate: &Candidate) -> Vec<Span> {
         if candidate.tokens.is_empty() {
-            candidate.rewards.iter().map(|r| r.span).collect()
+            candidate.rewards().iter().map(|r| r.span).collect()
         } else {
             candidate.tokens.iter().map(|t| t.span).collect()
         }
@@ -224,17 +225,22 @@ impl Doc {
         let made = Made {
             granularity: settings.granularity,
             aggregation: settings.aggregation,
-            rule: settings.rule,
+            rank_by: settings.rank_by.clone(),
+            detect_by: settings.detect_by.clone(),
             calibration: calibration.clone(),
         };
         let all = self.made.as_ref() != Some(&made);
         if !all && self.seen.iter().all(|s| !s.stale) {
             return;
         }
-        let calibration = self.calibrate(&made.calibration);
+        let reading = made.rank_by.clone().or_else(|| self.default_reading(&made.calibration));
+        let detector = made.detect_by.clone().or_else(|| reading.clone().map(Detector::below));
+        let calibration = self.calibrate(reading.as_ref(), &made.calibration);
+        let read =
+            Read { reading: reading.as_ref(), detector: detector.as_ref(), granularity: made.granularity, aggregation: made.aggregation };
         for (i, seen) in self.seen.iter_mut().enumerate() {
             if all || seen.stale {
-                seen.refresh(&self.store.trace().candidates[i], self.store.closed(i), &made, &calibration);
+                seen.refresh(&self.store.trace().candidates[i], self.store.closed(i), &read, &calibration);
             }
         }
         self.rank(made.aggregation);
@@ -244,19 +250,26 @@ impl Doc {
         self.made = Some(made);
     }
 
-    /// The pivot of the scale: the calibrated threshold, or the middle where rewards came with the file.
-    fn calibrate(&mut self, calibration: &Calibration) -> Calibration {
-        let given = || self.candidates().iter().filter(|c| c.rewards.is_empty()).flat_map(|c| &c.steps).filter_map(|s| s.given_reward);
-        let own = self.candidates().iter().all(|c| c.rewards.is_empty()) && given().next().is_some();
-        let pivot = match calibration.threshold.filter(|_| !own) {
-            Some(threshold) => threshold,
-            // A probability is neutral at one half, a logit at nought.
-            None if own && given().all(|r| (0.0..=1.0).contains(&r)) => 0.5,
-            None => 0.0,
-        };
-        self.scale.pivot = pivot;
-        self.scale.calibrated = calibration.threshold.is_some() && !own;
-        Calibration { threshold: Some(pivot), ..calibration.clone() }
+    /// What ranks where the user said nothing: the default signal, a reward model's under the statistic that it was calibrated with.
+    fn default_reading(&self, calibration: &Calibration) -> Option<Reading> {
+        let name = default_signal(self.candidates())?;
+        Some(if name == REWARD { calibration.reading.clone() } else { Reading::of(name) })
+    }
+
+    /// The pivot of the scale: the threshold of the reading, or the middle of its unit where none is known. The calibration that comes back has it.
+    fn calibrate(&mut self, reading: Option<&Reading>, calibration: &Calibration) -> Calibration {
+        let signal = reading.and_then(|r| self.candidates().iter().find_map(|c| c.signal(&r.signal)));
+        let own = signal.and_then(|s| s.threshold.as_ref()).filter(|t| reading == Some(&t.reading)).map(|t| t.value);
+        let calibrated = reading.and_then(|r| calibration.threshold(r)).or(own);
+        let middle = if signal.is_some_and(|s| s.unit == Unit::Probability) { 0.5 } else { 0.0 };
+        let threshold = calibrated.unwrap_or(middle);
+        self.scale.pivot = signal.map_or(threshold, |s| s.orientation.turn(threshold));
+        self.scale.calibrated = calibrated.is_some();
+        let mut out = calibration.clone();
+        if let Some(reading) = reading {
+            out.thresholds.entry(reading.clone()).or_insert(threshold);
+        }
+        out
     }
 
     fn rank(&mut self, aggregation: Aggregation) {
@@ -275,40 +288,47 @@ impl Doc {
     }
 }
 
-impl Seen {
-    fn refresh(&mut self, candidate: &Candidate, closed: usize, made: &Made, calibration: &Calibration) {
-        self.stale = false;
-        let finite = |r: Option<f32>| r.filter(|r| r.is_finite());
-        self.rewards = if candidate.rewards.is_empty() {
-            candidate.steps.iter().map(|s| finite(s.given_reward)).collect()
-        } else {
-            step_rewards(made.granularity, &candidate.rewards, &candidate.steps)
-        };
-        self.tokens = if candidate.steps.is_empty() {
-            candidate.rewards.iter().map(|r| r.logit).collect()
-        } else {
-            let owner = step_of_each(candidate.rewards.iter().map(|r| r.span), &candidate.steps);
-            let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
-            let logits: Vec<f32> = candidate.rewards.iter().map(|r| r.logit).collect();
-            token_rewards(made.granularity, &logits, &ends)
-        };
-        self.logprobs = step_logprob_min(&candidate.tokens, &candidate.steps);
-        self.entropies = step_entropy_max(&candidate.tokens, &candidate.steps);
-        self.reward = finite(aggregate(made.aggregation, &self.rewards).or(candidate.outcome_reward));
-        let values = self.values(made.rule);
-        // Rewards that came a step each with the file have their places whatever the granularity is.
-        let alike = made.granularity == Granularity::Sparse && !candidate.rewards.is_empty();
-        let reads_rewards = matches!(made.rule, Rule::Threshold | Rule::LargestDrop);
-        self.deviation = if alike && reads_rewards { None } else { detect(made.rule, &values[..closed.min(values.len())], calibration) };
-    }
+/// How signals are read.
+struct Read<'a> {
+    reading: Option<&'a Reading>,
+    detector: Option<&'a Detector>,
+    granularity: Granularity,
+    aggregation: Aggregation,
+}
 
-    /// A rule's own values, one a step.
-    pub fn values(&self, rule: Rule) -> &[Option<f32>] {
-        match rule {
-            Rule::Threshold | Rule::LargestDrop => &self.rewards,
-            Rule::LogProb => &self.logprobs,
-            Rule::Entropy => &self.entropies,
-        }
+impl Seen {
+    fn refresh(&mut self, candidate: &Candidate, closed: usize, read: &Read<'_>, calibration: &Calibration) {
+        self.stale = false;
+        let all = candidate.all_signals();
+        let find = |name: &str| all.iter().find(|s| s.name == name).map(AsRef::as_ref);
+        let steps = |signal: Option<&Signal>, reading: &Reading| {
+            signal.map_or_else(|| vec![None; candidate.steps.len()], |s| candidate.step_values(s, reading, read.granularity))
+        };
+        let ranks = read.reading.and_then(|r| Some((find(&r.signal)?, r)));
+        (self.rewards, self.reward) = match ranks {
+            Some((signal, reading)) => {
+                let values = steps(Some(signal), reading);
+                let whole = signal.candidate_value(read.aggregation, &values).filter(|r| r.is_finite());
+                let turn = |v: Option<f32>| v.map(|v| signal.orientation.turn(v));
+                (values.into_iter().map(turn).collect(), turn(whole))
+            }
+            None => (vec![None; candidate.steps.len()], None),
+        };
+        let rewards = candidate.rewards();
+        self.tokens = if candidate.steps.is_empty() {
+            rewards.iter().map(|r| r.value).collect()
+        } else {
+            let owner = step_of_each(rewards.iter().map(|r| r.span), &candidate.steps);
+            let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
+            let logits: Vec<f32> = rewards.iter().map(|r| r.value).collect();
+            token_rewards(read.granularity, &logits, &ends)
+        };
+        self.logprobs = steps(find(LOGPROB), &Reading::new(LOGPROB, Statistic::Min));
+        self.entropies = steps(find(ENTROPY), &Reading::new(ENTROPY, Statistic::Max));
+        // One reward for all steps marks none; step values that came with the file have their places whatever the granularity is.
+        let alike = |s: &Signal| read.granularity == Granularity::Sparse && matches!(s.source, crate::trace::SignalSource::Model(_));
+        let watched = read.detector.and_then(|d| Some((d, find(&d.reading.signal).filter(|s| !alike(s))?)));
+        self.deviation = watched.and_then(|(d, s)| d.first(s, candidate, closed, read.granularity, calibration));
     }
 }
 

@@ -5,7 +5,7 @@ mod motion;
 mod overlay;
 
 use super::action::{Action, Command, Effect};
-use super::settings::{Field, rule_name};
+use super::settings::Field;
 use super::source::{Ask, Report};
 use super::state::{Doc, Editor, Focus, Heat, Hit, Item, Mark, Origin, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
@@ -131,7 +131,7 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::CycleRule => {
             state.settings.nudge(Field::Rule, 1);
             let why = state.settings.unmarked().map(|w| format!(": sparse is {w}")).unwrap_or_default();
-            state.hint(format!("deviation rule: {}{why}", rule_name(state.settings.rule)));
+            state.hint(format!("deviation rule: {}{why}", state.settings.shown(Field::Rule)));
             settings_changed(state);
         }
         Command::CycleTheme => {
@@ -401,6 +401,6 @@ pub(crate) fn mark(state: &mut State, item: Item) {
     let labelled = doc.candidates().iter().position(|c| c.gold.is_some()).unwrap_or(0);
     let Some(seen) = doc.seen.get(labelled) else { return };
     if seen.reward.is_some() {
-        state.list.marks.insert(item, Mark { deviation: seen.deviation.map(|d| d.step), reward: seen.reward });
+        state.list.marks.insert(item, Mark { deviation: seen.deviation.as_ref().map(|d| d.step), reward: seen.reward });
     }
 }

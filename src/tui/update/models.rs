@@ -151,7 +151,7 @@ pub(super) fn score(state: &mut State, item: Item, urgent: bool, effects: &mut V
     }
     let id = state.id();
     let Some(doc) = state.docs.get_mut(&item) else { return };
-    let has = |c: &Candidate| !c.rewards.is_empty() || c.steps.iter().any(|s| s.given_reward.is_some()) || c.text.trim().is_empty();
+    let has = |c: &Candidate| c.signals.iter().any(|s| s.is_reward() && s.has_values()) || c.text.trim().is_empty();
     if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(has) {
         return;
     }

@@ -57,7 +57,11 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
                 .iter()
                 .enumerate()
                 .filter_map(|(place, &i)| {
-                    let step = if gold { doc.candidates().get(i).and_then(gold_step) } else { doc.seen.get(i)?.deviation.map(|d| d.step) };
+                    let step = if gold {
+                        doc.candidates().get(i).and_then(gold_step)
+                    } else {
+                        doc.seen.get(i)?.deviation.as_ref().map(|d| d.step)
+                    };
                     Some((place, step?))
                 })
                 .collect();

@@ -144,11 +144,11 @@ fn bars(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
                 p.glyph(x + c, plot.y + y, 1, glyph, style);
             });
         }
-        if seen.deviation.is_some_and(|d| d.step == step) {
+        if seen.deviation.as_ref().is_some_and(|d| d.step == step) {
             p.glyph(x, plot.y, 1, g.deviation, p.style(Role::Deviation));
         }
         if gold_step(candidate) == Some(step) {
-            let shift = u16::from(seen.deviation.is_some_and(|d| d.step == step));
+            let shift = u16::from(seen.deviation.as_ref().is_some_and(|d| d.step == step));
             p.glyph(x + shift, plot.y, 1, g.gold, p.style(Role::Gold));
         }
     }
@@ -186,7 +186,7 @@ fn lines(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
         for (k, place) in places.iter().enumerate() {
             let Some((x, y)) = *place else { continue };
             let reward = seen.rewards.get(first + k).copied().flatten();
-            let deviates = seen.deviation.is_some_and(|d| d.step == first + k);
+            let deviates = seen.deviation.as_ref().is_some_and(|d| d.step == first + k);
             let style = if near { reward_style(p, doc.scale, reward) } else { p.style(Role::Faint) };
             let glyph = if deviates {
                 g.deviation

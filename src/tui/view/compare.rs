@@ -144,7 +144,7 @@ fn board_row(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, index: u
             p.text(area.x + cells.answer, area.y, 1, g.unknown, p.style(Role::Faint));
         }
     }
-    match seen.deviation {
+    match &seen.deviation {
         Some(d) => p.text(area.x + cells.deviation, area.y, 6, &format!("{}{}", g.deviation, d.step + 1), p.style(Role::Wrong)),
         None => p.text(area.x + cells.deviation, area.y, 6, g.unknown, p.style(Role::Faint)),
     };
@@ -153,7 +153,7 @@ fn board_row(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, index: u
         p.text(area.x + cells.gold, area.y, 6, &format::gold(candidate.gold, g), p.style(role));
     }
     if cells.tokens > 0 {
-        let count = if policy_counts(doc) { candidate.tokens.len() } else { candidate.rewards.len() };
+        let count = if policy_counts(doc) { candidate.tokens.len() } else { candidate.rewards().len() };
         if count > 0 {
             p.right(area.x + cells.tokens + 7, area.y, 7, &format::thousands(count), p.style(Role::Dim));
         }

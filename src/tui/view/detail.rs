@@ -6,7 +6,7 @@ use super::trace::{one_line, reward_style};
 use crate::diagnose::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Rule, StepKind};
-use crate::tui::rule_name;
+use crate::tui::detector_name;
 use crate::tui::state::{Doc, State};
 use crate::tui::text::width;
 use crate::tui::theme::{Glyphs, Role};
@@ -14,26 +14,24 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// Why a step was marked, in at most `room` cells where that can be said: the value and its bound stay longest.
-pub(super) fn why(state: &State, doc: &Doc, d: Deviation, g: &Glyphs, room: u16) -> String {
+pub(super) fn why(state: &State, d: &Deviation, g: &Glyphs, room: u16) -> String {
     let (value, threshold) = (signed(d.value, 2, g), signed(d.threshold, 2, g));
     let (value, threshold) = (value.trim(), threshold.trim());
-    let forms = match d.rule {
+    let name = &d.by.reading;
+    let forms = match d.by.rule {
         Rule::Threshold => {
             let calibration = &state.models.calibration;
-            let note = if doc.scale.calibrated {
+            let note = if calibration.threshold(name) == Some(d.threshold) {
                 let on = calibration.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
                 calibration.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
             } else {
                 " (not calibrated)".into()
             };
-            let (long, short) = (format!("reward {value} is below {threshold}"), format!("reward {value} < {threshold}"));
-            vec![format!("{long}{note}"), format!("{short}{note}"), long, short, format!("{value} < {threshold}")]
+            let (side, sign) = if d.value < d.threshold { ("below", "<") } else { ("above", ">") };
+            let (long, short) = (format!("{name} {value} is {side} {threshold}"), format!("{name} {value} {sign} {threshold}"));
+            vec![format!("{long}{note}"), format!("{short}{note}"), long, short, format!("{value} {sign} {threshold}")]
         }
         Rule::LargestDrop => vec![format!("the largest drop: {value} below the step before"), format!("largest drop: {value}")],
-        Rule::LogProb => {
-            vec![format!("a token's log-probability {value} is below {threshold}"), format!("log-prob {value} < {threshold}")]
-        }
-        Rule::Entropy => vec![format!("entropy {value} is above {threshold}"), format!("entropy {value} > {threshold}")],
     };
     let fitting = forms.iter().position(|f| width(f) <= usize::from(room)).unwrap_or(forms.len() - 1);
     forms.into_iter().nth(fitting).unwrap_or_default()
@@ -114,9 +112,9 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
             parts.put("reward", if loads || busy { "not scored yet" } else { "none" }, dim);
         }
     }
-    if let Some(d) = seen.deviation.filter(|d| d.step == at) {
+    if let Some(d) = seen.deviation.as_ref().filter(|d| d.step == at) {
         let style = parts.p.style(Role::Wrong);
-        parts.put("", &format!("{} first deviation by {}", g.deviation, rule_name(d.rule)), style);
+        parts.put("", &format!("{} first deviation by {}", g.deviation, detector_name(&d.by)), style);
     }
     if crate::tui::state::gold_step(candidate) == Some(at) {
         let style = parts.p.style(Role::Gold);
@@ -163,12 +161,12 @@ fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     if let Some(id) = token.and_then(|t| t.id) {
         parts.put("id", &id.to_string(), dim);
     }
-    let scored =
-        candidate.rewards.iter().position(|r| r.span.start < span.end.max(span.start + 1) && span.start < r.span.end.max(r.span.start + 1));
+    let rewards = candidate.rewards();
+    let scored = rewards.iter().position(|r| r.span.start < span.end.max(span.start + 1) && span.start < r.span.end.max(r.span.start + 1));
     if let Some(i) = scored {
-        let style = parts.p.theme.reward(doc.scale.place(candidate.rewards[i].logit));
-        parts.put("logit", &exact(candidate.rewards[i].logit, g), style);
-        let shared = seen.tokens.get(i).copied().filter(|v| *v != candidate.rewards[i].logit);
+        let style = parts.p.theme.reward(doc.scale.place(rewards[i].value));
+        parts.put("logit", &exact(rewards[i].value, g), style);
+        let shared = seen.tokens.get(i).copied().filter(|v| *v != rewards[i].value);
         if let Some(v) = shared {
             parts.put("reward", &exact(v, g), dim);
         }
@@ -199,8 +197,10 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     if let Some(r) = seen.reward {
         parts.put(state.settings.aggregation.name(), exact(r, g).as_str(), style);
     }
-    if let Some(r) = candidate.outcome_reward {
-        parts.put("outcome", &exact(r, g), dim);
+    for signal in &candidate.signals {
+        if let Some(value) = signal.whole() {
+            parts.put(&one_line(&signal.name, 20), &exact(value, g), dim);
+        }
     }
     if let Some(answer) = &candidate.answer {
         let (mark, role) = super::trace::verdict(candidate, g);
@@ -209,8 +209,8 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     }
     if !candidate.tokens.is_empty() {
         parts.put("tokens", &thousands(candidate.tokens.len()), dim);
-    } else if !candidate.rewards.is_empty() {
-        parts.put("reward model's tokens", &thousands(candidate.rewards.len()), dim);
+    } else if !candidate.rewards().is_empty() {
+        parts.put("reward model's tokens", &thousands(candidate.rewards().len()), dim);
     }
     match &candidate.finish {
         Some(FinishReason::Failed(error)) => {
@@ -225,7 +225,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         let style = parts.p.style(if lint.severity > Severity::Note { Role::Warning } else { Role::Dim });
         parts.put("", &format!("{} {}", g.warning, lint.code.name()), style);
     }
-    if let Some(name) = &candidate.reward_model {
+    if let Some(name) = candidate.reward_model() {
         parts.put("rewards by", name, dim);
     }
     if let Some(source) = &doc.trace().source {

@@ -128,7 +128,7 @@ fn fit_trace(state: &mut State, body: Rect) {
         let at = doc.cursor.candidate;
         let growing = doc.growing(at);
         if let (Some(candidate), Some(seen)) = (doc.store.trace().candidates.get(at), doc.seen.get_mut(at)) {
-            seen.wide.update(candidate, width, [seen.deviation.map(|d| d.step), gold_step(candidate)]);
+            seen.wide.update(candidate, width, [seen.deviation.as_ref().map(|d| d.step), gold_step(candidate)]);
             doc.cursor.step = doc.cursor.step.min(candidate.steps.len().saturating_sub(1));
             let lines = seen.wide.lines_of(doc.cursor.step);
             let most = seen.wide.lines.len().saturating_sub(height);
@@ -216,7 +216,7 @@ fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut 
     let gutter = super::trace::Gutter::of(body.width);
     let width = usize::from(body.width.saturating_sub(gutter.width()));
     let Some(seen) = doc.seen.get_mut(column.candidate) else { return };
-    seen.narrow.update(candidate, width, [seen.deviation.map(|d| d.step), gold_step(candidate)]);
+    seen.narrow.update(candidate, width, [seen.deviation.as_ref().map(|d| d.step), gold_step(candidate)]);
     let height = usize::from(body.height);
     let most = seen.narrow.lines.len().saturating_sub(height);
     if doc.follow && doc.cursor.candidate == column.candidate {

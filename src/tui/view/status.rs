@@ -6,7 +6,7 @@ use crate::tui::keymap::{BINDINGS, Context};
 use crate::tui::state::{Editor, Level, Overlay, State};
 use crate::tui::text::width;
 use crate::tui::theme::Role;
-use crate::tui::{Command, rule_name};
+use crate::tui::{Command, Field};
 use ratatui::layout::Rect;
 
 pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
@@ -172,7 +172,7 @@ fn models(state: &State, p: &mut Painter<'_>, area: Rect, mut right: u16) -> u16
     }
     let s = &state.settings;
     if area.width >= 110 {
-        put(p, &format!("{} {} {}", s.granularity.name(), s.aggregation.name(), rule_name(s.rule)), Role::Status);
+        put(p, &format!("{} {} {}", s.granularity.name(), s.aggregation.name(), s.shown(Field::Rule)), Role::Status);
     }
     right
 }

@@ -230,7 +230,7 @@ impl Look<'_> {
         match self.state.heat {
             Heat::Off => {}
             Heat::Reward => {
-                let tokens = self.candidate.rewards.iter().zip(&self.seen.tokens);
+                let tokens = self.candidate.rewards().iter().zip(&self.seen.tokens);
                 out.extend(tokens.filter(|t| inside(t.0.span)).map(|(t, v)| (t.span, p.theme.heat(self.doc.scale.place(*v)))));
             }
             Heat::LogProb | Heat::Entropy => {
@@ -291,7 +291,7 @@ impl Look<'_> {
 
     fn mark(&self, p: &mut Painter<'_>, area: Rect, step: usize) {
         let g = p.glyphs();
-        let predicted = self.seen.deviation.filter(|d| d.step == step);
+        let predicted = self.seen.deviation.as_ref().filter(|d| d.step == step);
         let labelled = gold_step(self.candidate) == Some(step);
         let long = area.width >= 44;
         let mut x = area.x + if long { 1 } else { 0 };
@@ -313,7 +313,7 @@ impl Look<'_> {
             // The chip ends in a blank of its own, the label does not.
             let gap = u16::from(labelled);
             let x = p.text(x + gap, area.y, room(x + gap), &format!("{} ", g.dot), p.style(Role::Faint));
-            p.cut(x, area.y, room(x), &super::detail::why(self.state, self.doc, d, g, room(x)), p.style(Role::Dim));
+            p.cut(x, area.y, room(x), &super::detail::why(self.state, d, g, room(x)), p.style(Role::Dim));
         }
     }
 

@@ -1,0 +1,89 @@
+//! Signals in native records: the list `signals`, an object each, beside the fields that the reward model at work has of its own.
+
+use super::error::FieldError;
+use super::fields::{Fields, wrong};
+use super::native::{numbers, one_of, spans};
+use crate::trace::{Candidate, REWARD, Signal, TokenValue, Values};
+use serde_json::{Value, json};
+
+/// Name of the numbers a step that came with a file without more being known of them: the field `step_rewards` (or `given_rewards` beside token rewards).
+pub(super) const GIVEN: &str = "given";
+/// Name of the number of the whole candidate of that kind: the field `outcome_reward`.
+pub(super) const OUTCOME: &str = "outcome";
+
+/// A signal's step values.
+pub(super) fn steps(signal: &Signal) -> Option<&[Option<f32>]> {
+    if let Values::Steps(values) = &signal.values { Some(values) } else { None }
+}
+
+/// The signals of a candidate that no other field holds.
+pub(super) fn written(candidate: &Candidate) -> Vec<Value> {
+    let own_field = |s: &Signal| match s.name.as_str() {
+        REWARD => matches!(s.values, Values::Tokens(_)),
+        GIVEN => matches!(s.values, Values::Steps(_)),
+        OUTCOME => matches!(s.values, Values::Candidate(_)),
+        _ => false,
+    };
+    candidate.signals.iter().filter(|s| !own_field(s)).map(object).collect()
+}
+
+/// `name`, `source`, `orientation`, `unit`, `statistic` and, by level, `token_spans` with `token_values`, `step_values` or `value`.
+fn object(signal: &Signal) -> Value {
+    let mut out = json!({
+        "name": signal.name, "source": signal.source, "orientation": signal.orientation, "unit": signal.unit, "statistic": signal.statistic,
+    });
+    match &signal.values {
+        Values::Tokens(tokens) => {
+            out["token_spans"] = tokens.iter().map(|t| json!(t.span)).collect();
+            out["token_values"] = tokens.iter().map(|t| json!(t.value)).collect();
+        }
+        Values::Steps(values) => out["step_values"] = json!(values),
+        Values::Candidate(value) => out["value"] = json!(value),
+    }
+    if let Some(threshold) = &signal.threshold {
+        out["threshold"] = json!(threshold);
+    }
+    out
+}
+
+/// Reads the list; a name that is there already is an error.
+pub(super) fn read(record: &Fields<'_>, text: &str, steps: usize, signals: &mut Vec<Signal>) -> Result<(), FieldError> {
+    if record.get("signals").is_none() {
+        return Ok(());
+    }
+    for (i, object) in record.objects("signals")?.into_iter().enumerate() {
+        let name = object.text("name")?;
+        if signals.iter().any(|s| s.name == name) {
+            return Err(FieldError::new(
+                format!("signals[{i}].name"),
+                format!("{name:?} is there twice"),
+                "give each signal a name of its own",
+            ));
+        }
+        let values = values(&object, text, steps)?;
+        let mut signal = Signal::new(name, crate::trace::SignalSource::File, values);
+        signal.source = one_of(&object, "source", "{\"model\": NAME}, policy, file, check or person")?.unwrap_or(signal.source);
+        signal.orientation = one_of(&object, "orientation", "high, low or neither")?.unwrap_or_default();
+        signal.unit = one_of(&object, "unit", "logit, probability, nats, count or unknown")?.unwrap_or_default();
+        signal.statistic = one_of(&object, "statistic", "sum, mean, min, max or last")?.unwrap_or_default();
+        signal.threshold = one_of(&object, "threshold", "an object with `reading` and `value`")?;
+        signals.push(signal);
+    }
+    Ok(())
+}
+
+fn values(object: &Fields<'_>, text: &str, steps: usize) -> Result<Values, FieldError> {
+    if let Some(spans) = spans(object, "token_spans", text)? {
+        let numbers = numbers(object, "token_values", spans.len(), "token_spans")?.unwrap_or_default();
+        let token = |(span, value): (_, Option<f32>)| TokenValue { span, value: value.unwrap_or(f32::NAN) };
+        return Ok(Values::Tokens(spans.into_iter().zip(numbers).map(token).collect()));
+    }
+    if let Some(values) = numbers(object, "step_values", steps, "steps")? {
+        return Ok(Values::Steps(values));
+    }
+    match object.get("value") {
+        None | Some(Value::Null) => Ok(Values::Candidate(f32::NAN)),
+        Some(Value::Number(n)) => Ok(Values::Candidate(n.as_f64().map_or(f32::NAN, |x| x as f32))),
+        Some(v) => Err(wrong(&object.name("value"), v, "a number or null")),
+    }
+}

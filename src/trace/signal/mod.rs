@@ -1,0 +1,280 @@
+//! Signals: everything that judges a candidate, in one shape.
+//!
+//! A reward model's logits, a number that came with the file, the policy's log-probability, an equation check, the length of a step, a person's label:
+//! each is a [`Signal`] with a name, a source, an orientation and values a token, a step or the candidate. Whatever can be done with one (rank, colour,
+//! mark a deviation, pick one of N, calibrate, write to a file) is written once for all of them, by way of a [`Reading`].
+
+mod policy;
+mod reading;
+
+pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
+pub use reading::{Reading, Statistic, TokenClass};
+
+use super::{Aggregation, Granularity, Span, Step, aggregate};
+use serde::{Deserialize, Serialize};
+
+/// Name of the signal that a reward model gives, unless another one of the candidate has the name already.
+pub const REWARD: &str = "reward";
+
+/// Who says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalSource {
+    /// A reward model that read the candidate, by its name.
+    Model(String),
+    /// A language model's own distribution over its tokens.
+    Policy,
+    /// A number that came with the file.
+    File,
+    /// A rule that needs no model.
+    Check,
+    /// A person's label.
+    Person,
+}
+
+/// Which values are good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Orientation {
+    /// High values are good, low ones deviate.
+    #[default]
+    High,
+    /// Low values are good, high ones deviate.
+    Low,
+    /// Neither: it describes and does not judge.
+    Neither,
+}
+
+impl Orientation {
+    /// The value turned so that high is good; [`Orientation::Neither`] is left as it is.
+    pub fn turn(self, value: f32) -> f32 {
+        if self == Self::Low { -value } else { value }
+    }
+}
+
+/// What a signal's numbers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Log-odds; 0 is neutral.
+    Logit,
+    /// A probability, 0 to 1; ½ is neutral.
+    Probability,
+    /// Natural logarithms.
+    Nats,
+    /// A number of things.
+    Count,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+/// The value of one token.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenValue {
+    /// The token's bytes in the candidate's text.
+    pub span: Span,
+    /// The value; NaN where it is not known.
+    pub value: f32,
+}
+
+/// The values of a signal, with holes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// One a token, in the tokens of the model that gave them, spans ascending.
+    Tokens(Vec<TokenValue>),
+    /// One a step; `None` where it is not known.
+    Steps(Vec<Option<f32>>),
+    /// One for the whole candidate.
+    Candidate(f32),
+}
+
+/// What one source says of a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its name, unique within the candidate: `reward`, `logprob`, `check:equations`, the name of a file's field.
+    pub name: String,
+    /// Who says it.
+    pub source: SignalSource,
+    /// Which values are good.
+    #[serde(default)]
+    pub orientation: Orientation,
+    /// What the numbers are.
+    #[serde(default)]
+    pub unit: Unit,
+    /// The values.
+    pub values: Values,
+    /// The statistic that turns its tokens into a step where none is asked for.
+    #[serde(default)]
+    pub statistic: Statistic,
+    /// Where it was calibrated, its threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+}
+
+/// A calibrated threshold: a step beyond it deviates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// The reading it holds for.
+    pub reading: Reading,
+    /// The value, in the signal's own unit.
+    pub value: f32,
+    /// The chance that a right trace of the task is marked, as stated by the calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm_rate: Option<f32>,
+    /// The task that the rate holds for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+}
+
+impl Signal {
+    /// A signal whose high values are good, of unknown unit, without threshold.
+    pub fn new(name: impl Into<String>, source: SignalSource, values: Values) -> Self {
+        Self {
+            name: name.into(),
+            source,
+            orientation: Orientation::High,
+            unit: Unit::Unknown,
+            values,
+            statistic: Statistic::default(),
+            threshold: None,
+        }
+    }
+
+    /// A reward model's logits, by the name [`REWARD`].
+    pub fn reward(model: impl Into<String>, tokens: Vec<TokenValue>) -> Self {
+        Self { unit: Unit::Logit, ..Self::new(REWARD, SignalSource::Model(model.into()), Values::Tokens(tokens)) }
+    }
+
+    /// A number a step that came with the file under the name of its field. The unit is a guess: a probability where all lie in 0 to 1.
+    pub fn given_steps(name: impl Into<String>, values: Vec<Option<f32>>) -> Self {
+        let unit = if values.iter().flatten().all(|v| (0.0..=1.0).contains(v)) { Unit::Probability } else { Unit::Unknown };
+        Self { unit, ..Self::new(name, SignalSource::File, Values::Steps(values)) }
+    }
+
+    /// A number for the whole candidate that came with the file under the name of its field.
+    pub fn given(name: impl Into<String>, value: f32) -> Self {
+        Self::new(name, SignalSource::File, Values::Candidate(value))
+    }
+
+    /// Its token values; empty where it has none.
+    pub fn tokens(&self) -> &[TokenValue] {
+        if let Values::Tokens(tokens) = &self.values { tokens } else { &[] }
+    }
+
+    /// The value of the whole candidate, where it is a signal of that level.
+    pub fn whole(&self) -> Option<f32> {
+        if let Values::Candidate(value) = self.values { Some(value) } else { None }
+    }
+
+    /// Whether a reward model or the file gave it, so that it may rank candidates without being asked for.
+    pub fn is_reward(&self) -> bool {
+        matches!(self.source, SignalSource::Model(_) | SignalSource::File) && self.orientation != Orientation::Neither
+    }
+
+    /// Whether there is one value at least.
+    pub fn has_values(&self) -> bool {
+        match &self.values {
+            Values::Tokens(tokens) => tokens.iter().any(|t| !t.value.is_nan()),
+            Values::Steps(steps) => steps.iter().any(Option::is_some),
+            Values::Candidate(value) => !value.is_nan(),
+        }
+    }
+
+    /// One value a step under a reading, in the signal's own unit; `None` where it is not known.
+    ///
+    /// Token values count for the step that [`super::step_of_each`] says, under `granularity` where a reward model gave them; a value that is not
+    /// finite makes its step unknown, and so does a step whose text the tokens have not reached. Step values are what they are, whatever the
+    /// statistic. A signal of the whole candidate has no steps.
+    pub fn step_values(
+        &self,
+        tokens: TokenClass,
+        statistic: Statistic,
+        granularity: Granularity,
+        text: &str,
+        steps: &[Step],
+    ) -> Vec<Option<f32>> {
+        match &self.values {
+            Values::Candidate(_) => vec![None; steps.len()],
+            Values::Steps(values) => {
+                let finite = |i: usize| values.get(i).copied().flatten().filter(|v| v.is_finite());
+                (0..steps.len()).map(finite).collect()
+            }
+            Values::Tokens(values) => {
+                let granularity = if matches!(self.source, SignalSource::Model(_)) { granularity } else { Granularity::Dense };
+                reading::fold(values, tokens, statistic, granularity, text, steps)
+            }
+        }
+    }
+
+    /// One number for the candidate: its steps' values put together, or the value of the whole. `None` where there is none, or where it is not a number.
+    pub fn candidate_value(&self, aggregation: Aggregation, step_values: &[Option<f32>]) -> Option<f32> {
+        match self.values {
+            Values::Candidate(value) => Some(value),
+            _ => aggregate(aggregation, step_values),
+        }
+        .filter(|v| !v.is_nan())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::segment;
+
+    fn tokens(values: &[(usize, usize, f32)]) -> Vec<TokenValue> {
+        values.iter().map(|v| TokenValue { span: Span::new(v.0, v.1), value: v.2 }).collect()
+    }
+
+    #[test]
+    fn a_step_is_read_under_each_statistic_by_hand() {
+        let text = "a 12\nb";
+        let steps = segment(text, &"line".parse().unwrap());
+        let signal =
+            Signal::new("x", SignalSource::Policy, Values::Tokens(tokens(&[(0, 1, -1.0), (1, 3, -4.0), (3, 4, -3.0), (4, 6, -0.5)])));
+        let read = |class, statistic| signal.step_values(class, statistic, Granularity::Dense, text, &steps);
+        assert_eq!(read(TokenClass::All, Statistic::Sum), [Some(-8.0), Some(-0.5)]);
+        assert_eq!(read(TokenClass::All, Statistic::Mean), [Some(-8.0 / 3.0), Some(-0.5)]);
+        assert_eq!(read(TokenClass::All, Statistic::Min), [Some(-4.0), Some(-0.5)]);
+        assert_eq!(read(TokenClass::All, Statistic::Max), [Some(-1.0), Some(-0.5)]);
+        assert_eq!(read(TokenClass::All, Statistic::Last), [Some(-3.0), Some(-0.5)]);
+        // " 1" and "2" are digits; the second step has none: nothing to add up, and no least one.
+        assert_eq!(read(TokenClass::Digits, Statistic::Sum), [Some(-7.0), Some(0.0)]);
+        assert_eq!(read(TokenClass::Digits, Statistic::Min), [Some(-4.0), None]);
+    }
+
+    #[test]
+    fn an_interval_adds_up_to_its_supervised_logits() {
+        let text = "abcd";
+        let steps = [Step { span: Span::new(0, 3), ..Step::default() }, Step { span: Span::new(3, 4), ..Step::default() }];
+        let values = tokens(&[(0, 1, 9.0), (1, 2, 2.0), (2, 3, 9.0), (3, 4, 6.0)]);
+        let model = Signal::reward("m", values.clone());
+        let sum = |g| model.step_values(TokenClass::All, Statistic::Sum, g, text, &steps);
+        // Every second token is supervised: 2 is spread over two tokens, 6 over the next two, one of which is in the first step.
+        assert_eq!(sum(Granularity::Interval(2)), [Some(2.0 + 3.0), Some(3.0)]);
+        assert_eq!(sum(Granularity::Dense), [Some(20.0), Some(6.0)]);
+        // Granularity is a reward model's: other signals have a value a token.
+        let policy = Signal::new("p", SignalSource::Policy, Values::Tokens(values));
+        assert_eq!(policy.step_values(TokenClass::All, Statistic::Min, Granularity::Sparse, text, &steps), [Some(2.0), Some(6.0)]);
+    }
+
+    #[test]
+    fn holes_stay_holes() {
+        let text = "ab\ncd";
+        let steps = segment(text, &"line".parse().unwrap());
+        let signal = Signal::new("x", SignalSource::Policy, Values::Tokens(tokens(&[(0, 1, 1.0), (1, 2, f32::NAN), (2, 4, 3.0)])));
+        for statistic in Statistic::ALL {
+            let read = signal.step_values(TokenClass::All, statistic, Granularity::Dense, text, &steps);
+            assert_eq!(read, [None, Some(3.0)], "{}", statistic.name());
+        }
+        // The separator alone says nothing of the step it precedes.
+        let early = Signal::new("x", SignalSource::Policy, Values::Tokens(tokens(&[(0, 2, 1.0), (2, 3, 5.0)])));
+        assert_eq!(early.step_values(TokenClass::All, Statistic::Sum, Granularity::Dense, text, &steps), [Some(1.0), None]);
+        let given = Signal::given_steps("g", vec![Some(0.25), Some(f32::INFINITY)]);
+        assert_eq!(given.step_values(TokenClass::All, Statistic::Sum, Granularity::Dense, text, &steps), [Some(0.25), None]);
+        assert_eq!(Signal::given("w", 2.0).step_values(TokenClass::All, Statistic::Sum, Granularity::Dense, text, &steps), [None, None]);
+        assert_eq!(Signal::given("w", 2.0).candidate_value(Aggregation::Min, &[None, None]), Some(2.0));
+        assert_eq!(Signal::given("w", f32::NAN).candidate_value(Aggregation::Min, &[]), None);
+    }
+}
