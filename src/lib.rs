@@ -7,12 +7,13 @@
 //! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, sandbox, task, trace}
 //! eval -> {model, reward, generate, sandbox, task, trace}
 //! generate -> {model, http, trace}   reward -> {model, trace}   model -> {hub, trace}   hub -> http
-//! format, task, diagnose -> trace    trace -> serde
+//! format, task, diagnose, check -> trace    trace -> serde
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod check;
 pub mod cli;
 pub mod diagnose;
 pub mod eval;

@@ -1,0 +1,50 @@
+//! Signals that need no model: judgements of a candidate by rule.
+//!
+//! To add one, write a file with a function from a candidate to its signals and put it into [`ALL`]; whatever ranks, colours, marks, writes and reports
+//! signals does so with it too.
+
+pub mod equations;
+mod length;
+
+pub use equations::{EQUATIONS, Equation};
+pub use length::{CHARACTERS, DIGITS, POSITION, TOKENS};
+
+use crate::trace::{Candidate, Signal};
+
+/// A check: the signals that it has for a candidate, none where it can say nothing.
+pub type Check = fn(&Candidate) -> Vec<Signal>;
+
+/// Every check.
+pub const ALL: [Check; 2] = [equations::signals, length::signals];
+
+/// The signals of every check for a candidate, by its text, steps and tokens as they are now.
+pub fn signals(candidate: &Candidate) -> Vec<Signal> {
+    ALL.iter().flat_map(|check| check(candidate)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{SignalSource, Values, segment};
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_check_speaks_of_steps_under_a_name_of_its_own() {
+        let text = "First, 3 * 4 = 12.\nThen 12 + 1 = 14.\nSo it is.";
+        let candidate = Candidate { text: text.into(), steps: segment(text, &"line".parse().unwrap()), ..Candidate::default() };
+        let signals = signals(&candidate);
+        let names: HashSet<&str> = signals.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names.len(), signals.len());
+        assert!([EQUATIONS, CHARACTERS, DIGITS, POSITION].iter().all(|n| names.contains(n)), "{names:?}");
+        for signal in &signals {
+            assert_eq!(signal.source, SignalSource::Check, "{}", signal.name);
+            assert!(matches!(&signal.values, Values::Steps(v) if v.len() == 3), "{}", signal.name);
+        }
+        assert_eq!(signals[0].values, Values::Steps(vec![Some(0.0), Some(-1.0), None]));
+    }
+
+    #[test]
+    fn nothing_is_said_of_no_text() {
+        assert_eq!(signals(&Candidate::default()), []);
+    }
+}
