@@ -4,6 +4,7 @@ mod candidate_sets;
 mod cli;
 mod code;
 mod endpoint;
+mod equations;
 mod eval;
 mod eval_cli;
 mod fake_server;
