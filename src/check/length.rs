@@ -1,6 +1,6 @@
 //! How long a step is and where it stands: what a detector must beat, since it knows nothing of the content.
 
-use crate::trace::{Candidate, Orientation, Signal, SignalSource, Step, TokenClass, Unit, Values, step_of_each};
+use crate::trace::{Candidate, Orientation, Signal, SignalSource, Step, Unit, Values, step_of_each};
 
 /// Name of the signal: the policy's tokens in the step.
 pub const TOKENS: &str = "check:tokens";

@@ -24,6 +24,9 @@ struct Reading {
     plain_scale: bool,
 }
 
+/// Turns one reading into another.
+type Way = fn(Reading) -> Reading;
+
 /// What is said about rounding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rounded {
@@ -121,7 +124,7 @@ impl Judge<'_> {
         let has = |wanted: fn(&Op) -> bool| self.of(left).iter().chain(self.of(right)).any(wanted);
         let percent = has(|op| *op == Op::Percent);
         let sums = has(|op| matches!(op, Op::Add | Op::Subtract));
-        let ways: [(bool, fn(Reading) -> Reading); 6] = [
+        let ways: [(bool, Way); 6] = [
             (percent, |r| Reading { plain_percent: true, ..r }),
             (percent && sums, |r| Reading { markup: true, ..r }),
             (has(|op| *op == Op::Remark), |r| Reading { remark_times: true, ..r }),

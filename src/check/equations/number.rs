@@ -131,7 +131,7 @@ impl Value {
 
     /// The root of a degree; `None` for an even root of a negative number.
     pub(super) fn root(self, degree: u8) -> Option<Self> {
-        if self.near < 0.0 && degree % 2 == 0 {
+        if self.near < 0.0 && degree.is_multiple_of(2) {
             return None;
         }
         let near = match degree {
