@@ -10,6 +10,7 @@ pub use equations::{EQUATIONS, Equation};
 pub use length::{CHARACTERS, DIGITS, POSITION, TOKENS};
 
 use crate::trace::{Candidate, Signal};
+use std::borrow::Cow;
 
 /// A check: the signals that it has for a candidate, none where it can say nothing.
 pub type Check = fn(&Candidate) -> Vec<Signal>;
@@ -20,6 +21,15 @@ pub const ALL: [Check; 2] = [equations::signals, length::signals];
 /// The signals of every check for a candidate, by its text, steps and tokens as they are now.
 pub fn signals(candidate: &Candidate) -> Vec<Signal> {
     ALL.iter().flat_map(|check| check(candidate)).collect()
+}
+
+/// Every signal of a candidate: the stored ones, those that the policy's tokens give, and the checks'. A stored signal stands before a derived one of its
+/// name. What ranks, colours, marks, evaluates or writes signals loops over these.
+pub fn all_signals(candidate: &Candidate) -> Vec<Cow<'_, Signal>> {
+    let mut all = candidate.all_signals();
+    let derived: Vec<Signal> = signals(candidate).into_iter().filter(|s| candidate.signal(&s.name).is_none()).collect();
+    all.extend(derived.into_iter().map(Cow::Owned));
+    all
 }
 
 #[cfg(test)]
@@ -41,6 +51,17 @@ mod tests {
             assert!(matches!(&signal.values, Values::Steps(v) if v.len() == 3), "{}", signal.name);
         }
         assert_eq!(signals[0].values, Values::Steps(vec![Some(0.0), Some(-1.0), None]));
+    }
+
+    #[test]
+    fn a_stored_signal_stands_before_a_check_of_its_name() {
+        let text = "1 + 1 = 3";
+        let mut candidate = Candidate { text: text.into(), steps: segment(text, &"line".parse().unwrap()), ..Candidate::default() };
+        candidate.put_signal(Signal::given_steps(EQUATIONS, vec![Some(0.5)]));
+        let all = all_signals(&candidate);
+        assert_eq!(all.iter().filter(|s| s.name == EQUATIONS).count(), 1);
+        assert_eq!(all[0].values, Values::Steps(vec![Some(0.5)]));
+        assert!(all.iter().any(|s| s.name == CHARACTERS));
     }
 
     #[test]
