@@ -3,16 +3,18 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, hub, trace}   tui -> {runtime, trace, format, diagnose}
-//! runtime -> {generate, reward, model, trace}           train -> {eval, model, reward, generate, sandbox, task, trace}
-//! eval -> {model, reward, generate, sandbox, task, trace}
-//! generate -> {model, http, trace}   reward -> {model, trace}   model -> {hub, trace}   hub -> http
-//! format, task, diagnose, check -> trace    trace -> serde
+//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, hub, answer, trace}
+//! tui -> {runtime, format, diagnose, answer, trace}     runtime -> {generate, reward, model, trace}
+//! train -> {eval, model, reward, generate, sandbox, task, answer, trace}
+//! eval -> {model, reward, generate, sandbox, task, answer, trace}
+//! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
+//! format, task, diagnose -> {answer, trace}    check -> trace    trace -> serde
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod answer;
 pub mod check;
 pub mod cli;
 pub mod diagnose;

@@ -6,9 +6,9 @@ use super::headless::{Headless, Next, Summary, Walk, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
+use crate::answer::Question;
 use crate::format::{Options, TraceList, to_lines};
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
-use crate::task::answer::{answer, same_answer};
 use crate::trace::{REWARD, SignalSource, Trace};
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
@@ -91,14 +91,15 @@ impl Generate {
         };
         let detector = status.calibration.detector();
         let done = |mut trace: Trace| {
+            let question = Question::guess(&trace.problem, trace.gold_answer.as_deref());
             for candidate in &mut trace.candidates {
                 candidate.policy = policy.clone();
                 candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
                 if let Some(SignalSource::Model(name)) = candidate.signals.iter_mut().find(|s| s.name == REWARD).map(|s| &mut s.source) {
                     *name = reward.clone().unwrap_or_default();
                 }
-                candidate.answer = answer(&candidate.text);
-                candidate.correct = trace.gold_answer.as_ref().map(|gold| candidate.answer.as_ref().is_some_and(|a| same_answer(a, gold)));
+                let judged = question.judge(&candidate.text, candidate.is_cut());
+                (candidate.answer, candidate.correct) = (judged.answer, judged.correct);
             }
             let scoring = self.rewards.scoring(&detector, &status.calibration);
             for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {

@@ -2,9 +2,9 @@
 
 use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
 use super::exit::Exit;
+use crate::answer::{Judged, Question};
 use crate::format;
 use crate::runtime::{Engine, ModelRef, Models};
-use crate::task::answer::{answer, same_answer};
 use crate::task::stories::{Split, story};
 use crate::trace::{Segmentation, Trace, segment};
 use crate::tui;
@@ -79,7 +79,7 @@ impl Inspect {
             models: None,
             open_first: !recorded,
             segmentation: live.rewards.segment.clone(),
-            grade: Some(Arc::new(grade)),
+            grade: Some(tui::Grade { kind: None, judge: Arc::new(judge) }),
             settings: tui::Settings {
                 n: usize::from(live.sampling.n),
                 sampling: live.sampling.sampling(),
@@ -110,15 +110,14 @@ impl Inspect {
 }
 
 /// Finds the final answer of a candidate.
-fn grade(text: &str, gold: Option<&str>) -> tui::Graded {
+fn judge(trace: &Trace, candidate: usize) -> Judged {
     #[cfg(debug_assertions)]
     #[allow(clippy::panic, reason = "the only way to a panic while the screen is taken, for the test that the terminal survives one")]
     if super::env("REASONSCOPE_TEST_PANIC").is_some() {
         std::panic::panic_any("a panic was asked for");
     }
-    let answer = answer(text);
-    let correct = gold.map(|gold| answer.as_ref().is_some_and(|a| same_answer(a, gold)));
-    tui::Graded { answer, correct }
+    let c = &trace.candidates[candidate];
+    Question::guess(&trace.problem, trace.gold_answer.as_deref()).judge(&c.text, c.is_cut())
 }
 
 /// Traces of files.

@@ -1,6 +1,5 @@
 //! pass@k, unbiased (Chen et al. 2021).
 
-use super::rerank::{Method, pick};
 use super::stats::{Bootstrap, bootstrap_mean};
 use super::table::{Cell, Table};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
@@ -62,11 +61,9 @@ pub fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, Eval
     if answers {
         row("with an answer", share(&|_, c| c.answer.is_some()))?;
     }
-    let most: Vec<Option<String>> =
-        traces.iter().map(|t| pick(Method::Majority, &t.candidates).and_then(|i| t.candidates[i].answer.clone())).collect();
-    let agree = traces.iter().zip(&most).map(|(t, most)| {
-        let same = t.candidates.iter().filter(|c| c.answer.is_some() && c.answer == *most).count();
-        same as f64 / t.candidates.len().max(1) as f64
+    let agree = traces.iter().map(|t| {
+        let most = t.ballot().votes(|_| Some(1.0)).first().map_or(0, |vote| vote.candidates.len());
+        most as f64 / t.candidates.len().max(1) as f64
     });
     if answers {
         row("with the most frequent answer of their problem", agree.collect())?;

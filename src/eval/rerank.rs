@@ -4,6 +4,7 @@ use super::passk::pass_at_k;
 use super::resample::Resampled;
 use super::stats::{Bootstrap, Interval};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
+use crate::answer::Ballot;
 use crate::trace::{Aggregation, vote_weight};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -11,7 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// How one candidate of N is picked. Ties go to the candidate sampled first; a candidate without the score is picked last.
+/// How one candidate of N is picked. Ties go to the candidate sampled first, between answers to one by chance (see [`Ballot`]); a candidate without the
+/// score is picked last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -80,13 +82,13 @@ impl Method {
 }
 
 /// The candidate that a method picks; `None` for no candidates, for `Random` and `Greedy`, and for `Oracle` where none is right.
-pub fn pick(method: Method, candidates: &[ScoredCandidate]) -> Option<usize> {
-    choose(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
+pub fn pick(method: Method, trace: &ScoredTrace) -> Option<usize> {
+    Picker::new(method, trace).choose(&trace.all())
 }
 
 /// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 where there is no pick.
-pub fn accuracy(method: Method, candidates: &[ScoredCandidate]) -> f64 {
-    chance(method, &candidates.iter().collect::<Vec<_>>(), &scores(method, candidates))
+pub fn accuracy(method: Method, trace: &ScoredTrace) -> f64 {
+    Picker::new(method, trace).chance(&trace.all())
 }
 
 /// By what each candidate is picked, or the weight of its vote; nothing for `Random`, `Greedy` and `Oracle`.
@@ -108,51 +110,75 @@ fn scores(method: Method, candidates: &[ScoredCandidate]) -> Vec<Option<f32>> {
     candidates.iter().map(|c| one(c).filter(|s| !s.is_nan())).collect()
 }
 
-fn choose(method: Method, candidates: &[&ScoredCandidate], scores: &[Option<f32>]) -> Option<usize> {
-    match method {
-        Method::Random | Method::Greedy => None,
-        Method::Oracle => candidates.iter().position(|c| c.correct),
-        Method::Majority | Method::WeightedMajority(_) => vote(candidates, scores),
-        _ => first_best(scores),
-    }
+/// A method over one problem's candidates, ready to pick among any of them.
+struct Picker<'a> {
+    method: Method,
+    candidates: &'a [ScoredCandidate],
+    scores: Vec<Option<f32>>,
+    /// Who gives the same answer; of no candidates for a method that does not vote.
+    ballot: Ballot,
 }
 
-fn chance(method: Method, candidates: &[&ScoredCandidate], scores: &[Option<f32>]) -> f64 {
-    match method {
-        Method::Random => candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len().max(1) as f64,
-        _ => choose(method, candidates, scores).is_some_and(|i| candidates[i].correct).into(),
+impl<'a> Picker<'a> {
+    fn new(method: Method, trace: &'a ScoredTrace) -> Self {
+        let candidates = &trace.candidates;
+        let votes = matches!(method, Method::Majority | Method::WeightedMajority(_));
+        let ballot = if votes { trace.ballot() } else { Ballot::default() };
+        Self { method, candidates, scores: scores(method, candidates), ballot }
     }
-}
 
-fn first_best(scores: &[Option<f32>]) -> Option<usize> {
-    let mut best: Option<(usize, f32)> = None;
-    for (i, score) in scores.iter().enumerate() {
-        let Some(score) = *score else { continue };
-        if best.is_none_or(|(_, b)| score > b) {
-            best = Some((i, score));
+    /// The candidate that is picked among some.
+    fn choose(&self, among: &[usize]) -> Option<usize> {
+        match self.method {
+            Method::Random | Method::Greedy => None,
+            Method::Oracle => among.iter().copied().find(|&i| self.candidates[i].correct),
+            Method::Majority | Method::WeightedMajority(_) => {
+                self.ballot.winner(among, |i| self.scores[i].map(f64::from)).or(among.first().copied())
+            }
+            _ => self.first_best(among),
         }
     }
-    best.map(|b| b.0).or((!scores.is_empty()).then_some(0))
-}
 
-/// The first candidate with the winning answer.
-fn vote(candidates: &[&ScoredCandidate], weights: &[Option<f32>]) -> Option<usize> {
-    let mut votes: Vec<(&str, usize, f64)> = Vec::new();
-    for (i, (candidate, weight)) in candidates.iter().zip(weights).enumerate() {
-        let Some(answer) = candidate.answer.as_deref() else { continue };
-        let weight = weight.map_or(0.0, f64::from);
-        match votes.iter_mut().find(|v| v.0 == answer) {
-            Some(v) => v.2 += weight,
-            None => votes.push((answer, i, weight)),
+    fn chance(&self, among: &[usize]) -> f64 {
+        match self.method {
+            Method::Random => among.iter().filter(|&&i| self.candidates[i].correct).count() as f64 / among.len().max(1) as f64,
+            _ => self.choose(among).is_some_and(|i| self.candidates[i].correct).into(),
         }
     }
-    let mut best: Option<(usize, f64)> = None;
-    for (_, i, total) in votes {
-        if best.is_none_or(|(_, b)| total > b) {
-            best = Some((i, total));
+
+    fn first_best(&self, among: &[usize]) -> Option<usize> {
+        let mut best: Option<(usize, f32)> = None;
+        for &i in among {
+            let Some(score) = self.scores[i] else { continue };
+            if best.is_none_or(|(_, b)| score > b) {
+                best = Some((i, score));
+            }
         }
+        best.map(|b| b.0).or(among.first().copied())
     }
-    best.map(|b| b.0).or((!candidates.is_empty()).then_some(0))
+
+    /// The mean over subsets of `n`, drawn by the problem's id.
+    fn over_subsets(&self, id: &str, n: usize) -> f64 {
+        let key = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let mut rng = ChaCha8Rng::seed_from_u64(key);
+        let mut order: Vec<usize> = (0..self.candidates.len()).collect();
+        let (mut sum, mut subsets) = (0.0, 0);
+        let mut add = |subset: &[usize]| {
+            sum += self.chance(subset);
+            subsets += 1;
+        };
+        if combinations(order.len(), n) <= ALL_SUBSETS {
+            order.shuffle(&mut rng);
+            each_subset(&order, n, &mut add);
+        } else {
+            let each = order.len() / n;
+            for _ in 0..SUBSETS.div_ceil(each) {
+                order.shuffle(&mut rng);
+                order.chunks_exact(n).for_each(&mut add);
+            }
+        }
+        sum / subsets as f64
+    }
 }
 
 /// Random subsets that a value at an N below a problem's candidates is averaged over, at least …
@@ -182,42 +208,18 @@ pub fn per_problem_at(method: Method, traces: &[ScoredTrace], sizes: &[usize]) -
         }
     }
     let of = |t: &ScoredTrace| -> Vec<f64> {
-        let (scores, all) = (scores(method, &t.candidates), t.candidates.iter().collect::<Vec<_>>());
-        let right = all.iter().filter(|c| c.correct).count();
+        let picker = Picker::new(method, t);
+        let right = t.candidates.iter().filter(|c| c.correct).count();
         let at = |&n: &usize| match method {
-            Method::Random => chance(method, &all, &scores),
+            Method::Random => picker.chance(&t.all()),
             Method::Greedy => t.greedy.map_or(f64::NAN, |right| f64::from(u8::from(right))),
-            Method::Oracle => pass_at_k(all.len(), right, n).unwrap_or(f64::NAN),
-            _ => over_subsets(method, t, &scores, n),
+            Method::Oracle => pass_at_k(t.candidates.len(), right, n).unwrap_or(f64::NAN),
+            _ => picker.over_subsets(&t.id, n),
         };
         sizes.iter().map(at).collect()
     };
     let rows: Vec<Vec<f64>> = traces.par_iter().map(of).collect();
     Ok((0..sizes.len()).map(|k| rows.iter().map(|r| r[k]).collect()).collect())
-}
-
-fn over_subsets(method: Method, t: &ScoredTrace, scores: &[Option<f32>], n: usize) -> f64 {
-    let key = t.id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    let mut rng = ChaCha8Rng::seed_from_u64(key);
-    let mut order: Vec<usize> = (0..t.candidates.len()).collect();
-    let (mut sum, mut subsets) = (0.0, 0);
-    let mut add = |subset: &[usize]| {
-        let drawn: Vec<&ScoredCandidate> = subset.iter().map(|&i| &t.candidates[i]).collect();
-        let weights: Vec<Option<f32>> = subset.iter().map(|&i| scores[i]).collect();
-        sum += chance(method, &drawn, &weights);
-        subsets += 1;
-    };
-    if combinations(order.len(), n) <= ALL_SUBSETS {
-        order.shuffle(&mut rng);
-        each_subset(&order, n, &mut add);
-    } else {
-        let each = order.len() / n;
-        for _ in 0..SUBSETS.div_ceil(each) {
-            order.shuffle(&mut rng);
-            order.chunks_exact(n).for_each(&mut add);
-        }
-    }
-    sum / subsets as f64
 }
 
 /// Subsets of k of n.
@@ -290,6 +292,8 @@ mod tests {
 
     #[test]
     fn each_method_picks_by_hand() {
+        let pick = |method, g: &[ScoredCandidate]| pick(method, &ScoredTrace::new("p", g.to_vec()));
+        let accuracy = |method, g: &[ScoredCandidate]| accuracy(method, &ScoredTrace::new("p", g.to_vec()));
         let mut g = group();
         for (c, sum) in g.iter_mut().zip([-9.0, -10.0, -3.0, -30.0]) {
             c.critic_logprob_sum = Some(sum);
@@ -325,9 +329,17 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_first_and_missing_scores_last() {
+        let pick = |method, g: &[ScoredCandidate]| pick(method, &ScoredTrace::new("p", g.to_vec()));
         let mut g = vec![candidate(Some("a"), false, 5, -1.0, &[1.0]), candidate(Some("b"), true, 5, -1.0, &[1.0])];
-        for method in Method::all().into_iter().filter(|m| !matches!(m, Method::Random | Method::Greedy | Method::Oracle)) {
+        let votes = |m: &Method| matches!(m, Method::Majority | Method::WeightedMajority(_));
+        let other = |m: &Method| !votes(m) && !matches!(m, Method::Random | Method::Greedy | Method::Oracle);
+        for method in Method::all().into_iter().filter(other) {
             assert_eq!(pick(method, &g), Some(0), "{}", method.name());
+        }
+        let swapped = [g[1].clone(), g[0].clone()];
+        for method in Method::all().into_iter().filter(votes) {
+            let [one, two] = [&g[..], &swapped].map(|g| g[pick(method, g).unwrap()].answer.clone());
+            assert_eq!(one, two, "{}: the order decides no tie between answers", method.name());
         }
         g[0].step_rewards = vec![None];
         g[0].logprob_sum = None;
@@ -336,7 +348,7 @@ mod tests {
         }
         g[1].step_rewards = vec![Some(f32::NAN)];
         assert_eq!(pick(Method::Reward(Aggregation::Last), &g), Some(0), "nobody has a reward");
-        assert!(Method::all().into_iter().all(|m| pick(m, &[]).is_none() && accuracy(m, &[]) == 0.0));
+        assert!(Method::all().into_iter().all(|m| pick(m, &[]).is_none() && accuracy(m, &ScoredTrace::default()) == 0.0));
     }
 
     #[test]
@@ -351,7 +363,7 @@ mod tests {
         assert_eq!((at(Method::Random, 3), at(Method::Random, 4)), (0.25, 0.25));
         let greedy = ScoredTrace { greedy: Some(true), ..trace.clone() };
         assert_eq!([1, 4].map(|n| per_problem(Method::Greedy, std::slice::from_ref(&greedy), n).unwrap()[0]), [1.0, 1.0]);
-        assert_eq!((pick(Method::Greedy, &greedy.candidates), at(Method::Greedy, 2)), (None, 0.0));
+        assert_eq!((pick(Method::Greedy, &greedy), at(Method::Greedy, 2)), (None, 0.0));
         assert!(per_problem(Method::Greedy, &[ScoredTrace::new("q", group())], 1).unwrap()[0].is_nan());
         assert_eq!((at(Method::Oracle, 2), at(Method::Oracle, 3), at(Method::Oracle, 4)), (0.5, 0.75, 1.0));
         // Three groups: 3 of 12 are right and the best of all, and 220 subsets of three are too many to take each: 1 − C(9, 3)/C(12, 3).

@@ -1,5 +1,6 @@
 //! What the metrics read: candidates with their outcome, their labelled first error and their scores.
 
+use crate::answer::{Ballot, Kind, Question};
 use crate::trace::{
     Aggregation, Candidate, ENTROPY, GoldDeviation, Granularity, LOGPROB, Reading, Signal, Statistic, Token, Trace, aggregate,
     default_signal, policy_signals,
@@ -49,7 +50,7 @@ pub struct ScoredCandidate {
     /// Reward of the whole candidate, in logits, where its file says that alone.
     #[serde(default)]
     pub outcome_reward: Option<f32>,
-    /// Final answer in canonical form.
+    /// Final answer. Those of one problem that say the same are written alike, as [`ScoredTrace::from_trace`] does: votes go by the text.
     pub answer: Option<String>,
     /// What [`super::combine::Combined`] makes of each step: minus the log-odds that it deviates.
     #[serde(default)]
@@ -152,10 +153,26 @@ impl ScoredTrace {
         Self { id: id.into(), candidates, greedy: None }
     }
 
-    /// Reads a trace; its rewards under `granularity`.
-    pub fn from_trace(trace: &Trace, granularity: Granularity) -> Self {
-        let candidates = trace.candidates.iter().map(|c| ScoredCandidate::from_candidate(c, granularity)).collect();
-        Self::new(&trace.id, candidates)
+    /// Reads a trace; its rewards under `granularity`. Answers are compared as those of a `kind`; `None`: the kind that the reference answer shows.
+    pub fn from_trace(trace: &Trace, granularity: Granularity, kind: Option<Kind>) -> Self {
+        let reference = trace.gold_answer.as_deref();
+        let question = kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
+        let ballot = Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()));
+        let read = |(i, c): (usize, &Candidate)| ScoredCandidate {
+            answer: ballot.answer_of(i).map(str::to_owned),
+            ..ScoredCandidate::from_candidate(c, granularity)
+        };
+        Self::new(&trace.id, trace.candidates.iter().enumerate().map(read).collect())
+    }
+
+    /// Who gives the same answer.
+    pub fn ballot(&self) -> Ballot {
+        Ballot::alike(&self.id, self.candidates.iter().map(|c| c.answer.as_deref()))
+    }
+
+    /// Indices of all candidates.
+    pub(super) fn all(&self) -> Vec<usize> {
+        (0..self.candidates.len()).collect()
     }
 }
 

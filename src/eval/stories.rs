@@ -5,8 +5,8 @@ use super::search::{Guide, Searched, Strategy, search};
 use crate::generate::{LocalPolicy, Policy, Prompt, decode_all, mix};
 use crate::model::{ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
-use crate::task::answer::answer;
-use crate::task::stories::{Split, check, story};
+use crate::task::Task;
+use crate::task::stories::{Split, check, final_answer, story};
 use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Statistic, Trace};
 use candle_core::Device;
 use rayon::prelude::*;
@@ -97,7 +97,7 @@ pub fn sample(
             let mut c = completion.candidate(policy.tokenizer());
             let verdict = check(story, &c.text);
             c.set_rewards(logits);
-            c.answer = answer(&c.text);
+            c.answer = final_answer(&c.text).map(|n| n.to_string());
             c.correct = Some(verdict.correct);
             c.gold = Some(verdict.first_error.map_or(GoldDeviation::None, GoldDeviation::Step));
             c
@@ -175,7 +175,7 @@ pub fn guided(
 /// What the metrics read of the traces, with rewards at `granularity`.
 pub fn scored(sampled: &[Sampled], granularity: Granularity) -> Vec<ScoredTrace> {
     let with_critic = |Sampled { trace, critic_logprobs, greedy }: &Sampled| {
-        let mut scored = ScoredTrace { greedy: Some(*greedy), ..ScoredTrace::from_trace(trace, granularity) };
+        let mut scored = ScoredTrace { greedy: Some(*greedy), ..ScoredTrace::from_trace(trace, granularity, Task::Stories.kind()) };
         let candidates = scored.candidates.into_iter().zip(&trace.candidates).zip(critic_logprobs);
         scored.candidates = candidates.map(|((s, c), logprobs)| s.with_critic(c, logprobs)).collect();
         scored

@@ -2,6 +2,7 @@
 
 use super::error::FieldError;
 use super::fields::{Fields, lines};
+use crate::answer::marked;
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
@@ -64,11 +65,7 @@ pub(super) fn parse_solutions(value: &Value) -> Result<Trace, FieldError> {
     })
 }
 
-/// What follows the last `####`, or `A:` at the start of the last line.
+/// The final answer that a solution marks, as it stands there.
 pub(super) fn final_answer(text: &str) -> Option<String> {
-    let answer = match text.rsplit_once("####") {
-        Some((_, answer)) => answer.lines().next().unwrap_or_default(),
-        None => text.trim_end().lines().next_back()?.trim_start().strip_prefix("A:")?,
-    };
-    Some(answer.trim().to_owned()).filter(|a| !a.is_empty())
+    marked(text).map(|a| a.trim().to_owned()).filter(|a| !a.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use super::error::FieldError;
 use super::fields::{Fields, as_answer, as_text, wrong};
+use crate::answer::{Kind, Question};
 use crate::trace::{Candidate, Segmentation, Trace, segment, with_options};
 use serde_json::{Map, Value};
 
@@ -34,7 +35,9 @@ pub(super) fn parse_outputs(value: &Value) -> Result<Trace, FieldError> {
     let answer = record.opt_text(pred)?.map(str::trim).filter(|a| !a.is_empty()).map(str::to_owned);
     let gold = gold(&record)?;
     let verdict = record.opt_bool("correct_text")?.or(record.opt_bool("correct")?);
-    let correct = verdict.or_else(|| gold.as_ref().map(|gold| answer.as_ref() == Some(gold)));
+    let problem = problem(&record)?;
+    let question = Question::new(Kind::Choice, &problem, gold.as_deref());
+    let correct = verdict.or_else(|| gold.as_ref().map(|_| answer.as_ref().is_some_and(|a| question.is_reference(a))));
     let candidate = Candidate {
         text: text.to_owned(),
         steps: segment(text, &Segmentation::Auto),
@@ -43,7 +46,7 @@ pub(super) fn parse_outputs(value: &Value) -> Result<Trace, FieldError> {
         extra: notes(&record)?,
         ..Candidate::default()
     };
-    Ok(Trace { id: id(&record)?, problem: problem(&record)?, gold_answer: gold, candidates: vec![candidate], ..Trace::default() })
+    Ok(Trace { id: id(&record)?, problem, gold_answer: gold, candidates: vec![candidate], ..Trace::default() })
 }
 
 /// The question with its options, and one candidate without text that holds what else is known of it.

@@ -2,7 +2,8 @@
 
 use super::error::FieldError;
 use super::fields::{Fields, as_answer, as_integer, join_steps, wrong};
-use crate::trace::{Candidate, GoldDeviation, Trace, canonical_answer};
+use crate::answer::Question;
+use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
 pub(super) fn fits(record: &Map<String, Value>) -> bool {
@@ -67,8 +68,8 @@ pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
     chosen.gold = first_wrong(&path, None).map(GoldDeviation::Step).or((finished && !path.is_empty()).then_some(GoldDeviation::None));
     if let Some((_, answer)) = chosen.text.rsplit_once("# Answer\n\n") {
         chosen.answer = Some(answer.trim().to_owned());
-        // formulas have many spellings, so that unequal text says nothing
-        let same = gold_answer.as_deref().is_some_and(|gold| canonical_answer(gold) == canonical_answer(answer));
+        // formulas have more spellings than can be told equal, so that unequal ones say nothing
+        let same = Question::guess(question.text("problem")?, gold_answer.as_deref()).is_reference(answer);
         chosen.correct = same.then_some(true);
     }
     let mut candidates = vec![chosen];

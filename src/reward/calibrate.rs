@@ -3,9 +3,10 @@
 //! Corrupted experts are far less likely than a policy's own errors, so thresholds fitted on them do not carry over. Here samples that are right
 //! stand for right ones: those that repeat the demonstration, or, where there is none, those that agree with most samples of the problem.
 
+use crate::answer::{Ballot, Kind, Question};
 use crate::trace::{Calibration, Candidate, Granularity, Reading};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// For each reading the worst value over a candidate's steps, turned so that low is bad; `None` where the candidate lacks one of them.
 fn worst(c: &Candidate, readings: &[Reading]) -> Option<Vec<f32>> {
@@ -32,6 +33,10 @@ pub enum StandIns {
 /// Samples of one problem, scored, and its demonstration.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
+    /// The problem that they answer.
+    pub problem: String,
+    /// What kind of answer it asks for.
+    pub kind: Kind,
     /// The samples.
     pub candidates: Vec<Candidate>,
     /// Text of the expert's completion.
@@ -40,16 +45,15 @@ pub struct Group {
 
 /// The candidates of a group that stand for right ones.
 pub fn stand_ins(group: &Group, which: StandIns) -> Vec<&Candidate> {
-    let giving = |answer: &str| group.candidates.iter().filter(|c| c.answer.as_deref() == Some(answer)).collect();
     match which {
         StandIns::Demonstration => group.candidates.iter().filter(|c| c.text == group.demonstration).collect(),
         StandIns::Majority(share) => {
-            let mut counts: HashMap<&str, usize> = HashMap::new();
-            for a in group.candidates.iter().filter_map(|c| c.answer.as_deref()) {
-                *counts.entry(a).or_default() += 1;
-            }
-            match counts.iter().max_by_key(|(a, n)| (**n, std::cmp::Reverse(**a))) {
-                Some((best, &n)) if n as f32 >= share * group.candidates.len() as f32 => giving(best),
+            let question = Question::new(group.kind, &group.problem, None);
+            let ballot = Ballot::new(&question, &group.problem, group.candidates.iter().map(|c| c.answer.as_deref()));
+            match ballot.votes(|_| Some(1.0)).into_iter().next() {
+                Some(vote) if vote.candidates.len() as f32 >= share * group.candidates.len() as f32 => {
+                    vote.candidates.into_iter().map(|i| &group.candidates[i]).collect()
+                }
                 _ => Vec::new(),
             }
         }
@@ -119,7 +123,7 @@ mod tests {
         // 9 agreeing samples with least rewards −1 … −9; of n + 1 = 10, a rate of 0.2 takes the 2nd smallest
         let mut candidates: Vec<Candidate> = (1..=9).map(|i| candidate("7", -(i as f32))).collect();
         candidates.push(candidate("8", -50.0));
-        let groups = [Group { candidates, demonstration: "abcd".into() }];
+        let groups = [Group { candidates, demonstration: "abcd".into(), ..Group::default() }];
         let readings = calibrated_readings();
         let calibrate = |groups: &[Group], rate, which| calibrate(groups, rate, which, &readings[0], &readings);
         let c = calibrate(&groups, 0.2, StandIns::Majority(0.9));

@@ -100,7 +100,8 @@ impl Agreement {
                 self.without_verdict += 1;
                 continue;
             };
-            let Some(grade) = self.task.grade(&problem, &c.text) else {
+            let judged = self.task.judge(&problem, &c.text, c.is_cut());
+            let Some(grade) = judged.correct else {
                 self.without_reference += 1;
                 continue;
             };
@@ -109,7 +110,7 @@ impl Agreement {
                 self.agree += 1;
                 continue;
             }
-            let found = self.task.answer(&c.text);
+            let found = judged.answer;
             let kind = match (verdict, &c.answer) {
                 (true, _) if found.is_none() => Disagreement::RightButNoAnswer,
                 (true, _) => Disagreement::RightButOtherAnswer,

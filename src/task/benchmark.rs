@@ -1,6 +1,7 @@
 //! The benchmarks by name: reading their records, grading completions.
 
-use super::{CodeTests, Demonstration, Problem, TaskError, answer, code, countdown, gsm8k, math, options, pubmedqa, stories};
+use super::{CodeTests, Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, pubmedqa, stories};
+use crate::answer::{Judged, Kind, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::BufRead;
@@ -108,37 +109,42 @@ impl Task {
         })
     }
 
-    /// Whether the final answer of a completion is right; `None` where only running code can tell (HumanEval, MBPP) and where the problem has
-    /// no reference answer. A completion that marks no answer is wrong.
-    pub fn grade(self, problem: &Problem, completion: &str) -> Option<bool> {
-        let gold = problem.gold.as_deref()?;
+    /// Of which kind the final answers are; `None` where they are programs.
+    pub fn kind(self) -> Option<Kind> {
         match self {
-            Task::Stories => Some(stories::final_answer(completion).is_some_and(|n| gold.trim().parse() == Ok(n))),
-            Task::Gsm8k => Some(gsm8k::grade(completion, gold)),
-            Task::Math => Some(math::grade(completion, gold)),
-            Task::MmluPro | Task::MedReason => Some(options::grade(&problem.text, completion, gold)),
-            Task::PubMedQa => Some(pubmedqa::grade(completion, gold)),
-            Task::Countdown => countdown::grade(completion, gold),
+            Task::Stories | Task::Gsm8k => Some(Kind::Number),
+            Task::Math => Some(Kind::Formula),
+            Task::MmluPro | Task::MedReason => Some(Kind::Choice),
+            Task::PubMedQa => Some(Kind::Decision),
+            Task::Countdown => Some(Kind::Expression),
             Task::HumanEval | Task::Mbpp => None,
         }
+    }
+
+    /// The final answer of a completion and whether it is right, read strictly and flexibly (see [`Judged`]); all unknown where only running code can
+    /// tell (HumanEval, MBPP). A completion that marks no answer is wrong, but one that was `cut` off before its writer ended it is unknown.
+    pub fn judge(self, problem: &Problem, completion: &str, cut: bool) -> Judged {
+        let Some(kind) = self.kind() else { return Judged::default() };
+        let question = Question::new(kind, &problem.text, problem.gold.as_deref());
+        let mut judged = question.judge(completion, cut);
+        if self == Task::Stories {
+            // The stories' own rule: a line `#### n` and nothing else in it.
+            judged.answer = stories::final_answer(completion).map(|n| n.to_string());
+            let right = judged.answer.as_ref().is_some_and(|a| question.is_reference(a));
+            judged.correct = (problem.gold.is_some() && (judged.answer.is_some() || !cut)).then_some(right);
+            judged.flexible = judged.correct.map(|right| right || judged.flexible == Some(true));
+        }
+        judged
+    }
+
+    /// Whether the final answer of a completion that its writer ended is right; see [`Task::judge`].
+    pub fn grade(self, problem: &Problem, completion: &str) -> Option<bool> {
+        self.judge(problem, completion, false).correct
     }
 
     /// Whether answers are programs, which only running tells right from wrong.
     pub fn runs_code(self) -> bool {
         matches!(self, Task::HumanEval | Task::Mbpp)
-    }
-
-    /// The final answer that [`Task::grade`] reads off a completion, as far as a text shows one; `None` where it finds none.
-    pub fn answer(self, completion: &str) -> Option<String> {
-        match self {
-            Task::Stories => stories::final_answer(completion).map(|n| n.to_string()),
-            Task::Gsm8k => gsm8k::found(completion),
-            Task::Math => math::found(completion).map(str::to_owned),
-            Task::MmluPro | Task::MedReason => options::found(completion),
-            Task::PubMedQa => pubmedqa::decision(completion).map(str::to_owned),
-            Task::Countdown => answer::marked(completion).map(|a| a.trim().to_owned()),
-            Task::HumanEval | Task::Mbpp => None,
-        }
     }
 
     /// Line, id, contents and tests of every record.

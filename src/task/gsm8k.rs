@@ -1,7 +1,7 @@
 //! GSM8K (Cobbe et al. 2021): JSON lines with `question` and `answer`, the answer a step a line, `<<…>>` calculator notes, `#### gold`.
 
-use super::answer;
 use super::benchmark::{Record, field};
+use crate::answer::{Kind, Question};
 use serde_json::Value;
 
 /// `question` and `answer`; the solution is the answer without its calculator notes.
@@ -11,7 +11,7 @@ pub(super) fn record(value: &Value) -> Result<Record, String> {
     if !solution.contains("####") {
         return Err("field `answer` has no `####` line with the final answer".into());
     }
-    let gold = answer::answer(&solution).ok_or("field `answer` has nothing after `####`")?;
+    let gold = Question::new(Kind::Number, &text, None).marked(&solution).ok_or("field `answer` has nothing after `####`")?;
     Ok(Record { text, solution: Ok(solution), gold: Some(gold) })
 }
 
@@ -26,20 +26,6 @@ pub fn strip_notes(text: &str) -> String {
     }
     out.push_str(rest);
     out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-}
-
-/// Whether a text's marked final answer agrees with the reference; `false` where it marks none.
-pub fn grade(text: &str, gold: &str) -> bool {
-    found(text).is_some_and(|found| answer::same_answer(&found, gold))
-}
-
-/// The final answer that a text marks, in canonical form: of an equation what is behind its last `=`, of a sentence the one number in it.
-pub(super) fn found(text: &str) -> Option<String> {
-    let found = answer::answer(text)?;
-    let last = found.rsplit('=').next().unwrap_or(&found);
-    let numbers = last.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).filter(|n| n.bytes().any(|b| b.is_ascii_digit()));
-    let number = if numbers.count() == 1 { answer::last_number(last) } else { None };
-    Some(number.unwrap_or(found))
 }
 
 #[cfg(test)]
@@ -58,21 +44,8 @@ mod tests {
         assert_eq!(strip_notes("<<1=1>><<2=2>>x>>"), "x>>");
     }
 
-    #[test]
-    fn numbers_are_found_in_sentences_and_equations() {
-        for (text, number) in [
-            ("Final answer: There are 56 dromedaries in the herd.", "56"),
-            ("Final answer: Each pack costs $2", "2"),
-            ("Final answer: 72*3 = 216 cubic inches", "216"),
-            ("#### x = -1,200.50", "-1200.5"),
-            ("#### 18", "18"),
-            ("Final answer: 25/36", "25/36"),
-            ("Final answer: 180 socks and 90 dishes", "180 socks and 90 dishes"),
-            ("Final answer: none", "none"),
-        ] {
-            assert_eq!(found(text).as_deref(), Some(number), "{text}");
-        }
-        assert!(grade("Final answer: 5 * 4 = 20 apples", "20") && !grade("Final answer: 5 * 4 = 20 apples", "5"));
+    fn grade(completion: &str, gold: &str) -> bool {
+        Question::new(Kind::Number, "", Some(gold)).judge(completion, false).correct == Some(true)
     }
 
     #[test]
@@ -118,7 +91,7 @@ mod tests {
         let (mut agree, mut all) = (0, 0);
         for line in reader.lines() {
             let record: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let gold = answer::answer(record["ground_truth"].as_str().unwrap()).unwrap();
+            let gold = Question::new(Kind::Number, "", None).marked(record["ground_truth"].as_str().unwrap()).unwrap();
             for model in ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"] {
                 let solution = record[model]["solution"].as_str().unwrap();
                 let published = record[model]["is_correct"].as_bool().unwrap();
@@ -126,7 +99,7 @@ mod tests {
                 if grade(solution, &gold) == published {
                     agree += 1;
                 } else {
-                    eprintln!("published {published}, gold {gold}: {:?}", answer::answer(solution));
+                    eprintln!("published {published}, gold {gold}: {solution:?}");
                 }
             }
         }

@@ -1,14 +1,12 @@
 //! Problems, demonstrations, graders, corruption.
 
 mod agreement;
-pub mod answer;
 mod benchmark;
 pub mod catalogue;
 mod code;
 mod corrupt;
 mod countdown;
 pub mod gsm8k;
-mod latex;
 mod math;
 mod options;
 mod pubmedqa;
@@ -19,7 +17,6 @@ pub use agreement::{Agreement, Disagreement, Example};
 pub use benchmark::Task;
 pub use code::CodeTests;
 pub use corrupt::{GradedCorruption, TextCorruption, corrupt_graded, corrupt_text, shuffle_steps};
-pub use math::same_math;
 pub use training::{TRAINING_PROBLEMS, TrainingProblems};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Multiple choice: MMLU-Pro (arXiv 2406.01574) and MedReason (arXiv 2504.00993).
 
-use super::answer::{marked, same_answer};
 use super::benchmark::{Record, field, field_of};
+use crate::answer::option;
 use crate::trace::with_options;
 use serde_json::Value;
 
@@ -54,88 +54,10 @@ fn question(value: &Value) -> Result<(String, Vec<(String, String)>), String> {
     Ok((text, options))
 }
 
-/// Letter and text of a line `A. …`.
-fn option(line: &str) -> Option<(&str, &str)> {
-    let (letter, text) = line.trim().split_once(['.', ')'])?;
-    (letter.len() == 1 && letter.starts_with(|c: char| c.is_ascii_uppercase())).then(|| (letter, text.trim()))
-}
-
-/// Whether a completion answers with the reference letter, or with the text of that option. Where the reference is no letter, the answers must agree.
-pub(super) fn grade(problem: &str, completion: &str, gold: &str) -> bool {
-    let stated = || marked(completion).map(|m| m.trim().trim_end_matches('.'));
-    if gold.len() != 1 {
-        return stated().is_some_and(|found| same_answer(found, gold));
-    }
-    if let Some(found) = letter(completion) {
-        return gold.starts_with(found);
-    }
-    let text = problem.lines().rev().filter_map(option).find(|(l, _)| *l == gold).map(|(_, text)| text);
-    stated().zip(text).is_some_and(|(found, text)| same_answer(found, text))
-}
-
-/// The letter that a completion answers with, else the words.
-pub(super) fn found(completion: &str) -> Option<String> {
-    letter(completion).map(String::from).or_else(|| marked(completion).map(|m| m.trim().trim_end_matches('.').to_owned()))
-}
-
-/// The last letter that is marked as the answer: `answer is (C)`, `Answer: C`, `#### C`, `\boxed{C}`, `<answer>C`.
-fn letter(text: &str) -> Option<char> {
-    let lower = text.to_ascii_lowercase();
-    let marks = ["answer is", "answer:", "####", "\\boxed{", "<answer>"];
-    let mut ends: Vec<usize> = marks.iter().flat_map(|m| lower.match_indices(m).map(|(i, m)| i + m.len())).collect();
-    ends.sort_unstable();
-    ends.into_iter().rev().find_map(|end| {
-        let mut rest = &text[end..];
-        for word in ["", "option", "\\boxed{", "\\textbf{", "\\text{"] {
-            rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '*' | '(' | '$' | '[' | '`' | '"'));
-            rest = rest.strip_prefix(word).unwrap_or(rest);
-        }
-        let rest = rest.trim_start_matches(['(', ' ']);
-        let mut chars = rest.chars();
-        let found = chars.next().filter(char::is_ascii_uppercase)?;
-        let alone = match chars.next() {
-            None | Some('\n') => true,
-            // "A" and "I" are words too.
-            Some(' ') => !matches!(found, 'A' | 'I') || chars.next().is_none_or(|c| !c.is_alphabetic()),
-            // N/A is no letter.
-            Some('/') => !chars.next().is_some_and(char::is_alphanumeric),
-            Some(c) => !(c.is_alphanumeric() || matches!(c, '\'' | '’' | '-')),
-        };
-        alone.then_some(found)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    const PROBLEM: &str = "Which?\nA. Small vessel\nB. Large vessel\nC. Colle's fascia";
-
-    #[test]
-    fn letters_and_texts() {
-        for right in [
-            "The answer is (C).",
-            "so the answer is C",
-            "**Answer: C. Colle's fascia**",
-            "The correct answer is **C**: it is",
-            "#### C",
-            "\\boxed{\\text{C}}",
-            "<answer> C </answer>",
-            "The answer is (A). No: the answer is (C) after all.",
-            "The answer is Colle's fascia.",
-        ] {
-            assert!(grade(PROBLEM, right, "C"), "{right}");
-        }
-        for wrong in
-            ["", "C", "The answer is (B).", "The answer is a small vessel", "The answer is A small vessel", "Answer: Cat", "Answer: C/D"]
-        {
-            assert!(!grade(PROBLEM, wrong, "C"), "{wrong}");
-        }
-        assert!(!grade(PROBLEM, "The answer is A small vessel", "A"), "neither a letter nor the option");
-        assert!(grade(PROBLEM, "The answer is Small vessel", "A"));
-        assert!(grade("Is it so?", "… The answer is Yes.", "yes"));
-    }
 
     #[test]
     fn records_of_both_kinds() {

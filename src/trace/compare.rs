@@ -1,4 +1,4 @@
-//! Candidates of a problem side by side: ranks, votes, and where they part.
+//! Candidates of a problem side by side: ranks, and where they part.
 
 use super::{Aggregation, Candidate, Granularity, Reading};
 
@@ -35,71 +35,12 @@ pub fn ranks(scores: &[Option<f32>]) -> Vec<Option<usize>> {
     scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(|s| 1 + scores.iter().flatten().filter(|o| **o > s).count())).collect()
 }
 
-/// An answer and who gave it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Vote {
-    /// The answer in canonical form.
-    pub answer: String,
-    /// Candidates that gave it, ascending.
-    pub candidates: Vec<usize>,
-    /// Sum of their weights; their number for a plain majority.
-    pub weight: f32,
-}
-
-/// Votes over answers, most first; the answer seen first wins a tie. Candidates without an answer do not vote.
-pub fn majority(candidates: &[Candidate]) -> Vec<Vote> {
-    votes(candidates, |_| Some(1.0))
-}
-
-/// Votes weighted by `weights`, one a candidate and ≥ 0 (see [`vote_weight`]); candidates without a weight do not vote.
-pub fn weighted_majority(candidates: &[Candidate], weights: &[Option<f32>]) -> Vec<Vote> {
-    votes(candidates, |i| weights.get(i).copied().flatten().filter(|w| !w.is_nan()))
-}
-
-fn votes(candidates: &[Candidate], weight: impl Fn(usize) -> Option<f32>) -> Vec<Vote> {
-    let mut out: Vec<Vote> = Vec::new();
-    for (i, candidate) in candidates.iter().enumerate() {
-        let Some(answer) = candidate.answer.as_deref().map(canonical_answer).filter(|a| !a.is_empty()) else { continue };
-        let Some(weight) = weight(i) else { continue };
-        match out.iter_mut().find(|v| v.answer == answer) {
-            Some(vote) => {
-                vote.candidates.push(i);
-                vote.weight += weight;
-            }
-            None => out.push(Vote { answer, candidates: vec![i], weight }),
-        }
-    }
-    out.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    out
-}
-
 /// A candidate's score as the weight of its vote, in 0..=1: e^score for `Product` (a log-probability), σ(score) for the others (log-odds).
 pub fn vote_weight(aggregation: Aggregation, score: f32) -> f32 {
     match aggregation {
         Aggregation::Product => score.min(0.0).exp(),
         _ => 1.0 / (1.0 + (-score).exp()),
     }
-}
-
-/// An answer in the form that votes compare: without `\boxed{}`, dollar and percent signs, thousands commas, a closing full stop,
-/// case and outer whitespace; `18.0`, `+18` and `18` are one.
-pub fn canonical_answer(answer: &str) -> String {
-    let mut s = answer.trim();
-    if let Some(inner) = s.strip_prefix("\\boxed{").and_then(|s| s.strip_suffix('}')) {
-        s = inner.trim();
-    }
-    let s = s.trim_matches(|c: char| c == '$' || c.is_whitespace()).trim_end_matches('.').trim_end_matches(['%', '\\']).trim();
-    let plain: String = s.chars().filter(|c| !matches!(c, ',' | '$' | ' ')).collect();
-    let digits = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
-    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits.matches('.').count() <= 1 && digits != "." {
-        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-        let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
-        let zero = whole.is_empty() && part.is_empty();
-        let sign = if plain.starts_with('-') && !zero { "-" } else { "" };
-        let whole = if whole.is_empty() { "0" } else { whole };
-        return if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") };
-    }
-    s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// Where two candidates part.
@@ -181,34 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn votes_join_equal_answers_and_first_seen_wins_ties() {
-        let all = [
-            candidate("", Some("$1,800.00")),
-            candidate("", Some("7")),
-            candidate("", None),
-            candidate("", Some("07.")),
-            candidate("", Some("1800")),
-            candidate("", Some("\\boxed{-0}")),
-        ];
-        let plain = majority(&all);
-        assert_eq!(plain[0], Vote { answer: "1800".into(), candidates: vec![0, 4], weight: 2.0 });
-        assert_eq!(plain[1].candidates, [1, 3]);
-        assert_eq!(plain[2].answer, "0");
-        let weighted = weighted_majority(&all, &[Some(0.1), Some(0.2), Some(9.0), Some(0.4), None, Some(f32::NAN)]);
-        assert_eq!(weighted[0].answer, "7");
-        assert!((weighted[0].weight - 0.6).abs() < 1e-6);
-        assert_eq!(weighted.len(), 2);
+    fn a_score_weighs_a_vote() {
         assert_eq!(vote_weight(Aggregation::Mean, 0.0), 0.5);
         assert_eq!(vote_weight(Aggregation::Product, 0.5f32.ln()), 0.5);
-    }
-
-    #[test]
-    fn words_keep_their_inner_spaces_and_lose_their_case() {
-        assert_eq!(canonical_answer(" (B)  Yes. "), "(b) yes");
-        assert_eq!(canonical_answer("50 %"), canonical_answer("50"));
-        assert_eq!(canonical_answer("-3.50"), "-3.5");
-        assert_eq!(canonical_answer("1.2.3"), "1.2.3");
-        assert_eq!(canonical_answer("."), "");
     }
 
     #[test]

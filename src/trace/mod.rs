@@ -14,9 +14,7 @@ mod signal;
 mod store;
 
 pub use choices::with_options;
-pub use compare::{
-    Divergence, Vote, candidate_scores, canonical_answer, common_steps, divergence, majority, rank, ranks, vote_weight, weighted_majority,
-};
+pub use compare::{Divergence, candidate_scores, common_steps, divergence, rank, ranks, vote_weight};
 pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
@@ -137,6 +135,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether the text was cut off before its writer ended it, as far as is known: an answer that is missing then says nothing.
+    pub fn is_cut(&self) -> bool {
+        self.finish.as_ref().is_some_and(FinishReason::is_cut)
+    }
+
     /// The stored signal of this name.
     pub fn signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|s| s.name == name)

@@ -35,8 +35,9 @@ pub use theme::{
 pub use watch::{History, SeenAlarm, Series, StageHistory, WatchFace, WatchOptions, watch};
 pub use wrap::{Row as WrappedRow, WrapCache};
 
+use crate::answer::{Judged, Kind};
 use crate::runtime::{Request, Update};
-use crate::trace::Segmentation;
+use crate::trace::{Segmentation, Trace};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -78,17 +79,17 @@ pub struct Channels {
     pub updates: Receiver<Update>,
 }
 
-/// Finds the final answer in a candidate's text; the second argument is the reference answer.
-pub type Grade = Arc<dyn Fn(&str, Option<&str>) -> Graded + Send + Sync>;
-
-/// What a grader says of a candidate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Graded {
-    /// The final answer as votes count it.
-    pub answer: Option<String>,
-    /// Whether it agrees with the reference; `None` without one.
-    pub correct: Option<bool>,
+/// How final answers are read and compared.
+#[derive(Clone)]
+pub struct Grade {
+    /// What kind of answer the problems ask for; `None`: what each problem and its reference answer show.
+    pub kind: Option<Kind>,
+    /// Finds the final answer of the candidate of this index and says whether it is right.
+    pub judge: Judge,
 }
+
+/// What [`Grade::judge`] is.
+pub type Judge = Arc<dyn Fn(&Trace, usize) -> Judged + Send + Sync>;
 
 /// How the inspector ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use reasonscope::answer::{canonical, marked};
 use reasonscope::eval::figures::check_name;
 use reasonscope::eval::report::{Options, evaluate};
 use reasonscope::eval::rerank::{Method, accuracy};
 use reasonscope::eval::stats::Bootstrap;
 use reasonscope::eval::{ScoredCandidate, ScoredTrace};
-use reasonscope::task::answer::{answer, canonical};
 use reasonscope::task::stories::{Corruption, Split, Story, check, corrupt, story};
 use reasonscope::trace::{Aggregation, Calibration};
 
@@ -27,7 +27,7 @@ fn candidate(story: &Story, text: &str, reward: Reward, rng: &mut ChaCha8Rng) ->
         step_logprob_min: (0..verdict.lines).map(|_| noise(rng)).collect(),
         step_entropy_max: (0..verdict.lines).map(|_| noise(rng).map(|x| -x)).collect(),
         step_rewards: (0..verdict.lines).map(|i| Some(reward(i, verdict.first_error, rng))).collect(),
-        answer: answer(text),
+        answer: marked(text).map(canonical),
         ..ScoredCandidate::default()
     }
 }
@@ -147,7 +147,7 @@ fn a_real_pool_gives_its_known_figures() {
         return;
     };
     let lines = std::io::BufRead::lines(std::io::BufReader::new(flate2::read::MultiGzDecoder::new(file)));
-    let groups: Vec<Vec<ScoredCandidate>> = lines
+    let groups: Vec<ScoredTrace> = lines
         .map(|line| {
             let record: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
             let read = |c: &serde_json::Value| ScoredCandidate {
@@ -155,7 +155,7 @@ fn a_real_pool_gives_its_known_figures() {
                 answer: c["pred"].as_f64().map(|p| canonical(&p.to_string())),
                 ..ScoredCandidate::default()
             };
-            record["candidates"].as_array().unwrap().iter().map(read).collect()
+            ScoredTrace::new(record["question"].as_str().unwrap(), record["candidates"].as_array().unwrap().iter().map(read).collect())
         })
         .collect();
     assert_eq!(groups.len(), 660);

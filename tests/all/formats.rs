@@ -440,8 +440,8 @@ fn real_files_are_read_whole() {
         let (traces, _) = load(&path, Options::default());
         let all = traces.iter().flat_map(|t| t.candidates.iter().map(move |c| (t, c)));
         let agree = |(t, c): &(&Trace, &reasonscope::trace::Candidate)| {
-            let form = |a: &Option<String>| a.as_deref().map(reasonscope::trace::canonical_answer);
-            (form(&c.answer) == form(&t.gold_answer)) == c.correct.unwrap()
+            let question = reasonscope::answer::Question::guess(&t.problem, t.gold_answer.as_deref());
+            c.answer.as_deref().is_some_and(|a| question.is_reference(a)) == c.correct.unwrap()
         };
         let (same, total) = (all.clone().filter(agree).count(), all.count());
         assert!(same * 100 >= total * 99, "{same} of {total} answers agree with their recorded verdict");

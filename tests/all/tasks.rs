@@ -3,7 +3,8 @@
 use flate2::read::MultiGzDecoder;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use reasonscope::task::{Demonstration, Problem, Task, TaskError, TextCorruption, corrupt_text, same_math};
+use reasonscope::answer::same_math;
+use reasonscope::task::{Demonstration, Problem, Task, TaskError, TextCorruption, corrupt_text};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;

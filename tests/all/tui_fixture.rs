@@ -3,12 +3,13 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use reasonscope::answer::Question;
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
 use reasonscope::trace::{
     Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Signal, Source, Span, Token, TokenValue, Trace, TraceEvent, segment,
 };
 use reasonscope::tui::{
-    Action, Ask, Channels, ColorDepth, Effect, Face, Graded, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
+    Action, Ask, Channels, ColorDepth, Effect, Face, Grade, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc::channel;
@@ -259,10 +260,13 @@ pub fn options(setup: &Setup) -> Options {
         models: setup.live.then_some(Channels { requests, updates }),
         open_first: setup.live,
         segmentation: Segmentation::Auto,
-        grade: Some(Arc::new(|text, gold| {
-            let answer = text.rsplit_once("#### ").map(|a| a.1.trim().to_string());
-            Graded { correct: gold.zip(answer.as_deref()).map(|(g, a)| g == a), answer }
-        })),
+        grade: Some(Grade {
+            kind: None,
+            judge: Arc::new(|trace, i| {
+                let c = &trace.candidates[i];
+                Question::guess(&trace.problem, trace.gold_answer.as_deref()).judge(&c.text, c.is_cut())
+            }),
+        }),
         settings: Settings::default(),
         theme: setup.theme.into(),
         theme_dirs: Vec::new(),

@@ -215,7 +215,10 @@ impl Localise {
         if interrupt.is_set() {
             return Ok(None);
         }
-        let twins: Vec<ScoredTrace> = twins.iter().map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity)).collect();
+        let twins: Vec<ScoredTrace> = twins
+            .iter()
+            .map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity, self.recorded.task.and_then(Task::kind)))
+            .collect();
         let threshold = |signal: Signal| {
             let least = |t: &ScoredTrace| signal.values(t.candidates.first()?).into_iter().flatten().reduce(f32::min);
             let mut least: Vec<f32> = twins.iter().filter_map(least).collect();

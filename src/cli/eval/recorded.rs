@@ -157,7 +157,7 @@ impl RecordedArgs {
         if let Some(k) = self.grid {
             return grid::scored(trace, k);
         }
-        let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity);
+        let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity, self.task.and_then(Task::kind));
         for (scored, c) in scored.candidates.iter_mut().zip(&trace.candidates) {
             scored.class = note(c, "classification");
         }
@@ -293,7 +293,7 @@ impl Check<'_> {
         let own = Problem { id: trace.id.clone(), text: trace.problem.clone(), gold: trace.gold_answer.clone(), ..Problem::default() };
         let problem = problems.get(trace.problem.trim()).unwrap_or(&own);
         for c in &mut trace.candidates {
-            c.answer = task.answer(&c.text);
+            c.answer = task.judge(problem, &c.text, c.is_cut()).answer;
             c.correct = grader.grade(*task, problem, &c.text)?;
             if c.correct.is_none() {
                 bail!("{}: has no reference answer to grade with; name the problems' file with --answers", trace.id);

@@ -51,7 +51,7 @@ impl Surface {
         if interrupt.is_set() {
             return Ok(Made::default());
         }
-        let mut rows: Vec<ScoredTrace> = traces.iter().map(|t| ScoredTrace::from_trace(t, self.rewards.granularity)).collect();
+        let mut rows: Vec<ScoredTrace> = traces.iter().map(|t| ScoredTrace::from_trace(t, self.rewards.granularity, None)).collect();
         let twins_of = rows.iter_mut().flat_map(|r| &mut r.candidates).zip(traces.iter().flat_map(|t| &t.candidates));
         twins_of.for_each(|(row, c)| row.class.clone_from(&c.policy));
         let reward = |t: usize, c: usize| aggregate(self.rewards.aggregation, &rows[t].candidates[c].step_rewards);

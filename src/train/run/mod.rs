@@ -23,7 +23,6 @@ use crate::eval::grader::Grader;
 use crate::generate::{Completion, Prompt, mix};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, calibrated_readings, score};
-use crate::task::answer::answer;
 use crate::task::stories::{Split, story};
 use crate::task::{Demonstration, Problem, Task, TrainingProblems};
 use crate::trace::{Calibration, Candidate, REWARD, Reading, Sampling, Trace};
@@ -496,13 +495,16 @@ impl Run<'_, '_> {
             .collect::<Result<Vec<_>, TrainError>>()?;
         let samples = self.sample("calibration", policy, &prompts, c.samples, &sampling)?;
         let scored = score_groups(net, &self.framing.tokenizer, &prompts, samples)?;
-        let groups: Vec<Group> =
-            scored.into_iter().zip(aside).map(|(candidates, d)| Group { candidates, demonstration: d.solution }).collect();
+        let task = self.data.task();
+        let group = |(mut candidates, d): (Vec<Candidate>, Demonstration)| {
+            for c in &mut candidates {
+                c.answer = task.judge(&d.problem, &c.text, c.is_cut()).answer;
+            }
+            Group { problem: d.problem.text, kind: task.kind().unwrap_or_default(), candidates, demonstration: d.solution }
+        };
+        let groups: Vec<Group> = scored.into_iter().zip(aside).map(group).collect();
         let (readings, chosen) = (calibrated_readings(), Reading::new(REWARD, c.statistic));
-        Ok(Calibration {
-            task: Some(self.data.task().name().into()),
-            ..calibrate(&groups, c.false_alarm_rate, c.stand_ins, &chosen, &readings)
-        })
+        Ok(Calibration { task: Some(task.name().into()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins, &chosen, &readings) })
     }
 
     /// Demonstrations that are not trained on.
@@ -561,7 +563,7 @@ fn discriminator<'d>(data: &'d Demonstrations, reward: &'d RewardConfig, net: &'
     }
 }
 
-/// Samples as scored candidates with their answers, a group a prompt.
+/// Samples as scored candidates, a group a prompt.
 fn score_groups(
     net: &RewardNet,
     tokenizer: &TextTokenizer,
@@ -574,7 +576,6 @@ fn score_groups(
     let mut candidate = |c: Completion| {
         let mut out = c.candidate(tokenizer);
         out.set_rewards(scores.next().unwrap_or_default().logits);
-        out.answer = answer(&out.text);
         out
     };
     Ok(samples.into_iter().map(|g| g.into_iter().map(&mut candidate).collect()).collect())

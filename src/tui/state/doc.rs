@@ -1,11 +1,11 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
 use super::Sheet;
+use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::diagnose::{Lint, lint};
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
-    Segmentation, Signal, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, Vote, default_signal, majority, rank, step_of_each,
-    token_rewards, vote_weight, weighted_majority,
+    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, GoldDeviation, Granularity, LOGPROB, REWARD, Reading, Segmentation,
+    Signal, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, default_signal, rank, step_of_each, token_rewards, vote_weight,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Role, Settings};
@@ -109,6 +109,8 @@ pub(crate) struct Doc {
     pub follow: bool,
     /// Rewards were asked for.
     pub asked: bool,
+    /// What kind of answer the problem asks for; `None`: what it shows.
+    kind: Option<Kind>,
     /// First errors that the source names, before the user marked any.
     given: Vec<Option<GoldDeviation>>,
     /// Settings the derived values were made with.
@@ -125,11 +127,12 @@ struct Made {
 }
 
 impl Doc {
-    pub fn new(origin: Origin, trace: Trace, segmentation: &Segmentation) -> Self {
+    pub fn new(origin: Origin, trace: Trace, segmentation: &Segmentation, kind: Option<Kind>) -> Self {
         let seen = trace.candidates.iter().map(|_| Seen { stale: true, ..Seen::default() }).collect();
         let given = trace.candidates.iter().map(|c| c.gold).collect();
         Self {
             origin,
+            kind,
             given,
             store: TraceStore::new(trace, segmentation.clone()),
             seen,
@@ -193,12 +196,9 @@ impl Doc {
         let at = self.store.apply(event).candidate;
         self.seen.resize_with(self.candidates().len(), || Seen { stale: true, ..Seen::default() });
         self.seen[at].stale = true;
-        if let TraceEvent::Finished { reason: FinishReason::Stop | FinishReason::Length, .. } = event
-            && let Some(grade) = grade
-        {
-            let trace = self.trace();
-            let graded = grade(&trace.candidates[at].text, trace.gold_answer.as_deref());
-            self.store.set_answer(at, graded.answer, graded.correct);
+        if let (TraceEvent::Finished { .. }, Some(grade)) = (event, grade) {
+            let judged = (grade.judge)(self.trace(), at);
+            self.store.set_answer(at, judged.answer, judged.correct);
         }
     }
 
@@ -279,7 +279,12 @@ impl Doc {
             self.seen[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
         }
         let weights: Vec<Option<f32>> = scores.iter().map(|s| s.map(|s| vote_weight(aggregation, s))).collect();
-        self.votes = Votes { plain: majority(self.candidates()), weighted: weighted_majority(self.candidates(), &weights) };
+        let trace = self.store.trace();
+        let reference = trace.gold_answer.as_deref();
+        let question =
+            self.kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
+        let ballot = Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()));
+        self.votes = Votes { plain: ballot.votes(|_| Some(1.0)), weighted: ballot.votes(|i| weights[i].map(f64::from)) };
         let mut far: Vec<f32> = self.seen.iter().flat_map(|s| &s.rewards).flatten().map(|r| (r - self.scale.pivot).abs()).collect();
         far.sort_by(f32::total_cmp);
         let high = far.get(far.len() * 9 / 10).copied().unwrap_or(1.0);

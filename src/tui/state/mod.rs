@@ -14,6 +14,7 @@ pub(crate) use sheet::{Line, Sheet};
 use super::keymap::Context;
 use super::source::Query;
 use super::{Action, Grade, Labels, Settings};
+use crate::answer::Kind;
 use crate::runtime::{ModelsStatus, RequestId, Slot};
 use crate::trace::Segmentation;
 use ratatui::layout::Rect;
@@ -164,6 +165,11 @@ pub struct State {
 }
 
 impl State {
+    /// What kind of answer the problems ask for, where the user said so.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.grade.as_ref().and_then(|g| g.kind)
+    }
+
     pub(crate) fn new(settings: Settings, has_models: bool, grade: Option<Grade>, themes: Vec<String>) -> Self {
         Self {
             settings,

@@ -250,7 +250,7 @@ pub(super) fn open(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
         Item::Own(i) => {
             let problem = state.list.own.get(i).cloned().unwrap_or_default();
             let trace = Trace { id: format!("own-{}", i + 1), problem, ..Trace::default() };
-            state.docs.insert(item, Doc::new(Origin::Live, trace, &state.segmentation));
+            state.docs.insert(item, Doc::new(Origin::Live, trace, &state.segmentation, state.kind()));
             opened(state, item, effects);
         }
     }
@@ -308,7 +308,7 @@ fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
             if !state.used.contains(&item) {
                 state.used.insert(0, item);
             }
-            let mut doc = Doc::new(origin, Trace::clone(&trace), &state.segmentation);
+            let mut doc = Doc::new(origin, Trace::clone(&trace), &state.segmentation, state.kind());
             state.labels.iter().for_each(|l| doc.label(l));
             state.docs.insert(item, doc);
             opened(state, item, effects);

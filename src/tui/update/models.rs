@@ -106,7 +106,7 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
     }
     cancel(state, effects);
     let id = state.id();
-    let (n, sampling, now) = (state.settings.n, state.settings.sampling.clone(), state.now);
+    let (n, sampling, now, kind) = (state.settings.n, state.settings.sampling.clone(), state.now, state.kind());
     let Some(doc) = state.docs.get_mut(&item) else { return };
     if doc.trace().problem.trim().is_empty() {
         state.error("the problem is empty: press e and write one");
@@ -116,7 +116,7 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
     trace.candidates = vec![Candidate::default(); n];
     let problem = trace.problem.clone();
     let cursor = doc.cursor.candidate;
-    *doc = Doc::new(Origin::Live, trace, &state.segmentation);
+    *doc = Doc::new(Origin::Live, trace, &state.segmentation, kind);
     doc.cursor.candidate = cursor.min(n - 1);
     doc.asked = true;
     state.waiting = None;

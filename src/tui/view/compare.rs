@@ -196,13 +196,13 @@ fn draw_votes(doc: &Doc, p: &mut Painter<'_>, area: Rect, state: &State) {
     p.text(area.x, area.y, 12, "votes", head);
     p.right(area.right().saturating_sub(9), area.y, 6, "count", head);
     p.right(area.right(), area.y, 8, "weighted", head);
-    let total: f32 = doc.votes.weighted.iter().map(|v| v.weight).sum();
+    let total: f64 = doc.votes.weighted.iter().map(|v| v.weight).sum();
     let rows = area.height.saturating_sub(2);
     let all = doc.candidates().len().max(1) as f32;
     for (y, vote) in doc.votes.plain.iter().take(usize::from(rows)).enumerate() {
         let y = area.y + 1 + y as u16;
         let first = y == area.y + 1;
-        let weight = doc.votes.weighted.iter().find(|v| v.answer == vote.answer).map(|v| v.weight / total.max(f32::MIN_POSITIVE));
+        let weight = doc.votes.weighted.iter().find(|v| v.answer == vote.answer).map(|v| v.weight / total.max(f64::MIN_POSITIVE));
         let best = doc.votes.weighted.first().is_some_and(|v| v.answer == vote.answer);
         let right = vote.candidates.iter().find_map(|c| doc.candidates()[*c].correct);
         let mark = match right {
@@ -245,9 +245,9 @@ fn vote_line(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     if let Some(vote) = doc.votes.plain.first() {
         part(p, "majority", format!("{} {}{}", one_line(&vote.answer, 12), g.times, vote.candidates.len()));
     }
-    let total: f32 = doc.votes.weighted.iter().map(|v| v.weight).sum();
+    let total: f64 = doc.votes.weighted.iter().map(|v| v.weight).sum();
     if let Some(vote) = doc.votes.weighted.first() {
-        part(p, "weighted", format!("{} {:.0} %", one_line(&vote.answer, 12), 100.0 * vote.weight / total.max(f32::MIN_POSITIVE)));
+        part(p, "weighted", format!("{} {:.0} %", one_line(&vote.answer, 12), 100.0 * vote.weight / total.max(f64::MIN_POSITIVE)));
     }
     let best = doc.order.first().filter(|c| doc.seen[**c].rank == 1);
     if let Some(answer) = best.and_then(|c| doc.candidates()[*c].answer.as_deref()) {

@@ -1,18 +1,4 @@
-//! The final answer of a text: finding it, its canonical form, and comparing two.
-
-/// The final answer that a text marks, in canonical form, or `None` where it marks none (see [`marked`]).
-pub fn answer(text: &str) -> Option<String> {
-    let canonical = canonical(marked(text)?);
-    (!canonical.is_empty()).then_some(canonical)
-}
-
-/// The final answer that a text marks, as it stands there.
-///
-/// The last mark counts, by strength: a `####` line; `\boxed{…}`; an `<answer>` element; `A:`, `Answer:` or `Final answer:` at
-/// the start of a line; `the answer is …`. A text cut off in the middle marks nothing: see [`last_number`] for a guess.
-pub fn marked(text: &str) -> Option<&str> {
-    hashes(text).or_else(|| boxed(text)).or_else(|| element(text)).or_else(|| labelled(text)).or_else(|| stated(text))
-}
+//! Answers that are numbers or words: one spelling for one answer.
 
 /// The last number of a text in canonical form: a guess for texts that mark no answer.
 pub fn last_number(text: &str) -> Option<String> {
@@ -27,22 +13,31 @@ pub fn last_number(text: &str) -> Option<String> {
     Some(number(&text[start - usize::from(lone_minus)..end]).unwrap_or_else(|| text[start..end].to_string()))
 }
 
-/// Whether two answers say the same: equal in canonical form, or equal as numbers and simple fractions.
-pub fn same_answer(a: &str, b: &str) -> bool {
-    let (a, b) = (canonical(a), canonical(b));
-    if a.is_empty() || b.is_empty() {
-        return false;
+/// An answer as votes and graders compare it: equal for two that say the same. Numbers and simple fractions are in lowest terms; anything else is the
+/// canonical form.
+pub(super) fn key(answer: &str) -> String {
+    let canonical = canonical(answer);
+    match rational(&canonical) {
+        Some((a, 1)) => a.to_string(),
+        Some((a, b)) => format!("{a}/{b}"),
+        None => canonical,
     }
-    a == b
-        || rational(&a)
-            .zip(rational(&b))
-            .is_some_and(|((an, ad), (bn, bd))| an.checked_mul(bd).is_some_and(|l| Some(l) == bn.checked_mul(ad)))
+}
+
+/// The canonical form of an answer that should be a number: of an equation what is behind its last `=`, of a sentence the one number in it.
+pub(super) fn in_sentence(answer: &str) -> String {
+    let found = canonical(answer);
+    let last = found.rsplit('=').next().unwrap_or(&found);
+    let numbers = last.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).filter(|n| n.bytes().any(|b| b.is_ascii_digit()));
+    // A formula with one number in it is not that number.
+    let number = if numbers.count() == 1 && !last.contains(['\\', '^']) { last_number(last) } else { None };
+    number.unwrap_or(found)
 }
 
 /// One spelling for one answer, so that votes for it add up.
 ///
 /// A number loses thousands commas, currency and percent signs, a plus, leading and trailing zeros, and a unit behind it; a
-/// fraction is written `a/b`; anything else is lower-cased, without outer `$`, spaces or a final full stop.
+/// fraction is written `a/b`; anything else is lower-cased, without outer `$`, spaces or a final full stop. A formula keeps its case.
 pub fn canonical(answer: &str) -> String {
     let mut text = simpler(answer);
     for _ in 0..16 {
@@ -58,13 +53,20 @@ pub fn canonical(answer: &str) -> String {
 /// One round of [`canonical`]; what it uncovers is left to the next.
 fn simpler(answer: &str) -> String {
     let mut text = answer.trim().replace("\\$", "$").replace("\\%", "%").replace("\\,", "").replace("\\!", "");
-    text = strip_command(&text, "\\text").unwrap_or(text);
-    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '*' | '`' | '(' | ')' | '"'));
+    text = ["\\text", "\\boxed"].iter().find_map(|command| strip_command(&text, command)).unwrap_or(text);
+    let formula = text.contains('\\');
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '*' | '`' | '"') || (!formula && matches!(c, '(' | ')')));
     let text = text.trim_end_matches(['.', ':', ';', ',', '!']).trim();
     if let Some(fraction) = latex_fraction(text) {
         return fraction;
     }
-    number(text).or_else(|| leading_number(text)).unwrap_or_else(|| text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" "))
+    let spaced = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+    number(text).or_else(|| leading_number(text)).unwrap_or_else(|| if formula { spaced() } else { spaced().to_lowercase() })
+}
+
+/// Whether an answer is one number or simple fraction, with or without a unit.
+pub(super) fn is_number(answer: &str) -> bool {
+    rational(&canonical(answer)).is_some()
 }
 
 /// `1,234.50` with signs and zeros removed, or `None` where the text is not one number.
@@ -112,8 +114,17 @@ fn latex_fraction(text: &str) -> Option<String> {
     Some(format!("{sign}{}/{}", number(a.trim())?, number(b.trim())?))
 }
 
-/// A canonical number or fraction as numerator and denominator.
+/// A canonical number or fraction as numerator and denominator in lowest terms, the denominator above 0.
 fn rational(text: &str) -> Option<(i128, i128)> {
+    let (a, b) = quotient(text)?;
+    let (mut x, mut y) = (a.checked_abs()?, b.checked_abs()?);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    Some((a / x * b.signum(), b.checked_abs()? / x))
+}
+
+fn quotient(text: &str) -> Option<(i128, i128)> {
     let decimal = |s: &str| -> Option<(i128, i128)> {
         let (whole, decimals) = s.split_once('.').unwrap_or((s, ""));
         let scale = 10_i128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
@@ -129,81 +140,10 @@ fn strip_command(text: &str, command: &str) -> Option<String> {
     Some(text.strip_prefix(command)?.strip_prefix('{')?.strip_suffix('}')?.to_string())
 }
 
-fn hashes(text: &str) -> Option<&str> {
-    let at = text.rfind("####")? + 4;
-    first_line(&text[at..])
-}
-
-/// Contents of the last `\boxed{…}` whose braces close.
-pub(super) fn boxed(text: &str) -> Option<&str> {
-    let open = text.rfind("\\boxed{")? + "\\boxed{".len();
-    let mut depth = 1_usize;
-    for (i, c) in text[open..].char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(&text[open..open + i]);
-        }
-    }
-    None
-}
-
-fn element(text: &str) -> Option<&str> {
-    let open = text.rfind("<answer>")? + "<answer>".len();
-    let inner = &text[open..];
-    Some(&inner[..inner.find("</answer>")?])
-}
-
-fn labelled(text: &str) -> Option<&str> {
-    text.lines().rev().find_map(|line| {
-        let line = line.trim_start_matches(|c: char| c.is_whitespace() || c == '*');
-        let (label, rest) = line.split_once(':')?;
-        let known = ["a", "answer", "final answer", "the answer", "the final answer"];
-        let rest = rest.trim_matches(|c: char| c.is_whitespace() || c == '*');
-        (known.contains(&label.trim().to_ascii_lowercase().as_str()) && !rest.is_empty()).then_some(rest)
-    })
-}
-
-fn stated(text: &str) -> Option<&str> {
-    let lower = text.to_ascii_lowercase();
-    let (at, mark) = ["answer is", "answer:"].iter().filter_map(|m| Some((lower.rfind(m)?, *m))).max()?;
-    let rest = first_line(&text[at + mark.len()..])?.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
-    let end = rest.find(". ").unwrap_or(rest.len());
-    Some(&rest[..end])
-}
-
-fn first_line(text: &str) -> Option<&str> {
-    text.lines().next().map(str::trim)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::marks::marked;
     use super::*;
-
-    #[test]
-    fn marks_are_found() {
-        for (text, found) in [
-            ("Mia has 3 * 6 = 18 apples.\n#### 18", "18"),
-            ("so\n#### $1,234.50 \nmore", "1234.5"),
-            ("thus \\boxed{\\frac{3}{4}} done", "3/4"),
-            ("\\boxed{a{b}c}", "a{b}c"),
-            ("x\nA: 18", "18"),
-            ("**Answer:** 7 apples.", "7"),
-            ("The answer is 42. Check: 41 + 1 = 42.", "42"),
-            ("So the answer is: -3.", "-3"),
-            ("<think>4</think><answer> 12% </answer>", "12"),
-            ("A: 1\n#### 2", "2"),
-            ("#### 5\nwait\n#### 6", "6"),
-        ] {
-            assert_eq!(answer(text).as_deref(), Some(found), "{text}");
-        }
-        for text in ["", "Mia has 3 * 6 = 18 apples.", "####", "\\boxed{3", "the answer is", "A:"] {
-            assert_eq!(answer(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn one_spelling_for_one_number() {
@@ -224,6 +164,7 @@ mod tests {
 
     #[test]
     fn equal_numbers_are_equal_answers() {
+        let same_answer = |a: &str, b: &str| key(a) == key(b) && !key(a).is_empty();
         assert!(same_answer("1/2", "0.5"));
         assert!(same_answer("\\frac{2}{4}", "0.50"));
         assert!(same_answer("$1,000", "1000.0"));
@@ -273,10 +214,36 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
             }
-            if let Some(found) = answer(&text) {
-                assert_eq!(canonical(&found), found, "canonical once is canonical for good: {text:?}");
-            }
-            let _ = (last_number(&text), same_answer(&text, "1"));
+            let found = canonical(marked(&text).unwrap_or(&text));
+            assert_eq!(canonical(&found), found, "canonical once is canonical for good: {text:?}");
+            assert_eq!(key(&found), key(&key(&found)), "a key is its own: {text:?}");
+            let _ = last_number(&text);
         }
+    }
+
+    #[test]
+    fn numbers_are_found_in_sentences_and_equations() {
+        for (text, number) in [
+            ("There are 56 dromedaries in the herd.", "56"),
+            ("Each pack costs $2", "2"),
+            ("72*3 = 216 cubic inches", "216"),
+            ("x = -1,200.50", "-1200.5"),
+            ("18", "18"),
+            ("25/36", "25/36"),
+            ("180 socks and 90 dishes", "180 socks and 90 dishes"),
+            ("none", "none"),
+            ("\\frac{\\pi}{2}", "\\frac{\\pi}{2}"),
+        ] {
+            assert_eq!(in_sentence(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_lose_their_case_and_formulas_do_not() {
+        assert_eq!(canonical("50 %"), canonical("50"));
+        assert_eq!(canonical("\\boxed{-0}"), "0");
+        assert_eq!(canonical("1.2.3"), "1.2.3");
+        assert_eq!(canonical("."), "");
+        assert_eq!(canonical(" \\frac{A}{b}  "), "\\frac{A}{b}");
     }
 }

@@ -1,0 +1,377 @@
+//! A question: of which kind its answer is, how that is read off a text, and which answers are the same.
+
+use super::formula::{Formula, same_math};
+use super::marks::{boxed, marked};
+use super::{DECISIONS, decision, expression, number, options};
+
+/// What kind of thing answers a question: it decides how a text is read and which answers are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A number or simple fraction, with or without a unit, in a sentence or behind the `=` of an equation (GSM8K).
+    Number,
+    /// The letter of an option, or the option's words (MMLU-Pro, MedReason).
+    Choice,
+    /// A formula in LaTeX, or a tuple, an interval, a set or a matrix of such (MATH).
+    Formula,
+    /// Yes, no or maybe (PubMedQA).
+    Decision,
+    /// Arithmetic over given numbers that reaches a target (Countdown).
+    Expression,
+    /// Words; numbers among them are compared as numbers.
+    #[default]
+    Text,
+}
+
+impl Kind {
+    /// The kind of answer that a problem asks for, as far as its reference answer and its text show it.
+    ///
+    /// A capital letter is an option where the problem has a line `C. …`, or where it is one of A to J; yes, no and maybe are decisions;
+    /// `[1, 2] = 3` asks for an expression; then numbers, what looks like a formula, and words. Without a reference answer, lines of options ask for
+    /// one, and LaTeX in the problem for a formula.
+    pub fn guess(problem: &str, reference: Option<&str>) -> Self {
+        let Some(reference) = reference.map(str::trim).filter(|r| !r.is_empty()) else {
+            return match () {
+                () if problem.lines().filter_map(options::option).count() > 1 => Self::Choice,
+                () if problem.contains(['\\', '$']) => Self::Formula,
+                () => Self::Text,
+            };
+        };
+        let letter = options::alone(reference);
+        let known = |letter: char| letter <= 'J' || options::text_of(problem, letter).is_some();
+        match () {
+            () if letter.is_some_and(known) => Self::Choice,
+            () if DECISIONS.iter().any(|d| d.eq_ignore_ascii_case(reference.trim_end_matches('.'))) => Self::Decision,
+            () if reference.starts_with('[') && reference.contains("] =") && expression::key(reference).is_some() => Self::Expression,
+            () if is_latex(reference) || is_arithmetic(reference) && reference.contains(|c: char| c.is_ascii_alphabetic()) => Self::Formula,
+            () if number::is_number(reference) => Self::Number,
+            () if is_arithmetic(reference) => Self::Formula,
+            () => Self::Text,
+        }
+    }
+}
+
+/// Whether a text has LaTeX in it that is no mere dollar or percent sign.
+fn is_latex(text: &str) -> bool {
+    text.match_indices('\\').any(|(at, _)| !text[at + 1..].starts_with(['$', '%', ',', '!']))
+}
+
+/// Whether a text is made of digits, operators, brackets and single letters.
+fn is_arithmetic(text: &str) -> bool {
+    let signs = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || "+-−*/^_=(){}[],.|<>!$".contains(c);
+    let words = text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.len() > 1);
+    !text.is_empty() && !words && text.chars().all(signs)
+}
+
+/// What a text answers and whether that is right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// The final answer that the text marks, in canonical form; `None` where it marks none.
+    pub answer: Option<String>,
+    /// Whether the marked answer is the reference answer. `None`, unknown: there is no reference, or the text was cut off and marks no answer.
+    pub correct: Option<bool>,
+    /// The same where a text that marks no answer is read for its last number or option letter. Never wrong where `correct` is right.
+    pub flexible: Option<bool>,
+}
+
+/// What is known of a question: the kind of its answer, its text with the options that it may have, and its reference answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    kind: Kind,
+    problem: &'a str,
+    reference: Option<&'a str>,
+}
+
+impl<'a> Question<'a> {
+    /// A question whose answer is of a known kind.
+    pub fn new(kind: Kind, problem: &'a str, reference: Option<&'a str>) -> Self {
+        Self { kind, problem, reference: reference.filter(|r| !r.trim().is_empty()) }
+    }
+
+    /// A question whose kind of answer is guessed; see [`Kind::guess`].
+    pub fn guess(problem: &'a str, reference: Option<&'a str>) -> Self {
+        Self::new(Kind::guess(problem, reference), problem, reference)
+    }
+
+    /// What kind of answer it asks for.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The final answer that a text marks, in canonical form; `None` where it marks none.
+    pub fn marked(&self, text: &str) -> Option<String> {
+        let stated = || marked(text).map(str::to_owned);
+        let found = match self.kind {
+            Kind::Choice if self.is_lettered() => options::letter(text).map(String::from).or_else(stated),
+            Kind::Formula => boxed(text).map(str::to_owned).or_else(stated),
+            Kind::Decision => decision::decision(text).map(str::to_owned),
+            Kind::Number | Kind::Choice | Kind::Expression | Kind::Text => stated(),
+        };
+        Some(self.canonical(&found?)).filter(|a| !a.is_empty())
+    }
+
+    /// The answer that a text may mean: the marked one, else its last number, option letter or decision, in canonical form.
+    pub fn flexible(&self, text: &str) -> Option<String> {
+        self.marked(text).or_else(|| match self.kind {
+            Kind::Number | Kind::Formula => number::last_number(text),
+            Kind::Choice if self.is_lettered() => options::last_letter(text, self.problem).map(String::from),
+            Kind::Decision => decision::last_word(text).map(str::to_owned),
+            Kind::Choice | Kind::Expression | Kind::Text => None,
+        })
+    }
+
+    /// Reads a text's answer and compares it with the reference. A text that marks no answer is wrong, but one that was `cut` off before its writer
+    /// ended it is unknown.
+    pub fn judge(&self, text: &str, cut: bool) -> Judged {
+        let answer = self.marked(text);
+        let comparable = self.reference.is_some_and(|r| self.kind != Kind::Expression || expression::key(r).is_some());
+        let right = |found: Option<&str>| found.is_some_and(|found| self.is_reference(found));
+        let known = comparable && (answer.is_some() || !cut);
+        let correct = known.then(|| right(answer.as_deref()));
+        let flexible = known.then(|| right(self.flexible(text).as_deref()));
+        Judged { answer, correct, flexible }
+    }
+
+    /// Whether an answer is the reference answer; `false` where there is none.
+    pub fn is_reference(&self, answer: &str) -> bool {
+        self.reference.is_some_and(|reference| self.same(answer, reference))
+    }
+
+    /// Whether two answers say the same; an empty one says nothing.
+    pub fn same(&self, a: &str, b: &str) -> bool {
+        self.form(a).zip(self.form(b)).is_some_and(|(a, b)| a.same(&b))
+    }
+
+    /// One spelling for an answer, fit to be shown; equal answers may still have several. Empty for an empty one.
+    pub fn canonical(&self, answer: &str) -> String {
+        match self.kind {
+            Kind::Number => number::in_sentence(answer),
+            Kind::Choice if self.is_lettered() => self.choice(answer).map_or_else(|| number::canonical(answer), String::from),
+            Kind::Formula => {
+                let answer = answer.trim();
+                let answer = answer.strip_prefix('$').and_then(|a| a.strip_suffix('$')).unwrap_or(answer).trim();
+                boxed(answer).filter(|inner| inner.len() + "\\boxed{}".len() == answer.len()).unwrap_or(answer).trim().to_owned()
+            }
+            Kind::Decision => decision::decision(answer).map_or_else(|| number::canonical(answer), str::to_owned),
+            Kind::Expression => answer.split_whitespace().collect::<Vec<_>>().join(" "),
+            Kind::Choice | Kind::Text => number::canonical(answer),
+        }
+    }
+
+    /// Whether the answer is a letter, as far as the reference shows.
+    fn is_lettered(&self) -> bool {
+        self.reference.is_none_or(|r| options::alone(r).is_some())
+    }
+
+    /// The letter that an answer is, or the letter of the option that it spells out.
+    fn choice(&self, answer: &str) -> Option<char> {
+        let spells = |text: &str| {
+            let (text, answer) = (number::key(text), number::key(answer));
+            text == answer && !text.is_empty()
+        };
+        let meant = self.reference.and_then(options::alone);
+        options::alone(answer)
+            .or_else(|| meant.filter(|letter| options::text_of(self.problem, *letter).is_some_and(spells)))
+            .or_else(|| self.problem.lines().filter_map(options::option).find(|(_, text)| spells(text)).and_then(|(l, _)| l.chars().next()))
+    }
+
+    /// An answer made comparable; `None` for an empty one.
+    pub(super) fn form(&self, answer: &str) -> Option<Form> {
+        let canonical = self.canonical(answer);
+        if canonical.is_empty() {
+            return None;
+        }
+        Some(match self.kind {
+            Kind::Formula => {
+                let formula = Formula::of(&canonical);
+                let key = formula.key();
+                return (!key.is_empty()).then_some(Form { key, canonical, formula: Some(formula), deep: true });
+            }
+            Kind::Number | Kind::Text => {
+                // LaTeX that is no plain number may still have the same value as another answer.
+                let deep = canonical.contains(['\\', '^']);
+                Form { key: number::key(&canonical), canonical, formula: None, deep }
+            }
+            Kind::Expression => {
+                Form { key: expression::key(&canonical).unwrap_or_else(|| canonical.clone()), canonical, formula: None, deep: false }
+            }
+            Kind::Choice | Kind::Decision => Form { key: number::key(&canonical), canonical, formula: None, deep: false },
+        })
+    }
+}
+
+/// An answer made comparable.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// Equal keys are equal answers.
+    pub key: String,
+    /// In canonical form, to be shown.
+    pub canonical: String,
+    formula: Option<Formula>,
+    /// Whether it may equal an answer of another key.
+    pub deep: bool,
+}
+
+impl Form {
+    /// Whether two answers say the same.
+    pub fn same(&self, other: &Self) -> bool {
+        self.key == other.key
+            || (self.deep || other.deep)
+                && match (&self.formula, &other.formula) {
+                    (Some(a), Some(b)) => a.same(b),
+                    _ => same_math(&self.canonical, &other.canonical),
+                }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: &str = "Which?\nA. Small vessel\nB. Large vessel\nC. Colle's fascia";
+
+    #[test]
+    fn kinds_are_guessed_from_the_reference() {
+        for (reference, kind) in [
+            ("18", Kind::Number),
+            ("$1,234.50", Kind::Number),
+            ("-3", Kind::Number),
+            ("18 dollars", Kind::Number),
+            ("25/36", Kind::Number),
+            ("\\$18.90", Kind::Number),
+            ("50\\%", Kind::Number),
+            ("C", Kind::Choice),
+            ("(B)", Kind::Choice),
+            ("Yes", Kind::Decision),
+            ("maybe.", Kind::Decision),
+            ("[41, 82, 24] = 99", Kind::Expression),
+            ("\\frac1{\\sqrt2}", Kind::Formula),
+            ("\\frac{1}{2}", Kind::Formula),
+            ("2x", Kind::Formula),
+            ("x^2+1", Kind::Formula),
+            ("(3,4)", Kind::Formula),
+            ("1,2", Kind::Formula),
+            ("X", Kind::Formula),
+            ("k", Kind::Formula),
+            ("a blue car", Kind::Text),
+            ("3 to 4", Kind::Text),
+            ("no vessel", Kind::Text),
+            ("5:30", Kind::Text),
+        ] {
+            assert_eq!(Kind::guess("How many?", Some(reference)), kind, "{reference}");
+        }
+        assert_eq!(Kind::guess("Which?\nX. a\nY. b", Some("X")), Kind::Choice);
+        for reference in [None, Some(""), Some(" ")] {
+            assert_eq!(Kind::guess(OPTIONS, reference), Kind::Choice);
+            assert_eq!(Kind::guess("Find $x$.", reference), Kind::Formula);
+            assert_eq!(Kind::guess("How many?", reference), Kind::Text);
+        }
+    }
+
+    #[test]
+    fn halves_in_latex_are_one() {
+        for reference in ["\\frac1{\\sqrt2}", "\\frac{\\sqrt2}{2}"] {
+            let question = Question::guess("Find it.", Some(reference));
+            for (text, right) in
+                [("So \\boxed{\\frac{\\sqrt2}{2}}.", true), ("The answer is $\\frac1{\\sqrt{2}}$.", true), ("so \\boxed{\\frac12}", false)]
+            {
+                assert_eq!(question.judge(text, false).correct, Some(right), "{text}");
+            }
+        }
+        let half = Question::guess("Find it.", Some("0.5"));
+        assert_eq!(half.judge("so \\boxed{\\frac{\\sqrt4}{4}}", false).correct, Some(true), "a number may be written as a formula");
+        assert_eq!(half.judge("so \\boxed{\\frac{\\pi}{2}}", false).correct, Some(false));
+    }
+
+    #[test]
+    fn letters_and_texts() {
+        let says = |text: &str, gold: &str| Question::new(Kind::Choice, OPTIONS, Some(gold)).judge(text, false).correct == Some(true);
+        for right in [
+            "The answer is (C).",
+            "so the answer is C",
+            "**Answer: C. Colle's fascia**",
+            "The correct answer is **C**: it is",
+            "#### C",
+            "\\boxed{\\text{C}}",
+            "<answer> C </answer>",
+            "The answer is (A). No: the answer is (C) after all.",
+            "The answer is Colle's fascia.",
+        ] {
+            assert!(says(right, "C"), "{right}");
+        }
+        for wrong in
+            ["", "C", "The answer is (B).", "The answer is a small vessel", "The answer is A small vessel", "Answer: Cat", "Answer: C/D"]
+        {
+            assert!(!says(wrong, "C"), "{wrong}");
+        }
+        assert!(!says("The answer is A small vessel", "A"), "neither a letter nor the option");
+        assert!(says("The answer is Small vessel", "A"));
+        let open = Question::new(Kind::Choice, "Is it so?", Some("yes"));
+        assert_eq!(open.judge("… The answer is Yes.", false).correct, Some(true));
+        let question = Question::new(Kind::Choice, OPTIONS, None);
+        assert!(question.same("(A)", "small vessel") && question.same("A", "A.") && !question.same("A", "B"));
+    }
+
+    #[test]
+    fn numbers_in_sentences_are_graded() {
+        let says = |text: &str, gold: &str| Question::new(Kind::Number, "", Some(gold)).judge(text, false).correct;
+        let text = "Final answer: 5 * 4 = 20 apples";
+        assert_eq!((says(text, "20"), says(text, "5"), says(text, "")), (Some(true), Some(false), None));
+        assert_eq!(says("#### $1,200.50", "1200.5"), Some(true));
+    }
+
+    #[test]
+    fn texts_that_mark_no_answer_are_wrong_and_unfinished_ones_unknown() {
+        let question = Question::guess("How many?", Some("18"));
+        let judged = |text, cut| {
+            let j = question.judge(text, cut);
+            (j.answer, j.correct, j.flexible)
+        };
+        assert_eq!(judged("so 3 * 6 = 18", false), (None, Some(false), Some(true)));
+        assert_eq!(judged("so 3 * 6 = 18", true), (None, None, None));
+        assert_eq!(judged("so 3 * 6 = 18\n#### 18\nThen", true), (Some("18".into()), Some(true), Some(true)));
+        assert_eq!(
+            judged("so\n#### 17\nor 18", false),
+            (Some("17".into()), Some(false), Some(false)),
+            "a mark counts before what is not marked"
+        );
+        let unlabelled = Question::guess("How many?", None).judge("#### 18", false);
+        assert_eq!((unlabelled.answer.as_deref(), unlabelled.correct, unlabelled.flexible), (Some("18"), None, None));
+        let flexible = |kind, problem, gold, text| Question::new(kind, problem, Some(gold)).judge(text, false).flexible;
+        assert_eq!(flexible(Kind::Choice, OPTIONS, "C", "It is (C)"), Some(true));
+        assert_eq!(flexible(Kind::Decision, "", "yes", "Yes, I think"), Some(true));
+        assert_eq!(flexible(Kind::Formula, "", "3", "which is 3"), Some(true));
+        assert_eq!(flexible(Kind::Text, "", "blue", "it is blue"), Some(false));
+    }
+
+    #[test]
+    fn expressions_reach_a_target() {
+        let says = |answer: &str, gold| Question::new(Kind::Expression, "", Some(gold)).judge(answer, false).correct;
+        let goal = "[18, 18, 74, 33] = 42";
+        assert_eq!(says("so\n<answer> (74 - 33) + (18 / 18) </answer>", goal), Some(true));
+        assert_eq!(says("so\n<answer> 42 </answer>", goal), Some(false));
+        assert_eq!(says("no answer", goal), Some(false));
+        assert_eq!(says("<answer>1 + 2</answer>", "three"), None, "a reference that is no goal");
+    }
+
+    #[test]
+    fn a_canonical_form_is_its_own() {
+        let kinds = [Kind::Number, Kind::Choice, Kind::Formula, Kind::Decision, Kind::Expression, Kind::Text];
+        let pieces = ["\\boxed{", "}", "$", "18", ".0", "=", " ", "C", "(", ")", "yes", "\\frac12", "x", "é", ",", "-", "/", "3"];
+        let mut state = 1_u64;
+        for round in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..5 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
+            }
+            let question = Question::new(kinds[round % kinds.len()], OPTIONS, None);
+            let canonical = question.canonical(&text);
+            assert!(
+                question.form(&canonical).is_none() || question.same(&canonical, &text),
+                "{:?} {text:?} {canonical:?}",
+                question.kind()
+            );
+            let _ = question.judge(&text, false);
+        }
+    }
+}
