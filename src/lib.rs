@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, hub, answer, trace}
-//! tui -> {runtime, format, diagnose, answer, trace}     runtime -> {generate, reward, model, trace}
+//! tui -> {runtime, format, diagnose, check, answer, trace}     runtime -> {generate, reward, model, trace}
 //! train -> {eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, answer, trace}
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
-//! format, task, diagnose -> {answer, trace}    check -> trace    trace -> serde
+//! format, task -> {answer, trace}    check -> trace    trace -> serde    (diagnose uses none)
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

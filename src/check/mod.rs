@@ -1,10 +1,11 @@
-//! Signals that need no model: judgements of a candidate by rule.
+//! Judgements of a candidate by rule, which need no model: signals, and lints.
 //!
-//! To add one, write a file with a function from a candidate to its signals and put it into [`ALL`]; whatever ranks, colours, marks, writes and reports
+//! To add a signal, write a file with a function from a candidate to its signals and put it into [`ALL`]; whatever ranks, colours, marks, writes and reports
 //! signals does so with it too.
 
 pub mod equations;
 mod length;
+pub mod lint;
 
 pub use equations::{EQUATIONS, Equation};
 pub use length::{CHARACTERS, DIGITS, POSITION, TOKENS};

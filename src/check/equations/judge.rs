@@ -20,6 +20,8 @@ struct Reading {
     mixed_times: bool,
     /// `= 1/3 of $150` says of what it is a third.
     plain_of: bool,
+    /// `2.67` stands for the 8/3 that it is rounded from.
+    meant: bool,
     /// "million" is a unit.
     plain_scale: bool,
 }
@@ -88,9 +90,6 @@ impl Judge<'_> {
         if (bare && left.labelled) || (pair.linked && !self.reducible(left)) {
             return None;
         }
-        let odd =
-            self.of(left).iter().chain(self.of(right)).any(|op| matches!(op, Op::Percent | Op::Remark | Op::Of | Op::Mixed | Op::Scale(_)));
-        let long = left.ops.len() + right.ops.len() > LONG;
         let mut first = None;
         let mut read = |judge: &mut Self, reading| {
             let (a, b) = (judge.value(left, reading)?, judge.value(right, reading)?);
@@ -101,6 +100,8 @@ impl Judge<'_> {
         if let Some(holds) = read(self, Reading::default()) {
             return Some(holds);
         }
+        let odd = self.of(left).iter().chain(self.of(right)).any(|op| self.odd(op));
+        let long = left.ops.len() + right.ops.len() > LONG;
         if odd && !long {
             let readings = self.readings(left, right);
             if let Some(holds) = readings.into_iter().find_map(|reading| read(self, reading)) {
@@ -119,12 +120,25 @@ impl Judge<'_> {
         (!silent).then_some(verdict)
     }
 
+    /// Whether an instruction can be read in more than one way.
+    fn odd(&self, op: &Op) -> bool {
+        matches!(op, Op::Percent | Op::Remark | Op::Of | Op::Mixed | Op::Scale(_)) || self.meant(op).is_some()
+    }
+
+    /// What a number was likely rounded from.
+    fn meant(&self, op: &Op) -> Option<Fraction> {
+        let Op::Number(n) = op else { return None };
+        self.numbers.get(*n as usize)?.meant()
+    }
+
     /// The other ways in which the marks of two parts can be read.
     fn readings(&self, left: &Part, right: &Part) -> Vec<Reading> {
         let has = |wanted: fn(&Op) -> bool| self.of(left).iter().chain(self.of(right)).any(wanted);
         let percent = has(|op| *op == Op::Percent);
         let sums = has(|op| matches!(op, Op::Add | Op::Subtract));
-        let ways: [(bool, Way); 6] = [
+        let rounded = self.of(left).iter().chain(self.of(right)).any(|op| self.meant(op).is_some());
+        let ways: [(bool, Way); 7] = [
+            (rounded, |r| Reading { meant: true, ..r }),
             (percent, |r| Reading { plain_percent: true, ..r }),
             (percent && sums, |r| Reading { markup: true, ..r }),
             (has(|op| *op == Op::Remark), |r| Reading { remark_times: true, ..r }),
@@ -165,11 +179,21 @@ impl Judge<'_> {
         Some((*self.numbers.get(n as usize)?, unit)).filter(|_| rest.len() < 5)
     }
 
-    /// `452 / 1.05^14 = 452 / 1.98`: worked on with a rounded value.
+    /// `452 / 1.05^14 = 452 / 1.98`, `7.69 * 13 = 100`: worked on with a rounded value.
     fn worked(&self, left: &Part, right: &Part, verdict: Verdict) -> bool {
-        let rounded = |op: &Op| matches!(op, Op::Number(n) if self.numbers.get(*n as usize).is_some_and(|w| w.decimals > 0));
-        let both = self.bare(left).is_none() && self.bare(right).is_none();
-        both && self.of(right).iter().any(rounded) && (verdict.left - verdict.right).abs() < 0.01 * verdict.left.abs()
+        let numbers =
+            |part| self.of(part).iter().filter_map(|op| if let Op::Number(n) = op { self.numbers.get(*n as usize) } else { None });
+        let off = (verdict.left - verdict.right).abs() / verdict.left.abs();
+        if self.bare(left).is_some() {
+            return false;
+        }
+        match self.bare(right) {
+            None => off < 0.01 && numbers(right).any(|w| w.decimals > 0),
+            Some((result, _)) => {
+                result.decimals < 2
+                    && numbers(left).any(|w| w.decimals == 2 && w.digits > 100 && w.digits % 5 != 0 && off * w.digits as f64 <= 0.5)
+            }
+        }
     }
 
     /// Whether the calculator would give a part another form: no fraction in lowest terms, no root.
@@ -267,7 +291,11 @@ impl Judge<'_> {
         count(ops.len());
         for op in ops {
             let result = match *op {
-                Op::Number(n) => self.numbers.get(n as usize)?.value(),
+                Op::Number(n) => {
+                    let written = self.numbers.get(n as usize)?;
+                    let meant = if reading.meant && !bare { written.meant() } else { None };
+                    meant.map_or_else(|| written.value(), Value::exact)
+                }
                 Op::Scale(by) => {
                     let top = stack.pop()?;
                     if reading.plain_scale { top } else { top.mul(Value::exact(Fraction::whole(by as i128))) }

@@ -211,32 +211,39 @@ impl Written {
         unit
     }
 
-    /// Its value; its slack where it has three decimals or more, or looks like a rounded third, sixth, seventh, ninth, twelfth, or π.
+    /// Its value; with slack where it has three decimals or more, or stands for π, and so was likely rounded.
     pub(super) fn value(self) -> Value {
         if self.decimals == 0 && !self.more {
             return Value::exact(Fraction::whole(self.digits));
         }
         let exact = 10i128.checked_pow(self.decimals).and_then(|scale| Fraction::new(self.digits, scale));
         let mut value = Value::of(exact, exact.map_or(self.digits as f64 * self.unit(), Fraction::value), 0.0);
-        if self.more || self.decimals >= 3 || (self.decimals == 2 && looks_rounded(value.near, self.unit())) {
+        if self.more || self.decimals >= 3 {
             value.slack = self.unit();
+        } else if self.digits == 314 && self.decimals == 2 {
+            value.slack = 0.0016;
         }
         if self.decimals >= 9 {
             value.slack = value.slack.max(value.near.abs() * 1e-9); // what a computer's arithmetic leaves over
         }
         value
     }
-}
 
-fn looks_rounded(value: f64, unit: f64) -> bool {
-    let pi = (value.abs() - std::f64::consts::PI).abs() < unit;
-    pi || [3.0, 6.0, 7.0, 9.0, 12.0].into_iter().any(|d| {
-        let parts = value * d;
-        let whole = parts.round();
-        // not where it is the exact value, as 0.25 is three twelfths
-        let off = (parts - whole).abs() / d;
-        (off <= unit * 0.5000001 || ((parts - parts.ceil()).abs() / d < unit * 0.9999999)) && off > unit * 1e-6
-    })
+    /// The third, sixth, seventh, ninth or twelfth that a number with two decimals is likely rounded from: 8/3 for 2.67 and for 2.66.
+    pub(super) fn meant(self) -> Option<Fraction> {
+        if self.decimals != 2 {
+            return None;
+        }
+        [3, 6, 7, 9, 12].into_iter().find_map(|parts: i128| {
+            let hundredths = self.digits.checked_mul(parts)?;
+            // the nearest one, or the next above it
+            let meant = |top: i128| Fraction::new(top, parts).filter(|f| f.bottom == parts);
+            let off = |top: i128| (top * 100 - hundredths) as f64 / parts as f64;
+            let near = (hundredths + 50) / 100;
+            let top = [near, near + 1].into_iter().find(|top| off(*top).abs() <= 0.5 || (0.0..1.0).contains(&off(*top)))?;
+            meant(top)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -274,19 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn rounded_looking_operands_have_slack_and_others_none() {
-        for (digits, decimals, rounded) in [
-            (267, 2, true),
-            (3333, 2, true),
-            (6666, 2, true),
-            (17, 2, true),
-            (25, 2, false),
-            (35, 1, false),
-            (20, 2, false),
-            (99, 2, false),
-        ] {
-            assert_eq!(written(digits, decimals).value().slack > 0.0, rounded, "{digits} {decimals}");
+    fn numbers_that_look_rounded_stand_for_what_they_were_rounded_from() {
+        let of = |top, bottom| Some(Fraction { top, bottom });
+        for (digits, meant) in
+            [(267, of(8, 3)), (266, of(8, 3)), (17, of(1, 6)), (16, of(1, 6)), (3333, of(100, 3)), (25, None), (20, None), (50, None)]
+        {
+            assert_eq!(written(digits, 2).meant(), meant, "{digits}");
         }
+        assert_eq!(written(35, 1).meant(), None);
+        assert!(written(1636, 3).value().slack > 0.0 && written(314, 2).value().slack > 0.0 && written(267, 2).value().slack == 0.0);
         assert_eq!(written(1200, 0).coarse_unit(), 100.0);
         assert_eq!(written(120, 2).coarse_unit(), 0.01);
     }

@@ -2,7 +2,7 @@
 
 use super::Sheet;
 use crate::answer::{Ballot, Kind, Question, Vote};
-use crate::diagnose::{Lint, lint};
+use crate::check::lint::{Lint, lint};
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, GoldDeviation, Granularity, LOGPROB, REWARD, Reading, Segmentation,
     Signal, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, default_signal, rank, step_of_each, token_rewards, vote_weight,

@@ -3,7 +3,7 @@
 use super::format::{exact, finish, signed, thousands};
 use super::paint::Painter;
 use super::trace::{one_line, reward_style};
-use crate::diagnose::Severity;
+use crate::check::lint::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Rule, StepKind};
 use crate::tui::detector_name;

@@ -3,7 +3,7 @@
 use super::layout::wrap_plain;
 use super::page::{panel, scrollbar};
 use super::paint::Painter;
-use crate::diagnose::Severity;
+use crate::check::lint::Severity;
 use crate::runtime::Slot;
 use crate::tui::Field;
 use crate::tui::keymap::{BINDINGS, Context};

@@ -2,7 +2,7 @@
 
 use super::format;
 use super::paint::Painter;
-use crate::diagnose::Severity;
+use crate::check::lint::Severity;
 use crate::trace::{Candidate, Span, StepKind};
 use crate::tui::source::find_in;
 use crate::tui::state::{Doc, Focus, Heat, Line, Scale, Seen, Sheet, State, View, gold_step};

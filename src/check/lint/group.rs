@@ -81,7 +81,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::lint;
+    use crate::check::lint::lint;
     use crate::trace::{FinishReason, Span, Step, TokenValue, Trace};
 
     fn candidate(text: &str, answer: Option<&str>, value: f32) -> Candidate {
