@@ -95,7 +95,7 @@ impl KvCache {
     ) -> Result<Tensor, ModelError> {
         if self.host {
             let shape = q.shape().clone();
-            let out = ops::with([q, k, v], |[q, k, v]| self.attend_host(layer, (q, k, v), chunks, heads, rotary))?;
+            let out = super::storage::with([q, k, v], |[q, k, v]| self.attend_host(layer, (q, k, v), chunks, heads, rotary))?;
             Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
         } else {
             self.attend_device(layer, (q, k, v), chunks, heads, rotary)

@@ -3,12 +3,12 @@
 //! With y = W·x + s·B·(A·x): dx = Wᵀg + s·Aᵀ(Bᵀg), dA = s·(Bᵀg)·xᵀ, dB = s·g·(A·x)ᵀ, and W, which is frozen, has no gradient (arXiv 2106.09685).
 
 use super::LinearWeight;
+use super::frozen::Frozen;
 use super::gemm::{Mat, gemm};
-use super::ops::{self, tensor, with};
-use candle_core::backend::BackendStorage;
+use super::ops;
+use super::storage::{fused, slice, tensor, with};
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp3, DType, Device, Layout, MetalStorage, Module, Result, Shape, Storage};
-use candle_core::{Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Module, Result, Shape, Tensor};
 use std::borrow::Cow;
 
 /// Numbers of a quantised matrix that stand dequantised in memory at a time.
@@ -34,7 +34,7 @@ impl LinearWeight {
     pub(super) fn forward(&self, x: &Tensor, exact: bool) -> Result<Tensor> {
         match self {
             Self::Dense(w) => ops::linear(x, w),
-            Self::Lora(l) if exact && ops::fused(x) => {
+            Self::Lora(l) if exact && fused(x) => {
                 x.contiguous()?.apply_op3(&l.a.contiguous()?, &l.b.contiguous()?, Adapted { base: l.base.clone(), scale: l.scale })
             }
             Self::Lora(l) => l.base.forward(x, exact)? + ops::linear(&(ops::linear(x, &l.a)? * l.scale)?, &l.b)?,
@@ -63,8 +63,8 @@ impl LinearWeight {
     /// not lay it out anew; what is stored in another form stays as it is.
     pub(super) fn for_inference(self) -> Result<Self> {
         let native = match &self {
-            Self::Dense(w) => ops::fused(w),
-            Self::Lora(l) => matches!(&l.base, Self::Dense(w) if ops::fused(w)),
+            Self::Dense(w) => fused(w),
+            Self::Lora(l) => matches!(&l.base, Self::Dense(w) if fused(w)),
             _ => false,
         };
         if native { Ok(Self::Columns(self.dense(DType::F32)?.detach().t()?.contiguous()?)) } else { Ok(self) }
@@ -88,7 +88,7 @@ impl LinearWeight {
         }
     }
 
-    fn dims(&self) -> Result<(usize, usize)> {
+    pub(super) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Dense(w) => w.dims2(),
             Self::Columns(w) => w.dims2().map(|(k, out)| (out, k)),
@@ -132,7 +132,7 @@ impl LinearWeight {
     }
 
     /// x·wᵀ of rows in f32.
-    fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
+    pub(super) fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
         let (out, k) = self.dims()?;
         let n = x.len() / k;
         let mut y = vec![0.0; n * out];
@@ -147,7 +147,7 @@ impl LinearWeight {
     }
 
     /// g·w of rows in f32: the gradient of x.
-    fn gradient(&self, g: &[f32]) -> Result<Vec<f32>> {
+    pub(super) fn gradient(&self, g: &[f32]) -> Result<Vec<f32>> {
         let (out, k) = self.dims()?;
         let n = g.len() / out;
         let mut dx = vec![0.0; n * k];
@@ -156,54 +156,6 @@ impl LinearWeight {
             gemm(&mut dx, k, 1.0, 1.0, Mat::rows(&g[first..], n, r, out), Mat::rows(rows, r, k, k));
         })?;
         Ok(dx)
-    }
-}
-
-/// x·wᵀ with a `w` `[out, in]` that gets no gradient, on any device and in any float type.
-pub(super) fn frozen(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Frozen(LinearWeight::Dense(w.clone())))
-}
-
-struct Frozen(LinearWeight);
-
-/// x·wᵀ on the storage of a device.
-fn matmul<S: BackendStorage>(x: &S, lx: &Layout, w: &S, lw: &Layout) -> Result<(S, Shape)> {
-    let ((n, k), (m, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
-    Ok((x.matmul(w, (1, n, m, k), lx, &lw.transpose(0, 1)?)?, (n, m).into()))
-}
-
-macro_rules! on_device {
-    ($self:ident, $x:ident, $lx:ident, $kind:ident) => {{
-        let w = $self.0.dense($x.dtype())?;
-        let (storage, lw) = w.storage_and_layout();
-        match &*storage {
-            Storage::$kind(w) => matmul($x, $lx, w, lw),
-            _ => bail!("a linear layer's weight and its input are on different devices"),
-        }
-    }};
-}
-
-impl CustomOp1 for Frozen {
-    fn name(&self) -> &'static str {
-        "frozen-linear"
-    }
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
-        if x.dtype() != DType::F32 {
-            return on_device!(self, x, lx, Cpu);
-        }
-        Ok((CpuStorage::F32(self.0.product(ops::slice(x, lx)?)?), (lx.shape().dims2()?.0, self.0.dims()?.0).into()))
-    }
-    fn cuda_fwd(&self, x: &CudaStorage, lx: &Layout) -> Result<(CudaStorage, Shape)> {
-        on_device!(self, x, lx, Cuda)
-    }
-    fn metal_fwd(&self, x: &MetalStorage, lx: &Layout) -> Result<(MetalStorage, Shape)> {
-        on_device!(self, x, lx, Metal)
-    }
-    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(match ops::fused(g) {
-            true => tensor(with([g], |[g]| self.0.gradient(g))??, x)?,
-            false => g.contiguous()?.matmul(&self.0.dense(g.dtype())?)?,
-        }))
     }
 }
 
@@ -227,7 +179,7 @@ impl CustomOp3 for Adapted {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let ((n, k), (out, r)) = (lx.shape().dims2()?, lb.shape().dims2()?);
-        let (x, a, b) = (ops::slice(x, lx)?, ops::slice(a, la)?, ops::slice(b, lb)?);
+        let (x, a, b) = (slice(x, lx)?, slice(a, la)?, slice(b, lb)?);
         let mut y = self.base.product(x)?;
         let mut low = vec![0.0; n * r];
         gemm(&mut low, r, 0.0, 1.0, Mat::rows(x, n, k, k), Mat::rows(a, r, k, k).t());

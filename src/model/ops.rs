@@ -5,40 +5,9 @@
 
 use super::gemm::{Mat, gemm};
 use super::kernels::{self, Heads, Rotary};
+use super::storage::{fused, slice, tensor, with};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::sync::Arc;
-
-/// Whether the fused kernels compute with `x`.
-pub(super) fn fused(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
-}
-
-/// The elements of a contiguous f32 storage.
-pub(super) fn slice<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
-    match (s, l.contiguous_offsets()) {
-        (CpuStorage::F32(v), Some((a, b))) => Ok(&v[a..b]),
-        _ => bail!("fused operations read contiguous f32"),
-    }
-}
-
-/// Runs `f` on the elements of contiguous f32 tensors.
-pub(crate) fn with<R, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> R) -> Result<R> {
-    let tensors: Vec<Tensor> = tensors.iter().map(|t| t.contiguous()).collect::<Result<_>>()?;
-    let guards: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
-    let mut slices: [&[f32]; N] = [&[]; N];
-    for (slot, (storage, layout)) in slices.iter_mut().zip(&guards) {
-        match &**storage {
-            candle_core::Storage::Cpu(s) => *slot = slice(s, layout)?,
-            _ => bail!("fused operations run on the CPU"),
-        }
-    }
-    Ok(f(slices))
-}
-
-/// A tensor of the shape of `like`.
-pub(super) fn tensor(data: Vec<f32>, like: &Tensor) -> Result<Tensor> {
-    Tensor::from_vec(data, like.shape(), &Device::Cpu)
-}
 
 struct Linear;
 
@@ -78,7 +47,7 @@ impl CustomOp2 for Linear {
 /// x·wᵀ: `x` `[n, in]`, `w` `[out, in]`. A frozen `w` costs no gradient.
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     if !fused(x) || !fused(w) {
-        return if w.track_op() { x.matmul(&w.t()?) } else { super::linear::frozen(x, w) };
+        return if w.track_op() { x.matmul(&w.t()?) } else { super::frozen::frozen(x, w) };
     }
     x.contiguous()?.apply_op2(&w.contiguous()?, Linear)
 }

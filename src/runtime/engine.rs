@@ -1,30 +1,14 @@
 //! The models' threads as faces see them.
 
-use super::board::{Board, Recorded};
+use super::board::Recorded;
 use super::load::Models;
-use super::outbox::Outbox;
-use super::{ModelsStatus, Request, RequestId, Slot, Update, policy, scorer};
-use crate::trace::{Candidate, FinishReason, TraceEvent};
-use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use super::shared::{Generate, SendError, Shared, WAITING};
+use super::{ModelsStatus, Request, Slot, Update, policy, scorer};
+use crate::trace::{Candidate, FinishReason};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Requests that may wait at a time.
-const WAITING: usize = 256;
-
-/// Why a request was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// As many requests wait as may wait; try again when one is done.
-    #[error("{WAITING} requests wait already; try again when one is done")]
-    Full,
-    /// The request's id is already in use.
-    #[error("request {0} is not done yet; choose another id")]
-    Duplicate(RequestId),
-}
 
 /// A policy and a reward model, each on a thread of its own, loaded in the background.
 ///
@@ -34,28 +18,6 @@ pub enum SendError {
 /// at their next token.
 pub struct Engine {
     shared: Arc<Shared>,
-}
-
-/// What the threads share.
-#[derive(Default)]
-pub(super) struct Shared {
-    pub outbox: Outbox,
-    pub board: Board,
-    pub closed: AtomicBool,
-    status: Mutex<ModelsStatus>,
-    generates: Mutex<VecDeque<Generate>>,
-    generate: Condvar,
-    /// The requests without a `Done` or `Failed` yet, with their cancel flags.
-    open: Mutex<HashMap<RequestId, Arc<AtomicBool>>>,
-}
-
-/// A request to the policy.
-pub(super) struct Generate {
-    pub id: RequestId,
-    pub problem: String,
-    pub n: usize,
-    pub sampling: crate::trace::Sampling,
-    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -180,74 +142,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-impl Shared {
-    fn generates(&self) -> MutexGuard<'_, VecDeque<Generate>> {
-        self.generates.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<AtomicBool>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn status(&self) -> MutexGuard<'_, ModelsStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes what is known of the models and tells the face.
-    pub fn update_status(&self, change: impl FnOnce(&mut ModelsStatus)) {
-        let mut status = self.status();
-        change(&mut status);
-        self.outbox.models(status.clone());
-    }
-
-    fn admit(&self, id: RequestId) -> Result<Arc<AtomicBool>, SendError> {
-        let mut open = self.open();
-        if open.len() >= WAITING {
-            return Err(SendError::Full);
-        }
-        if open.contains_key(&id) {
-            return Err(SendError::Duplicate(id));
-        }
-        Ok(open.entry(id).or_default().clone())
-    }
-
-    /// Ends a request: tokens a second, or the error.
-    pub fn end(&self, id: RequestId, result: Result<Option<f32>, String>) {
-        self.open().remove(&id);
-        self.outbox.say(match result {
-            Ok(tokens_per_second) => Update::Done { id, tokens_per_second },
-            Err(error) => Update::Failed { id, error },
-        });
-    }
-
-    /// Ends all candidates of a request that did not begin.
-    pub fn finish_all(&self, generate: &Generate, reason: FinishReason) {
-        for candidate in 0..generate.n {
-            self.outbox.event(generate.id, TraceEvent::Finished { candidate, reason: reason.clone() }, &generate.cancelled);
-        }
-    }
-
-    /// The next request to the policy, or `None` when the engine is gone.
-    pub fn next_generate(&self) -> Option<Generate> {
-        let mut generates = self.generates();
-        loop {
-            if self.closed.load(Ordering::Relaxed) {
-                return None;
-            }
-            if let Some(generate) = generates.pop_front() {
-                return Some(generate);
-            }
-            generates = self.generate.wait(generates).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Runs `f`; a panic becomes an error that says where it was.
-pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
-        let message = payload.downcast_ref::<&str>().map(|s| s.to_string()).or_else(|| payload.downcast_ref::<String>().cloned());
-        super::panics::describe(message.as_deref().unwrap_or("no message"))
-    })
 }

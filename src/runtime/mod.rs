@@ -12,13 +12,15 @@ mod panics;
 mod policy;
 mod reader;
 mod scorer;
+mod shared;
 
 pub use crate::model::DeviceChoice;
-pub use engine::{Engine, SendError};
+pub use engine::Engine;
 pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, RunStand, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
 pub use reader::TextReader;
+pub use shared::SendError;
 
 use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
 

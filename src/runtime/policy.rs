@@ -2,10 +2,9 @@
 
 use super::Slot;
 use super::board::{Begun, End};
-use super::engine::{Generate, Shared, guarded};
 use super::load::Loader;
 use super::outbox::candidate_of;
-use super::scorer::load;
+use super::shared::{Generate, Shared, guarded, load};
 use crate::generate::Policy;
 use crate::trace::{FinishReason, Sampling, TraceEvent};
 use std::ops::ControlFlow;

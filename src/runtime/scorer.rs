@@ -1,11 +1,10 @@
 //! The reward model's thread: decides what to read next, reads it as one batch, and hands on the rewards.
 
 use super::board::{End, Inbox};
-use super::engine::{Shared, guarded};
 use super::job::{Job, Source};
 use super::load::Loader;
-use super::{ModelsStatus, RequestId, Slot, Update};
-use crate::model::Progress;
+use super::shared::{Shared, guarded, load};
+use super::{RequestId, Slot, Update};
 use crate::reward::{Piece, RewardModel, Scored};
 use crate::trace::{Span, TraceEvent};
 use std::sync::Arc;
@@ -21,36 +20,6 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn RewardModel>>) {
     let model = load(shared, loader, |status| &mut status.reward, |model, status| status.calibration = model.calibration().clone());
     Scorer { shared, model, jobs: Vec::new(), context: None, rested: Instant::now(), arrivals: 0 }.run();
-}
-
-/// Loads a model and keeps its slot up to date; a failure or a panic becomes `Slot::Failed`, which is given back. What
-/// `ready` adds is seen together with `Slot::Ready`.
-pub(super) fn load<M: ?Sized>(
-    shared: &Arc<Shared>,
-    loader: Option<Loader<M>>,
-    slot: fn(&mut ModelsStatus) -> &mut Slot,
-    ready: fn(&M, &mut ModelsStatus),
-) -> Result<Box<M>, Slot> {
-    let Some(Loader { name, load }) = loader else { return Err(Slot::Absent) };
-    let (told, loading) = (shared.clone(), name.clone());
-    let progress: Progress = Arc::new(move |progress| {
-        let progress = progress.clamp(0.0, 1.0);
-        told.update_status(|s| *slot(s) = Slot::Loading { name: loading.clone(), progress });
-    });
-    match guarded(|| load(Some(progress))).and_then(|r| r) {
-        Ok(loaded) => {
-            shared.update_status(|s| {
-                ready(&loaded.model, s);
-                *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about };
-            });
-            Ok(loaded.model)
-        }
-        Err(error) => {
-            let failed = Slot::Failed { name: name.clone(), error };
-            shared.update_status(|s| *slot(s) = failed.clone());
-            Err(failed)
-        }
-    }
 }
 
 struct Scorer<'a> {

@@ -1,7 +1,6 @@
 //! Draws one story: who has what, what happens then, and what is asked.
 
 use super::phrase::{Kind, Source, Voice, part_of, pick};
-use super::tail::{Stage, Tail};
 use super::words::{HOLDERS, NAMES, RECEIVERS, Role, THINGS};
 use super::{Op, Operand, Split, Story, StoryStep, Subject, has_unseen_operator_order};
 use rand::Rng;
@@ -422,4 +421,37 @@ impl Draft {
         }
         Some(Story { id: String::new(), problem: self.sentences.join(" "), steps, extra, answer, split })
     }
+}
+
+/// What the running quantity counts, which decides what can happen to it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Stage {
+    Things,
+    Packs,
+    Dollars,
+    Cents,
+    Pages,
+    Minutes,
+    /// Nothing more can happen.
+    Done,
+}
+
+impl Stage {
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Things => Stage::Things,
+            Kind::Money => Stage::Dollars,
+            Kind::Pages => Stage::Pages,
+            Kind::Minutes => Stage::Minutes,
+        }
+    }
+}
+
+/// The running quantity, and the question that would end the story now.
+pub(super) struct Tail {
+    pub holder: Holder,
+    pub running: Quantity,
+    pub unit: &'static str,
+    pub stage: Stage,
+    pub question: String,
 }

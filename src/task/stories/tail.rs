@@ -1,45 +1,12 @@
 //! What happens to the quantity in the end: given away, packed, sold, spent, shared, converted.
 
 use super::Op;
-use super::build::{Draft, Holder, Quantity};
-use super::phrase::{Asked, Kind, part_of, pick};
+use super::build::{Draft, Holder, Quantity, Stage, Tail};
+use super::phrase::{Asked, part_of, pick};
 use super::words::{GOODS, PACKS, RECEIVERS, Role, THINGS, WANTS};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-
-/// What the running quantity counts, which decides what can happen to it.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Stage {
-    Things,
-    Packs,
-    Dollars,
-    Cents,
-    Pages,
-    Minutes,
-    /// Nothing more can happen.
-    Done,
-}
-
-impl Stage {
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Things => Stage::Things,
-            Kind::Money => Stage::Dollars,
-            Kind::Pages => Stage::Pages,
-            Kind::Minutes => Stage::Minutes,
-        }
-    }
-}
-
-/// The running quantity, and the question that would end the story now.
-pub(super) struct Tail {
-    pub holder: Holder,
-    pub running: Quantity,
-    pub unit: &'static str,
-    pub stage: Stage,
-    pub question: String,
-}
 
 impl Draft {
     /// Something more happens to the running quantity.
