@@ -8,7 +8,7 @@
 //! train -> {eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, answer, trace}
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
-//! format, task -> {answer, trace}    check -> trace    trace -> serde    (diagnose uses none)
+//! format -> {answer, check, trace}   task -> {answer, trace}   check -> trace    trace -> serde    (diagnose uses none)
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

@@ -2,6 +2,7 @@
 
 use super::error::FieldError;
 use crate::trace::{Segmentation, Span, Step, segment};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A JSON object and where in the record it stands.
@@ -150,6 +151,62 @@ pub(super) fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>)
 /// Steps of a recorded text whose source names none.
 pub(super) fn lines(text: &str) -> Vec<Step> {
     segment(text, &Segmentation::Line)
+}
+
+/// A field that holds one of a few things; the error says which.
+pub(super) fn one_of<T: for<'a> Deserialize<'a>>(record: &Fields<'_>, key: &str, names: &str) -> Result<Option<T>> {
+    let read = |v: &Value| T::deserialize(v.clone()).map_err(|_| FieldError::new(record.name(key), "is unknown", format!("give {names}")));
+    record.get(key).map(read).transpose()
+}
+
+/// Fails where two arrays that go together differ in length.
+pub(super) fn aligned(key: &str, len: usize, want: usize, with: &str) -> Result<()> {
+    if len == want {
+        return Ok(());
+    }
+    Err(FieldError::new(key, format!("has {len} elements, `{with}` has {want}"), "make the arrays equally long"))
+}
+
+/// An array of `want` numbers or nulls, as many as `with` has.
+pub(super) fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Option<Vec<Option<f32>>>> {
+    let Some(values) = record.opt_array(key)? else { return Ok(None) };
+    aligned(key, values.len(), want, with)?;
+    let number = |(i, v): (usize, &Value)| match v {
+        Value::Null => Ok(None),
+        Value::Number(n) => Ok(n.as_f64().map(|x| x as f32)),
+        _ => Err(wrong(&format!("{key}[{i}]"), v, "a number or null")),
+    };
+    values.iter().enumerate().map(number).collect::<Result<_>>().map(Some)
+}
+
+/// An array of byte ranges of `text`, each whole characters.
+pub(super) fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option<Vec<Span>>> {
+    let Some(values) = record.opt_array(key)? else { return Ok(None) };
+    let mut out = Vec::with_capacity(values.len());
+    for (i, v) in values.iter().enumerate() {
+        let name = || format!("{key}[{i}]");
+        let pair = v.as_array().filter(|p| p.len() == 2).map(|p| (p[0].as_u64(), p[1].as_u64()));
+        let Some((Some(start), Some(end))) = pair else {
+            return Err(FieldError::new(name(), "is no pair of byte positions", "give [start, end]"));
+        };
+        let span = Span::new(start as usize, end as usize);
+        if span.end > text.len() || span.start > span.end {
+            return Err(FieldError::new(
+                name(),
+                format!("is {start}..{end} in a text of {} bytes", text.len()),
+                "count UTF-8 bytes of `text`",
+            ));
+        }
+        if !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
+            return Err(FieldError::new(
+                name(),
+                format!("({start}..{end}) cuts a character"),
+                "count UTF-8 bytes of `text`, whole characters",
+            ));
+        }
+        out.push(span);
+    }
+    Ok(Some(out))
 }
 
 #[cfg(test)]

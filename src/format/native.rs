@@ -1,7 +1,7 @@
 //! The native format: a JSON line a candidate; consecutive lines of one `trace_id` are one trace.
 
 use super::error::{FieldError, FormatError};
-use super::fields::{Fields, as_integer, wrong};
+use super::fields::{Fields, aligned, as_integer, numbers, one_of, spans, wrong};
 use super::openai::problem_of;
 use super::signals;
 use crate::trace::{
@@ -232,7 +232,7 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         finish: c.finish.as_ref(),
         policy: c.policy.as_deref(),
         reward_model: c.reward_model(),
-        signals: signals::written(c),
+        signals: signals::written(c, scoring.is_some()),
         source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
         extra,
     }
@@ -379,11 +379,6 @@ fn detector(record: &Fields<'_>) -> Result<Detector, FieldError> {
     Ok(Detector { reading, rule })
 }
 
-pub(super) fn one_of<T: for<'a> Deserialize<'a>>(record: &Fields<'_>, key: &str, names: &str) -> Result<Option<T>, FieldError> {
-    let read = |v: &Value| T::deserialize(v.clone()).map_err(|_| FieldError::new(record.name(key), "is unknown", format!("give {names}")));
-    record.get(key).map(read).transpose()
-}
-
 /// −1 is `Some(None)`.
 fn step_index(record: &Fields<'_>, key: &str, steps: usize) -> Result<Option<Option<usize>>, FieldError> {
     if record.get(key).is_none() {
@@ -395,51 +390,4 @@ fn step_index(record: &Fields<'_>, key: &str, steps: usize) -> Result<Option<Opt
         Ok(i) if i < steps => Ok(Some(Some(i))),
         _ => Err(FieldError::new(record.name(key), format!("is {index} with {steps} steps"), "give a 0-based step, or -1 for none")),
     }
-}
-
-fn aligned(key: &str, len: usize, want: usize, with: &str) -> Result<(), FieldError> {
-    if len == want {
-        return Ok(());
-    }
-    Err(FieldError::new(key, format!("has {len} elements, `{with}` has {want}"), "make the arrays equally long"))
-}
-
-pub(super) fn numbers(record: &Fields<'_>, key: &str, want: usize, with: &str) -> Result<Option<Vec<Option<f32>>>, FieldError> {
-    let Some(values) = record.opt_array(key)? else { return Ok(None) };
-    aligned(key, values.len(), want, with)?;
-    let number = |(i, v): (usize, &Value)| match v {
-        Value::Null => Ok(None),
-        Value::Number(n) => Ok(n.as_f64().map(|x| x as f32)),
-        _ => Err(wrong(&format!("{key}[{i}]"), v, "a number or null")),
-    };
-    values.iter().enumerate().map(number).collect::<Result<_, _>>().map(Some)
-}
-
-pub(super) fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option<Vec<Span>>, FieldError> {
-    let Some(values) = record.opt_array(key)? else { return Ok(None) };
-    let mut out = Vec::with_capacity(values.len());
-    for (i, v) in values.iter().enumerate() {
-        let name = || format!("{key}[{i}]");
-        let pair = v.as_array().filter(|p| p.len() == 2).map(|p| (p[0].as_u64(), p[1].as_u64()));
-        let Some((Some(start), Some(end))) = pair else {
-            return Err(FieldError::new(name(), "is no pair of byte positions", "give [start, end]"));
-        };
-        let span = Span::new(start as usize, end as usize);
-        if span.end > text.len() || span.start > span.end {
-            return Err(FieldError::new(
-                name(),
-                format!("is {start}..{end} in a text of {} bytes", text.len()),
-                "count UTF-8 bytes of `text`",
-            ));
-        }
-        if !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
-            return Err(FieldError::new(
-                name(),
-                format!("({start}..{end}) cuts a character"),
-                "count UTF-8 bytes of `text`, whole characters",
-            ));
-        }
-        out.push(span);
-    }
-    Ok(Some(out))
 }

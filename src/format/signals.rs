@@ -1,8 +1,8 @@
 //! Signals in native records: the list `signals`, an object each, beside the fields that the reward model at work has of its own.
 
 use super::error::FieldError;
-use super::fields::{Fields, wrong};
-use super::native::{numbers, one_of, spans};
+use super::fields::{Fields, numbers, one_of, spans, wrong};
+use crate::check;
 use crate::trace::{Candidate, REWARD, Signal, TokenValue, Values};
 use serde_json::{Value, json};
 
@@ -16,15 +16,19 @@ pub(super) fn steps(signal: &Signal) -> Option<&[Option<f32>]> {
     if let Values::Steps(values) = &signal.values { Some(values) } else { None }
 }
 
-/// The signals of a candidate that no other field holds.
-pub(super) fn written(candidate: &Candidate) -> Vec<Value> {
+/// The signals of a candidate that no other field holds, with `judged` those of the checks too.
+pub(super) fn written(candidate: &Candidate, judged: bool) -> Vec<Value> {
     let own_field = |s: &Signal| match s.name.as_str() {
         REWARD => matches!(s.values, Values::Tokens(_)),
         GIVEN => matches!(s.values, Values::Steps(_)),
         OUTCOME => matches!(s.values, Values::Candidate(_)),
         _ => false,
     };
-    candidate.signals.iter().filter(|s| !own_field(s)).map(object).collect()
+    let mut out: Vec<Value> = candidate.signals.iter().filter(|s| !own_field(s)).map(object).collect();
+    if judged {
+        out.extend(check::signals(candidate).iter().filter(|s| candidate.signal(&s.name).is_none()).map(object));
+    }
+    out
 }
 
 /// `name`, `source`, `orientation`, `unit`, `statistic` and, by level, `token_spans` with `token_values`, `step_values` or `value`.

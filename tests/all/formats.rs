@@ -2,7 +2,10 @@
 
 use flate2::{Compression, write::GzEncoder};
 use reasonscope::format::{Format, FormatError, Options, Scoring, TraceList, to_lines, write_file};
-use reasonscope::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Statistic, Trace};
+use reasonscope::trace::{
+    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Orientation, Segmentation, Signal, SignalSource, Span, Statistic,
+    Threshold, TokenValue, Trace, Values, segment,
+};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -185,6 +188,46 @@ fn scored_records_hold_what_the_rule_and_granularity_say() {
     let scoring = Scoring { calibration: &calm, ..scoring };
     let line: Value = serde_json::from_str(&to_lines(&traces[0], Some(&scoring))[1]).unwrap();
     assert_eq!(line["first_deviation"], -1);
+}
+
+#[test]
+fn signals_of_every_kind_are_written_and_read_again() {
+    let text = "1 + 1 = 3\nso 3";
+    let spans = [(0, 5), (5, 9), (9, 14)].map(|(a, b)| Span::new(a, b));
+    let token = |(i, span): (usize, &Span)| TokenValue { span: *span, value: [1.5, f32::NAN, -2.0][i] };
+    let mut candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() }
+        .with_rewards(spans.iter().enumerate().map(token).collect());
+    candidate.signals[0].source = SignalSource::Model("first".into());
+    candidate.begin_rewards("second");
+    candidate = candidate.with_rewards(spans.iter().map(|s| TokenValue { span: *s, value: 0.25 }).collect());
+    candidate.put_signal(Signal::given("pred_score", 0.75));
+    candidate.put_signal(Signal { orientation: Orientation::Low, ..Signal::given_steps("doubt", vec![Some(0.5), None]) });
+    let threshold = Threshold { reading: "doubt".parse().unwrap(), value: 0.4, false_alarm_rate: Some(0.1), task: Some("x".into()) };
+    candidate.signals.iter_mut().filter(|s| s.name == "doubt").for_each(|s| s.threshold = Some(threshold.clone()));
+    let trace = Trace { id: "t".into(), problem: "p".into(), candidates: vec![candidate], ..Trace::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let again = |name: &str, scoring: Option<&Scoring<'_>>| {
+        let path = dir.path().join(name);
+        write_file(&path, [&trace], scoring).unwrap();
+        let (mut read, errors) = load(path.to_str().unwrap(), Options::default());
+        assert!(errors.is_empty(), "{errors:?}");
+        read.remove(0).candidates.remove(0)
+    };
+    let plain = again("plain.jsonl", None);
+    let sorted = |c: &Candidate| {
+        let mut all: Vec<String> = c.signals.iter().map(|s| serde_json::to_string(s).unwrap()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(sorted(&plain), sorted(&trace.candidates[0]));
+    // What is written with a verdict has the checks too, and they say what they say of the text.
+    let calibration = Calibration::default();
+    let detector = calibration.detector();
+    let scoring =
+        Scoring { granularity: Granularity::Dense, aggregation: Aggregation::Mean, detector: &detector, calibration: &calibration };
+    let judged = again("judged.jsonl", Some(&scoring));
+    assert_eq!(judged.signal("check:equations").map(|s| &s.values), Some(&Values::Steps(vec![Some(-1.0), None])));
+    assert_eq!(judged.signals.len(), plain.signals.len() + 4, "equations, characters, digits, position; it has no tokens");
 }
 
 #[test]
