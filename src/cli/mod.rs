@@ -2,6 +2,7 @@
 
 pub mod args;
 mod completions;
+mod config;
 mod data;
 mod demonstrations;
 mod doctor;
@@ -82,6 +83,8 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual page
     Man(man::Man),
+    /// Print a configuration file for the screens with every key and its default, commented out
+    Config(config::Config),
     /// Say what is found on this machine, and what to do about what is not
     Doctor(doctor::Doctor),
 }
@@ -93,7 +96,14 @@ pub fn main() -> Exit {
         // Started by this program, for one program of a model: no time to lose on the rest of the command line.
         return if sandbox::enter(args.next().as_deref().and_then(OsStr::to_str)) { Exit::Ok } else { Exit::Failed };
     }
-    let cli = match Cli::try_parse_from(flags_last(with_subcommand(std::env::args_os()))) {
+    let args = match config::with_config(flags_last(with_subcommand(std::env::args_os())), &command()) {
+        Ok(args) => args,
+        Err(error) => {
+            tell(&error, false);
+            return exit::of(&error).unwrap_or(Exit::Failed);
+        }
+    };
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output; its reader may have gone.
@@ -163,6 +173,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Keys(command)) => command.run(&output),
         Some(Command::Completions(command)) => command.run(),
         Some(Command::Man(command)) => command.run(),
+        Some(Command::Config(command)) => command.run(),
         Some(Command::Doctor(command)) => command.run(&output),
     }
 }
