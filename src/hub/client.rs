@@ -1,15 +1,14 @@
 //! Requests to the hub: redirects, the token, answers that say what is wrong.
 
 use super::{HubError, Settings, message};
-use crate::http::{Client, cause};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION, RANGE, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use crate::http::{self, ClientError, Failure};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use std::sync::OnceLock;
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// Redirects that are followed one after another.
 const REDIRECTS: usize = 5;
@@ -36,85 +35,79 @@ impl Meta {
 /// A client of the hub and of where it sends us.
 pub(super) struct Web {
     pub settings: Settings,
-    plain: OnceLock<Client>,
-    secure: OnceLock<Client>,
+    /// Follows redirects, for bytes and listings.
+    following: OnceLock<Client>,
+    /// Follows none, to see what each says of a file.
+    staying: OnceLock<Client>,
 }
 
 impl Web {
     pub fn new(settings: Settings) -> Self {
-        Self { settings, plain: OnceLock::new(), secure: OnceLock::new() }
+        Self { settings, following: OnceLock::new(), staying: OnceLock::new() }
     }
 
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }
 
-    fn client(&self, url: &str) -> Result<&Client, HubError> {
-        let slot = if url.starts_with("http://") { &self.plain } else { &self.secure };
+    fn client(&self, slot: &OnceLock<Client>, url: &str, redirects: Policy) -> Result<Client, HubError> {
         if let Some(client) = slot.get() {
-            return Ok(client);
+            return Ok(client.clone());
         }
-        let client = Client::new(url).map_err(|e| HubError::new(url, e.what, e.remedy))?;
-        Ok(slot.get_or_init(|| client))
+        let fail = |e: ClientError| HubError::new(url, e.what, e.remedy);
+        let hub = http::address(self.endpoint()).map_err(fail)?;
+        let client = http::client(&hub, self.settings.patience, redirects).map_err(fail)?;
+        Ok(slot.get_or_init(|| client).clone())
     }
 
-    /// One request; a success, a redirect, or a range that cannot be had.
-    async fn once(&self, method: Method, url: &str, from: u64) -> Result<Response<Incoming>, HubError> {
-        let uri: Uri = url.parse().map_err(|e| HubError::new(url, format!("no address ({e})"), "check HF_ENDPOINT"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-            return Err(HubError::new(url, "no address", "HF_ENDPOINT begins with http:// or https:// and names a host"));
-        }
-        let mut request = Request::builder().method(method).uri(uri).header(USER_AGENT, concat!("reasonscope/", env!("CARGO_PKG_VERSION")));
+    /// One request; a success, a redirect that is not followed, or a range that cannot be had.
+    async fn once(&self, client: &Client, method: Method, url: Url, from: u64) -> Result<Response, HubError> {
+        let shown = url.to_string();
+        // The token is for the hub alone; the client keeps it from hosts that it is sent to.
+        let token = self.settings.token.as_ref().filter(|_| http::address(self.endpoint()).is_ok_and(|hub| hub.origin() == url.origin()));
         // The size and the tag are those of the bytes as they are.
-        request = request.header(ACCEPT_ENCODING, "identity");
+        let mut request = client.request(method, url).header(ACCEPT_ENCODING, "identity");
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        // Whoever the hub sends us to has no business with the token.
-        if let Some(token) = &self.settings.token
-            && same_origin(url, self.endpoint())
-        {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
-        let request = request.body(Full::new(Bytes::new())).map_err(|e| {
-            HubError::new(url, format!("the request cannot be made ({e})"), "HF_TOKEN must be plain text without line breaks")
-        })?;
-        let response = match timeout(self.settings.patience, self.client(url)?.request(request)).await {
-            Err(_) => return Err(self.silent(url)),
-            Ok(Err(e)) => return Err(broken(url, &e)),
-            Ok(Ok(response)) => response,
-        };
+        let began = Instant::now();
+        let response = request.send().await.map_err(|e| self.broken(&shown, &e))?;
         let status = response.status();
-        if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE || location(&response).is_some() {
+        tracing::debug!(url = http::shown(&shown), from, %status, seconds = began.elapsed().as_secs_f32(), "has asked the hub");
+        if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE || status.is_redirection() && location(&response).is_some() {
             return Ok(response);
         }
-        let (head, body) = response.into_parts();
-        let said = self.whole(url, body).await.map(|b| message(&b)).unwrap_or_default();
-        Err(self.refusal(url, status, &head.headers, &said))
+        let headers = response.headers().clone();
+        let said = message(&http::error_body(response).await);
+        Err(self.refusal(&shown, status, &headers, &said))
+    }
+
+    fn address(&self, url: &str) -> Result<Url, HubError> {
+        http::address(url).map_err(|e| HubError::new(url, e.what, "HF_ENDPOINT begins with http:// or https:// and names a host"))
     }
 
     /// Asks for a file's tag and size; only redirects that stay with the hub are followed, because the tag is told before the others.
     pub async fn meta(&self, url: &str) -> Result<Meta, HubError> {
-        let mut at = url.to_owned();
+        let hub = self.address(url)?;
+        let client = self.client(&self.staying, url, Policy::none())?;
+        let mut at = hub.clone();
         let (mut linked, mut size, mut tag) = (None, None, None);
         for _ in 0..=REDIRECTS {
-            let response = self.once(Method::HEAD, &at, 0).await?;
+            let response = self.once(&client, Method::HEAD, at.clone(), 0).await?;
             let text = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
             linked = linked.or_else(|| text("x-linked-etag"));
             size = size.or_else(|| text("x-linked-size").and_then(|s| s.parse().ok()));
+            if !response.status().is_redirection() {
+                tag = text(ETAG.as_str());
+                size = size.or_else(|| text(CONTENT_LENGTH.as_str()).and_then(|s| s.parse().ok()));
+                break;
+            }
             match location(&response) {
-                Some(to) => {
-                    let to = absolute(&at, &to);
-                    if !same_origin(&to, self.endpoint()) {
-                        break;
-                    }
-                    at = to;
-                }
-                None => {
-                    tag = text(ETAG.as_str());
-                    size = size.or_else(|| text(CONTENT_LENGTH.as_str()).and_then(|s| s.parse().ok()));
-                    break;
-                }
+                Some(to) if to.origin() == hub.origin() => at = to,
+                _ => break,
             }
         }
         let etag = linked.or(tag).map(|t| t.trim_start_matches("W/").trim_matches('"').to_owned());
@@ -126,18 +119,10 @@ impl Web {
     }
 
     /// The bytes of a file from `from` on, wherever the hub sends us for them.
-    pub async fn get(&self, url: &str, from: u64) -> Result<Response<Incoming>, HubError> {
-        let mut at = url.to_owned();
-        for _ in 0..=REDIRECTS {
-            let response = self.once(Method::GET, &at, from).await?;
-            let Some(to) = location(&response) else { return Ok(response) };
-            let to = absolute(&at, &to);
-            if at.starts_with("https://") && !to.starts_with("https://") {
-                return Err(HubError::new(url, "it leads from https to an address without", "fetch it from another hub"));
-            }
-            at = to;
-        }
-        Err(HubError::new(url, format!("it leads on more than {REDIRECTS} times"), "try again later"))
+    pub async fn get(&self, url: &str, from: u64) -> Result<Response, HubError> {
+        let address = self.address(url)?;
+        let client = self.client(&self.following, url, Policy::custom(leads_on))?;
+        self.once(&client, Method::GET, address, from).await
     }
 
     /// A JSON answer, tried again where it fails in passing.
@@ -146,7 +131,8 @@ impl Web {
         loop {
             let answer = async {
                 let response = self.get(url, 0).await?;
-                self.whole(url, response.into_body()).await
+                let bytes = http::whole(response, LARGEST).await.map_err(|e| self.broken(url, &e))?;
+                bytes.ok_or_else(|| HubError::new(url, format!("the answer has more than {LARGEST} bytes"), "check HF_ENDPOINT"))
             };
             match answer.await {
                 Ok(bytes) => {
@@ -169,40 +155,28 @@ impl Web {
         }
         let own = self.settings.pause * 2_u32.pow((*failures - 1).min(8));
         let wait = asked.unwrap_or(own).min(LONGEST_WAIT).max(own);
+        tracing::warn!(%error, ?wait, "tries again");
         sleep(wait).await;
         Ok(wait)
     }
 
     /// The next bytes of an answer, `None` at its end.
-    pub async fn part(&self, url: &str, body: &mut Incoming) -> Result<Option<Bytes>, HubError> {
-        loop {
-            match timeout(self.settings.patience, body.frame()).await {
-                Err(_) => return Err(self.silent(url)),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(e))) => return Err(broken(url, &e)),
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
+    pub async fn part(&self, url: &str, response: &mut Response) -> Result<Option<impl AsRef<[u8]>>, HubError> {
+        response.chunk().await.map_err(|e| self.broken(url, &e))
     }
 
-    async fn whole(&self, url: &str, mut body: Incoming) -> Result<Vec<u8>, HubError> {
-        let mut all = Vec::new();
-        while let Some(part) = self.part(url, &mut body).await? {
-            all.extend_from_slice(&part);
-            if all.len() > LARGEST {
-                return Err(HubError::new(url, format!("the answer has more than {LARGEST} bytes"), "check HF_ENDPOINT"));
-            }
+    /// A request that came to nothing.
+    fn broken(&self, url: &str, error: &reqwest::Error) -> HubError {
+        if error.is_builder() {
+            let what = format!("the request cannot be made ({})", http::cause(error));
+            return HubError::new(url, what, "HF_TOKEN must be plain text without line breaks");
         }
-        Ok(all)
-    }
-
-    fn silent(&self, url: &str) -> HubError {
-        let what = format!("no answer within {} s", self.settings.patience.as_secs_f32());
-        HubError::new(url, what, "check the connection and try again; what is there is gone on from").passing(None)
+        if error.is_redirect() {
+            return HubError::new(url, http::cause(error).to_string(), "try again later, or fetch it from another hub");
+        }
+        let Failure { silent, what } = http::failure(error, self.settings.patience);
+        let check = if silent { "check the connection" } else { "check the connection (and HF_ENDPOINT)" };
+        HubError::new(url, what, format!("{check} and try again; what is there is gone on from")).passing(None)
     }
 
     fn refusal(&self, url: &str, status: StatusCode, headers: &HeaderMap, said: &str) -> HubError {
@@ -240,43 +214,22 @@ impl Web {
     }
 }
 
-fn broken(url: &str, error: &(dyn std::error::Error + 'static)) -> HubError {
-    let what = format!("the connection failed: {}", cause(error));
-    HubError::new(url, what, "check the connection (and HF_ENDPOINT) and try again; what is there is gone on from").passing(None)
+/// Whether a redirect is followed: not too often, and not out of TLS.
+fn leads_on(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let from = attempt.previous().last().map(Url::scheme);
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error(format!("it leads on more than {REDIRECTS} times"))
+    } else if from == Some("https") && attempt.url().scheme() != "https" {
+        attempt.error("it leads from https to an address without")
+    } else {
+        attempt.follow()
+    }
 }
 
 /// Where a redirect leads.
-fn location(response: &Response<Incoming>) -> Option<String> {
-    let to = response.status().is_redirection().then(|| response.headers().get(LOCATION))??;
-    to.to_str().ok().map(str::to_owned)
-}
-
-/// A redirect's address, which may be given without host or without scheme.
-fn absolute(from: &str, to: &str) -> String {
-    if to.contains("://") {
-        return to.to_owned();
-    }
-    let scheme = from.split("://").next().unwrap_or("https");
-    if let Some(rest) = to.strip_prefix("//") {
-        return format!("{scheme}://{rest}");
-    }
-    if to.starts_with('/') {
-        return format!("{}{to}", origin(from));
-    }
-    let folder = from.split('?').next().and_then(|f| f.rsplit_once('/')).map_or(from, |(folder, _)| folder);
-    format!("{folder}/{to}")
-}
-
-/// Scheme, host and port.
-fn origin(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |i| i + 3);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |i| start + i);
-    &url[..end]
-}
-
-fn same_origin(a: &str, b: &str) -> bool {
-    // A name before an @ would make another host look like the hub's.
-    !origin(a).contains('@') && origin(a).eq_ignore_ascii_case(origin(b))
+fn location(response: &Response) -> Option<Url> {
+    let to = response.headers().get(LOCATION)?.to_str().ok()?;
+    response.url().join(to).ok()
 }
 
 /// Percent-encodes what may not stand in an address; slashes stay where `path` says that they part folders.
@@ -300,18 +253,6 @@ mod tests {
     fn addresses() {
         assert_eq!(encode("refs/pr/1", false), "refs%2Fpr%2F1");
         assert_eq!(encode("a b/é.txt", true), "a%20b/%C3%A9.txt");
-        assert_eq!(absolute("https://h:1/a/b?q", "/c"), "https://h:1/c");
-        assert_eq!(absolute("https://h/a/b?q=/", "c?d"), "https://h/a/c?d");
-        assert_eq!(absolute("http://h/a", "//k/c"), "http://k/c");
-        assert_eq!(absolute("http://h/a", "https://k/c"), "https://k/c");
-    }
-
-    #[test]
-    fn the_token_belongs_to_one_origin() {
-        assert!(same_origin("https://h/a", "https://H"));
-        for other in ["http://h/a", "https://h:8/a", "https://h.k/a", "https://k/h", "https://h@k/", "https://h@h/"] {
-            assert!(!same_origin(other, "https://h"), "{other}");
-        }
     }
 
     #[test]

@@ -16,10 +16,9 @@ pub struct HubError {
 }
 
 impl HubError {
-    /// An address's query is left out: it may hold a signature.
+    /// `url` is shown without password and query.
     pub(super) fn new(url: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let place = url.split('?').next().unwrap_or_default().to_owned();
-        Self { place, what: what.into(), remedy: remedy.into(), passing: None }
+        Self { place: crate::http::shown(url), what: what.into(), remedy: remedy.into(), passing: None }
     }
 
     pub(super) fn io(path: &Path, source: &io::Error) -> Self {

@@ -3,8 +3,8 @@
 use super::cache::{Place, make_parent};
 use super::client::{Meta, Web};
 use super::{HubError, Repo, Store};
-use hyper::StatusCode;
-use hyper::header::CONTENT_RANGE;
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_RANGE;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -87,6 +87,7 @@ pub(super) async fn fetch(
     }
     file.sync_all().map_err(io)?;
     drop(file);
+    tracing::info!(path, bytes = meta.size, checked = meta.sha256().is_some(), "has fetched a file");
     fs::rename(&place.part, &place.file).map_err(|e| HubError::io(&place.file, &e))?;
     place.publish()?;
     Ok(place.shown().to_owned())
@@ -133,7 +134,7 @@ async fn download(
     if done > 0 && meta.size == Some(done) {
         return Ok(());
     }
-    let response = web.get(url, done).await?;
+    let mut response = web.get(url, done).await?;
     let starts_here = match response.status() {
         StatusCode::PARTIAL_CONTENT => {
             let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -151,9 +152,9 @@ async fn download(
         }
     }
     progress(Progress::Bytes { path, done, total: meta.size });
-    let mut body = response.into_body();
-    while let Some(part) = web.part(url, &mut body).await? {
-        file.write_all(&part).map_err(io)?;
+    while let Some(part) = web.part(url, &mut response).await? {
+        let part = part.as_ref();
+        file.write_all(part).map_err(io)?;
         done += part.len() as u64;
         if meta.size.is_some_and(|size| done > size) {
             file.set_len(0).map_err(io)?;

@@ -170,12 +170,12 @@ impl Hub {
     }
 }
 
-/// What an error of the hub says, in the body of an answer.
+/// What an error of the hub says, in the body of an answer; not more of it than fits a message.
 fn message(bytes: &[u8]) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     match value["error"].as_str() {
-        Some(text) => text.to_owned(),
-        None => String::from_utf8_lossy(bytes).trim().chars().take(200).collect(),
+        Some(text) => crate::http::repeated(text),
+        None => crate::http::repeated(&String::from_utf8_lossy(bytes)),
     }
 }
 

@@ -1,9 +1,14 @@
 //! Chat templates: Jinja as Hugging Face models carry it, rendered by minijinja.
 
 use super::{ModelError, ModelFiles, TextTokenizer};
-use minijinja::{Environment, ErrorKind, State, Value, value::Kwargs, value::ValueKind};
+use minijinja::value::{Kwargs, Serde, ValueKind};
+use minijinja::{Environment, ErrorKind, State, Value, syntax::SyntaxConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+
+/// The work that rendering a template may take: about so many of its instructions, or 64 bytes of text for each. Long conversations need a hundredth of it;
+/// a template that loops without end, by mistake or by malice, stops within a second.
+const FUEL: u64 = 2_000_000;
 
 /// A model's chat template.
 ///
@@ -75,9 +80,9 @@ impl ChatTemplate {
     /// The text of a conversation; with `add_generation_prompt` it ends where the assistant begins. Errors where the template refuses the messages.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, ModelError> {
         let env = self.environment()?;
-        let none = Value::from(());
         let context = minijinja::context! {
-            messages, add_generation_prompt, bos_token => self.bos, eos_token => self.eos, tools => none, documents => none,
+            messages => Serde(messages), add_generation_prompt, bos_token => self.bos.as_str(), eos_token => self.eos.as_str(),
+            tools => (), documents => (),
         };
         env.get_template("chat").and_then(|t| t.render(context)).map_err(|e| self.error(&e))
     }
@@ -89,8 +94,9 @@ impl ChatTemplate {
 
     fn environment(&self) -> Result<Environment<'_>, ModelError> {
         let mut env = Environment::new();
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(|e| self.error(&e))?;
+        env.set_syntax(syntax);
+        env.set_fuel(Some(FUEL));
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         env.set_unknown_method_callback(method);
         env.add_filter("tojson", tojson);
@@ -103,7 +109,10 @@ impl ChatTemplate {
 
     fn error(&self, e: &minijinja::Error) -> ModelError {
         let line = e.line().map(|l| format!(" line {l}")).unwrap_or_default();
-        let what = e.detail().map_or_else(|| e.kind().to_string(), str::to_owned);
+        let what = match e.kind() {
+            ErrorKind::OutOfFuel => "it works on without end".to_owned(),
+            kind => e.detail().map_or_else(|| kind.to_string(), str::to_owned),
+        };
         let remedy = "correct the template, or remove it to prompt with the plain problem".into();
         ModelError::File { path: self.path.clone(), what: format!("chat template{line}: {what}"), remedy }
     }
@@ -118,7 +127,7 @@ pub fn prompt(chat: Option<&ChatTemplate>, problem: &str) -> Result<String, Mode
 }
 
 /// The methods of Python's strings, lists and mappings that templates call.
-fn method(_: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
+fn method(_: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
     let unknown = || minijinja::Error::new(ErrorKind::UnknownMethod, format!("method {name} is not supported"));
     let text = |i: usize| args.get(i).and_then(Value::as_str);
     if let Some(s) = value.as_str() {
@@ -276,6 +285,20 @@ mod tests {
         assert!(e.contains("c.jinja"), "{e}");
         let e = template("{{ 'a'.frobnicate() }}").prompt("x").unwrap_err().to_string();
         assert!(e.contains("frobnicate"), "{e}");
+    }
+
+    #[test]
+    fn templates_that_do_not_end_are_stopped() {
+        for endless in [
+            "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "{% set ns = namespace(s='x') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+        ] {
+            let e = template(endless).prompt("x").unwrap_err().to_string();
+            assert!(e.contains("chat_template.jinja") && (e.contains("without end") || e.contains("recursion")), "{e}");
+        }
+        let long = "A long problem. ".repeat(100_000);
+        assert_eq!(template("{% for m in messages %}{{ m.content | trim }}{% endfor %}").prompt(&long).unwrap(), long.trim());
     }
 
     #[test]

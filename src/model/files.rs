@@ -194,6 +194,7 @@ impl ModelFiles {
     /// Reads everything and checks that the parts fit. Weights come on `device` in `dtype`; `progress` hears the part of the weights that is read,
     /// 0 to 1.
     pub fn load(&self, device: &Device, dtype: DType, progress: Option<Progress>) -> Result<OpenModel, ModelError> {
+        tracing::info!(model = self.name(), ?device, ?dtype, "opens a model");
         if let Self::Gguf(path) = self {
             let file = GgufFile::open(path)?;
             let config = file.config()?;

@@ -164,3 +164,93 @@ fn a_server_that_is_not_there_is_named() {
     let (code, _, err) = generate(&["--policy", "none", "--reward", &format!("http://{nobody}/v1"), "--problem", "x"]);
     assert!(code == 1 && err.contains("cannot be used here"), "{code} {err}");
 }
+
+/// Runs `generate` on one server with these variables; what it says on both outputs.
+fn through(policy: &str, variables: &[(&str, &str)]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reasonscope"));
+    for name in
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "OPENAI_API_KEY"]
+    {
+        command.env_remove(name);
+    }
+    let output =
+        command.args(["generate", "--problem", "x", "-n", "1", "--policy", policy]).envs(variables.iter().copied()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used() {
+    // A proxy gets the whole address.
+    let proxy = FakeServer::start(|r, _| match r.path.as_str() {
+        "http://gpu.invalid/v1/models" => models(),
+        "http://gpu.invalid/v1/completions" => Reply::Stream(answer()),
+        _ => Reply::Whole(502, json!("not through here")),
+    });
+    let named = format!("http://me:proxy-secret@{}", proxy.host());
+    let (code, said) = through("http://gpu.invalid/v1", &[("HTTP_PROXY", &named)]);
+    assert!(code == 0 && said.contains("日本"), "{said}");
+    assert_eq!(proxy.received().len(), 2);
+    // base64 of me:proxy-secret
+    assert!(proxy.received().iter().all(|r| r.proxy_authorization.as_deref() == Some("Basic bWU6cHJveHktc2VjcmV0")));
+
+    // For https it is asked for a tunnel, which this one refuses.
+    if cfg!(feature = "https") {
+        let (code, said) = through("https://gpu.invalid/v1", &[("HTTPS_PROXY", &named)]);
+        assert!(
+            code == 1 && said.contains("connection failed") && said.contains("HTTPS_PROXY") && !said.contains("proxy-secret"),
+            "{said}"
+        );
+        let asked = proxy.received().pop().unwrap();
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("CONNECT", "gpu.invalid:443"));
+    }
+
+    // Not for hosts that need none, and not for this machine.
+    let before = proxy.received().len();
+    let (code, said) = through("http://gpu.invalid/v1", &[("HTTP_PROXY", &named), ("NO_PROXY", "example,.invalid")]);
+    assert!(code == 1 && said.contains("connection failed"), "{said}");
+    let server = server(|_| Reply::Stream(answer()));
+    let (code, said) = through(&server.url(), &[("HTTP_PROXY", &named)]);
+    assert!(code == 0 && said.contains("日本"), "{said}");
+    assert_eq!(proxy.received().len(), before);
+}
+
+#[test]
+fn a_password_in_an_address_goes_to_the_server_and_nowhere_else() {
+    let server = server(|_| Reply::Stream(answer()));
+    let address = server.url().replace("http://", "http://me:pass-word@");
+    let (code, said) = through(&address, &[("OPENAI_API_KEY", "secret-key")]);
+    assert!(code == 0 && said.contains("日本") && !said.contains("pass-word"), "{said}");
+    // base64 of me:pass-word
+    assert!(server.received().iter().all(|r| r.authorization.as_deref() == Some("Basic bWU6cGFzcy13b3Jk")), "{:?}", server.received());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, said) = through(&format!("http://me:pass-word@{nobody}/v1"), &[]);
+    assert!(code == 1 && said.contains(&nobody.to_string()) && !said.contains("pass-word"), "{said}");
+}
+
+#[test]
+fn a_server_that_moved_is_followed_without_the_key() {
+    let moved = server(|_| Reply::Stream(answer()));
+    let (to, host) = (moved.root(), moved.host().to_owned());
+    let old = FakeServer::start(move |r, _| Reply::Raw(308, vec![("Location", format!("{to}{}", r.path))], vec![], usize::MAX));
+    let (code, said) = through(&old.url(), &[("OPENAI_API_KEY", "secret-key")]);
+    assert!(code == 0 && said.contains("日本"), "{said}");
+    assert!(old.received().iter().all(|r| r.authorization.as_deref() == Some("Bearer secret-key")));
+    assert!(moved.received().len() == 2 && moved.received().iter().all(|r| r.authorization.is_none()));
+    // This kind would turn a POST into a GET.
+    let to = format!("{}/v1/models?secret", moved.root());
+    let old = FakeServer::start(move |_, _| Reply::Raw(301, vec![("Location", to.clone())], vec![], usize::MAX));
+    let (code, said) = through(&old.url(), &[]);
+    assert!(code == 1 && said.contains("301") && said.contains(&format!("it leads to http://{host}/v1/models;")), "{said}");
+}
+
+#[test]
+fn what_a_server_says_is_repeated_in_part_and_read_within_bounds() {
+    let wordy = FakeServer::start(|_, _| Reply::Whole(400, json!({ "error": { "message": "no ".repeat(100_000) } })));
+    let (code, said) = through(&wordy.url(), &[]);
+    assert!(code == 1 && said.contains("400") && said.contains("no no no") && said.len() < 1000, "{} bytes", said.len());
+    // An event without an end.
+    let endless = server(|_| Reply::Endless(vec![b'x'; 1 << 20]));
+    let message = open(&endless).sample("x", 1, &Sampling::default(), &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(message.contains("an event of the stream has more than"), "{message}");
+}

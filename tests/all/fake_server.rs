@@ -13,6 +13,7 @@ pub struct Received {
     pub method: String,
     pub path: String,
     pub authorization: Option<String>,
+    pub proxy_authorization: Option<String>,
     pub range: Option<String>,
     pub body: Value,
 }
@@ -58,6 +59,11 @@ impl FakeServer {
             }
         });
         Self { address, received, closed }
+    }
+
+    /// The address without scheme and path.
+    pub fn host(&self) -> &str {
+        &self.address
     }
 
     /// The address without a path.
@@ -146,7 +152,7 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
     }
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let (mut length, mut authorization, mut range) = (0, None, None);
+    let (mut length, mut authorization, mut proxy_authorization, mut range) = (0, None, None, None);
     loop {
         let mut header = String::new();
         input.read_line(&mut header)?;
@@ -154,13 +160,14 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().unwrap(),
             "authorization" => authorization = Some(value.to_owned()),
+            "proxy-authorization" => proxy_authorization = Some(value.to_owned()),
             "range" => range = Some(value.to_owned()),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;
-    Ok(Some(Received { method, path, authorization, range, body: serde_json::from_slice(&body).unwrap_or_default() }))
+    Ok(Some(Received { method, path, authorization, proxy_authorization, range, body: serde_json::from_slice(&body).unwrap_or_default() }))
 }
 
 fn answer(out: &mut TcpStream, status: u16, body: &Value, headers: &str) -> std::io::Result<()> {

@@ -28,7 +28,7 @@ pub(super) enum Trouble {
 
 impl EndpointError {
     pub(super) fn new(url: &str, trouble: Trouble, what: impl Into<String>) -> Self {
-        Self { url: url.into(), what: what.into(), remedy: "look at the server's log".into(), trouble }
+        Self { url: crate::http::shown(url), what: what.into(), remedy: "look at the server's log".into(), trouble }
     }
 
     pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {

@@ -264,6 +264,7 @@ impl Fleet {
                 Err(error) => error,
             };
             job.failures += 1;
+            tracing::warn!(%error, prompt = job.prompt, candidate = job.candidate, failures = job.failures, "a candidate failed");
             if error.trouble() == Trouble::Request || job.failures > most {
                 board.borrow_mut().fatal = Some(error);
                 return;

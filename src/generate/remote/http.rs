@@ -1,19 +1,19 @@
 //! HTTP to one server: requests, errors that say what to do, server-sent events.
 
 use super::error::{EndpointError, Trouble};
-use crate::http::{Client, cause};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use crate::http::{self, ClientError, Failure};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::time::{Duration, Instant};
 
-/// Bytes of an answer that is not JSON which an error repeats.
-const REPEATED: usize = 300;
 /// Bytes that an answer may have.
 const LARGEST: usize = 256 << 20;
+/// Bytes that one event of a stream may have.
+const LARGEST_EVENT: usize = 16 << 20;
+/// Redirects that are followed one after another.
+const REDIRECTS: usize = 5;
 
 /// A client of one server.
 pub(super) struct Http {
@@ -24,81 +24,78 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// A client for addresses that begin as `url` does; `key` goes along as bearer token.
+    /// A client for addresses that begin as `url` does; `key` goes along as bearer token, and to no other host. Name and password in the address go along
+    /// instead of it.
     pub(super) fn new(url: &str, key: Option<String>, patience: Duration) -> Result<Self, EndpointError> {
-        let client = Client::new(url).map_err(|e| EndpointError::new(url, Trouble::Request, e.what).remedy(e.remedy))?;
-        Ok(Self { client, key, patience })
+        let fail = |e: ClientError| EndpointError::new(url, Trouble::Request, e.what).remedy(e.remedy);
+        let address = http::address(url).map_err(fail)?;
+        let client = http::client(&address, patience, Policy::custom(leads_on)).map_err(fail)?;
+        Ok(Self { client, key: key.filter(|_| address.username().is_empty()), patience })
     }
 
     /// Posts `body` to `url`, or gets it where there is none. The answer's head came and says that all is well.
-    pub(super) async fn send(&self, url: &str, body: Option<&Value>) -> Result<Response<Incoming>, EndpointError> {
-        let uri: Uri = url.parse().map_err(|e| EndpointError::new(url, Trouble::Request, format!("no address ({e})")))?;
-        let mut request = Request::builder().method(if body.is_some() { Method::POST } else { Method::GET }).uri(uri);
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
-        }
-        let bytes = body.map_or_else(Bytes::new, |b| Bytes::from(b.to_string()));
-        let request = request.body(Full::new(bytes)).map_err(|e| {
-            EndpointError::new(url, Trouble::Request, format!("the request cannot be made ({e})"))
-                .remedy("the key must be plain text without line breaks")
-        })?;
-        let response = match timeout(self.patience, self.client.request(request)).await {
-            Err(_) => return Err(self.silent(url)),
-            Ok(Err(e)) => return Err(EndpointError::unreachable(url, &e)),
-            Ok(Ok(response)) => response,
+    pub(super) async fn send(&self, url: &str, body: Option<&Value>) -> Result<Response, EndpointError> {
+        let mut request = match body {
+            Some(body) => self.client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            None => self.client.get(url),
         };
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let began = Instant::now();
+        let response = request.send().await.map_err(|e| self.broken(url, &e))?;
         let status = response.status();
+        tracing::debug!(url = http::shown(url), %status, seconds = began.elapsed().as_secs_f32(), "has asked a server");
         if status.is_success() {
             return Ok(response);
         }
-        let wait = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).map(Duration::from_secs);
-        let said = self.bytes(url, response).await.map(|b| message(&b)).unwrap_or_default();
-        Err(EndpointError::status(url, status, &said, wait))
+        let text = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
+        let wait = text(RETRY_AFTER).and_then(|v| v.parse().ok()).map(Duration::from_secs);
+        let leads = text(LOCATION).filter(|_| status.is_redirection()).map(|to| format!("it leads to {}", http::shown(to)));
+        let said = message(&http::error_body(response).await);
+        Err(EndpointError::status(url, status, &leads.unwrap_or(said), wait))
     }
 
     /// As [`Http::send`], with the whole answer as JSON.
     pub(super) async fn json(&self, url: &str, body: Option<&Value>) -> Result<Value, EndpointError> {
         let response = self.send(url, body).await?;
-        let bytes = self.bytes(url, response).await?;
+        let bytes = http::whole(response, LARGEST).await.map_err(|e| self.broken(url, &e))?;
+        let bytes = bytes.ok_or_else(|| EndpointError::new(url, Trouble::Request, format!("the answer has more than {LARGEST} bytes")))?;
         serde_json::from_slice(&bytes).map_err(|e| {
             EndpointError::new(url, Trouble::Server, format!("the answer is not JSON ({e}): {}", message(&bytes)))
                 .remedy("is this the address of an OpenAI-compatible server, with /v1?")
         })
     }
 
-    /// The whole answer.
-    async fn bytes(&self, url: &str, response: Response<Incoming>) -> Result<Vec<u8>, EndpointError> {
-        let (mut body, mut all) = (response.into_body(), Vec::new());
-        while let Some(part) = self.part(url, &mut body).await? {
-            all.extend_from_slice(&part);
-            if all.len() > LARGEST {
-                return Err(EndpointError::new(url, Trouble::Request, format!("the answer has more than {LARGEST} bytes")));
-            }
+    /// A request that came to nothing.
+    fn broken(&self, url: &str, error: &reqwest::Error) -> EndpointError {
+        if error.is_builder() {
+            return EndpointError::new(url, Trouble::Request, format!("the request cannot be made ({})", http::cause(error)))
+                .remedy("the key must be plain text without line breaks");
         }
-        Ok(all)
-    }
-
-    async fn part(&self, url: &str, body: &mut Incoming) -> Result<Option<Bytes>, EndpointError> {
-        loop {
-            match timeout(self.patience, body.frame()).await {
-                Err(_) => return Err(self.silent(url)),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(e))) => return Err(EndpointError::unreachable(url, &e)),
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
+        if error.is_redirect() {
+            return EndpointError::new(url, Trouble::Server, http::cause(error).to_string()).remedy("name the server's own address");
         }
+        let Failure { silent, what } = http::failure(error, self.patience);
+        let remedy = match silent {
+            true => "look at the server's log; a longer timeout or fewer requests at a time may help",
+            false => "check that the server runs and that the address and port are right",
+        };
+        EndpointError::new(url, Trouble::Passing(None), what).remedy(remedy)
     }
+}
 
-    fn silent(&self, url: &str) -> EndpointError {
-        EndpointError::new(url, Trouble::Passing(None), format!("no answer within {} s", self.patience.as_secs_f32()))
-            .remedy("look at the server's log; a longer timeout or fewer requests at a time may help")
+/// Whether a redirect is followed: not too often, not out of TLS, and not one that turns a `POST` into a `GET`.
+fn leads_on(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let secure = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error(format!("it leads on more than {REDIRECTS} times"))
+    } else if secure && attempt.url().scheme() != "https"
+        || !matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+    {
+        attempt.stop()
+    } else {
+        attempt.follow()
     }
 }
 
@@ -106,15 +103,15 @@ impl Http {
 pub(super) struct Events<'a> {
     http: &'a Http,
     url: &'a str,
-    body: Incoming,
+    response: Response,
     buffer: Vec<u8>,
     /// Bytes of the buffer that were given out.
     read: usize,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(http: &'a Http, url: &'a str, response: Response<Incoming>) -> Self {
-        Self { http, url, body: response.into_body(), buffer: Vec::new(), read: 0 }
+    pub(super) fn new(http: &'a Http, url: &'a str, response: Response) -> Self {
+        Self { http, url, response, buffer: Vec::new(), read: 0 }
     }
 
     /// The next event's data, `None` at the end of the answer.
@@ -134,7 +131,11 @@ impl<'a> Events<'a> {
             }
             self.buffer.drain(..self.read);
             self.read = 0;
-            match self.http.part(self.url, &mut self.body).await? {
+            if self.buffer.len() + data.as_ref().map_or(0, String::len) > LARGEST_EVENT {
+                let what = format!("an event of the stream has more than {LARGEST_EVENT} bytes");
+                return Err(EndpointError::new(self.url, Trouble::Server, what));
+            }
+            match self.response.chunk().await.map_err(|e| self.http.broken(self.url, &e))? {
                 Some(part) => self.buffer.extend_from_slice(&part),
                 None => return Ok(data),
             }
@@ -151,15 +152,15 @@ impl<'a> Events<'a> {
     }
 }
 
-/// What an answer says went wrong: vLLM's, SGLang's and FastAPI's fields, or its text.
+/// What an answer says went wrong: vLLM's, SGLang's and FastAPI's fields, or its text; not more of it than fits a message.
 fn message(bytes: &[u8]) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let fields = [&value["error"]["message"], &value["message"], &value["detail"], &value["error_message"], &value["error"]];
-    match fields.into_iter().find(|f| !f.is_null()) {
+    http::repeated(&match fields.into_iter().find(|f| !f.is_null()) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
-        None => String::from_utf8_lossy(bytes).trim().chars().take(REPEATED).collect(),
-    }
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    })
 }
 
 /// The message of an error that came inside a stream.
@@ -169,11 +170,6 @@ pub(super) fn error_in(event: &Value) -> Option<String> {
 }
 
 impl EndpointError {
-    fn unreachable(url: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(url, Trouble::Passing(None), format!("the connection failed: {}", cause(error)))
-            .remedy("check that the server runs and that the address and port are right")
-    }
-
     fn status(url: &str, status: StatusCode, said: &str, wait: Option<Duration>) -> Self {
         let (trouble, remedy) = match status {
             StatusCode::TOO_MANY_REQUESTS => (Trouble::Passing(wait), "ask for less at a time, or raise the server's limit"),
@@ -185,6 +181,7 @@ impl EndpointError {
             StatusCode::NOT_FOUND => {
                 (Trouble::Server, "check the address (it ends in /v1) and the model's name; GET /v1/models lists the names")
             }
+            s if s.is_redirection() => (Trouble::Server, "name that address"),
             _ => (Trouble::Request, "see the server's message"),
         };
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };

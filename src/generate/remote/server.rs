@@ -4,6 +4,7 @@ use super::error::{EndpointError, Trouble};
 use super::http::{Events, Http};
 use super::wire::{self, Answer};
 use crate::generate::{Completion, Prompt};
+use crate::http;
 use crate::trace::Sampling;
 use serde_json::{Value, json};
 use std::fmt;
@@ -40,22 +41,21 @@ impl Endpoint {
         };
         let (url, model) = text.split_once('#').map_or((text, None), |(url, model)| (url, Some(model)));
         let base_url = url.trim_end_matches('/').to_owned();
-        let Ok(uri) = base_url.parse::<hyper::Uri>() else { return wrong("no address") };
-        match uri.host() {
-            _ if !Self::is_meant(&base_url) => wrong("no address of a server"),
-            None | Some("") => wrong("the address has no host"),
-            Some(_) if uri.query().is_some() => wrong("the address has a query"),
-            Some(_) if model == Some("") => wrong("the model's name is empty"),
-            Some(_) => Ok(Self { base_url, model: model.map(str::to_owned) }),
+        match http::address(&base_url) {
+            Err(e) => wrong(&e.what),
+            Ok(address) if address.query().is_some() => wrong("the address has a query"),
+            Ok(_) if model == Some("") => wrong("the model's name is empty"),
+            Ok(_) => Ok(Self { base_url, model: model.map(str::to_owned) }),
         }
     }
 }
 
+/// The address without name and password, and the model.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.model {
-            Some(model) => write!(f, "{}#{model}", self.base_url),
-            None => f.write_str(&self.base_url),
+            Some(model) => write!(f, "{}#{model}", http::shown(&self.base_url)),
+            None => f.write_str(&http::shown(&self.base_url)),
         }
     }
 }
@@ -104,9 +104,9 @@ impl Server {
         Ok(Self { http, completions: format!("{base}/completions"), base, model, adapter: None })
     }
 
-    /// Its address.
-    pub(super) fn url(&self) -> &str {
-        &self.base
+    /// Its address, for people.
+    pub(super) fn url(&self) -> String {
+        http::shown(&self.base)
     }
 
     /// Its model without adapter.
@@ -212,6 +212,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, EndpointError>>>(
                     && let Trouble::Passing(asked) = e.trouble() =>
             {
                 failures += 1;
+                tracing::warn!(error = %e, failures, "tries again");
                 tokio::time::sleep(backoff(failures, asked)).await;
             }
             result => return result,
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(Endpoint::parse("https://[::1]:8000/v1").unwrap().model, None);
         for bad in ["http://", "http:///v1", "http://a b/v1", "gpu1:8000/v1", "http://h/v1#", "http://h/v1?x=1"] {
             let message = Endpoint::parse(bad).unwrap_err().to_string();
-            assert!(message.starts_with(bad) && message.contains("http://HOST:PORT/v1"), "{message}");
+            assert!(message.starts_with(bad.split('?').next().unwrap()) && message.contains("http://HOST:PORT/v1"), "{message}");
         }
     }
 
