@@ -8,7 +8,7 @@ use crate::task::Task;
 use crate::trace::{Aggregation, Calibration, Detector, Granularity, Sampling, Segmentation};
 use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
 /// How results and messages are written.
@@ -20,6 +20,12 @@ pub struct OutputArgs {
     /// Say nothing but warnings and errors
     #[arg(short, long, global = true, help_heading = "Messages")]
     pub quiet: bool,
+    /// Say on standard error what the program does: -v the main events, -vv every request and file
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with_all = ["quiet", "json"], help_heading = "Messages")]
+    pub verbose: u8,
+    /// Append to FILE what the program does, for finding faults; the screen stays as it is. REASONSCOPE_LOG says how much: a level or ROOM=LEVEL,…
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Messages")]
+    pub log: Option<PathBuf>,
 }
 
 /// Where models run.

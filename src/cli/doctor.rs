@@ -28,7 +28,13 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("HF_ENDPOINT", "Address of the hub that `data fetch` asks; https://huggingface.co where it is not set."),
     ("HF_TOKEN", "Token for private and gated repositories; it goes to the hub alone."),
     ("HF_HOME", "Where the hub's cache is, in hub in it (HF_HUB_CACHE names the cache itself); ~/.cache/huggingface where it is not set."),
+    (
+        "HTTPS_PROXY",
+        "Proxy for https, `http://NAME:PASSWORD@HOST:PORT` or socks5://…; HTTP_PROXY the one for http, ALL_PROXY the one for both. This machine is never asked through one.",
+    ),
+    ("NO_PROXY", "Hosts that need no proxy, parted by commas; .example.org stands for all below it."),
     ("SSL_CERT_FILE", "Certificates to trust for https, instead of the system's."),
+    ("REASONSCOPE_LOG", "What --log and -v write: a level (error, warn, info, debug, trace) or ROOM=LEVEL, such as info,hub=debug."),
     ("NO_COLOR", "Set and not empty: no colour."),
     ("COLORTERM", "truecolor or 24bit: 24-bit colour."),
     ("TERM", "What the terminal can show; dumb: no colour."),

@@ -15,6 +15,7 @@ mod inspect;
 mod interrupt;
 mod judge;
 mod keys;
+pub mod log;
 mod man;
 mod output;
 mod progress;
@@ -112,7 +113,8 @@ pub fn main() -> Exit {
         }
     };
     let json = cli.output.json;
-    match run(cli) {
+    let screen = matches!(cli.command, None | Some(Command::Inspect(_) | Command::Watch(_)));
+    match log::start(&cli.output, screen).and_then(|()| run(cli)) {
         Ok(exit) => exit,
         Err(error) => match exit::of(&error) {
             None => Exit::Ok,
@@ -142,17 +144,33 @@ fn with_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 /// `--json eval rerank FILE` and `eval --json rerank FILE` as `eval rerank FILE --json`: with `args_conflicts_with_subcommands`, clap takes the options that all
 /// commands have for the default command's own.
 fn flags_last(args: Vec<OsString>) -> Vec<OsString> {
-    let flag = |a: &OsString| ["--json", "-q", "--quiet"].iter().any(|f| a == f);
-    let leading = args.iter().take_while(|a| flag(a) || !a.as_encoded_bytes().starts_with(b"-")).count();
-    let mut rest = args;
-    let after = rest.split_off(leading);
-    let (flags, words): (Vec<_>, Vec<_>) = rest.into_iter().partition(flag);
-    words.into_iter().chain(flags).chain(after).collect()
+    let (mut words, mut flags) = (Vec::new(), Vec::new());
+    let mut rest = args.into_iter();
+    while let Some(arg) = rest.next() {
+        let text = arg.to_str().unwrap_or_default();
+        let counted = text.strip_prefix('-').is_some_and(|v| !v.is_empty() && v.bytes().all(|b| b == b'v'));
+        if counted || ["--json", "-q", "--quiet", "--verbose"].contains(&text) || text.starts_with("--log=") {
+            flags.push(arg);
+        } else if text == "--log" {
+            flags.push(arg);
+            flags.extend(rest.next());
+        } else if text.starts_with('-') {
+            words.append(&mut flags);
+            words.push(arg);
+            words.extend(rest);
+            return words;
+        } else {
+            words.push(arg);
+        }
+    }
+    words.append(&mut flags);
+    words
 }
 
 /// Says an error on standard error.
 fn tell(error: &anyhow::Error, json: bool) {
     let message = exit::message(error);
+    tracing::error!(target: log::MESSAGES, "{message}");
     let line =
         if json { serde_json::json!({ "event": "error", "message": message }).to_string() } else { format!("reasonscope: {message}") };
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -220,9 +238,16 @@ mod tests {
         assert_eq!(moved("reasonscope score -o --json x"), "reasonscope score -o --json x");
         assert_eq!(moved("reasonscope score --json -- -q"), "reasonscope score --json -- -q");
         assert_eq!(moved("reasonscope --json -n 4"), "reasonscope --json -n 4");
+        assert_eq!(moved("reasonscope -vv --log a eval --log=b rerank c"), "reasonscope eval rerank c -vv --log a --log=b");
+        assert_eq!(moved("reasonscope -version"), "reasonscope -version");
+        let parsed = |line: &str| Cli::try_parse_from(flags_last(line.split(' ').map(OsString::from).collect())).unwrap();
         for line in ["reasonscope --json eval --quiet rerank a.jsonl", "reasonscope -q doctor"] {
-            let cli = Cli::try_parse_from(flags_last(line.split(' ').map(OsString::from).collect())).unwrap();
+            let cli = parsed(line);
             assert!(cli.output.quiet && cli.command.is_some(), "{line}");
+        }
+        for line in ["reasonscope -v --log a doctor -v", "reasonscope doctor -vv --log a", "reasonscope -vv --log a"] {
+            let cli = parsed(line);
+            assert!(cli.output.verbose == 2 && cli.output.log.is_some(), "{line}");
         }
     }
 

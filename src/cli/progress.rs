@@ -1,6 +1,7 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
 use super::args::OutputArgs;
+use super::log::MESSAGES;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, Write};
@@ -61,7 +62,8 @@ pub struct Reporter {
 impl Reporter {
     /// A reporter for work on `what`, for example `candidates`.
     pub fn new(args: &OutputArgs, what: &str) -> Self {
-        let bar = (!args.json && !args.quiet && std::io::stderr().is_terminal()).then(|| {
+        // The log on standard error and a bar would write over each other.
+        let bar = (!args.json && !args.quiet && args.verbose == 0 && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
             bar.set_style(ProgressStyle::default_spinner());
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -127,6 +129,7 @@ impl Reporter {
 
     /// Something that did not stop the work but that people must know; shown even with `--quiet`.
     pub fn warn(&mut self, message: &str) {
+        tracing::warn!(target: MESSAGES, "{message}");
         if self.json {
             self.record(serde_json::json!({ "event": "warning", "message": message }));
         } else {
@@ -136,6 +139,7 @@ impl Reporter {
 
     /// A closing line for people.
     pub fn say(&mut self, message: &str) {
+        tracing::info!(target: MESSAGES, "{message}");
         if !self.json && !self.quiet {
             self.text(message);
         }

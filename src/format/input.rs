@@ -154,6 +154,7 @@ impl Input {
                 }
             }
         };
+        tracing::info!(path, ?format, ?layout, bytes = size, "has opened a file");
         Ok(Self { path: path.to_owned(), format, layout, head, rest, broken, keep: Arc::new(keep), size })
     }
 }

@@ -106,6 +106,7 @@ impl State {
         self.error_count += 1;
         self.skipped += usize::from(matches!(error, FormatError::Record { .. }));
         if self.errors.len() < MESSAGES {
+            tracing::warn!("{error}");
             self.errors.push(error);
         }
     }

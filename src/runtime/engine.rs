@@ -42,11 +42,13 @@ impl Engine {
         let shared = &self.shared;
         match request {
             Request::Generate { id, problem, n, sampling } => {
+                tracing::debug!(?id, n, characters = problem.len(), "is asked for candidates");
                 let cancelled = shared.admit(id)?;
                 shared.generates().push_back(Generate { id, problem, n, sampling, cancelled });
                 shared.generate.notify_all();
             }
             Request::Score { id, problem, candidates, urgent } => {
+                tracing::debug!(?id, candidates = candidates.len(), urgent, "is asked for rewards");
                 let cancelled = shared.admit(id)?;
                 let text = |c: Candidate| (c.text, c.finish.is_some_and(|f| f.is_cut()));
                 let texts = candidates.into_iter().map(text).collect();

@@ -25,6 +25,7 @@ pub(super) fn keep_quiet() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if is_model_thread() {
+                tracing::error!("{info}");
                 PLACE.with(|p| *p.borrow_mut() = info.location().map(ToString::to_string));
             } else {
                 before(info);

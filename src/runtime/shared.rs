@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Requests that may wait at a time.
 pub(super) const WAITING: usize = 256;
@@ -81,6 +82,10 @@ impl Shared {
     /// Ends a request: tokens a second, or the error.
     pub fn end(&self, id: RequestId, result: Result<Option<f32>, String>) {
         self.open().remove(&id);
+        match &result {
+            Ok(tokens_per_second) => tracing::debug!(?id, ?tokens_per_second, "has answered a request"),
+            Err(error) => tracing::warn!(?id, error, "could not answer a request"),
+        }
         self.outbox.say(match result {
             Ok(tokens_per_second) => Update::Done { id, tokens_per_second },
             Err(error) => Update::Failed { id, error },
@@ -131,8 +136,10 @@ pub(super) fn load<M: ?Sized>(
         let progress = progress.clamp(0.0, 1.0);
         told.update_status(|s| *slot(s) = Slot::Loading { name: loading.clone(), progress });
     });
+    let began = Instant::now();
     match guarded(|| load(Some(progress))).and_then(|r| r) {
         Ok(loaded) => {
+            tracing::info!(model = name, about = loaded.about, seconds = began.elapsed().as_secs_f32(), "has loaded a model");
             shared.update_status(|s| {
                 ready(&loaded.model, s);
                 *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about };
@@ -140,6 +147,7 @@ pub(super) fn load<M: ?Sized>(
             Ok(loaded.model)
         }
         Err(error) => {
+            tracing::error!(model = name, error, "could not load a model");
             let failed = Slot::Failed { name: name.clone(), error };
             shared.update_status(|s| *slot(s) = failed.clone());
             Err(failed)

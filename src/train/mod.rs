@@ -222,6 +222,7 @@ fn drive(
         checkpoint::load(other, state, &stage.digest)?;
         checkpoint::save(&stage.checkpoint, state, &stage.digest)?;
     }
+    tracing::info!(stage = stage.name, step = state.step, steps = stage.steps, "trains");
     while state.step < stage.steps {
         let began = std::time::Instant::now();
         let mut values = match update(state.step, state) {

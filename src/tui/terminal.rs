@@ -38,6 +38,7 @@ impl Guard {
             std::panic::set_hook(Box::new(move |info| {
                 // Other threads must not write over the screen; what they say is told once it is given back.
                 if TAKEN.load(Ordering::SeqCst) && std::thread::current().id() != screen_thread {
+                    tracing::error!("{info}");
                     let name = std::thread::current().name().unwrap_or("?").to_string();
                     if let Ok(mut words) = LAST_WORDS.lock() {
                         words.push(format!("thread {name}: {info}"));

@@ -13,6 +13,7 @@ mod formats;
 mod gguf;
 mod gradients;
 mod hub;
+mod log;
 mod lora;
 mod mpi;
 mod objectives;

@@ -137,6 +137,22 @@ fn it_opens_recorded_traces() {
 }
 
 #[test]
+fn the_log_of_a_screen_goes_to_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("a.log");
+    let read = || std::fs::read_to_string(&log).unwrap();
+    let args = ["inspect", "samples/processbench.jsonl", "-vv", "--log", log.to_str().unwrap()];
+    let mut terminal = Terminal::start(&args, 24, 80, &[]);
+    terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+    terminal.wait_for("the model", |_| read().contains("has loaded a model"));
+    assert!(!terminal.text().contains("INFO") && read().contains("has opened a file"), "{}", terminal.text());
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+    assert!(!terminal.text().contains("INFO"), "{}", terminal.text());
+}
+
+#[test]
 fn keys_are_heard_while_nothing_else_happens() {
     let mut terminal = Terminal::start(&["inspect", "samples/processbench.jsonl", "--reward", "none"], 24, 80, &[]);
     terminal.wait_for("a trace", |t| t.contains("bakery-1"));
