@@ -10,6 +10,8 @@
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
 //! format -> {answer, check, trace}   task -> {answer, trace}   check -> trace    trace -> serde    (diagnose uses none)
 //! ```
+//!
+//! Every room may use `util`, which uses none.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -31,3 +33,4 @@ pub mod task;
 pub mod trace;
 pub mod train;
 pub mod tui;
+pub mod util;

@@ -1,5 +1,8 @@
 //! Values of LaTeX formulas: arithmetic, fractions, roots, powers, a few functions, variables.
 
+use crate::util::hash::fnv1a_salted;
+use crate::util::seed::GOLDEN;
+
 /// Formulas nested deeper than this are not read.
 const DEPTH: usize = 64;
 /// Commands that stand for a variable.
@@ -184,10 +187,7 @@ impl<'a> Reader<'a> {
             (subscript, self.rest) = self.rest.split_at(end);
         }
         let trimmed = subscript.trim_matches(['{', '}']);
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ self.point.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for byte in name.bytes().chain([b'_']).chain(trimmed.bytes()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        let hash = fnv1a_salted(self.point.wrapping_mul(GOLDEN), name.bytes().chain([b'_']).chain(trimmed.bytes()));
         Some(0.5 + 1.5 * (hash >> 11) as f64 / (1_u64 << 53) as f64)
     }
 

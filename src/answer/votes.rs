@@ -1,6 +1,7 @@
 //! Votes over the answers of a problem's candidates.
 
 use super::question::{Form, Question};
+use crate::util::hash::fnv1a;
 use std::collections::HashMap;
 
 /// An answer and who gave it.
@@ -153,8 +154,7 @@ fn join(forms: &[Form]) -> Vec<usize> {
 
 /// FNV-1a of identity and answer, well mixed.
 fn luck(id: &str, answer: &str) -> u64 {
-    let bytes = id.bytes().chain([0]).chain(answer.bytes());
-    let mut x = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mut x = fnv1a(id.bytes().chain([0]).chain(answer.bytes()));
     for shift in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
         x = (x ^ (x >> 31)).wrapping_mul(shift);
     }

@@ -7,6 +7,7 @@ use super::progress::Reporter;
 use crate::hub::{Hub, Kind, Listing, Progress, Repo, Settings, Store, cache_dir, model_files};
 use crate::task::Task;
 use crate::task::catalogue::SplitFiles;
+use crate::util::atomic::AtomicFile;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::fs::{self, File};
@@ -165,21 +166,14 @@ fn fetch(hub: &Hub, repo: &Repo, listing: &Listing, files: &[String], store: &St
 
 /// Writes the records of files, Parquet or JSON lines, one after another as JSON lines; returns how many.
 fn to_lines(files: &[PathBuf], path: &Path) -> Result<usize> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // As any file the user makes; the process's mask still applies.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let context = || format!("{}: cannot be written", path.display());
-    let mut out = BufWriter::new(builder.tempfile_in(folder).with_context(context)?);
+    let mut out = BufWriter::new(AtomicFile::new(path).with_context(context)?);
     let mut records = 0;
     for file in files {
         records +=
             if file.extension().is_some_and(|e| e == "parquet") { from_parquet(file, &mut out)? } else { copy_lines(file, &mut out)? };
     }
-    let temp = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(context)?;
-    temp.as_file().sync_all().with_context(context)?;
-    temp.persist(path).map_err(|e| e.error).with_context(context)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error).and_then(AtomicFile::commit).with_context(context)?;
     Ok(records)
 }
 

@@ -1,10 +1,10 @@
 //! Where results go: standard output, or a file that appears whole.
 
+use crate::util::atomic::{self, AtomicFile};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// An open destination for results.
 ///
@@ -19,10 +19,7 @@ enum Sink {
     Stdout(BufWriter<io::Stdout>),
     /// A device or a pipe: renaming onto it would replace it.
     Direct(BufWriter<File>),
-    File {
-        writer: BufWriter<NamedTempFile>,
-        path: PathBuf,
-    },
+    File(BufWriter<AtomicFile>),
     Kept(Kept),
 }
 
@@ -66,31 +63,21 @@ impl Output {
                 bail!("{name}: is read-only; make it writable or choose another file with -o");
             }
         }
-        let directory = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let directory = atomic::folder(&target);
         if !directory.is_dir() {
             bail!("{name}: the directory {} does not exist; create it or choose another file with -o", directory.display());
         }
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(target.file_name().unwrap_or_default());
-        prefix.push(".");
-        let temp = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".tmp")
-            .tempfile_in(directory)
-            .with_context(|| format!("{name}: cannot write into {}; choose another file with -o", directory.display()))?;
-        #[cfg(unix)]
-        widen(temp.as_file(), &target).with_context(|| format!("{name}: cannot set permissions"))?;
-        Ok(Self { sink: Sink::File { writer: BufWriter::new(temp), path: target }, name })
+        let file = AtomicFile::new(&target);
+        let file = file.with_context(|| format!("{name}: cannot write into {}; choose another file with -o", directory.display()))?;
+        Ok(Self { sink: Sink::File(BufWriter::new(file)), name })
     }
 
     /// From here on every line that [`Output::flush`] has seen outlives the process, in `NAME.part` until [`Output::finish`]; an earlier run goes on from it
     /// with [`Output::recover`]. Streams are what they are.
     pub fn keep(self) -> Result<Self> {
-        let Sink::File { writer, path } = self.sink else { return Ok(self) };
+        let Sink::File(writer) = self.sink else { return Ok(self) };
         let name = self.name;
+        let path = writer.get_ref().path().to_owned();
         let part = part(&path);
         if part.exists() {
             bail!(
@@ -98,8 +85,7 @@ impl Output {
                 part.display()
             );
         }
-        let temp = writer.into_inner().map_err(|e| e.into_error()).with_context(|| name.clone())?;
-        let file = temp.persist(&part).map_err(|e| e.error).with_context(|| name.clone())?;
+        let file = writer.into_inner().map_err(|e| e.into_error()).and_then(|file| file.commit_at(&part)).with_context(|| name.clone())?;
         // A file system without locks tells nobody of a second run.
         let _ = file.try_lock();
         Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false }), name })
@@ -147,7 +133,7 @@ impl Output {
     /// Hands what was written on to the reader at once, where the destination is a stream.
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.sink {
-            Sink::File { .. } => Ok(()),
+            Sink::File(_) => Ok(()),
             Sink::Kept(kept) => {
                 kept.grown = true;
                 kept.writer.flush().with_context(|| self.name.clone())
@@ -162,12 +148,7 @@ impl Output {
         match self.sink {
             Sink::Stdout(mut w) => w.flush().with_context(|| name),
             Sink::Direct(mut w) => w.flush().with_context(|| name),
-            Sink::File { writer, path } => {
-                let temp = writer.into_inner().map_err(|e| e.into_error()).with_context(|| name.clone())?;
-                temp.as_file().sync_all().with_context(|| name.clone())?;
-                temp.persist(&path).map_err(|e| e.error).with_context(|| name)?;
-                Ok(())
-            }
+            Sink::File(writer) => writer.into_inner().map_err(|e| e.into_error()).and_then(AtomicFile::commit).with_context(|| name),
             Sink::Kept(mut kept) => {
                 kept.writer.flush().and_then(|()| kept.writer.get_ref().sync_all()).with_context(|| name.clone())?;
                 kept.grown = true;
@@ -189,26 +170,10 @@ impl Sink {
         match self {
             Sink::Stdout(w) => w,
             Sink::Direct(w) => w,
-            Sink::File { writer, .. } => writer,
+            Sink::File(w) => w,
             Sink::Kept(kept) => &mut kept.writer,
         }
     }
-}
-
-/// Gives the new file the permissions of the one it replaces, or those that `File::create` would give: temporary files are private.
-#[cfg(unix)]
-fn widen(temp: &File, target: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = match fs::metadata(target) {
-        Ok(meta) => meta.permissions(),
-        Err(_) => {
-            let probe = tempfile::Builder::new()
-                .permissions(fs::Permissions::from_mode(0o666))
-                .tempfile_in(target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-            probe.as_file().metadata()?.permissions()
-        }
-    };
-    temp.set_permissions(permissions)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::report::Report;
 use super::rows::{self, RowError};
 use super::{EvalError, ScoredTrace};
 use crate::trace::Calibration;
+use crate::util::atomic::{self, AtomicFile};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,7 +16,6 @@ use std::path::{Path, PathBuf};
 /// Files that a report may have beside `charts/`.
 const FILES: [&str; 5] = ["report.html", "report.md", "report.json", "rows.csv", "rows.parquet"];
 const CHARTS: &str = "charts";
-const UNFINISHED: (&str, &str) = (".report-", ".part");
 
 /// Why a report folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -85,23 +85,6 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
     move |error| FolderError::Io { path: path.display().to_string(), error }
 }
 
-/// Writes `content` beside its place and moves it there when it is whole.
-fn whole(path: &Path, content: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>) -> Result<(), FolderError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-    // As any new file, not private as a temporary one is.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io_at(path))?;
-    let mut out = BufWriter::with_capacity(1 << 18, file.as_file_mut());
-    content(&mut out).and_then(|()| out.flush()).map_err(io_at(path))?;
-    drop(out);
-    file.as_file().sync_all().map_err(io_at(path))?;
-    file.persist(path).map_err(|e| io_at(path)(e.error))?;
-    Ok(())
-}
-
 /// The report as JSON with the pictures' data and the thresholds.
 fn full_json(report: &Report, rows: &[ScoredTrace], calibration: &Calibration) -> Value {
     let mut value = report.json();
@@ -132,8 +115,13 @@ fn stems(report: &Report) -> Vec<String> {
     out
 }
 
+fn is_chart(name: &str) -> bool {
+    name.ends_with(".svg") || name.ends_with(".png")
+}
+
+/// Whether a report that broke off has left this.
 fn is_unfinished(name: &str) -> bool {
-    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+    atomic::unfinished(name).is_some_and(|file| FILES.contains(&file) || is_chart(file))
 }
 
 fn names(folder: &Path) -> Result<Vec<(String, bool)>, FolderError> {
@@ -153,7 +141,7 @@ fn earlier(folder: &Path) -> Result<Option<Value>, FolderError> {
     let mut foreign: Vec<String> = Vec::new();
     for (name, is_folder) in &present {
         if *is_folder && name == CHARTS {
-            let of_chart = |n: &str| n.ends_with(".svg") || n.ends_with(".png") || is_unfinished(n);
+            let of_chart = |n: &str| is_chart(n) || is_unfinished(n);
             let inside = names(&folder.join(CHARTS))?;
             foreign.extend(inside.into_iter().filter(|(n, dir)| *dir || !of_chart(n)).map(|(n, _)| format!("{CHARTS}/{n}")));
         } else if *is_folder || !(FILES.contains(&name.as_str()) || is_unfinished(name)) {
@@ -208,8 +196,8 @@ pub fn write(report: &Report, traces: &[ScoredTrace], folder: &Path, options: &W
         }
     }
     let mut written = Vec::new();
-    let mut put = |path: PathBuf, content: &mut dyn FnMut(&mut BufWriter<&mut File>) -> io::Result<()>| {
-        whole(&path, content)?;
+    let mut put = |path: PathBuf, content: &mut dyn FnMut(&mut BufWriter<AtomicFile>) -> io::Result<()>| {
+        atomic::write_with(&path, content).map_err(io_at(&path))?;
         written.push(path);
         Ok::<(), FolderError>(())
     };
@@ -334,7 +322,7 @@ mod tests {
         let run = read(&folder).unwrap();
         assert_eq!((run.title.as_str(), run.calibration.reward(), run.combined_threshold), ("A run", Some(-0.5), Some(0.25)));
         assert_eq!(bits(&run.traces), bits(&odd_traces()));
-        fs::write(folder.join(".report-x.part"), "half").unwrap();
+        fs::write(folder.join(".rows.csv.x1.tmp"), "half").unwrap();
         write(&report(&["reward"]), &odd_traces()[..1], &folder, &options()).unwrap();
         let mut expected = [files, charts(&["reward"])].concat();
         expected.sort();
@@ -369,14 +357,6 @@ mod tests {
         assert!(error.contains("not written to its end"), "{error}");
         write(&report(&["a"]), &odd_traces(), place.path(), &options()).unwrap();
         read(place.path()).unwrap();
-        let before = fs::read(place.path().join("report.md")).unwrap();
-        let error = whole(&place.path().join("report.md"), |out| {
-            out.write_all(b"half of")?;
-            Err(io::Error::other("disk full"))
-        });
-        assert!(error.unwrap_err().to_string().contains("disk full"));
-        assert_eq!(fs::read(place.path().join("report.md")).unwrap(), before);
-        assert!(!listing(place.path()).iter().any(|n| is_unfinished(n)));
     }
 
     #[test]
@@ -387,16 +367,5 @@ mod tests {
         fs::write(place.path().join("x.csv"), "a,b\n1,2\n").unwrap();
         let error = read(&place.path().join("x.csv")).unwrap_err().to_string();
         assert!(error.contains("x.csv, line 1: no column problem_id"), "{error}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn files_are_as_readable_as_any() {
-        use std::os::unix::fs::PermissionsExt;
-        let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join("plain"), "").unwrap();
-        let mode = |name: &str| fs::metadata(place.path().join(name)).unwrap().permissions().mode();
-        whole(&place.path().join("ours"), |out| out.write_all(b"x")).unwrap();
-        assert_eq!(mode("ours"), mode("plain"));
     }
 }

@@ -6,9 +6,8 @@ use super::stats::{Bootstrap, Interval};
 use super::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::answer::Ballot;
 use crate::trace::{Aggregation, vote_weight};
-use rand::SeedableRng;
+use crate::util::seed;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -159,8 +158,7 @@ impl<'a> Picker<'a> {
 
     /// The mean over subsets of `n`, drawn by the problem's id.
     fn over_subsets(&self, id: &str, n: usize) -> f64 {
-        let key = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-        let mut rng = ChaCha8Rng::seed_from_u64(key);
+        let mut rng = seed::named(0, id);
         let mut order: Vec<usize> = (0..self.candidates.len()).collect();
         let (mut sum, mut subsets) = (0.0, 0);
         let mut add = |subset: &[usize]| {

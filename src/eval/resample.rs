@@ -2,9 +2,8 @@
 
 use super::EvalError;
 use super::stats::{Bootstrap, Interval, MIN_RESAMPLES, Paired};
+use crate::util::seed::{self, GOLDEN, splitmix64};
 use pulp::{Arch, NullaryFnOnce};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Differences this close to 0 are rounding.
@@ -161,26 +160,19 @@ fn add(values: &[f64], width: usize, counts: &[u32], out: &mut [f64]) {
 /// Draws as many problems as there are. Each resample has its own stream, so that any thread may draw it: SplitMix64 (Steele et al. 2014) from a hash
 /// of seed and resample, two draws a number; a problem's chance is off by at most n / 2³² of itself.
 fn draw(seed: u64, resample: u64, counts: &mut [u32]) {
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut state = mix(mix(seed).wrapping_add(resample.wrapping_mul(STEP)));
+    let mut state = splitmix64(splitmix64(seed).wrapping_add(resample.wrapping_mul(GOLDEN)));
     let n = counts.len() as u64;
     counts.fill(0);
     let mut left = counts.len();
     while left > 0 {
-        state = state.wrapping_add(STEP);
-        let bits = mix(state);
+        state = state.wrapping_add(GOLDEN);
+        let bits = splitmix64(state);
         counts[(((bits >> 32) * n) >> 32) as usize] += 1;
         if left > 1 {
             counts[(((bits & 0xffff_ffff) * n) >> 32) as usize] += 1;
         }
         left = left.saturating_sub(2);
     }
-}
-
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// The percentile interval of ascending draws.
@@ -208,7 +200,7 @@ pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
 /// Which problems belong to the first of two halves, at random by `seed`; the first half is the larger one where `n` is odd.
 pub fn halves(n: usize, seed: u64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..n).collect();
-    rand::seq::SliceRandom::shuffle(order.as_mut_slice(), &mut ChaCha8Rng::seed_from_u64(seed ^ 0x6861_6c66));
+    rand::seq::SliceRandom::shuffle(order.as_mut_slice(), &mut seed::stream(seed, 0x6861_6c66));
     let mut first = vec![false; n];
     order.iter().take(n.div_ceil(2)).for_each(|&i| first[i] = true);
     first

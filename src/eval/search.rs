@@ -3,10 +3,11 @@
 use super::EvalError;
 use super::report::{Cell, Report, Table};
 use super::stats::{Bootstrap, bootstrap_mean, holm, paired_bootstrap};
-use crate::generate::{Completion, Prompt, decode_until, mix};
+use crate::generate::{Completion, Prompt, decode_until};
 use crate::model::{Decoder, ModelError, TextTokenizer};
 use crate::reward::{RewardNet, Sequence, score};
 use crate::trace::{Aggregation, Granularity, Sampling, Statistic, aggregate};
+use crate::util::seed::mix;
 use std::ops::ControlFlow;
 
 /// How the budget of N candidates is spent.

@@ -2,12 +2,13 @@
 
 use super::ScoredTrace;
 use super::search::{Guide, Searched, Strategy, search};
-use crate::generate::{LocalPolicy, Policy, Prompt, decode_all, mix};
+use crate::generate::{LocalPolicy, Policy, Prompt, decode_all};
 use crate::model::{ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::Task;
 use crate::task::stories::{Split, check, final_answer, story};
 use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Statistic, Trace};
+use crate::util::seed::mix;
 use candle_core::Device;
 use rayon::prelude::*;
 use std::ops::ControlFlow;

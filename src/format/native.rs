@@ -8,6 +8,7 @@ use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
     Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Token, TokenValue, Trace, segment,
 };
+use crate::util::atomic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -164,18 +165,8 @@ pub fn to_lines(trace: &Trace, scoring: Option<&Scoring<'_>>) -> Vec<String> {
 pub fn write_file<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>, scoring: Option<&Scoring<'_>>) -> Result<(), FormatError> {
     let name = path.display().to_string();
     let fail = |e: std::io::Error| FormatError::io(&name, e);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    let mut out = std::io::BufWriter::new(file);
-    for trace in traces {
-        for line in to_lines(trace, scoring) {
-            writeln!(out, "{line}").map_err(fail)?;
-        }
-    }
-    let file = out.into_inner().map_err(|e| fail(e.into_error()))?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    let mut lines = traces.into_iter().flat_map(|trace| to_lines(trace, scoring));
+    atomic::write_with(path, |out| lines.try_for_each(|line| writeln!(out, "{line}"))).map_err(fail)
 }
 
 fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<&Scoring<'_>>) -> Record<'a> {

@@ -150,12 +150,6 @@ pub fn decode_all(
     Ok(out)
 }
 
-/// A seed for problem `i` of a run.
-pub fn mix(seed: u64, i: u64) -> u64 {
-    let x = (seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x ^ (x >> 29)
-}
-
 impl Completion {
     /// The completion as a candidate with a step a line; the end token owns no byte.
     pub fn candidate(&self, tokenizer: &TextTokenizer) -> Candidate {

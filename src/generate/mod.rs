@@ -5,7 +5,7 @@ mod likelihood;
 mod local;
 mod remote;
 
-pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until, mix};
+pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until};
 pub use local::{LocalPolicy, describe};
 pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE};
 

@@ -1,6 +1,7 @@
 //! Where fetched files lie: the layout of the hub's own cache, or a plain folder.
 
 use super::{HubError, Kind, Repo};
+use crate::util::atomic;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -88,9 +89,7 @@ impl Store {
         let path = root.join(folder(repo.kind, &repo.id)).join("refs").join(&repo.revision);
         make_parent(&path)?;
         let io = |e: io::Error| HubError::io(&path, &e);
-        let temp = beside(&path);
-        fs::write(&temp, commit).map_err(io)?;
-        fs::rename(&temp, &path).map_err(io)
+        atomic::write(&path, commit.as_bytes()).map_err(io)
     }
 }
 

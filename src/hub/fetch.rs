@@ -3,11 +3,11 @@
 use super::cache::{Place, make_parent};
 use super::client::{Meta, Web};
 use super::{HubError, Repo, Store};
+use crate::util::hash;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -175,29 +175,5 @@ async fn download(
 /// The SHA-256 of a whole file, hexadecimal.
 fn sha256(file: &mut File) -> std::io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
-    let mut hash = Sha256::new();
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(n) => hash.update(&chunk[..n]),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_the_standards() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("abc");
-        fs::write(&path, "abc").unwrap();
-        // FIPS 180-4, the example of one block
-        assert_eq!(sha256(&mut File::open(&path).unwrap()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
+    hash::sha256(file)
 }

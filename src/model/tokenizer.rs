@@ -2,6 +2,7 @@
 
 use super::{Config, ModelError};
 use crate::trace::Span;
+use crate::util::hash::{fnv1a, fnv1a_on};
 use std::{collections::HashSet, path::Path, sync::Arc};
 use tokenizers::{
     AddedToken, Tokenizer,
@@ -419,12 +420,8 @@ fn piece_bytes(token: &str, byte_fallback: bool) -> Vec<u8> {
 
 /// FNV-1a over the vocabulary by id, then the merges by rank.
 fn fingerprint(inner: &Tokenizer, vocab: std::collections::HashMap<String, u32>) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut feed = |bytes: &[u8]| {
-        for b in bytes.iter().chain(&[0xff]) {
-            hash = (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
+    let mut hash = fnv1a([]);
+    let mut feed = |bytes: &[u8]| hash = fnv1a_on(hash, bytes.iter().chain(&[0xff]).copied());
     let mut tokens: Vec<(u32, String)> = vocab.into_iter().map(|(t, id)| (id, t)).collect();
     tokens.sort_unstable();
     for (id, token) in tokens {

@@ -1,10 +1,9 @@
 //! Trainable weights by name.
 
 use super::{ModelError, WeightSource};
+use crate::util::seed;
 use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -54,8 +53,7 @@ impl VarStore {
         let data: Vec<f32> = if shape.len() == 1 {
             vec![if name.ends_with("bias") { 0.0 } else { 1.0 }; n]
         } else {
-            let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ b as u64).wrapping_mul(0x0100_0000_01b3));
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ hash);
+            let mut rng = seed::named(self.seed, name);
             if name.ends_with("lora_A.weight") {
                 let bound = 1.0 / (shape[1] as f32).sqrt();
                 let data: Vec<f32> = (0..n).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();

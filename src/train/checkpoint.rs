@@ -1,6 +1,7 @@
 //! Checkpoints: one safetensors file with weights (the f32 master copies where there are such), optimiser state and position, replaced atomically.
 
 use super::{State, TrainError, World};
+use crate::util::atomic;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -12,17 +13,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         return Ok(());
     }
     let io = |source| TrainError::Io { path: path.into(), source };
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(io)?;
-    let mut builder = tempfile::Builder::new();
-    // As any file the user makes; the process's mask still applies.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(parent).map_err(io)?;
-    std::io::Write::write_all(&mut file, bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    std::fs::create_dir_all(atomic::folder(path)).and_then(|()| atomic::write(path, bytes)).map_err(io)
 }
 
 /// Named f32 arrays as safetensors bytes.

@@ -7,9 +7,9 @@ use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
 use crate::task::{Demonstration, Problem, Task, TextCorruption, corrupt_text};
 use crate::trace::{Segmentation, Span, segment, step_of_each};
+use crate::util::seed;
+use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -218,7 +218,7 @@ impl Demonstrations {
             let epoch = at / of;
             if kept.as_ref().is_none_or(|(e, order)| *e != epoch || order.len() != of) {
                 let mut order: Vec<u32> = (0..of as u32).collect();
-                order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed ^ (epoch as u64) << 32));
+                order.shuffle(&mut seed::stream(self.seed, (epoch as u64) << 32));
                 *kept = Some((epoch, order));
             }
             let Some((_, order)) = kept.as_ref() else { break };

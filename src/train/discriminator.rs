@@ -10,6 +10,7 @@ use super::{Progress, Stage, State, TrainError, Values, drive, sft};
 use crate::model::Decoder;
 use crate::reward::{RewardNet, Sequence, score};
 use crate::trace::{Granularity, segments};
+use crate::util::seed;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -183,7 +184,7 @@ impl Discriminator<'_> {
     /// How often an expert's mean reward beats a policy sample's when the words of both stand in random order, lines and ends in their places: ½ where
     /// only content tells them apart. `None` without a pair.
     fn shuffled(&self, seed: u64, batch: &[Group]) -> Result<Option<f64>, TrainError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7368_7566);
+        let mut rng = seed::stream(seed, 0x7368_7566);
         let text = |id: u32| self.data.framing().tokenizer.decode(&[id]);
         let mut sides: [Vec<Sequence>; 2] = Default::default();
         for l in batch.iter().filter(|g| g.iter().any(|l| l.expert) && g.iter().any(|l| !l.expert)).take(MICRO).flatten() {
@@ -221,7 +222,7 @@ impl Discriminator<'_> {
         let objective = if batches.pairs { Objective::Bt } else { Objective::Gail };
         let config = Loss { objective, lm_weight: 0.0, ..self.loss() };
         drive(stage, &mut State::one(optimiser), progress, |step, state| {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.data.seed() ^ 0x6c61_6265_6c73 ^ ((step as u64) << 20));
+            let mut rng = seed::stream(self.data.seed(), 0x6c61_6265_6c73 ^ ((step as u64) << 20));
             let mut batch: Vec<Group> = (0..batches.size).map(|_| groups[rng.random_range(0..groups.len())].clone()).collect();
             if batches.rehearse {
                 batch.extend(self.batch(rng.random(), &self.pool([]))?);

@@ -5,10 +5,11 @@ use super::recipe::EvaluationConfig;
 use super::{TrainError, sample_all};
 use crate::eval::grader::Grader;
 use crate::eval::passk::pass_at_k;
-use crate::generate::{Completion, Prompt, mix};
+use crate::generate::{Completion, Prompt};
 use crate::model::Decoder;
 use crate::task::{Problem, Task};
 use crate::trace::Sampling;
+use crate::util::seed::mix;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 

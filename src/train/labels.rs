@@ -6,10 +6,11 @@ use super::objective::{Group, Labelled};
 use super::recipe::LabelKind;
 use super::rollout::Rollout;
 use super::{TrainError, sample_all};
-use crate::generate::{Prompt, mix};
+use crate::generate::Prompt;
 use crate::model::Decoder;
 use crate::reward::Sequence;
 use crate::trace::{Candidate, GoldDeviation, Sampling, Trace, step_of_each};
+use crate::util::seed::mix;
 use std::ops::{ControlFlow, Range};
 
 /// What is known of each step of a candidate: its own label (above 0 right, below or 0 of a 0/1 scale wrong, PRM800K's neutral 0 beside −1 right), or

@@ -5,22 +5,18 @@ use super::data::Demonstrations;
 use super::package::write_json;
 use super::recipe::Recipe;
 use super::run::Inputs;
+use crate::util::hash::fnv1a;
 use std::path::{Path, PathBuf};
-
-/// FNV-1a.
-pub(super) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
-}
 
 /// Writes `run.json`: versions, seeds, hashes of the data, the commit of the folder that the run was started in, and whether answers were used.
 pub(super) fn write(path: &Path, recipe: &Recipe, data: &Demonstrations, inputs: &Inputs) -> Result<(), TrainError> {
-    let tokens = |ids: Vec<u32>| hash(ids.into_iter().flat_map(u32::to_le_bytes));
+    let tokens = |ids: Vec<u32>| fnv1a(ids.into_iter().flat_map(u32::to_le_bytes));
     let demonstrations = (0..data.len() as u64).filter_map(|i| data.expert(i)).map(|s| tokens(s.ids));
-    let demonstrations = hash(demonstrations.flat_map(u64::to_le_bytes));
-    let problems = hash((0..data.problems() as u64).map(|i| tokens(data.prompt(i))).flat_map(u64::to_le_bytes));
+    let demonstrations = fnv1a(demonstrations.flat_map(u64::to_le_bytes));
+    let problems = fnv1a((0..data.problems() as u64).map(|i| tokens(data.prompt(i))).flat_map(u64::to_le_bytes));
     let uses_answers = recipe.uses_answers();
     let given = |number: usize, json: serde_json::Result<Vec<u8>>| {
-        (number > 0).then(|| serde_json::json!({ "number": number, "hash": format!("{:016x}", hash(json.unwrap_or_default())) }))
+        (number > 0).then(|| serde_json::json!({ "number": number, "hash": format!("{:016x}", fnv1a(json.unwrap_or_default())) }))
     };
     let record = serde_json::json!({
         "reasonscope": env!("CARGO_PKG_VERSION"),

@@ -1,7 +1,8 @@
 //! What goes over the wire: completion requests of the OpenAI protocol with the fields that vLLM and SGLang add, and their answers.
 
-use crate::generate::{Completion, mix};
+use crate::generate::Completion;
 use crate::trace::{FinishReason, Sampling, Span, Token};
+use crate::util::seed::mix;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

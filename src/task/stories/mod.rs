@@ -14,6 +14,7 @@ pub use check::{Verdict, check, final_answer};
 pub use corrupt::{Corrupted, Corruption, corrupt};
 pub use words::Role;
 
+use crate::util::hash::fnv1a;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -236,10 +237,7 @@ pub fn problem_key(problem: &str) -> u64 {
     let lower = problem.to_lowercase();
     let mut words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
     words.sort_unstable();
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in words.iter().flat_map(|w| w.bytes().chain([b' '])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let mut hash = fnv1a(words.iter().flat_map(|w| w.bytes().chain([b' '])));
     hash ^= hash >> 32;
     hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
     hash ^ (hash >> 29)

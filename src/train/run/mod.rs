@@ -20,12 +20,14 @@ use super::served::Served;
 use super::watch::Watch;
 use super::{Progress, Stage, TrainError, record, restore, sample_all, seen, sft};
 use crate::eval::grader::Grader;
-use crate::generate::{Completion, Prompt, mix};
+use crate::generate::{Completion, Prompt};
 use crate::model::{Decoder, END_TOKEN, TextTokenizer, VarStore};
 use crate::reward::{Group, Head, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, calibrated_readings, score};
 use crate::task::stories::{Split, story};
 use crate::task::{Demonstration, Problem, Task, TrainingProblems};
 use crate::trace::{Calibration, Candidate, REWARD, Reading, Sampling, Trace};
+use crate::util::hash::fnv1a;
+use crate::util::seed::mix;
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -109,7 +111,7 @@ pub fn run(recipe: &Recipe, inputs: &Inputs, progress: &mut Progress) -> Result<
 /// Identity of what a stage's result depends on: 16 hex digits of the hash of its JSON.
 fn digest(parts: &impl Serialize) -> Result<String, TrainError> {
     let json = serde_json::to_string(parts).map_err(|e| TrainError::Data(e.to_string()))?;
-    Ok(format!("{:016x}", record::hash(json.bytes())))
+    Ok(format!("{:016x}", fnv1a(json.bytes())))
 }
 
 struct Run<'a, 'b> {

@@ -1,7 +1,7 @@
 //! A finished reward model goes on learning, from new demonstrations and from step labels, without forgetting the old ones.
 
 use super::{Critic, Inputs, Run, digest, discriminator};
-use crate::generate::{Prompt, mix};
+use crate::generate::Prompt;
 use crate::model::Decoder;
 use crate::trace::Sampling;
 use crate::train::data::Demonstrations;
@@ -11,6 +11,7 @@ use crate::train::optim::AdamW;
 use crate::train::recipe::{LabelKind, Recipe, RewardConfig};
 use crate::train::rollout::Rollout;
 use crate::train::{Stage, TrainError, restore};
+use crate::util::seed::mix;
 
 /// Stages in which a finished reward model goes on learning.
 const MORE: &str = "more";

@@ -1,0 +1,128 @@
+//! Files that appear whole: a reader meets what stood there before or all of the new content, and a failure leaves what stood there.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::{Builder, NamedTempFile};
+
+/// A file on its way: written beside its destination under a name that begins with `.` and ends in `.tmp`, and renamed onto it by
+/// [`commit`](AtomicFile::commit). Dropped before that, it is gone.
+pub struct AtomicFile {
+    temp: NamedTempFile,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Begins a file that is to stand at `path`, with the permissions of the one that it replaces or else those of any new file. Where `path` is a link,
+    /// the file that it names is replaced and the link stays. Fails where the folder does not exist or cannot be written.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut prefix = OsString::from(".");
+        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(".");
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(".tmp");
+        // Temporary files are private; this one is as any that the user makes, and the process's mask still applies.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temp = builder.tempfile_in(folder(&path))?;
+        #[cfg(unix)]
+        if let Ok(replaced) = fs::metadata(&path) {
+            temp.as_file().set_permissions(replaced.permissions())?;
+        }
+        Ok(Self { temp, path })
+    }
+
+    /// Where it is to stand.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts it in its place, once the disk has it.
+    pub fn commit(self) -> io::Result<()> {
+        self.temp.as_file().sync_all()?;
+        self.temp.persist(&self.path).map_err(|e| e.error)?;
+        Ok(())
+    }
+
+    /// Puts it at another name in the same folder as it is now, to be written on.
+    pub fn commit_at(self, path: &Path) -> io::Result<File> {
+        self.temp.persist(path).map_err(|e| e.error)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temp.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}
+
+/// Replaces the file at `path` by what `content` writes.
+pub fn write_with(path: &Path, content: impl FnOnce(&mut BufWriter<AtomicFile>) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 18, AtomicFile::new(path)?);
+    content(&mut out)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.commit()
+}
+
+/// Replaces the file at `path` by `bytes`.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::new(path)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// Which file was to stand in the same folder where `name` is the name of one that never got there.
+pub fn unfinished(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.').map(|(file, _)| file)
+}
+
+/// The folder that a file is in.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_leaves_what_was_there_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        write(&path, b"before").unwrap();
+        let broken = write_with(&path, |out| {
+            out.write_all(b"half")?;
+            out.flush()?;
+            let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            assert_eq!(names.filter(|n| unfinished(n) == Some("a.txt")).count(), 1);
+            Err(io::Error::other("no more"))
+        });
+        assert_eq!(broken.unwrap_err().to_string(), "no more");
+        assert_eq!((fs::read(&path).unwrap().as_slice(), fs::read_dir(dir.path()).unwrap().count()), (&b"before"[..], 1));
+        write_with(&path, |out| out.write_all(b"after")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"after");
+        assert_eq!(write(&dir.path().join("no/a.txt"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_and_links_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link, plain) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        write(&path, b"1").unwrap();
+        fs::write(&plain, b"1").unwrap();
+        assert_eq!(mode(&path), mode(&plain), "a new file is as any other");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write(&link, b"2").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((mode(&path), fs::read(&path).unwrap().as_slice()), (0o640, &b"2"[..]));
+    }
+}
