@@ -8,7 +8,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport, layout::Rect};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
 use reasonscope::trace::{Calibration, Segmentation, Span, Token, TokenValue, Trace, TraceEvent};
-use reasonscope::tui::{Action, Channels, ColorDepth, DEFAULT_THEME, Effect, Face, Options, Report, Settings};
+use reasonscope::tui::{Action, Channels, ColorDepth, DEFAULT_THEME, Effect, Inspector, Options, Report, Settings};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let (requests, _keep) = tokio::sync::mpsc::channel(8);
     let (_keep, updates) = tokio::sync::mpsc::channel(8);
-    let mut face = Face::new(&Options {
+    let mut face = Inspector::new(&Options {
         traces: Box::new(Vec::<Trace>::new()),
         models: Some(Channels { requests, updates }),
         open_first: true,

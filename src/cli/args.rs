@@ -5,7 +5,7 @@ use crate::format::Scoring;
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Limits, Sandbox};
 use crate::task::Task;
-use crate::trace::{Aggregation, Calibration, Detector, Granularity, Sampling, Segmentation};
+use crate::trace::{Aggregation, Calibration, Detector, Granularity, Reading, Sampling, Segmentation, Statistic};
 use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
@@ -101,6 +101,24 @@ impl RewardArgs {
     pub fn scoring<'a>(&self, detector: &'a Detector, calibration: &'a Calibration) -> Scoring<'a> {
         Scoring { granularity: self.granularity, aggregation: self.aggregation, detector, calibration }
     }
+}
+
+/// Which signals rank, mark and are shown first.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Signals")]
+pub struct SignalArgs {
+    /// Show this signal first; may be given several times. NAME, NAME.STATISTIC or NAME.digits.STATISTIC, for example `reward`, `logprob.sum`
+    #[arg(long = "signal", value_name = "READING")]
+    pub signals: Vec<Reading>,
+    /// Rank candidates by this signal [default: the file's own number, else another model's in the file, else the reward model's]
+    #[arg(long, value_name = "READING")]
+    pub rank_by: Option<Reading>,
+    /// Mark the first deviation by this signal at its threshold, or with `:drop` by its largest drop [default: by what ranks]
+    #[arg(long, value_name = "READING[:drop]", value_parser = detector)]
+    pub detect_by: Option<Detector>,
+    /// How the tokens of a step become one value where a signal does not name it [default: as it was calibrated]
+    #[arg(long, value_name = "STATISTIC", value_parser = statistic())]
+    pub statistic: Option<Statistic>,
 }
 
 /// Whether programs of a model may run.
@@ -221,6 +239,18 @@ fn granularity(text: &str) -> Result<Granularity, String> {
 /// Tokens in an interval where none is said (arXiv 2510.01857).
 const DEFAULT_INTERVAL: usize = 15;
 
+fn detector(text: &str) -> Result<Detector, String> {
+    match text.strip_suffix(":drop") {
+        Some(reading) => reading.parse().map(Detector::drop),
+        None => text.parse().map(Detector::below),
+    }
+}
+
+fn statistic() -> impl TypedValueParser<Value = Statistic> {
+    let named = |name: String| Statistic::ALL.into_iter().find(|s| s.name() == name).unwrap_or_default();
+    PossibleValuesParser::new(Statistic::ALL.map(Statistic::name)).map(named)
+}
+
 fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
     let named = |name: String| Aggregation::ALL.into_iter().find(|a| a.name() == name).unwrap_or_default();
     PossibleValuesParser::new(Aggregation::ALL.map(Aggregation::name)).map(named)
@@ -229,6 +259,7 @@ fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Rule;
 
     #[test]
     fn granularities_are_read() {
@@ -237,6 +268,14 @@ mod tests {
         assert!(granularity("interval:0").is_err());
         assert!(granularity("dense:3").is_err());
         assert!(granularity("Dense").is_err());
+    }
+
+    #[test]
+    fn detectors_are_read_with_colons_in_their_names() {
+        let read = |text: &str| detector(text).map(|d| (d.reading.to_string(), d.rule));
+        assert_eq!(read("check:equations"), Ok(("check:equations".into(), Rule::Threshold)));
+        assert_eq!(read("reward:m.sum:drop"), Ok(("reward:m.sum".into(), Rule::LargestDrop)));
+        assert!(read(":drop").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, model};
+use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, model};
 use super::exit::Exit;
 use crate::answer::{Judged, Question};
 use crate::format;
@@ -30,9 +30,9 @@ pub struct LiveArgs {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's http://HOST:PORT/v1[#NAME] [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub policy: Option<ModelRef>,
-    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
-    #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
-    pub reward: ModelRef,
+    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none` [default: embedded; none with FILE]
+    #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
+    pub reward: Option<ModelRef>,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Problems to choose from: any format that `inspect` opens, or a text file with a problem a line [default: stories that no model was trained on]
@@ -42,6 +42,8 @@ pub struct LiveArgs {
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
+    #[command(flatten)]
+    pub signals: SignalArgs,
     /// Where the steps that you mark right or wrong (+ and -) are kept, as native traces; those that it has are shown
     #[arg(long, value_name = "FILE", default_value = "reasonscope-labels.jsonl")]
     pub labels: PathBuf,
@@ -63,9 +65,10 @@ impl Inspect {
         }
         let Self { files, live } = self;
         let recorded = !files.is_empty();
-        let default = if recorded { ModelRef::None } else { ModelRef::Embedded };
-        let policy = live.policy.unwrap_or(default).policy(live.device.device)?;
-        let reward = live.reward.reward(live.device.device)?;
+        // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
+        let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
+        let policy = live.policy.unwrap_or_else(default).policy(live.device.device)?;
+        let reward = live.reward.unwrap_or_else(default).reward(live.device.device)?;
         let traces: Box<dyn tui::TraceSource> = if recorded {
             Box::new(Files::open(&files, format::Options::default(), &live.rewards.segment)?)
         } else if !live.problems.is_empty() {
@@ -85,8 +88,11 @@ impl Inspect {
                 sampling: live.sampling.sampling(),
                 granularity: live.rewards.granularity,
                 aggregation: live.rewards.aggregation,
-                rank_by: None,
-                detect_by: None,
+                rank_by: live.signals.rank_by,
+                statistic: live.signals.statistic,
+                detect_by: live.signals.detect_by,
+                shown: live.signals.signals,
+                ..tui::Settings::default()
             },
             theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
             theme_dirs: super::themes::directories(),

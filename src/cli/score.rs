@@ -20,8 +20,8 @@ pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
-    #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
+    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`
+    #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
     #[command(flatten)]
     device: DeviceArgs,

@@ -75,7 +75,7 @@ pub enum Command {
     Filter,
     /// Between the candidate alone and all side by side.
     ToggleCompare,
-    /// Between no token colours, rewards, log-probabilities, entropies.
+    /// Between no token colours and those of each signal that has a value a token.
     CycleHeat,
     /// Show or hide the chart.
     ToggleChart,
@@ -87,8 +87,14 @@ pub enum Command {
     CycleGranularity,
     /// Next aggregation.
     CycleAggregation,
-    /// Next deviation rule.
+    /// Rank by the next signal.
+    CycleSignal,
+    /// Next statistic of a step.
+    CycleStatistic,
+    /// Mark the first deviation by the next signal and rule.
     CycleRule,
+    /// Mark a second first deviation by the next signal and rule.
+    CycleBeside,
     /// Next theme.
     CycleTheme,
     /// Open the choice of a run's curves.
@@ -152,6 +158,8 @@ pub enum Action {
     Report(Report),
     /// Code was coloured: the problem, the candidate, the blocks that were asked for, the colours.
     Highlighted(Item, usize, Vec<Span>, Vec<(Span, Role)>),
+    /// The state is about to be drawn on an area of this size.
+    Fit(ratatui::layout::Rect),
     /// Time went on; milliseconds since the start.
     Tick(u64),
 }
@@ -173,6 +181,6 @@ pub enum Effect {
     Highlight(Item, usize, String, Vec<Span>),
     /// Use another theme.
     Theme(String),
-    /// Put a trace's labels into this file.
+    /// Put a trace's labels into this file, soon.
     Keep(std::path::PathBuf, Box<crate::trace::Trace>),
 }

@@ -1,16 +1,13 @@
-//! The terminal face.
+//! The terminal: the inspector of traces, and the screen that watches a training run.
 //!
 //! [`run`] takes the screen. Inside, everything that happens is an [`Action`]; `update` turns state and action into a new state
-//! and [`Effect`]s and touches nothing else; views read the state and draw. [`Face`] holds these together without a terminal, for tests and benchmarks.
+//! and [`Effect`]s and touches nothing else; views read the state and draw. [`Inspector`] holds these together without a terminal, for tests and benchmarks.
 
 mod action;
-mod app;
-mod face;
-mod highlight;
+mod inspector;
 mod keymap;
 mod labels;
 mod settings;
-mod signals;
 mod source;
 mod state;
 mod terminal;
@@ -19,21 +16,19 @@ mod theme;
 mod update;
 mod view;
 mod watch;
-mod wrap;
 
 pub use action::{Action, Command, Effect};
-pub use face::Face;
-pub use highlight::highlight;
+pub use inspector::{Inspector, run};
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
 pub use labels::Labels;
-pub use settings::{Field, Settings, detector_name};
+pub use settings::{Beside, Field, Settings, detector_name};
 pub use source::{Ask, Query, Report, Row, TraceSource};
 pub use state::Item;
+pub use text::{WrapCache, WrappedRow, highlight};
 pub use theme::{
     ASCII, ColorDepth, DEFAULT_THEME, Glyphs, ROLE_NAMES, ROLES, Role, Theme, ThemeError, ThemeInfo, UNICODE, themes, user_theme_dir,
 };
-pub use watch::{History, SeenAlarm, Series, StageHistory, WatchFace, WatchOptions, watch};
-pub use wrap::{Row as WrappedRow, WrapCache};
+pub use watch::{History, SeenAlarm, Series, StageHistory, WatchOptions, WatchScreen, watch};
 
 use crate::answer::{Judged, Kind};
 use crate::runtime::{Request, Update};
@@ -112,10 +107,7 @@ pub enum TuiError {
     /// The terminal failed.
     #[error("the terminal failed: {0}")]
     Io(#[from] std::io::Error),
-}
-
-/// Runs the inspector until the user leaves. The terminal is checked before it is taken, and is as it was when this returns, panics or is signalled.
-pub fn run(options: Options) -> Result<ExitReason, TuiError> {
-    terminal::check().map_err(TuiError::NoTerminal)?;
-    app::run(options)
+    /// The last labels could not be written; what the file had before is there.
+    #[error("{0}")]
+    Labels(String),
 }

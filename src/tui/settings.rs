@@ -1,6 +1,6 @@
 //! What the user can turn: how rewards are read, how candidates are sampled.
 
-use crate::trace::{Aggregation, Detector, ENTROPY, Granularity, LOGPROB, REWARD, Reading, Rule, Sampling, Statistic};
+use crate::trace::{Aggregation, Detector, Granularity, Reading, Rule, Sampling, Statistic, TokenClass};
 
 /// How rewards are read and candidates are sampled.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,10 +13,32 @@ pub struct Settings {
     pub granularity: Granularity,
     /// How step rewards become one.
     pub aggregation: Aggregation,
-    /// The signal that ranks candidates; none: the default, see [`crate::trace::default_signal`].
+    /// What ranks candidates; `None`: the default, see [`crate::trace::default_signal`].
     pub rank_by: Option<Reading>,
-    /// How the first deviation is found; none: by the signal that ranks, at its threshold.
+    /// What colours the steps; `None`: what ranks, or the first reward that knows steps where that does not.
+    pub colour_by: Option<Reading>,
+    /// How the tokens of a step become one value, where a reading does not name it; `None`: as the calibration or the signal itself says.
+    pub statistic: Option<Statistic>,
+    /// Which tokens of a step count.
+    pub tokens: TokenClass,
+    /// How the first deviation is found; `None`: by what colours, at its threshold.
     pub detect_by: Option<Detector>,
+    /// What marks a second first deviation, to show where two signals disagree.
+    pub beside: Beside,
+    /// Signals that are shown first.
+    pub shown: Vec<Reading>,
+}
+
+/// What marks beside the detector.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Beside {
+    /// The first of [`Settings::shown`], or the next reward.
+    #[default]
+    Default,
+    /// Nothing.
+    Off,
+    /// This detector.
+    By(Detector),
 }
 
 impl Default for Settings {
@@ -27,7 +49,12 @@ impl Default for Settings {
             granularity: Granularity::default(),
             aggregation: Aggregation::default(),
             rank_by: None,
+            colour_by: None,
+            statistic: None,
+            tokens: TokenClass::All,
             detect_by: None,
+            beside: Beside::Default,
+            shown: Vec::new(),
         }
     }
 }
@@ -55,13 +82,23 @@ pub enum Field {
     Interval,
     /// [`Settings::aggregation`].
     Aggregation,
+    /// [`Settings::rank_by`].
+    RankBy,
+    /// [`Settings::colour_by`].
+    ColourBy,
+    /// [`Settings::statistic`].
+    Statistic,
+    /// [`Settings::tokens`].
+    Tokens,
     /// [`Settings::detect_by`].
     Rule,
+    /// [`Settings::beside`].
+    Beside,
 }
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::N,
         Self::Temperature,
         Self::TopP,
@@ -72,7 +109,12 @@ impl Field {
         Self::Granularity,
         Self::Interval,
         Self::Aggregation,
+        Self::RankBy,
+        Self::ColourBy,
+        Self::Statistic,
+        Self::Tokens,
         Self::Rule,
+        Self::Beside,
     ];
 
     /// Its name, and its unit or range.
@@ -87,8 +129,13 @@ impl Field {
             Self::Seed => ("seed", "a stream each"),
             Self::Granularity => ("granularity", "where rewards are read"),
             Self::Interval => ("interval k", "every k-th token"),
-            Self::Aggregation => ("aggregation", "step rewards to one"),
+            Self::Aggregation => ("aggregation", "steps to one"),
+            Self::RankBy => ("ranked by", "a signal"),
+            Self::ColourBy => ("steps by", "a signal"),
+            Self::Statistic => ("statistic", "tokens to a step"),
+            Self::Tokens => ("tokens", "of a step"),
             Self::Rule => ("deviation", "what marks the first"),
+            Self::Beside => ("beside it", "what marks another"),
         }
     }
 
@@ -99,7 +146,12 @@ impl Field {
 
     /// Whether a number can be typed.
     pub fn is_number(self) -> bool {
-        !matches!(self, Self::Granularity | Self::Aggregation | Self::Rule)
+        self.is_sampling() || self == Self::Interval
+    }
+
+    /// Whether its values are signals of the opened problem.
+    pub fn is_signal(self) -> bool {
+        matches!(self, Self::RankBy | Self::ColourBy | Self::Rule | Self::Beside)
     }
 }
 
@@ -107,13 +159,7 @@ impl Field {
 const INTERVAL: usize = 15;
 
 impl Settings {
-    /// Why no step can be marked: the rule reads step rewards, and sparse gives all steps the same one.
-    pub fn unmarked(&self) -> Option<&'static str> {
-        let reads_rewards = self.detect_by.as_ref().is_none_or(|d| d.reading.signal == REWARD);
-        (self.granularity == Granularity::Sparse && reads_rewards).then_some("one reward for all steps, so none is marked")
-    }
-
-    /// The value as the panel shows it.
+    /// The value as the panel shows it; nothing where it is the default of the opened problem.
     pub fn shown(&self, field: Field) -> String {
         match field {
             Field::N => self.n.to_string(),
@@ -129,11 +175,23 @@ impl Settings {
                 _ => String::new(),
             },
             Field::Aggregation => self.aggregation.name().to_string(),
-            Field::Rule => self.detect_by.as_ref().map_or_else(|| "default".into(), detector_name),
+            Field::Statistic => {
+                let named = self.rank_by.as_ref().and_then(|r| r.statistic).or(self.statistic);
+                named.map_or("its own", Statistic::name).into()
+            }
+            Field::Tokens => token_class(self.tokens).into(),
+            Field::RankBy => self.rank_by.as_ref().map_or_else(String::new, Reading::to_string),
+            Field::ColourBy => self.colour_by.as_ref().map_or_else(String::new, Reading::to_string),
+            Field::Rule => self.detect_by.as_ref().map_or_else(String::new, detector_name),
+            Field::Beside => match &self.beside {
+                Beside::Default => String::new(),
+                Beside::Off => "nothing".into(),
+                Beside::By(detector) => detector_name(detector),
+            },
         }
     }
 
-    /// Steps a value up (`by` > 0) or down; values stay inside their ranges.
+    /// Steps a value up (`by` > 0) or down; values stay inside their ranges. Signals are chosen where the problem is known.
     pub fn nudge(&mut self, field: Field, by: i64) {
         let add = |value: usize, low: usize, high: usize| (value as i64).saturating_add(by).clamp(low as i64, high as i64) as usize;
         let sampling = &mut self.sampling;
@@ -159,11 +217,18 @@ impl Settings {
                 let at = all.iter().position(|a| *a == self.aggregation).unwrap_or(0);
                 self.aggregation = all[turn(at, by, all.len())];
             }
-            Field::Rule => {
-                let all = detectors();
-                let at = all.iter().position(|d| *d == self.detect_by).unwrap_or(0);
-                self.detect_by.clone_from(&all[turn(at, by, all.len())]);
+            Field::Statistic => {
+                let all: Vec<Option<Statistic>> = std::iter::once(None).chain(Statistic::ALL.map(Some)).collect();
+                let at = all.iter().position(|s| *s == self.statistic).unwrap_or(0);
+                self.statistic = all[turn(at, by, all.len())];
+                // It holds for what was named with another one, too.
+                [&mut self.rank_by, &mut self.colour_by].into_iter().flatten().for_each(|r| r.statistic = None);
             }
+            Field::Tokens => {
+                self.tokens = if self.tokens == TokenClass::All { TokenClass::Digits } else { TokenClass::All };
+                [&mut self.rank_by, &mut self.colour_by].into_iter().flatten().for_each(|r| r.tokens = TokenClass::All);
+            }
+            Field::RankBy | Field::ColourBy | Field::Rule | Field::Beside => {}
         }
     }
 
@@ -188,13 +253,13 @@ impl Settings {
             Field::MaxTokens => self.sampling.max_tokens = whole(1, 1 << 20)?,
             Field::Seed => self.sampling.seed = text.parse().map_err(|_| format!("{name}: {text:?} is no whole number from 0 on"))?,
             Field::Interval => self.granularity = Granularity::Interval(whole(1, 100_000)?),
-            Field::Granularity | Field::Aggregation | Field::Rule => return Err(format!("{name}: choose with h and l")),
+            _ => return Err(format!("{name}: choose with h and l")),
         }
         Ok(())
     }
 }
 
-fn turn(at: usize, by: i64, len: usize) -> usize {
+pub(super) fn turn(at: usize, by: i64, len: usize) -> usize {
     (at as i64 + by).rem_euclid(len as i64) as usize
 }
 
@@ -208,11 +273,12 @@ fn decimal(value: f32) -> String {
     text.strip_suffix('0').map_or(text.clone(), str::to_string)
 }
 
-/// The detectors to choose from: the default first.
-fn detectors() -> [Option<Detector>; 4] {
-    let below = |signal: &str, statistic| Some(Detector::below(Reading::new(signal, statistic)));
-    let drop = Some(Detector::drop(Reading::new(REWARD, Statistic::Min)));
-    [None, drop, below(LOGPROB, Statistic::Min), below(ENTROPY, Statistic::Max)]
+/// Name of a class of tokens.
+fn token_class(tokens: TokenClass) -> &'static str {
+    match tokens {
+        TokenClass::All => "all",
+        TokenClass::Digits => "with digits",
+    }
 }
 
 /// Name of a detector: its reading, and the rule where it is not the threshold.

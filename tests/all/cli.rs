@@ -105,11 +105,11 @@ fn what_cannot_be_done_ends_with_1_and_one_message() {
     for (args, part) in [
         (&[][..], "needs a terminal"),
         (&["inspect", &native], "needs a terminal"),
-        (&["score", "missing.jsonl"], "missing.jsonl"),
-        (&["score", &empty], "empty.jsonl"),
-        (&["score", &native, "-o", &nowhere], "does not exist"),
+        (&["score", "missing.jsonl", "--reward", "embedded"], "missing.jsonl"),
+        (&["score", &empty, "--reward", "embedded"], "empty.jsonl"),
+        (&["score", &native, "-o", &nowhere, "--reward", "embedded"], "does not exist"),
         (&["score", &native, "--reward", "missing"], "missing"),
-        (&["score", &native, "--device", "cuda"], "cuda"),
+        (&["score", &native, "--device", "cuda", "--reward", "embedded"], "cuda"),
         (&["generate", "--problem", "x", "--policy", dir.path().to_str().unwrap()], "config.json"),
         (&["generate", "--problem", "  "], "empty"),
         (&["train", "missing.toml"], "missing.toml"),
@@ -147,7 +147,7 @@ fn candidates_are_generated_scored_while_they_grow_and_scored_again_the_same() {
     let again = run(&["generate", "--problem", STORY, "-n", "2"]);
     let texts = |records: &[Value]| records.iter().map(|r| r["text"].clone()).collect::<Vec<_>>();
     assert_eq!(texts(&records(&out(&again))), texts(&live[..2]), "candidate i depends on the seed and on i alone");
-    let scored = run(&["score", file, "-q"]);
+    let scored = run(&["score", file, "--reward", "embedded", "-q"]);
     assert_eq!(code(&scored), 0, "{}", err(&scored));
     assert!(err(&scored).is_empty());
     for (record, live) in records(&out(&scored)).iter().zip(&live) {
@@ -165,7 +165,7 @@ fn bad_lines_among_good_are_reported_counted_and_skipped() {
     let good =
         |i: u32| format!(r#"{{"id":"p-{i}","problem":"{STORY}","steps":["Ben has 7 pears."],"label":-1,"final_answer_correct":true}}"#);
     std::fs::write(&file, format!("{}\n{{\"problem\": 3\n{}\n", good(1), good(2))).unwrap();
-    let output = run(&["score", file.to_str().unwrap()]);
+    let output = run(&["score", file.to_str().unwrap(), "--reward", "embedded"]);
     assert_eq!(code(&output), 0, "{}", err(&output));
     assert_eq!(records(&out(&output)).len(), 2);
     assert!(err(&output).contains("mixed.jsonl, line 2") && err(&output).contains("1 bad records were skipped"), "{}", err(&output));
@@ -177,7 +177,7 @@ fn resuming_does_not_mix_the_rewards_of_two_models() {
     let file = dir.path().join("out.jsonl");
     std::fs::write(&file, "{\"trace_id\": \"a\", \"reward_model\": \"runs/other/reward\"}\n").unwrap();
     let input = format!("{}/samples/processbench.jsonl", env!("CARGO_MANIFEST_DIR"));
-    let output = run(&["score", &input, "-o", file.to_str().unwrap(), "--resume"]);
+    let output = run(&["score", &input, "-o", file.to_str().unwrap(), "--reward", "embedded", "--resume"]);
     assert_eq!(code(&output), 1);
     assert!(err(&output).contains("out.jsonl, line 1") && err(&output).contains("runs/other/reward"), "{}", err(&output));
 }
@@ -187,11 +187,11 @@ fn resuming_knows_the_traces_of_a_native_file() {
     let dir = tempfile::tempdir().unwrap();
     let [first, second] = ["a.jsonl", "b.jsonl"].map(|n| dir.path().join(n).display().to_string());
     let sample = |name: &str| format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
-    assert_eq!(code(&run(&["score", &sample("gsm8k_pool.jsonl"), &sample("processbench.jsonl"), "-o", &first])), 0);
-    assert_eq!(code(&run(&["score", &first, "-o", &second])), 0);
+    assert_eq!(code(&run(&["score", &sample("gsm8k_pool.jsonl"), &sample("processbench.jsonl"), "--reward", "embedded", "-o", &first])), 0);
+    assert_eq!(code(&run(&["score", &first, "--reward", "embedded", "-o", &second])), 0);
     let before = std::fs::read_to_string(&second).unwrap();
     assert!(before.lines().count() > 3);
-    let again = run(&["score", &first, "-o", &second, "--resume"]);
+    let again = run(&["score", &first, "--reward", "embedded", "-o", &second, "--resume"]);
     assert!(code(&again) == 0 && err(&again).contains("were there already"), "{}", err(&again));
     assert_eq!(std::fs::read_to_string(&second).unwrap(), before, "nothing is scored twice");
 }
@@ -272,7 +272,7 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
         serde_json::json!({ "id": id, "problem": "How many?", "steps": steps, "label": -1, "final_answer_correct": true }).to_string()
     };
     std::fs::write(&input, (0..200).map(|i| record(i) + "\n").collect::<String>()).unwrap();
-    let args = ["score", input.to_str().unwrap(), "-o", file.to_str().unwrap(), "--resume"];
+    let args = ["score", input.to_str().unwrap(), "--reward", "embedded", "-o", file.to_str().unwrap(), "--resume"];
     let mut child = program(&args).spawn().unwrap();
     let temporary = || std::fs::read_dir(dir.path()).unwrap().flatten().find(|e| e.file_name().to_string_lossy().ends_with(".part"));
     let lines = |path: Option<std::path::PathBuf>| path.and_then(|p| std::fs::read_to_string(p).ok()).map_or(0, |t| t.lines().count());
@@ -308,7 +308,7 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 200);
-    let same = run(&["score", file.to_str().unwrap(), "-o", file.to_str().unwrap()]);
+    let same = run(&["score", "--reward", "embedded", file.to_str().unwrap(), "-o", file.to_str().unwrap()]);
     assert!(code(&same) == 1 && err(&same).contains("to be read and to be written"), "{}", err(&same));
 }
 

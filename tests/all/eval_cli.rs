@@ -233,14 +233,15 @@ fn shards_put_together_are_the_whole_and_a_policy_reads_what_is_there() {
     let file = dir.path().join("q.jsonl");
     std::fs::write(&file, lines).unwrap();
     let file = file.to_str().unwrap();
-    let whole = run(&["score", file, "--policy", "embedded", "-q"]);
+    let whole = run(&["score", file, "--reward", "embedded", "--policy", "embedded", "-q"]);
     assert_eq!(code(&whole), 0, "{}", err(&whole));
     let first: Value = serde_json::from_slice(whole.stdout.split(|b| *b == b'\n').next().unwrap()).unwrap();
     for list in ["token_rewards", "logprobs", "entropies", "token_ids"] {
         assert!(first[list].as_array().is_some_and(|l| l.len() > 5 && l[0].is_number()), "{list}: {first}");
     }
-    let parts: Vec<u8> =
-        (1..=3).flat_map(|i| run(&["score", file, "--policy", "embedded", "-q", "--shard", &format!("{i}/3")]).stdout).collect();
+    let parts: Vec<u8> = (1..=3)
+        .flat_map(|i| run(&["score", file, "--reward", "embedded", "--policy", "embedded", "-q", "--shard", &format!("{i}/3")]).stdout)
+        .collect();
     assert_eq!(parts, whole.stdout);
     let alone = run(&["score", file, "--reward", "none", "--policy", "embedded", "-q"]);
     assert_eq!(code(&alone), 0, "{}", err(&alone));

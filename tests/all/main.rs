@@ -33,6 +33,7 @@ mod tui_fixture;
 mod tui_keys;
 mod tui_picture;
 mod tui_random;
+mod tui_signals;
 mod tui_snapshots;
 mod watch;
 mod watch_screen;

@@ -168,6 +168,42 @@ fn keys_are_heard_while_nothing_else_happens() {
 }
 
 #[test]
+fn labels_are_in_the_file_when_it_ends_and_soon_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("labels.jsonl");
+    let args = ["inspect", "samples/processbench.jsonl", "--labels", path.to_str().unwrap()];
+    let labelled = || std::fs::read_to_string(&path).map_or(0, |t| t.matches("\"labels\":[").count());
+    for (n, end) in [(1, "q"), (2, "-TERM")] {
+        let mut terminal = Terminal::start(&args, 24, 80, &[]);
+        terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+        terminal.keys(if n == 1 { "\r" } else { "J\r" });
+        terminal.wait_for("a step", |t| t.contains("step 1/"));
+        terminal.keys("+");
+        terminal.wait_for("the label", |t| t.contains("labelled right"));
+        match end {
+            "q" => terminal.keys("q"),
+            signal => terminal.signal(signal),
+        }
+        assert_eq!(terminal.end(), if end == "q" { 0 } else { 130 });
+        terminal.assert_clean();
+        assert_eq!(labelled(), n, "ended by {end}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let mut terminal = Terminal::start(&args, 24, 80, &[]);
+    terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+    terminal.keys("\r");
+    terminal.wait_for("a step", |t| t.contains("step 1/"));
+    terminal.keys("+");
+    let start = Instant::now();
+    while labelled() < 1 {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is written; on screen:\n{}", terminal.text());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.keys("q");
+    terminal.end();
+}
+
+#[test]
 fn it_lives_through_every_size() {
     let mut terminal = Terminal::start(&LIVE, 1, 1, &[]);
     for (rows, cols) in [(24, 80), (1, 1), (2, 400), (400, 2), (15, 60), (30, 100)] {

@@ -9,7 +9,7 @@ use reasonscope::trace::{
     Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Signal, Source, Span, Token, TokenValue, Trace, TraceEvent, segment,
 };
 use reasonscope::tui::{
-    Action, Ask, Channels, ColorDepth, Effect, Face, Grade, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
+    Action, Ask, Channels, ColorDepth, Effect, Grade, Inspector, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc::channel;
@@ -227,7 +227,7 @@ pub fn streaming(id: u64, n: usize, size: usize) -> Vec<Update> {
 
 /// A face on a screen in memory, with its file read at once.
 pub struct Screen {
-    pub face: Face,
+    pub face: Inspector,
     pub terminal: Terminal<TestBackend>,
     pub sent: Vec<Request>,
     pub quit: bool,
@@ -284,7 +284,7 @@ impl Screen {
     }
 
     pub fn with(setup: Setup, traces: Vec<Trace>) -> Self {
-        let face = Face::new(&options(&setup)).expect("theme");
+        let face = Inspector::new(&options(&setup)).expect("theme");
         let terminal = Terminal::new(TestBackend::new(setup.size.0, setup.size.1)).expect("terminal");
         let mut screen = Self { face, terminal, sent: Vec::new(), quit: false, buffer: Buffer::default(), traces, now: 0 };
         let len = screen.traces.len();
@@ -308,7 +308,7 @@ impl Screen {
             match effect {
                 Effect::Send(request) => self.sent.push(request),
                 Effect::Quit => self.quit = true,
-                Effect::Keep(path, trace) => Labels::keep(&path, &trace).expect("labels"),
+                Effect::Keep(path, trace) => Labels::keep(&path, [&*trace]).expect("labels"),
                 Effect::Highlight(item, candidate, text, blocks) => {
                     let colours = reasonscope::tui::highlight(&text, &blocks);
                     self.act(Action::Highlighted(item, candidate, blocks, colours));

@@ -119,7 +119,7 @@ fn why_a_step_is_marked_is_said_with_the_task_and_fits() {
         line(&s.text(), "first deviation").to_string()
     };
     assert!(
-        shown(99, "gg").contains("first deviation · reward −1.89 is below −0.40 (false alarms 10 % on stories)"),
+        shown(99, "gg").contains("first deviation · reward.min −1.89 is below −0.40 (false alarms 10 % on stories)"),
         "{}",
         shown(99, "gg")
     );
@@ -151,18 +151,20 @@ fn heat_colours_tokens_and_goes_off_again() {
     s.keys("t");
     let warm = s.draw().clone();
     assert_ne!(plain, warm);
-    s.keys("t t t j k");
+    s.keys("t t t t j k");
     assert_eq!(s.draw().clone(), {
         s.keys("k");
         s.draw().clone()
     });
     let rows = |b: &ratatui::buffer::Buffer| (4..12).flat_map(|y| (30..60).map(move |x| (x, y))).map(|p| b[p].bg).collect::<Vec<_>>();
-    assert_eq!(rows(&plain), rows(s.draw()), "off after reward, log-probability and entropy");
+    assert_eq!(rows(&plain), rows(s.draw()), "off after every signal");
 }
 
 #[test]
 fn settings_are_cycled_typed_and_checked() {
     let mut s = live();
+    let id = last_id(&s);
+    s.updates(streaming(id, 8, 3));
     s.keys("s a d");
     assert_eq!(s.face.settings().granularity, Granularity::Sparse);
     assert_eq!(s.face.settings().aggregation, Aggregation::Min);
@@ -187,7 +189,7 @@ fn sparse_rewards_mark_no_step() {
     assert!(text.contains("granularity: sparse: one reward for all steps, so none is marked"), "{text}");
     s.keys("d");
     let text = s.text();
-    assert!(!text.contains("✗ first deviation") && text.contains("largest drop: sparse is one reward"), "{text}");
+    assert!(!text.contains("✗ first deviation") && text.contains("reward.min drop: sparse is one reward"), "{text}");
     s.keys("]e");
     assert!(s.text().contains("granularity sparse: one reward"), "{}", s.text());
     s.keys("d");
@@ -209,9 +211,11 @@ fn every_setting_has_its_row_where_headings_do_not_fit() {
     assert!(s.text().contains("Reading: at once"));
     s.resize(60, 15);
     let text = s.text();
-    for name in ["candidates", "seed  ", "granularity", "deviation"] {
+    for name in ["candidates", "seed  ", "granularity"] {
         assert!(text.contains(name), "{name}:\n{text}");
     }
+    s.keys("k");
+    assert!(s.text().contains("beside it") && s.text().contains("deviation"), "{}", s.text());
     assert!(!text.contains("at once"), "{text}");
 }
 
@@ -330,13 +334,13 @@ fn tokens_are_the_policys_and_the_reward_models_are_called_so() {
     s.keys("<ret>");
     let text = s.text();
     assert!(line(&text, "candidate 1/2").contains("tokens 60"), "{text}");
-    assert!(line(&text, "rank").contains(" tokens") && line(&text, " #1 ").contains(" 60 "), "{text}");
+    assert!(line(&text, "rank #").contains(" tokens") && line(&text, " #1 ").contains(" 60 "), "{text}");
     assert!(!line(&text, " #2 ").contains("128"), "{text}");
     s.keys("l");
     assert!(line(&s.text(), "candidate 2/2").contains("reward model's tokens 128"));
     s.keys("]t");
     let text = s.text();
-    assert!(line(&text, "rank").contains("rm tok") && line(&text, " #1 ").contains("128"), "{text}");
+    assert!(line(&text, "rank #").contains("rm tok") && line(&text, " #1 ").contains("128"), "{text}");
 }
 
 #[test]
@@ -469,7 +473,7 @@ fn recorded_traces_without_rewards_are_scored_what_is_on_screen_first() {
             s.updates([u]);
         }
     }
-    assert!(s.text().contains("reward ▲"));
+    assert!(s.text().contains("reward.min ▲"), "{}", s.text());
     s.updates([Update::Done { id: first[0].0, tokens_per_second: None }]);
     assert!(matches!(of(&s)[..], [_, (_, false)]), "the next ones follow, not urgently");
 }

@@ -6,17 +6,17 @@ use crossterm::event::Event;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use reasonscope::runtime::{RunLine, RunNews, RunSample, SampleCandidate, SampleStep};
-use reasonscope::tui::{ColorDepth, DEFAULT_THEME, WatchFace, WatchOptions, parse_keys};
+use reasonscope::tui::{ColorDepth, DEFAULT_THEME, WatchOptions, WatchScreen, parse_keys};
 
 struct Screen {
-    face: WatchFace,
+    face: WatchScreen,
     terminal: Terminal<TestBackend>,
 }
 
 impl Screen {
     fn new((w, h): (u16, u16), depth: ColorDepth, ascii: bool, news: RunNews) -> Self {
         let options = WatchOptions { name: "demo".into(), theme: DEFAULT_THEME.into(), theme_dirs: Vec::new(), depth, ascii };
-        let mut face = WatchFace::new(&options).unwrap();
+        let mut face = WatchScreen::new(&options).unwrap();
         face.take(news);
         face.tick(3245.0);
         Self { face, terminal: Terminal::new(TestBackend::new(w, h)).unwrap() }

@@ -1,14 +1,16 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
-use super::Sheet;
+use super::signals::{Bound, Choice, ONE_FOR_ALL, Readings, SignalInfo, SignalLevel, alike, info, signals_of};
+use super::{Derived, Scale};
 use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::check::lint::{Lint, lint};
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, GoldDeviation, Granularity, LOGPROB, REWARD, Reading, Segmentation,
-    Signal, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, default_signal, rank, step_of_each, token_rewards, vote_weight,
+    Calibration, Candidate, Detector, Deviation, GoldDeviation, Reading, Segmentation, Signal, Span, Statistic, Trace, TraceEvent,
+    TraceStore, Unit, rank as rank_order, step_of_each, vote_weight,
 };
 use crate::tui::labels::{Labels, mark};
-use crate::tui::{Grade, Role, Settings};
+use crate::tui::{Grade, Settings};
+use std::borrow::Cow;
 
 /// Where the candidates come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,66 +19,14 @@ pub(crate) enum Origin {
     Live,
 }
 
-/// What the tokens are coloured by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heat {
-    Off,
-    Reward,
-    LogProb,
-    Entropy,
-}
-
 /// Where the user looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub candidate: usize,
     /// Shared by all candidates: they scroll together.
     pub step: usize,
-    /// Index into the candidate's tokens, or its rewards where it has none.
+    /// Index into what [`Doc::units`] gives.
     pub token: Option<usize>,
-}
-
-/// What is derived of one candidate.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    /// One a step: the signal that ranks, turned so that high is good.
-    pub rewards: Vec<Option<f32>>,
-    /// Least log-probability of each step.
-    pub logprobs: Vec<Option<f32>>,
-    /// Highest entropy of each step.
-    pub entropies: Vec<Option<f32>>,
-    /// One a reward token: its reward under the granularity.
-    pub tokens: Vec<f32>,
-    /// The step rewards as one number.
-    pub reward: Option<f32>,
-    pub deviation: Option<Deviation>,
-    /// 1 is best; 0 where there is no reward.
-    pub rank: usize,
-    pub wide: Sheet,
-    pub narrow: Sheet,
-    /// Colours of code, ascending.
-    pub code: Vec<(Span, Role)>,
-    /// Code blocks that the colours are of.
-    pub coloured: Vec<Span>,
-    /// Colours are being found.
-    pub colouring: bool,
-    stale: bool,
-}
-
-/// How rewards are coloured: the pivot is neutral, `range` away from it is the end of the scale.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Scale {
-    pub pivot: f32,
-    pub range: f32,
-    /// The pivot is the calibrated threshold.
-    pub calibrated: bool,
-}
-
-impl Scale {
-    /// Place of a reward on the scale, −1 to 1; NaN stays NaN.
-    pub fn place(self, reward: f32) -> f32 {
-        ((reward - self.pivot) / self.range).clamp(-1.0, 1.0)
-    }
 }
 
 /// What answers the candidates gave.
@@ -91,13 +41,22 @@ pub(crate) struct Votes {
 pub(crate) struct Doc {
     pub origin: Origin,
     pub store: TraceStore,
-    pub seen: Vec<Seen>,
-    /// Candidates, best first; those without a reward last.
+    pub derived: Vec<Derived>,
+    /// The signals that its candidates have, rewards first.
+    pub known: Vec<SignalInfo>,
+    /// What is read of every candidate, and what for.
+    pub readings: Readings,
+    /// Where each reading turns from bad to good; `None` where that is not known.
+    pub bounds: Vec<Option<Bound>>,
+    /// Candidates, best first; those that nothing ranks last.
     pub order: Vec<usize>,
     pub votes: Votes,
     /// Most severe first; of growing candidates once all have ended.
     pub lints: Vec<Lint>,
+    /// How step values are coloured.
     pub scale: Scale,
+    /// How the numbers that rank are coloured.
+    pub rank_scale: Scale,
     pub cursor: Cursor,
     /// First visible line of the trace view.
     pub top: usize,
@@ -113,40 +72,43 @@ pub(crate) struct Doc {
     kind: Option<Kind>,
     /// First errors that the source names, before the user marked any.
     given: Vec<Option<GoldDeviation>>,
-    /// Settings the derived values were made with.
-    made: Option<Made>,
+    /// What the derived values were made with.
+    inputs: Option<Inputs>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Made {
-    granularity: Granularity,
-    aggregation: Aggregation,
-    rank_by: Option<Reading>,
-    detect_by: Option<Detector>,
+/// What the derived values depend on beside the candidates.
+#[derive(Clone, Debug)]
+struct Inputs {
+    settings: Settings,
     calibration: Calibration,
+    told: bool,
 }
 
 impl Doc {
     pub fn new(origin: Origin, trace: Trace, segmentation: &Segmentation, kind: Option<Kind>) -> Self {
-        let seen = trace.candidates.iter().map(|_| Seen { stale: true, ..Seen::default() }).collect();
+        let derived = trace.candidates.iter().map(|_| Derived::default()).collect();
         let given = trace.candidates.iter().map(|c| c.gold).collect();
         Self {
             origin,
             kind,
             given,
             store: TraceStore::new(trace, segmentation.clone()),
-            seen,
+            derived,
+            known: Vec::new(),
+            readings: Readings::default(),
+            bounds: Vec::new(),
             order: Vec::new(),
             votes: Votes::default(),
             lints: Vec::new(),
-            scale: Scale { pivot: 0.0, range: 1.0, calibrated: false },
+            scale: Scale::default(),
+            rank_scale: Scale::default(),
             cursor: Cursor::default(),
             top: 0,
             skip: 0,
             reveal: true,
             follow: origin == Origin::Live,
             asked: false,
-            made: None,
+            inputs: None,
         }
     }
 
@@ -163,8 +125,8 @@ impl Doc {
         self.candidates().get(self.cursor.candidate)
     }
 
-    pub fn seen_now(&self) -> Option<&Seen> {
-        self.seen.get(self.cursor.candidate)
+    pub fn derived_now(&self) -> Option<&Derived> {
+        self.derived.get(self.cursor.candidate)
     }
 
     /// Number of steps of the longest candidate.
@@ -172,13 +134,13 @@ impl Doc {
         self.candidates().iter().map(|c| c.steps.len()).max().unwrap_or(0)
     }
 
-    /// Spans of what the token cursor walks over: the policy's tokens, or else the reward model's.
+    /// Spans of what the token cursor walks over: the policy's tokens, or else those of a model that has read the text.
     pub fn units(candidate: &Candidate) -> Vec<Span> {
-        if candidate.tokens.is_empty() {
-            candidate.rewards().iter().map(|r| r.span).collect()
-        } else {
-            candidate.tokens.iter().map(|t| t.span).collect()
+        if !candidate.tokens.is_empty() {
+            return candidate.tokens.iter().map(|t| t.span).collect();
         }
+        let read = std::iter::once(candidate.rewards()).chain(candidate.signals.iter().map(Signal::tokens)).find(|t| !t.is_empty());
+        read.unwrap_or_default().iter().map(|t| t.span).collect()
     }
 
     /// The step that holds a span, or the next one.
@@ -194,8 +156,8 @@ impl Doc {
     /// Applies what a policy or a reward model says.
     pub fn apply(&mut self, event: &TraceEvent, grade: Option<&Grade>) {
         let at = self.store.apply(event).candidate;
-        self.seen.resize_with(self.candidates().len(), || Seen { stale: true, ..Seen::default() });
-        self.seen[at].stale = true;
+        self.derived.resize_with(self.candidates().len(), Derived::default);
+        self.derived[at].stale = true;
         if let (TraceEvent::Finished { .. }, Some(grade)) = (event, grade) {
             let judged = (grade.judge)(self.trace(), at);
             self.store.set_answer(at, judged.answer, judged.correct);
@@ -216,125 +178,164 @@ impl Doc {
         let given = self.given.get(candidate).copied().flatten();
         let mut marked = false;
         self.store.change(|trace| marked = mark(&mut trace.candidates[candidate], step, right, given));
-        self.seen[candidate].stale = true;
+        self.derived[candidate].stale = true;
         Some(marked)
     }
 
-    /// Brings the derived values up to date with candidates and settings.
-    pub fn refresh(&mut self, settings: &Settings, calibration: &Calibration) {
-        let made = Made {
-            granularity: settings.granularity,
-            aggregation: settings.aggregation,
-            rank_by: settings.rank_by.clone(),
-            detect_by: settings.detect_by.clone(),
-            calibration: calibration.clone(),
-        };
-        let all = self.made.as_ref() != Some(&made);
-        if !all && self.seen.iter().all(|s| !s.stale) {
+    /// Makes way for a reward model: what it says of the candidates comes next.
+    pub fn begin_rewards(&mut self, name: &str) {
+        self.store.change(|trace| trace.candidates.iter_mut().for_each(|c| c.begin_rewards(name)));
+        self.derived.iter_mut().for_each(|d| d.stale = true);
+    }
+
+    /// Brings the derived values up to date with candidates and settings. `told`: with those of every signal, which the open problem shows.
+    pub fn refresh(&mut self, settings: &Settings, calibration: &Calibration, told: bool) {
+        let same = self.inputs.as_ref().is_some_and(|i| i.settings == *settings && i.calibration == *calibration && (i.told || !told));
+        if same && self.derived.iter().all(|d| !d.stale) {
             return;
         }
-        let reading = made.rank_by.clone().or_else(|| self.default_reading(&made.calibration));
-        let detector = made.detect_by.clone().or_else(|| reading.clone().map(Detector::below));
-        let calibration = self.calibrate(reading.as_ref(), &made.calibration);
-        let read =
-            Read { reading: reading.as_ref(), detector: detector.as_ref(), granularity: made.granularity, aggregation: made.aggregation };
-        for (i, seen) in self.seen.iter_mut().enumerate() {
-            if all || seen.stale {
-                seen.refresh(&self.store.trace().candidates[i], self.store.closed(i), &read, &calibration);
+        let told = told || self.inputs.as_ref().is_some_and(|i| i.told);
+        let candidates = &self.store.trace().candidates;
+        let live = self.origin == Origin::Live;
+        let growing = |i: usize| live && candidates[i].finish.is_none();
+        let changed = self.derived.iter().zip(candidates).enumerate().map(|(i, (d, c))| d.stale.then(|| signals_of(c, growing(i))));
+        let mut signals: Vec<Option<Vec<Cow<'_, Signal>>>> = changed.collect();
+        for ((derived, candidate), all) in self.derived.iter_mut().zip(candidates).zip(&signals) {
+            if let Some(all) = all {
+                derived.signals = all.iter().filter(|s| s.has_values()).map(|s| SignalInfo::of(s, candidate)).collect();
             }
         }
-        self.rank(made.aggregation);
+        self.known = union(&self.derived);
+        let choice = Choice { settings, calibration, known: &self.known, candidates };
+        let readings = choice.readings(told);
+        let all = !same || readings != self.readings;
+        for (i, ((derived, candidate), signals)) in self.derived.iter_mut().zip(candidates).zip(&mut signals).enumerate() {
+            if all || derived.stale {
+                let signals = signals.take().unwrap_or_else(|| signals_of(candidate, growing(i)));
+                derived.take(candidate, &signals, &readings, (settings.granularity, settings.aggregation));
+            }
+        }
+        self.readings = readings;
+        self.bounds = (0..self.readings.all.len()).map(|i| choice.bound(&self.readings.all[i], || self.values(i))).collect();
+        self.judge(settings);
         if !(0..self.candidates().len()).any(|i| self.growing(i)) {
             self.lints = lint(self.trace());
         }
-        self.made = Some(made);
-    }
-
-    /// What ranks where the user said nothing: the default signal, a reward model's under the statistic that it was calibrated with.
-    fn default_reading(&self, calibration: &Calibration) -> Option<Reading> {
-        let name = default_signal(self.candidates())?;
-        Some(if name == REWARD { calibration.reading.clone() } else { Reading::of(name) })
-    }
-
-    /// The pivot of the scale: the threshold of the reading, or the middle of its unit where none is known. The calibration that comes back has it.
-    fn calibrate(&mut self, reading: Option<&Reading>, calibration: &Calibration) -> Calibration {
-        let signal = reading.and_then(|r| self.candidates().iter().find_map(|c| c.signal(&r.signal)));
-        let own = signal.and_then(|s| s.threshold.as_ref()).filter(|t| reading == Some(&t.reading)).map(|t| t.value);
-        let calibrated = reading.and_then(|r| calibration.threshold(r)).or(own);
-        let middle = if signal.is_some_and(|s| s.unit == Unit::Probability) { 0.5 } else { 0.0 };
-        let threshold = calibrated.unwrap_or(middle);
-        self.scale.pivot = signal.map_or(threshold, |s| s.orientation.turn(threshold));
-        self.scale.calibrated = calibrated.is_some();
-        let mut out = calibration.clone();
-        if let Some(reading) = reading {
-            out.thresholds.entry(reading.clone()).or_insert(threshold);
+        if !same {
+            self.inputs = Some(Inputs { settings: settings.clone(), calibration: calibration.clone(), told });
         }
-        out
     }
 
-    fn rank(&mut self, aggregation: Aggregation) {
-        let scores: Vec<Option<f32>> = self.seen.iter().map(|s| s.reward).collect();
-        self.order = rank(&scores);
+    /// Everything that a reading says of the candidates' steps, or of the candidates where it knows no steps.
+    fn values(&self, reading: usize) -> Vec<f32> {
+        let whole = self.info_of(reading).is_some_and(|i| i.level == SignalLevel::Candidate);
+        let taken = self.derived.iter().filter_map(|d| d.taken.get(reading));
+        if whole { taken.filter_map(|t| t.whole).collect() } else { taken.flat_map(|t| t.steps.iter().flatten().copied()).collect() }
+    }
+
+    /// The signal that a reading is of.
+    pub fn info_of(&self, reading: usize) -> Option<&SignalInfo> {
+        info(&self.known, &self.readings.all.get(reading)?.signal)
+    }
+
+    /// The unit of a reading's values.
+    pub fn unit_of(&self, reading: Option<usize>) -> Unit {
+        reading.and_then(|i| self.info_of(i)).map(|i| i.unit).unwrap_or_default()
+    }
+
+    /// The reading that ranks.
+    pub fn ranked_by(&self) -> Option<&Reading> {
+        self.readings.rank.and_then(|i| self.readings.all.get(i))
+    }
+
+    /// The reading that colours the steps.
+    pub fn coloured_by(&self) -> Option<&Reading> {
+        self.readings.colour.and_then(|i| self.readings.all.get(i))
+    }
+
+    /// Ranks the candidates and marks their deviations by what was read of them.
+    fn judge(&mut self, settings: &Settings) {
+        let orientation = |i: usize| self.info_of(i).map(|s| s.orientation).unwrap_or_default();
+        let Readings { rank, colour, detect, beside, .. } = &self.readings;
+        let scale = colour.map(|i| Scale::of(self.bounds[i].as_ref(), orientation(i), self.values(i))).unwrap_or_default();
+        let wholes = |i: usize| self.derived.iter().filter_map(|d| d.taken[i].whole).collect();
+        let rank_scale = match *rank {
+            Some(i) if *colour == Some(i) => scale,
+            Some(i) => Scale::of(self.bounds[i].as_ref(), orientation(i), wholes(i)),
+            None => Scale::default(),
+        };
+        let scores: Vec<Option<f32>> =
+            self.derived.iter().map(|d| rank.and_then(|i| Some(orientation(i).turn(d.taken.get(i)?.whole?)))).collect();
+        let marked = |by: &Option<(usize, Detector)>| -> Vec<Option<Deviation>> {
+            let (Some((i, detector)), Some(signal)) = (by, by.as_ref().and_then(|b| self.info_of(b.0))) else {
+                return vec![None; self.derived.len()];
+            };
+            let threshold = self.bounds[*i].as_ref().map(|b| b.value);
+            let one = |(k, d): (usize, &Derived)| {
+                let steps = &d.taken[*i].steps;
+                let steps = &steps[..self.store.closed(k).min(steps.len())];
+                if alike(signal, settings.granularity) { None } else { detector.mark(signal.orientation, steps, threshold) }
+            };
+            self.derived.iter().enumerate().map(one).collect()
+        };
+        let (deviations, besides) = (marked(detect), marked(beside));
+        self.order = rank_order(&scores);
+        for (i, ((derived, deviation), beside)) in self.derived.iter_mut().zip(deviations).zip(besides).enumerate() {
+            (derived.score, derived.deviation, derived.beside) = (scores[i], deviation, beside);
+        }
         for (place, &i) in self.order.iter().enumerate() {
-            self.seen[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
+            self.derived[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
         }
-        let weights: Vec<Option<f32>> = scores.iter().map(|s| s.map(|s| vote_weight(aggregation, s))).collect();
+        (self.scale, self.rank_scale) = (scale, rank_scale);
+        let weights: Vec<Option<f32>> = scores.iter().map(|s| s.map(|s| vote_weight(settings.aggregation, s))).collect();
         let trace = self.store.trace();
         let reference = trace.gold_answer.as_deref();
         let question =
             self.kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
         let ballot = Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()));
         self.votes = Votes { plain: ballot.votes(|_| Some(1.0)), weighted: ballot.votes(|i| weights[i].map(f64::from)) };
-        let mut far: Vec<f32> = self.seen.iter().flat_map(|s| &s.rewards).flatten().map(|r| (r - self.scale.pivot).abs()).collect();
-        far.sort_by(f32::total_cmp);
-        let high = far.get(far.len() * 9 / 10).copied().unwrap_or(1.0);
-        let steps = [0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 50.0, 100.0];
-        self.scale.range = steps.into_iter().find(|s| *s >= high).unwrap_or(high);
+    }
+
+    /// Why no step can be marked, where the granularity is why.
+    pub fn unmarked(&self, settings: &Settings) -> Option<&'static str> {
+        let signal = self.info_of(self.readings.detect.as_ref()?.0)?;
+        alike(signal, settings.granularity).then_some(ONE_FOR_ALL)
+    }
+
+    /// Finds the colours of a candidate's tokens under a signal, unless they are known.
+    pub fn warm(&mut self, candidate: usize, signal: Option<&str>, settings: &Settings, calibration: &Calibration) {
+        let steps = self.coloured_by().filter(|r| Some(r.signal.as_str()) == signal && r.statistic != Some(Statistic::Sum));
+        let steps =
+            steps.and_then(|r| info(&self.known, &r.signal)).filter(|i| i.is_model && i.level == SignalLevel::Token).map(|_| self.scale);
+        if let (Some(c), Some(derived)) = (self.store.trace().candidates.get(candidate), self.derived.get_mut(candidate)) {
+            derived.warm(c, signal, settings.granularity, calibration, steps);
+        }
+    }
+
+    /// What can mark the first deviation, beside the default.
+    pub fn detectors(&self, settings: &Settings, calibration: &Calibration) -> Vec<Detector> {
+        Choice { settings, calibration, known: &self.known, candidates: self.candidates() }.detectors()
+    }
+
+    /// A candidate's place under a reading, 1 for the best; `None` where it has no value, or nothing is better or worse by it.
+    pub fn place_under(&self, reading: usize, candidate: usize) -> Option<usize> {
+        let signal = self.info_of(reading)?;
+        let number = |d: &Derived| Some(signal.orientation.turn(d.taken.get(reading)?.whole?));
+        let own = number(self.derived.get(candidate)?)?;
+        Some(1 + self.derived.iter().filter_map(number).filter(|n| *n > own).count())
     }
 }
 
-/// How signals are read.
-struct Read<'a> {
-    reading: Option<&'a Reading>,
-    detector: Option<&'a Detector>,
-    granularity: Granularity,
-    aggregation: Aggregation,
-}
-
-impl Seen {
-    fn refresh(&mut self, candidate: &Candidate, closed: usize, read: &Read<'_>, calibration: &Calibration) {
-        self.stale = false;
-        let all = candidate.all_signals();
-        let find = |name: &str| all.iter().find(|s| s.name == name).map(AsRef::as_ref);
-        let steps = |signal: Option<&Signal>, reading: &Reading| {
-            signal.map_or_else(|| vec![None; candidate.steps.len()], |s| candidate.step_values(s, reading, read.granularity))
-        };
-        let ranks = read.reading.and_then(|r| Some((find(&r.signal)?, r)));
-        (self.rewards, self.reward) = match ranks {
-            Some((signal, reading)) => {
-                let values = steps(Some(signal), reading);
-                let whole = signal.candidate_value(read.aggregation, &values).filter(|r| r.is_finite());
-                let turn = |v: Option<f32>| v.map(|v| signal.orientation.turn(v));
-                (values.into_iter().map(turn).collect(), turn(whole))
-            }
-            None => (vec![None; candidate.steps.len()], None),
-        };
-        let rewards = candidate.rewards();
-        self.tokens = if candidate.steps.is_empty() {
-            rewards.iter().map(|r| r.value).collect()
-        } else {
-            let owner = step_of_each(rewards.iter().map(|r| r.span), &candidate.steps);
-            let ends: Vec<usize> = (0..owner.len()).filter(|&i| owner.get(i + 1) != Some(&owner[i])).collect();
-            let logits: Vec<f32> = rewards.iter().map(|r| r.value).collect();
-            token_rewards(read.granularity, &logits, &ends)
-        };
-        self.logprobs = steps(find(LOGPROB), &Reading::new(LOGPROB, Statistic::Min));
-        self.entropies = steps(find(ENTROPY), &Reading::new(ENTROPY, Statistic::Max));
-        // One reward for all steps marks none; step values that came with the file have their places whatever the granularity is.
-        let alike = |s: &Signal| read.granularity == Granularity::Sparse && matches!(s.source, crate::trace::SignalSource::Model(_));
-        let watched = read.detector.and_then(|d| Some((d, find(&d.reading.signal).filter(|s| !alike(s))?)));
-        self.deviation = watched.and_then(|(d, s)| d.first(s, candidate, closed, read.granularity, calibration));
+/// The signals of all candidates, those that may rank first.
+fn union(derived: &[Derived]) -> Vec<SignalInfo> {
+    let mut known: Vec<SignalInfo> = Vec::new();
+    for signal in derived.iter().flat_map(|d| &d.signals) {
+        if info(&known, &signal.name).is_none() {
+            known.push(signal.clone());
+        }
     }
+    known.sort_by_key(|s| s.place);
+    known
 }
 
 /// The labelled first wrong step, where there is one.

@@ -1,22 +1,28 @@
 //! Everything the screen shows, and nothing else.
 
+mod derived;
 mod doc;
 mod editor;
 mod list;
+mod scale;
 mod sheet;
+mod signals;
 
-pub(crate) use doc::{Doc, Heat, Origin, Scale, Seen, gold_step};
+pub(crate) use derived::Derived;
+pub(crate) use doc::{Doc, Origin, gold_step};
 pub(crate) use editor::Editor;
 pub use list::Item;
 pub(crate) use list::{List, Mark};
+pub(crate) use scale::Scale;
 pub(crate) use sheet::{Line, Sheet};
+pub(crate) use signals::{SignalInfo, SignalLevel};
 
 use super::keymap::Context;
 use super::source::Query;
-use super::{Action, Grade, Labels, Settings};
+use super::{Action, Field, Grade, Labels, Settings, detector_name};
 use crate::answer::Kind;
 use crate::runtime::{ModelsStatus, RequestId, Slot};
-use crate::trace::Segmentation;
+use crate::trace::{Reading, Segmentation};
 use ratatui::layout::Rect;
 use std::collections::HashMap;
 
@@ -133,7 +139,8 @@ pub struct State {
     pub(crate) docs: HashMap<Item, Doc>,
     /// Items by last use, latest last.
     pub(crate) used: Vec<Item>,
-    pub(crate) heat: Heat,
+    /// The signal that tokens are coloured by.
+    pub(crate) heat: Option<String>,
     pub(crate) chart: Option<bool>,
     pub(crate) problem_whole: bool,
     pub(crate) by_rank: bool,
@@ -162,6 +169,8 @@ pub struct State {
     pub(crate) filter: Option<Query>,
     pub(crate) asked: Vec<Item>,
     pub(crate) labels: Option<Labels>,
+    /// It was said how to name a reward model.
+    pub(crate) told_of_rewards: bool,
 }
 
 impl State {
@@ -180,7 +189,7 @@ impl State {
             open: None,
             docs: HashMap::new(),
             used: Vec::new(),
-            heat: Heat::Off,
+            heat: None,
             chart: None,
             problem_whole: false,
             by_rank: false,
@@ -206,6 +215,7 @@ impl State {
             filter: None,
             asked: Vec::new(),
             labels: None,
+            told_of_rewards: false,
         }
     }
 
@@ -273,6 +283,20 @@ impl State {
     /// Says something at the bottom only.
     pub(crate) fn hint(&mut self, text: impl Into<String>) {
         self.shown = Some(Message { level: Level::Note, text: text.into(), times: 1 });
+    }
+
+    /// What a setting is for the opened problem: as it was chosen, or what the default comes to.
+    pub(crate) fn shown_setting(&self, field: Field) -> String {
+        let set = self.settings.shown(field);
+        let Some(doc) = self.doc().filter(|_| set.is_empty() && field.is_signal()) else { return set };
+        let name = match field {
+            Field::RankBy => doc.ranked_by().map(Reading::to_string),
+            Field::ColourBy => doc.coloured_by().map(Reading::to_string),
+            Field::Rule => doc.readings.detect.as_ref().map(|d| detector_name(&d.1)),
+            Field::Beside => doc.readings.beside.as_ref().map(|d| detector_name(&d.1)),
+            _ => None,
+        };
+        name.unwrap_or_else(|| "nothing".into())
     }
 
     /// A fresh identity for a request.

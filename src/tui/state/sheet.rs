@@ -9,7 +9,7 @@ use std::ops::Range;
 pub(crate) enum Line {
     /// A wrapped row of text.
     Row(usize),
-    /// The predicted or labelled first deviation is the step that follows.
+    /// A predicted or the labelled first deviation is the step that follows.
     Mark(usize),
     /// The final answer begins.
     Answer(usize),
@@ -24,7 +24,7 @@ pub(crate) struct Sheet {
 
 impl Sheet {
     /// Brings the lines up to date; `marks`: steps to mark.
-    pub fn update(&mut self, candidate: &Candidate, width: usize, marks: [Option<usize>; 2]) {
+    pub fn update(&mut self, candidate: &Candidate, width: usize, marks: [Option<usize>; 3]) {
         self.wrap.update(&candidate.text, &candidate.steps, width);
         self.lines.clear();
         let kind = |s: usize| candidate.steps.get(s).map(|s| s.kind);
@@ -77,7 +77,7 @@ mod tests {
         let text = "one\ntwo\n</think>\nthree";
         let candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() };
         let mut sheet = Sheet::default();
-        sheet.update(&candidate, 20, [Some(1), Some(1)]);
+        sheet.update(&candidate, 20, [Some(1), Some(1), None]);
         let want = [Line::Row(0), Line::Mark(1), Line::Row(1), Line::Row(2), Line::Answer(2), Line::Row(3)];
         assert_eq!(sheet.lines, want);
         assert_eq!((sheet.lines_of(1), sheet.lines_of(2), sheet.lines_of(9)), (1..3, 4..6, 6..6));

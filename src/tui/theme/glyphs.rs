@@ -11,6 +11,8 @@ pub struct Glyphs {
     pub unknown: &'static str,
     /// Predicted first deviation.
     pub deviation: &'static str,
+    /// First deviation by a second signal, where it marks another step.
+    pub beside: &'static str,
     /// Labelled first deviation.
     pub gold: &'static str,
     /// Right.
@@ -81,6 +83,7 @@ pub const UNICODE: Glyphs = Glyphs {
     below: "▼",
     unknown: "·",
     deviation: "✗",
+    beside: "≠",
     gold: "◆",
     right: "✓",
     wrong: "✗",
@@ -120,6 +123,7 @@ pub const ASCII: Glyphs = Glyphs {
     below: "v",
     unknown: ".",
     deviation: "X",
+    beside: "?",
     gold: "G",
     right: "y",
     wrong: "x",

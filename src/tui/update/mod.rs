@@ -1,18 +1,18 @@
 //! The only place where the state changes.
 
+mod files;
+mod fit;
 mod models;
 mod motion;
 mod overlay;
+mod signals;
 
 use super::action::{Action, Command, Effect};
 use super::settings::Field;
-use super::source::{Ask, Report};
-use super::state::{Doc, Editor, Focus, Heat, Hit, Item, Mark, Origin, Overlay, Search, State, View};
+use super::source::Ask;
+use super::state::{Editor, Focus, Hit, Item, Mark, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
-use crate::trace::{Granularity, Trace};
-
-/// Problems kept open; the least recently used one is forgotten first.
-const DOCS_KEPT: usize = 200;
+use crate::trace::Granularity;
 
 /// Applies an action and says what is to be done outside the state.
 pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
@@ -35,11 +35,15 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
         }
         Action::Update(u) => models::take(state, u, &mut effects),
         Action::ModelsGone => models::gone(state),
-        Action::Report(report) => take_report(state, report, &mut effects),
+        Action::Report(report) => files::take(state, report, &mut effects),
         Action::Highlighted(item, candidate, blocks, colours) => {
-            if let Some(seen) = state.docs.get_mut(&item).and_then(|d| d.seen.get_mut(candidate)) {
-                (seen.code, seen.coloured, seen.colouring) = (colours, blocks, false);
+            if let Some(derived) = state.docs.get_mut(&item).and_then(|d| d.derived.get_mut(candidate)) {
+                (derived.code, derived.coloured, derived.colouring) = (colours, blocks, false);
             }
+        }
+        Action::Fit(area) => {
+            fit::fit(state, area);
+            return wants(state);
         }
         Action::Tick(now) => state.now = now,
     }
@@ -48,7 +52,7 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
 }
 
 /// What the screen shows and does not have yet.
-pub(crate) fn wants(state: &mut State) -> Vec<Effect> {
+fn wants(state: &mut State) -> Vec<Effect> {
     let mut wants = uncoloured(state);
     let missing: Vec<usize> = state.list.missing().into_iter().filter(|i| !state.asked.contains(&Item::Recorded(*i))).collect();
     if state.layout.list.is_none() || missing.is_empty() {
@@ -66,11 +70,11 @@ fn uncoloured(state: &mut State) -> Vec<Effect> {
     let shown = if view == View::Trace { vec![doc.cursor.candidate] } else { columns.iter().map(|c| c.candidate).collect() };
     let mut out = Vec::new();
     for i in shown {
-        let (Some(candidate), Some(seen)) = (doc.store.trace().candidates.get(i), doc.seen.get_mut(i)) else { continue };
-        let sheet = if view == View::Trace { &seen.wide } else { &seen.narrow };
+        let (Some(candidate), Some(derived)) = (doc.store.trace().candidates.get(i), doc.derived.get_mut(i)) else { continue };
+        let sheet = if view == View::Trace { &derived.wide } else { &derived.narrow };
         let blocks = sheet.wrap.code();
-        if !seen.colouring && seen.coloured != blocks {
-            seen.colouring = true;
+        if !derived.colouring && derived.coloured != blocks {
+            derived.colouring = true;
             out.push(Effect::Highlight(item, i, candidate.text.clone(), blocks.to_vec()));
         }
     }
@@ -102,8 +106,8 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::NextPane => {
             state.focus = if state.focus == Focus::List && state.open.is_some() { Focus::Main } else { Focus::List };
         }
-        Command::NextTrace => open_beside(state, times as i64, effects),
-        Command::PreviousTrace => open_beside(state, -(times as i64), effects),
+        Command::NextTrace => files::open_beside(state, times as i64, effects),
+        Command::PreviousTrace => files::open_beside(state, -(times as i64), effects),
         Command::ToggleCompare => toggle_compare(state),
         Command::ToggleChart => {
             let shown = state.layout.chart.height > 0;
@@ -114,26 +118,14 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
             state.by_rank = !state.by_rank;
             state.hint(if state.by_rank { "candidates by rank" } else { "candidates by number" });
         }
-        Command::CycleHeat => cycle_heat(state),
+        Command::CycleHeat => signals::next_heat(state),
         Command::MarkRight | Command::MarkWrong if state.focus == Focus::Main => mark_step(state, command == Command::MarkRight, effects),
-        Command::CycleGranularity => {
-            state.settings.nudge(Field::Granularity, 1);
-            let k = if let Granularity::Interval(k) = state.settings.granularity { format!(", every {k} tokens") } else { String::new() };
-            let why = state.settings.unmarked().map(|w| format!(": {w}")).unwrap_or_default();
-            state.hint(format!("granularity: {}{k}{why}", state.settings.granularity.name()));
-            settings_changed(state);
-        }
-        Command::CycleAggregation => {
-            state.settings.nudge(Field::Aggregation, 1);
-            state.hint(format!("aggregation: {}", state.settings.aggregation.name()));
-            settings_changed(state);
-        }
-        Command::CycleRule => {
-            state.settings.nudge(Field::Rule, 1);
-            let why = state.settings.unmarked().map(|w| format!(": sparse is {w}")).unwrap_or_default();
-            state.hint(format!("deviation rule: {}{why}", state.settings.shown(Field::Rule)));
-            settings_changed(state);
-        }
+        Command::CycleGranularity => turn(state, Field::Granularity),
+        Command::CycleAggregation => turn(state, Field::Aggregation),
+        Command::CycleRule => turn(state, Field::Rule),
+        Command::CycleSignal => turn(state, Field::RankBy),
+        Command::CycleStatistic => turn(state, Field::Statistic),
+        Command::CycleBeside => turn(state, Field::Beside),
         Command::CycleTheme => {
             let at = state.themes.iter().position(|t| *t == state.theme).map_or(0, |i| (i + 1) % state.themes.len().max(1));
             let name = state.themes.get(at).cloned().unwrap_or_else(|| DEFAULT_THEME.to_string());
@@ -147,7 +139,7 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::Enter if state.focus == Focus::List => {
             if let Some(item) = state.list.item(state.list.at) {
                 state.focus = Focus::Main;
-                open(state, item, effects);
+                files::open(state, item, effects);
             }
         }
         Command::Enter => {
@@ -158,6 +150,32 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         _ if state.focus == Focus::List => motion::in_list(state, command, count),
         _ => motion::in_trace(state, command, count),
     }
+}
+
+/// Takes the next value of a setting and says which one it is.
+fn turn(state: &mut State, field: Field) {
+    change(state, field, 1);
+    let value = match (field, state.settings.granularity) {
+        (Field::Granularity, Granularity::Interval(k)) => format!("interval, every {k} tokens"),
+        _ => state.shown_setting(field),
+    };
+    let why = state.doc().and_then(|d| d.unmarked(&state.settings)).filter(|_| matches!(field, Field::Granularity | Field::Rule));
+    let why = match (why, field) {
+        (Some(why), Field::Rule) => format!(": sparse is {why}"),
+        (Some(why), _) => format!(": {why}"),
+        (None, _) => String::new(),
+    };
+    state.hint(format!("{}: {value}{why}", field.label().0));
+}
+
+/// Takes the value of a setting that is so many on, and brings what is shown up to date.
+fn change(state: &mut State, field: Field, by: i64) {
+    if field.is_signal() {
+        signals::choose(state, field, by)
+    } else {
+        state.settings.nudge(field, by)
+    }
+    settings_changed(state);
 }
 
 fn mark_step(state: &mut State, right: bool, effects: &mut Vec<Effect>) {
@@ -205,139 +223,17 @@ fn toggle_compare(state: &mut State) {
     }
 }
 
-fn cycle_heat(state: &mut State) {
-    let (heat, name) = match state.heat {
-        Heat::Off => (Heat::Reward, "reward"),
-        Heat::Reward => (Heat::LogProb, "log-probability under the policy"),
-        Heat::LogProb => (Heat::Entropy, "entropy of the policy"),
-        Heat::Entropy => (Heat::Off, "off"),
-    };
-    state.heat = heat;
-    state.hint(format!("token colours: {name}"));
-}
-
 /// The derived values of the open problem follow at the next frame, those of the others in memory here; what was dropped from memory is scored again.
 pub(super) fn settings_changed(state: &mut State) {
     state.list.marks.clear();
     let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
     let items: Vec<Item> = state.docs.keys().copied().filter(|i| !state.scoring.values().any(|s| s == i)).collect();
     for item in items {
+        let open = state.open == Some(item);
         if let Some(doc) = state.docs.get_mut(&item) {
-            doc.refresh(&settings, &calibration);
+            doc.refresh(&settings, &calibration, open);
         }
         mark(state, item);
-    }
-}
-
-fn open_beside(state: &mut State, by: i64, effects: &mut Vec<Effect>) {
-    let at = state.open.and_then(|i| state.list.position(i)).unwrap_or(state.list.at);
-    let to = (at as i64).saturating_add(by).clamp(0, state.list.count().saturating_sub(1) as i64) as usize;
-    if let Some(item) = state.list.item(to) {
-        state.list.go(to);
-        open(state, item, effects);
-    }
-}
-
-/// Opens an entry: from memory, from the file, or by generating.
-pub(super) fn open(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
-    state.used.retain(|i| *i != item);
-    state.used.push(item);
-    state.open = Some(item);
-    state.list.go(state.list.position(item).unwrap_or(state.list.at));
-    match item {
-        _ if state.docs.contains_key(&item) => opened(state, item, effects),
-        Item::Recorded(i) => effects.push(Effect::Ask(Ask::Trace(i))),
-        Item::Own(i) => {
-            let problem = state.list.own.get(i).cloned().unwrap_or_default();
-            let trace = Trace { id: format!("own-{}", i + 1), problem, ..Trace::default() };
-            state.docs.insert(item, Doc::new(Origin::Live, trace, &state.segmentation, state.kind()));
-            opened(state, item, effects);
-        }
-    }
-}
-
-/// The open entry is in memory now.
-fn opened(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
-    if state.open != Some(item) {
-        return;
-    }
-    if let Some(doc) = state.docs.get_mut(&item) {
-        doc.reveal = true;
-        let empty = doc.candidates().is_empty();
-        match doc.candidates().len() {
-            0 => state.view = View::Compare,
-            1 => state.view = View::Trace,
-            _ if state.layout.main.is_none() => state.view = View::Compare,
-            _ => {}
-        }
-        if empty {
-            models::generate(state, item, effects);
-        } else {
-            models::score(state, item, true, effects);
-        }
-    }
-    while state.docs.len() > DOCS_KEPT {
-        let Some(at) = state.used.iter().position(|i| Some(*i) != state.open) else { break };
-        let old = state.used.remove(at);
-        state.docs.remove(&old);
-    }
-}
-
-fn take_report(state: &mut State, report: Report, effects: &mut Vec<Effect>) {
-    match report {
-        Report::Known { len, complete } => {
-            let first = state.list.len == 0 && len > 0;
-            state.list.len = len;
-            state.list.complete = complete;
-            if first && state.open.is_none() {
-                if state.open_first {
-                    state.focus = Focus::Main;
-                }
-                if let Some(item) = state.list.item(0) {
-                    open(state, item, effects);
-                }
-            }
-        }
-        Report::Rows(rows) => {
-            state.asked.retain(|a| !rows.iter().any(|r| Item::Recorded(r.0) == *a));
-            state.list.add_rows(rows);
-        }
-        Report::Trace(i, Ok(trace)) => {
-            let item = Item::Recorded(i);
-            let origin = if trace.candidates.is_empty() { Origin::Live } else { Origin::Recorded };
-            if !state.used.contains(&item) {
-                state.used.insert(0, item);
-            }
-            let mut doc = Doc::new(origin, Trace::clone(&trace), &state.segmentation, state.kind());
-            state.labels.iter().for_each(|l| doc.label(l));
-            state.docs.insert(item, doc);
-            opened(state, item, effects);
-            models::loaded(state, item, effects);
-        }
-        Report::Trace(i, Err(error)) => {
-            if state.ahead == Some(Item::Recorded(i)) {
-                state.ahead = None;
-            }
-            if state.open == Some(Item::Recorded(i)) {
-                state.open = None;
-            }
-            state.error(error);
-        }
-        Report::Found(found) => {
-            state.search.waiting = false;
-            match found.and_then(|i| state.list.position(Item::Recorded(i))) {
-                Some(at) => state.list.go(at),
-                None => state.hint(format!("{:?} is in no problem listed", state.search.text)),
-            }
-        }
-        Report::Matches { query, indices, complete, .. } => {
-            if state.filter.as_ref() == Some(&query) {
-                state.list.matches.get_or_insert_default().extend(indices);
-                state.list.filtering = !complete;
-            }
-        }
-        Report::Note(text) => state.note(text),
-        Report::Failed(text) => state.error(text),
     }
 }
 
@@ -396,11 +292,11 @@ fn wheel(state: &mut State, x: u16, y: u16, by: i32) {
 }
 
 /// Remembers what the list shows of a document.
-pub(crate) fn mark(state: &mut State, item: Item) {
+pub(super) fn mark(state: &mut State, item: Item) {
     let Some(doc) = state.docs.get(&item) else { return };
     let labelled = doc.candidates().iter().position(|c| c.gold.is_some()).unwrap_or(0);
-    let Some(seen) = doc.seen.get(labelled) else { return };
-    if seen.reward.is_some() {
-        state.list.marks.insert(item, Mark { deviation: seen.deviation.as_ref().map(|d| d.step), reward: seen.reward });
+    let Some(derived) = doc.derived.get(labelled) else { return };
+    if derived.score.is_some() {
+        state.list.marks.insert(item, Mark { deviation: derived.deviation.as_ref().map(|d| d.step), reward: derived.score });
     }
 }

@@ -73,7 +73,7 @@ fn finish_scoring(state: &mut State, id: u64) {
     }
     let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
     if let Some(doc) = state.docs.get_mut(&item) {
-        doc.refresh(&settings, &calibration);
+        doc.refresh(&settings, &calibration, false);
     }
     super::mark(state, item);
 }
@@ -144,18 +144,19 @@ pub(super) fn cancel(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Asks for rewards where an entry has none.
+/// Asks for the reward model's word on an entry that it has not read.
 pub(super) fn score(state: &mut State, item: Item, urgent: bool, effects: &mut Vec<Effect>) {
-    if !state.reward_ready() {
-        return;
-    }
+    let Slot::Ready { name, .. } = &state.models.reward else { return };
+    let name = name.clone();
     let id = state.id();
     let Some(doc) = state.docs.get_mut(&item) else { return };
-    let has = |c: &Candidate| c.signals.iter().any(|s| s.is_reward() && s.has_values()) || c.text.trim().is_empty();
-    if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(has) {
+    // Rewards without a name may be this model's own.
+    let own = |c: &Candidate| c.rewards().iter().any(|r| !r.value.is_nan()) && c.reward_model().is_none_or(|m| m == name);
+    if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(|c| own(c) || c.text.trim().is_empty()) {
         return;
     }
     doc.asked = true;
+    doc.begin_rewards(&name);
     let (problem, candidates) = (doc.trace().problem.clone(), doc.candidates().to_vec());
     state.scoring.insert(id, item);
     effects.push(Effect::Send(Request::Score { id, problem, candidates, urgent }));
@@ -193,7 +194,7 @@ pub(super) fn loaded(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
         let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
         if let Some(doc) = state.docs.get_mut(&item) {
             doc.asked = true;
-            doc.refresh(&settings, &calibration);
+            doc.refresh(&settings, &calibration, false);
         }
         super::mark(state, item);
     }

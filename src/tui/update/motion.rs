@@ -34,7 +34,7 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
         _ => {}
     }
     let shown = shown_order(state);
-    let unmarked = state.settings.unmarked().map(|w| format!("granularity sparse: {w}"));
+    let unmarked = state.doc().and_then(|d| d.unmarked(&state.settings)).map(|w| format!("granularity sparse: {w}"));
     let Some(doc) = state.doc_mut() else { return };
     let last = doc.candidate().map_or(0, |c| c.steps.len()).saturating_sub(1);
     let longest = doc.steps().saturating_sub(1).max(last);
@@ -60,7 +60,7 @@ pub(super) fn in_trace(state: &mut State, command: Command, count: Option<usize>
                     let step = if gold {
                         doc.candidates().get(i).and_then(gold_step)
                     } else {
-                        doc.seen.get(i)?.deviation.as_ref().map(|d| d.step)
+                        doc.derived.get(i)?.deviation.as_ref().map(|d| d.step)
                     };
                     Some((place, step?))
                 })
@@ -131,14 +131,14 @@ pub(super) fn scroll(state: &mut State, by: i32) {
     let height = usize::from(state.layout.body.height);
     let Some(doc) = state.doc_mut() else { return };
     let current = doc.cursor.candidate;
-    let Some(seen) = doc.seen.get(current) else { return };
+    let Some(derived) = doc.derived.get(current) else { return };
     let add = |at: usize, high: usize| (at as i64 + i64::from(by)).clamp(0, high as i64) as usize;
     match view {
         View::Trace => {
-            let rows = seen.wide.lines.len();
+            let rows = derived.wide.lines.len();
             let top = add(doc.top, rows.saturating_sub(height));
             let moved = top != doc.top;
-            let (first, last) = (seen.wide.step_at(top), seen.wide.step_at((top + height).min(rows).saturating_sub(1)));
+            let (first, last) = (derived.wide.step_at(top), derived.wide.step_at((top + height).min(rows).saturating_sub(1)));
             let to = if moved {
                 doc.cursor.step.clamp(first, last.max(first))
             } else if by < 0 {
@@ -150,11 +150,11 @@ pub(super) fn scroll(state: &mut State, by: i32) {
             doc.cursor.step = to;
         }
         View::Compare => {
-            let rows = seen.narrow.lines.len();
-            let here = seen.narrow.lines_of(doc.cursor.step).start + doc.skip;
+            let rows = derived.narrow.lines.len();
+            let here = derived.narrow.lines_of(doc.cursor.step).start + doc.skip;
             let to = add(here, rows.saturating_sub(1));
-            let step = seen.narrow.step_at(to);
-            doc.skip = to.saturating_sub(seen.narrow.lines_of(step).start);
+            let step = derived.narrow.step_at(to);
+            doc.skip = to.saturating_sub(derived.narrow.lines_of(step).start);
             doc.cursor.step = step;
         }
     }

@@ -1,6 +1,7 @@
 //! Help, messages, settings, search, filter and the problem editor.
 
-use super::{motion, open, settings_changed};
+use super::files::open;
+use super::{motion, settings_changed};
 use crate::tui::action::{Command, Effect};
 use crate::tui::settings::Field;
 use crate::tui::source::{Ask, Query};
@@ -91,11 +92,10 @@ pub(super) fn run(state: &mut State, command: Command, count: Option<usize>, eff
 }
 
 fn turn(state: &mut State, field: Field, by: i64) {
-    state.settings.nudge(field, by);
-    if let Some(why) = state.settings.unmarked().filter(|_| !field.is_sampling()) {
+    super::change(state, field, by);
+    if let Some(why) = state.doc().and_then(|d| d.unmarked(&state.settings)).filter(|_| !field.is_sampling()) {
         state.hint(format!("granularity sparse: {why}"));
     }
-    settings_changed(state);
 }
 
 fn edit(editor: &mut Editor, command: Command) {

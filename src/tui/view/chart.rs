@@ -1,4 +1,4 @@
-//! Rewards over the steps: bars for one candidate, lines for several.
+//! What colours the steps, over the steps: bars for one candidate, lines for several.
 
 use super::format::signed;
 use super::paint::Painter;
@@ -17,15 +17,12 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
     p.rule(area, Role::Border);
     let Some(doc) = state.doc() else { return };
-    let name = if state.view == View::Trace || doc.candidates().len() < 2 {
-        " reward over steps "
-    } else {
-        " rewards over steps, all candidates "
-    };
-    p.cut(area.x + 2, area.y, area.width.saturating_sub(4), name, p.style(Role::Faint));
+    let signal = doc.coloured_by().map_or_else(|| "reward".to_owned(), ToString::to_string);
+    let whom = if state.view == View::Trace || doc.candidates().len() < 2 { "" } else { ", all candidates" };
+    p.cut(area.x + 2, area.y, area.width.saturating_sub(26), &format!(" {signal} over steps{whom} "), p.style(Role::Faint));
     let plot = Rect { x: area.x + LABELS, y: area.y + 1, width: area.width - LABELS - 1, height: area.height - 2 };
     let Some(range) = Range::of(doc, state.view, plot.height) else {
-        p.cut(plot.x, plot.y, plot.width, "no rewards", p.style(Role::Faint));
+        p.cut(plot.x, plot.y, plot.width, "no signal of steps", p.style(Role::Faint));
         return;
     };
     labels(doc, p, area, plot, &range);
@@ -49,8 +46,8 @@ struct Range {
 impl Range {
     fn of(doc: &Doc, view: View, height: u16) -> Option<Self> {
         let one = view == View::Trace || doc.candidates().len() < 2;
-        let seen = doc.seen.iter().enumerate().filter(|(i, _)| !one || *i == doc.cursor.candidate);
-        let values: Vec<f32> = seen.flat_map(|(_, s)| s.rewards.iter().flatten().copied()).collect();
+        let derived = doc.derived.iter().enumerate().filter(|(i, _)| !one || *i == doc.cursor.candidate);
+        let values: Vec<f32> = derived.flat_map(|(_, d)| d.colours().iter().flatten().copied()).filter(|v| v.is_finite()).collect();
         if values.is_empty() {
             return None;
         }
@@ -84,14 +81,14 @@ fn labels(doc: &Doc, p: &mut Painter<'_>, area: Rect, plot: Rect, range: &Range)
     if range.above > 0 && range.high > range.pivot {
         p.right(plot.x - 1, plot.y, LABELS - 1, &signed(range.high, 2, g), style);
     }
-    if range.above + 1 < plot.height {
+    if range.above + 1 < plot.height && range.low < range.pivot {
         p.right(plot.x - 1, plot.bottom() - 1, LABELS - 1, &signed(range.low, 2, g), style);
     }
     p.right(plot.x - 1, plot.y + pivot, LABELS - 1, &signed(doc.scale.pivot, 2, g), p.style(Role::Threshold));
     for x in plot.left()..plot.right() {
         p.glyph(x, plot.y + pivot, 1, g.threshold, p.style(Role::Threshold));
     }
-    let name = if doc.scale.calibrated { "threshold" } else { "pivot" };
+    let name = doc.scale.name;
     p.right(plot.right(), area.y, 12, &format!(" {} {name} ", g.threshold), p.style(Role::Faint));
 }
 
@@ -117,15 +114,15 @@ fn ticks(p: &mut Painter<'_>, plot: Rect, each: u16, first: usize, shown: usize,
 }
 
 fn bars(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
-    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else { return };
+    let (Some(candidate), Some(derived)) = (doc.candidate(), doc.derived_now()) else { return };
     let g = p.glyphs();
-    let (each, shown) = pitch(seen.rewards.len(), plot.width);
-    let first = doc.cursor.step.saturating_sub(shown.saturating_sub(1)).min(seen.rewards.len().saturating_sub(shown));
+    let (each, shown) = pitch(derived.colours().len(), plot.width);
+    let first = doc.cursor.step.saturating_sub(shown.saturating_sub(1)).min(derived.colours().len().saturating_sub(shown));
     let wide = if each > 2 { each - 1 } else { each };
-    for (i, reward) in seen.rewards.iter().skip(first).take(shown).enumerate() {
+    for (i, reward) in derived.colours().iter().skip(first).take(shown).enumerate() {
         let step = first + i;
         let x = plot.x + i as u16 * each;
-        let Some(r) = *reward else {
+        let Some(r) = reward.filter(|r| !r.is_nan()) else {
             p.glyph(x, plot.y + range.above.min(plot.height - 1), 1, g.unknown, p.style(Role::Faint));
             continue;
         };
@@ -144,11 +141,15 @@ fn bars(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
                 p.glyph(x + c, plot.y + y, 1, glyph, style);
             });
         }
-        if seen.deviation.as_ref().is_some_and(|d| d.step == step) {
+        if derived.deviation.as_ref().is_some_and(|d| d.step == step) {
             p.glyph(x, plot.y, 1, g.deviation, p.style(Role::Deviation));
         }
+        let mut shift = u16::from(derived.deviation.as_ref().is_some_and(|d| d.step == step));
+        if derived.apart() == Some(step) {
+            p.glyph(x + shift, plot.y, 1, g.beside, p.style(Role::Wrong));
+            shift += 1;
+        }
         if gold_step(candidate) == Some(step) {
-            let shift = u16::from(seen.deviation.as_ref().is_some_and(|d| d.step == step));
             p.glyph(x + shift, plot.y, 1, g.gold, p.style(Role::Gold));
         }
     }
@@ -160,12 +161,12 @@ fn lines(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
     let (each, shown) = pitch(doc.steps(), plot.width);
     let first = doc.cursor.step.saturating_sub(shown.saturating_sub(1)).min(doc.steps().saturating_sub(shown));
     let selected = doc.cursor.candidate;
-    let order = (0..doc.seen.len()).filter(|i| *i != selected).chain([selected]);
+    let order = (0..doc.derived.len()).filter(|i| *i != selected).chain([selected]);
     for i in order {
-        let Some(seen) = doc.seen.get(i) else { continue };
+        let Some(derived) = doc.derived.get(i) else { continue };
         let (role, near) = if i == selected { (Role::Accent, true) } else { (Role::Faint, false) };
-        let places: Vec<Option<(u16, u16)>> = seen
-            .rewards
+        let places: Vec<Option<(u16, u16)>> = derived
+            .colours()
             .iter()
             .skip(first)
             .take(shown)
@@ -185,8 +186,8 @@ fn lines(doc: &Doc, p: &mut Painter<'_>, plot: Rect, range: &Range) {
         }
         for (k, place) in places.iter().enumerate() {
             let Some((x, y)) = *place else { continue };
-            let reward = seen.rewards.get(first + k).copied().flatten();
-            let deviates = seen.deviation.as_ref().is_some_and(|d| d.step == first + k);
+            let reward = derived.colour_of(first + k);
+            let deviates = derived.deviation.as_ref().is_some_and(|d| d.step == first + k);
             let style = if near { reward_style(p, doc.scale, reward) } else { p.style(Role::Faint) };
             let glyph = if deviates {
                 g.deviation

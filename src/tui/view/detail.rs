@@ -1,37 +1,44 @@
 //! Exact numbers of what is selected.
 
-use super::format::{exact, finish, signed, thousands};
+use super::format::{amount, exact, finish, signed, thousands};
 use super::paint::Painter;
 use super::trace::{one_line, reward_style};
 use crate::check::lint::Severity;
 use crate::runtime::Slot;
-use crate::trace::{Deviation, FinishReason, Rule, StepKind};
+use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, StepKind};
 use crate::tui::detector_name;
-use crate::tui::state::{Doc, State};
+use crate::tui::state::{Derived, Doc, SignalInfo, State};
 use crate::tui::text::width;
 use crate::tui::theme::{Glyphs, Role};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// Why a step was marked, in at most `room` cells where that can be said: the value and its bound stay longest.
-pub(super) fn why(state: &State, d: &Deviation, g: &Glyphs, room: u16) -> String {
-    let (value, threshold) = (signed(d.value, 2, g), signed(d.threshold, 2, g));
-    let (value, threshold) = (value.trim(), threshold.trim());
+pub(super) fn why(doc: &Doc, d: &Deviation, g: &Glyphs, room: u16) -> String {
     let name = &d.by.reading;
+    let at = doc.readings.all.iter().position(|r| r == name);
+    let unit = doc.unit_of(at);
+    let (value, threshold) = (amount(d.value, unit, g), amount(d.threshold, unit, g));
+    let (value, threshold) = (value.trim(), threshold.trim());
     let forms = match d.by.rule {
         Rule::Threshold => {
-            let calibration = &state.models.calibration;
-            let note = if calibration.threshold(name) == Some(d.threshold) {
-                let on = calibration.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
-                calibration.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
-            } else {
-                " (not calibrated)".into()
+            let stated = at.and_then(|i| doc.bounds.get(i)?.as_ref()?.stated.as_ref());
+            let note = match stated {
+                Some(t) => {
+                    let on = t.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
+                    t.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
+                }
+                None => " (not calibrated)".into(),
             };
             let (side, sign) = if d.value < d.threshold { ("below", "<") } else { ("above", ">") };
             let (long, short) = (format!("{name} {value} is {side} {threshold}"), format!("{name} {value} {sign} {threshold}"));
             vec![format!("{long}{note}"), format!("{short}{note}"), long, short, format!("{value} {sign} {threshold}")]
         }
-        Rule::LargestDrop => vec![format!("the largest drop: {value} below the step before"), format!("largest drop: {value}")],
+        Rule::LargestDrop => vec![
+            format!("the largest drop of {name}: {value} worse than the step before"),
+            format!("largest drop of {name}: {value}"),
+            format!("largest drop: {value}"),
+        ],
     };
     let fitting = forms.iter().position(|f| width(f) <= usize::from(room)).unwrap_or(forms.len() - 1);
     forms.into_iter().nth(fitting).unwrap_or_default()
@@ -45,6 +52,14 @@ struct Parts<'p, 'a> {
 }
 
 impl Parts<'_, '_> {
+    /// Puts what a signal says; whether it fits.
+    fn said(&mut self, said: &Said) -> bool {
+        let style = if said.beyond { self.p.theme.reward(-1.0) } else { self.p.style(Role::Dim) };
+        let before = self.x;
+        self.put(&one_line(&said.name, 32), &said.value, style);
+        self.x > before
+    }
+
     fn put(&mut self, name: &str, value: &str, style: Style) {
         let room = self.area.right().saturating_sub(self.x);
         let gap = u16::from(!name.is_empty() && !value.is_empty());
@@ -72,15 +87,19 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     let Some(doc) = state.doc() else { return };
     let line = |y: u16| Rect { x: area.x + 1, y: area.y + y, width: area.width.saturating_sub(2), height: 1 };
     let token = doc.cursor.token.is_some();
-    if area.height.saturating_sub(top) < 2 {
-        return if token { draw_token(doc, p, line(top)) } else { draw_step(state, doc, p, line(top)) };
+    let rows = area.height.saturating_sub(top);
+    if rows < 2 {
+        return if token { draw_token(doc, p, line(top)) } else { draw_step(state, doc, p, line(top), true) };
     }
-    draw_step(state, doc, p, line(top));
-    if token { draw_token(doc, p, line(top + 1)) } else { draw_candidate(state, doc, p, line(top + 1)) }
+    let last = top + rows - 1;
+    draw_step(state, doc, p, line(top), rows < 3);
+    draw_signals(doc, p, (top + 1..last).map(line));
+    if token { draw_token(doc, p, line(last)) } else { draw_candidate(state, doc, p, line(last)) }
 }
 
-fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
-    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else { return };
+/// The selected step; `all`: with what the other signals say of it.
+fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: bool) {
+    let (Some(candidate), Some(derived)) = (doc.candidate(), doc.derived_now()) else { return };
     let g = p.glyphs();
     let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
     let at = doc.cursor.step;
@@ -88,8 +107,9 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         p.cut(area.x, area.y, area.width, if candidate.text.is_empty() { "no text yet" } else { "no steps" }, dim);
         return;
     };
-    let reward = seen.rewards.get(at).copied().flatten();
-    let before = at.checked_sub(1).and_then(|i| seen.rewards.get(i).copied().flatten());
+    let reward = derived.colour_of(at);
+    let before = at.checked_sub(1).and_then(|i| derived.colour_of(i));
+    let (name, unit) = (doc.coloured_by().map_or_else(|| "reward".into(), ToString::to_string), doc.unit_of(doc.readings.colour));
     let scale = doc.scale;
     let mut parts = Parts { p, area, x: area.x };
     parts.put("step", &format!("{}/{}", at + 1, candidate.steps.len()), strong);
@@ -97,22 +117,26 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         Some(r) => {
             let style = reward_style(parts.p, scale, reward);
             let side = super::format::side(Some(scale.place(r)), g);
-            parts.put("reward", &format!("{side} {}", exact(r, g)), style);
+            parts.put(&name, &format!("{side} {}", exact(r, g)), style);
             if let Some(b) = before {
                 parts.put(g.delta, &signed(r - b, 2, g), dim);
             }
-            let name = if scale.calibrated { "threshold" } else { "pivot" };
-            parts.put(name, signed(scale.pivot, 2, g).trim(), dim);
+            parts.put(scale.name, amount(scale.pivot, unit, g).trim(), dim);
         }
         None => {
             let loads = matches!(state.models.reward, Slot::Loading { .. });
             let busy = state.open.is_some_and(|open| {
                 state.scoring.values().any(|i| *i == open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done)
             });
-            parts.put("reward", if loads || busy { "not scored yet" } else { "none" }, dim);
+            let none = if doc.readings.colour.is_none() && doc.known.iter().all(|s| !s.is_reward) {
+                "none: name a model with --reward"
+            } else {
+                "none"
+            };
+            parts.put(&name, if loads || busy { "not scored yet" } else { none }, dim);
         }
     }
-    if let Some(d) = seen.deviation.as_ref().filter(|d| d.step == at) {
+    if let Some(d) = derived.deviation.as_ref().filter(|d| d.step == at) {
         let style = parts.p.style(Role::Wrong);
         parts.put("", &format!("{} first deviation by {}", g.deviation, detector_name(&d.by)), style);
     }
@@ -136,19 +160,60 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         };
         parts.put("label", &said, style);
     }
-    if let Some(v) = seen.logprobs.get(at).copied().flatten() {
-        parts.put("log-prob min", signed(v, 2, g).trim(), dim);
-    }
-    if let Some(v) = seen.entropies.get(at).copied().flatten() {
-        parts.put("entropy max", signed(v, 2, g).trim().trim_start_matches('+'), dim);
-    }
     if step.kind == StepKind::Answer {
         parts.put("", "answer", dim);
     }
+    if all {
+        told(doc, derived, at, g).iter().take_while(|said| parts.said(said)).count();
+    }
+}
+
+/// What the other signals say of the selected step, on as many lines as there are.
+fn draw_signals(doc: &Doc, p: &mut Painter<'_>, lines: impl Iterator<Item = Rect>) {
+    let Some(derived) = doc.derived_now() else { return };
+    let said = told(doc, derived, doc.cursor.step, p.glyphs());
+    let mut left = said.iter().peekable();
+    for area in lines {
+        let mut parts = Parts { p: &mut *p, area, x: area.x };
+        while left.next_if(|said| parts.said(said)).is_some() {}
+    }
+}
+
+/// A signal's word on a step or a candidate.
+struct Said {
+    name: String,
+    value: String,
+    /// It lies beyond the signal's threshold.
+    beyond: bool,
+}
+
+/// What each signal but the one that colours says of a step: the value in its own unit, its threshold where one is known, and the candidate's place by it
+/// among several.
+fn told(doc: &Doc, derived: &Derived, step: usize, g: &Glyphs) -> Vec<Said> {
+    let steps = doc.readings.told.iter().filter(|i| doc.info_of(**i).is_some_and(SignalInfo::has_steps));
+    steps.filter_map(|&i| said(doc, i, derived.taken.get(i)?.steps.get(step).copied().flatten()?, g)).collect()
+}
+
+fn said(doc: &Doc, reading: usize, value: f32, g: &Glyphs) -> Option<Said> {
+    let info = doc.info_of(reading)?;
+    let mut text = amount(value, info.unit, g).trim().to_owned();
+    let stated = doc.bounds.get(reading).and_then(Option::as_ref).filter(|b| b.stated.is_some());
+    if let Some(bound) = stated {
+        let sign = if value < bound.value { "<" } else { ">" };
+        text.push_str(&format!(" {sign} {}", amount(bound.value, info.unit, g).trim()));
+    }
+    if doc.candidates().len() > 1
+        && info.orientation != Orientation::Neither
+        && let Some(place) = doc.place_under(reading, doc.cursor.candidate)
+    {
+        text.push_str(&format!(" ({})", super::compare::ordinal(place)));
+    }
+    let beyond = stated.is_some_and(|b| info.orientation.turn(value) < info.orientation.turn(b.value));
+    Some(Said { name: doc.readings.all.get(reading)?.to_string(), value: text, beyond })
 }
 
 fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
-    let (Some(candidate), Some(seen), Some(at)) = (doc.candidate(), doc.seen_now(), doc.cursor.token) else { return };
+    let (Some(candidate), Some(derived), Some(at)) = (doc.candidate(), doc.derived_now(), doc.cursor.token) else { return };
     let g = p.glyphs();
     let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
     let units = Doc::units(candidate);
@@ -164,11 +229,15 @@ fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let rewards = candidate.rewards();
     let scored = rewards.iter().position(|r| r.span.start < span.end.max(span.start + 1) && span.start < r.span.end.max(r.span.start + 1));
     if let Some(i) = scored {
-        let style = parts.p.theme.reward(doc.scale.place(rewards[i].value));
-        parts.put("logit", &exact(rewards[i].value, g), style);
-        let shared = seen.tokens.get(i).copied().filter(|v| *v != rewards[i].value);
+        parts.put("logit", &exact(rewards[i].value, g), strong);
+        let shared = derived.shared.get(i).copied().filter(|v| *v != rewards[i].value);
         if let Some(v) = shared {
             parts.put("reward", &exact(v, g), dim);
+        }
+    }
+    for signal in candidate.signals.iter().filter(|s| s.name != REWARD) {
+        if let Some(token) = signal.tokens().iter().find(|t| t.span.start < span.end.max(span.start + 1) && span.start < t.span.end) {
+            parts.put(&one_line(&signal.name, 20), &exact(token.value, g), dim);
         }
     }
     if let Some(l) = token.and_then(|t| t.logprob) {
@@ -187,19 +256,21 @@ fn one_line_kept(text: &str) -> String {
 }
 
 fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
-    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else { return };
+    let (Some(candidate), Some(derived)) = (doc.candidate(), doc.derived_now()) else { return };
     let g = p.glyphs();
     let (dim, strong) = (p.style(Role::Dim), p.style(Role::Strong));
     let n = doc.candidates().len();
-    let style = reward_style(p, doc.scale, seen.reward);
     let mut parts = Parts { p, area, x: area.x };
     parts.put("candidate", &format!("{}/{n}", doc.cursor.candidate + 1), strong);
-    if let Some(r) = seen.reward {
-        parts.put(state.settings.aggregation.name(), exact(r, g).as_str(), style);
+    if let Some((value, name)) = doc.readings.rank.and_then(|i| derived.taken.get(i)?.whole).zip(super::trace::rank_name(state, doc)) {
+        let style = reward_style(parts.p, doc.rank_scale, Some(value));
+        let place = if n > 1 { format!(" ({})", super::compare::ordinal(derived.rank)) } else { String::new() };
+        parts.put(&name, &format!("{}{place}", exact(value, g)), style);
     }
-    for signal in &candidate.signals {
-        if let Some(value) = signal.whole() {
-            parts.put(&one_line(&signal.name, 20), &exact(value, g), dim);
+    for &i in doc.readings.told.iter().filter(|i| Some(**i) != doc.readings.rank) {
+        let whole = doc.info_of(i).filter(|i| !i.has_steps()).and_then(|_| derived.taken.get(i)?.whole);
+        if let Some(said) = whole.and_then(|value| said(doc, i, value, g)) {
+            parts.said(&said);
         }
     }
     if let Some(answer) = &candidate.answer {

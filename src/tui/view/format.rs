@@ -1,6 +1,6 @@
 //! Numbers and short texts as the screen writes them.
 
-use crate::trace::{Candidate, FinishReason, GoldDeviation};
+use crate::trace::{Candidate, FinishReason, GoldDeviation, Unit};
 use crate::tui::theme::Glyphs;
 
 /// A reward with its sign, `decimals` places, at most six cells where it can be; `nan` as it is.
@@ -29,6 +29,19 @@ pub(in crate::tui) fn signed(value: f32, decimals: usize, g: &Glyphs) -> String 
         "+"
     };
     format!("{sign}{digits}")
+}
+
+/// A value in its own unit: signed where both signs mean something, at most six cells where it can be.
+pub(super) fn amount(value: f32, unit: Unit, g: &Glyphs) -> String {
+    match unit {
+        Unit::Probability if (0.0..10.0).contains(&value) => format!("{value:.2}"),
+        // Entropies have one sign, and what rounds to nought has none.
+        Unit::Nats if value >= 0.0 => signed(value, 2, g).trim_start_matches('+').to_owned(),
+        Unit::Count if value.is_finite() && value.abs() < 1e5 && value.fract() == 0.0 => {
+            format!("{}{:.0}", if value < 0.0 { g.minus } else { "" }, value.abs())
+        }
+        Unit::Logit | Unit::Probability | Unit::Nats | Unit::Count | Unit::Unknown => signed(value, 2, g),
+    }
 }
 
 /// A value with its exact digits.
@@ -99,6 +112,8 @@ mod tests {
         let got: Vec<String> = all.iter().map(|v| signed(*v, 2, &ASCII)).collect();
         assert_eq!(got, ["+1.23", "-0.50", "+12.3", "-123", "+1e4", " 0.00", "nan", "-inf"]);
         assert_eq!(signed(-2.0, 2, &UNICODE), "−2.00");
+        let amounts = [(0.5, Unit::Probability), (12.0, Unit::Count), (-1.0, Unit::Count), (0.5, Unit::Logit), (1.5, Unit::Nats)];
+        assert_eq!(amounts.map(|(v, u)| amount(v, u, &ASCII)), ["0.50", "12", "-1", "+0.50", "1.50"]);
         assert_eq!(thousands(1234567), "1,234,567");
         assert_eq!(thousands(999), "999");
     }

@@ -1,10 +1,10 @@
 //! What the state looks like.
 
+mod board;
 mod chart;
 mod compare;
 mod detail;
 pub(super) mod format;
-pub(super) mod layout;
 mod list;
 pub(super) mod overlay;
 pub(super) mod page;
@@ -17,7 +17,10 @@ use super::theme::{Role, Theme};
 use paint::Painter;
 use ratatui::Frame;
 
-pub(crate) use layout::prepare;
+pub(super) use board::board_rows;
+pub(super) use compare::{VOTES_BESIDE, text_area};
+pub(super) use overlay::settings_rows;
+pub(super) use trace::Gutter;
 
 /// Draws the state.
 pub(crate) fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {

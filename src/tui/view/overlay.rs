@@ -1,6 +1,5 @@
 //! Help, messages, settings and the problem editor.
 
-use super::layout::wrap_plain;
 use super::page::{panel, scrollbar};
 use super::paint::Painter;
 use crate::check::lint::Severity;
@@ -8,7 +7,7 @@ use crate::runtime::Slot;
 use crate::tui::Field;
 use crate::tui::keymap::{BINDINGS, Context};
 use crate::tui::state::{Level, Overlay, State};
-use crate::tui::text::width;
+use crate::tui::text::{width, wrap_plain};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
@@ -33,8 +32,9 @@ struct Entry {
 fn help(p: &mut Painter<'_>, area: Rect, scroll: usize) {
     let g = p.glyphs();
     let about = [
-        format!("{} {}  reward above or below the pivot: the calibrated threshold, or nought", g.above, g.below),
+        format!("{} {}  better or worse than the pivot: the threshold, the middle of the unit, or the median", g.above, g.below),
         format!("{}  predicted first deviation      {}  labelled one      steps count from 1", g.deviation, g.gold),
+        format!("{}  first deviation by a second signal, where it marks another step", g.beside),
         "A number before a key repeats it; 5gg goes to step or problem 5.".to_string(),
         "The wheel scrolls what is under it; a click selects, a second one opens.".to_string(),
     ];
@@ -133,7 +133,7 @@ fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
 }
 
 /// The panel of the settings, the row of each setting that fits, and whether there is room for headings.
-pub(super) fn settings_rows(area: Rect, at: usize) -> (Rect, Vec<(usize, u16)>, bool) {
+pub(in crate::tui) fn settings_rows(area: Rect, at: usize) -> (Rect, Vec<(usize, u16)>, bool) {
     let frame = super::page::centred(area, 60, Field::ALL.len() as u16 + 5);
     let inside = super::page::inside(frame);
     // Room for the two headings and the blank between them.
@@ -178,11 +178,12 @@ fn settings(state: &State, p: &mut Painter<'_>, area: Rect, at: usize, typed: Op
         p.cut(row.x + 1, y, 14.min(row.width), name, look(p, Role::Text));
         let value = match typed.filter(|_| selected) {
             Some(t) => format!("{t}{}", p.glyphs().caret),
-            None => state.settings.shown(field),
+            None => state.shown_setting(field),
         };
         let value = if value.is_empty() { p.glyphs().unknown.to_string() } else { value };
-        p.cut(row.x + 15, y, row.width.saturating_sub(15).min(13), &value, look(p, Role::Strong));
-        p.cut(row.x + 29, y, row.width.saturating_sub(29), about, look(p, Role::Faint));
+        let after = p.cut(row.x + 15, y, row.width.saturating_sub(15), &value, look(p, Role::Strong));
+        let x = after.max(row.x + 28) + 1;
+        p.cut(x, y, row.right().saturating_sub(x), about, look(p, Role::Faint));
     }
 }
 

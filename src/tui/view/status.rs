@@ -172,7 +172,7 @@ fn models(state: &State, p: &mut Painter<'_>, area: Rect, mut right: u16) -> u16
     }
     let s = &state.settings;
     if area.width >= 110 {
-        put(p, &format!("{} {} {}", s.granularity.name(), s.aggregation.name(), s.shown(Field::Rule)), Role::Status);
+        put(p, &format!("{} {} {}", s.granularity.name(), s.aggregation.name(), state.shown_setting(Field::Rule)), Role::Status);
     }
     right
 }

@@ -5,14 +5,15 @@ use super::paint::Painter;
 use crate::check::lint::Severity;
 use crate::trace::{Candidate, Span, StepKind};
 use crate::tui::source::find_in;
-use crate::tui::state::{Doc, Focus, Heat, Line, Scale, Seen, Sheet, State, View, gold_step};
+use crate::tui::state::{Derived, Doc, Focus, Line, Scale, Sheet, State, View, gold_step};
+use crate::tui::text::wrap_plain;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// How much of a step stands before its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gutter {
+pub(in crate::tui) enum Gutter {
     /// Number, side, reward, bar.
     Full,
     /// Number, side, reward.
@@ -73,13 +74,15 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
         part(p, &format!("candidate {} of {n}", doc.cursor.candidate + 1), p.style(Role::Strong));
     } else if n > 1 {
         part(p, &format!("{n} candidates"), p.style(Role::Dim));
+        let by = rank_name(state, doc).map_or_else(|| "nothing ranks them".into(), |name| format!("ranked by {name}"));
+        part(p, &by, p.style(Role::Dim));
     }
-    if let (View::Trace, Some(candidate), Some(seen)) = (state.view, doc.candidate(), doc.seen_now()) {
-        if let Some(reward) = seen.reward {
-            let style = p.theme.reward(doc.scale.place(reward));
-            part(p, &format!("{} {}", format::signed(reward, 2, g).trim(), state.settings.aggregation.name()), style);
+    if let (View::Trace, Some(candidate), Some(derived)) = (state.view, doc.candidate(), doc.derived_now()) {
+        if let Some((name, value)) = doc.readings.rank.and_then(|i| Some((rank_name(state, doc)?, derived.taken.get(i)?.whole?))) {
+            let style = p.theme.reward(doc.rank_scale.place(value));
+            part(p, &format!("{name} {}", format::amount(value, doc.unit_of(doc.readings.rank), g).trim()), style);
             if n > 1 {
-                part(p, &format!("rank {}", seen.rank), p.style(Role::Strong));
+                part(p, &format!("rank {}", derived.rank), p.style(Role::Strong));
             }
         }
         if let Some(answer) = &candidate.answer {
@@ -100,7 +103,7 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     }
     let rule = state.layout.problem_rule;
     let text_rows = area.height.saturating_sub(1 + u16::from(rule));
-    let rows = super::layout::wrap_plain(&trace.problem, area.width.saturating_sub(2));
+    let rows = wrap_plain(&trace.problem, area.width.saturating_sub(2));
     for (y, row) in rows.iter().take(usize::from(text_rows)).enumerate() {
         let last = y + 1 == usize::from(text_rows) && rows.len() > usize::from(text_rows);
         let line = row.of(&trace.problem);
@@ -112,6 +115,13 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     if rule {
         p.rule(Rect { y: area.bottom() - 1, height: 1, ..area }, Role::Border);
     }
+}
+
+/// What ranks, by its name, and how its steps become one number where they do.
+pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
+    let reading = doc.ranked_by()?;
+    let steps = doc.info_of(doc.readings.rank?)?.has_steps();
+    Some(if steps { format!("{reading}, {}", state.settings.aggregation.name()) } else { reading.to_string() })
 }
 
 /// Glyph and role of a candidate's answer.
@@ -132,12 +142,12 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
 pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     let body = state.layout.body;
     let Some(doc) = state.doc() else { return };
-    let (Some(candidate), Some(seen)) = (doc.candidate(), doc.seen_now()) else {
+    let (Some(candidate), Some(derived)) = (doc.candidate(), doc.derived_now()) else {
         return empty(state, p);
     };
-    let sheet = &seen.wide;
+    let sheet = &derived.wide;
     let page = Rect { width: body.width.saturating_sub(1), ..body };
-    let look = Look { state, doc, candidate, seen, sheet, selected: true };
+    let look = Look { state, doc, candidate, derived, sheet, selected: true };
     look.draw(p, page, doc.top);
     super::page::scrollbar(p, Rect { x: page.right(), width: 1, ..body }, doc.top, sheet.lines.len());
 }
@@ -153,7 +163,7 @@ pub(super) fn empty(state: &State, p: &mut Painter<'_>) {
         Slot::Ready { .. } => "press r to generate".to_string(),
         Slot::Absent => "this problem has no candidates; give a --policy to generate some".to_string(),
     };
-    for (y, row) in super::layout::wrap_plain(&text, body.width.saturating_sub(4)).iter().enumerate().take(usize::from(body.height)) {
+    for (y, row) in wrap_plain(&text, body.width.saturating_sub(4)).iter().enumerate().take(usize::from(body.height)) {
         p.text(body.x + 2, body.y + y as u16, body.width.saturating_sub(4), row.of(&text), p.style(Role::Dim));
     }
 }
@@ -163,7 +173,7 @@ pub(super) struct Look<'a> {
     pub state: &'a State,
     pub doc: &'a Doc,
     pub candidate: &'a Candidate,
-    pub seen: &'a Seen,
+    pub derived: &'a Derived,
     pub sheet: &'a Sheet,
     /// It is the selected candidate.
     pub selected: bool,
@@ -224,23 +234,11 @@ impl Look<'_> {
     fn overlays(&self, p: &Painter<'_>, range: Span) -> Vec<(Span, Style)> {
         let mut out = Vec::new();
         let inside = |s: Span| s.start < range.end && range.start < s.end;
-        for highlight in self.seen.code.iter().filter(|h| inside(h.0)) {
+        for highlight in self.derived.code.iter().filter(|h| inside(h.0)) {
             out.push((highlight.0, p.style(highlight.1)));
         }
-        match self.state.heat {
-            Heat::Off => {}
-            Heat::Reward => {
-                let tokens = self.candidate.rewards().iter().zip(&self.seen.tokens);
-                out.extend(tokens.filter(|t| inside(t.0.span)).map(|(t, v)| (t.span, p.theme.heat(self.doc.scale.place(*v)))));
-            }
-            Heat::LogProb | Heat::Entropy => {
-                for token in self.candidate.tokens.iter().filter(|t| inside(t.span)) {
-                    let place =
-                        if self.state.heat == Heat::LogProb { token.logprob.map(logprob_place) } else { token.entropy.map(entropy_place) };
-                    out.extend(place.map(|t| (token.span, p.theme.heat(t))));
-                }
-            }
-        }
+        let tokens = self.derived.heat.tokens.iter().filter(|t| inside(t.0) && !t.1.is_nan());
+        out.extend(tokens.map(|(span, place)| (*span, p.theme.heat(*place))));
         if !self.state.search.text.is_empty() {
             let needle = &self.state.search.text;
             let from = floor(&self.candidate.text, range.start.saturating_sub(needle.len()));
@@ -258,13 +256,14 @@ impl Look<'_> {
 
     fn gutter(&self, p: &mut Painter<'_>, area: Rect, gutter: Gutter, step: usize, nth: usize) {
         let g = p.glyphs();
-        let reward = self.seen.rewards.get(step).copied().flatten();
+        let reward = self.derived.colour_of(step);
         let place = reward.map(|r| self.doc.scale.place(r));
         let style = p.theme.reward(place.unwrap_or(f32::NAN));
         let current = step == self.doc.cursor.step;
         let number = p.style(if current { Role::Strong } else { Role::Faint });
         let side = format::side(place, g);
-        let shown = reward.map_or_else(|| String::from(g.unknown), |r| format::signed(r, 2, g));
+        let unit = self.doc.unit_of(self.doc.readings.colour);
+        let shown = reward.map_or_else(|| String::from(g.unknown), |r| format::amount(r, unit, g));
         match gutter {
             Gutter::Small => match nth {
                 0 => {
@@ -291,7 +290,8 @@ impl Look<'_> {
 
     fn mark(&self, p: &mut Painter<'_>, area: Rect, step: usize) {
         let g = p.glyphs();
-        let predicted = self.seen.deviation.as_ref().filter(|d| d.step == step);
+        let predicted = self.derived.deviation.as_ref().filter(|d| d.step == step);
+        let second = self.derived.beside.as_ref().filter(|d| d.step == step && self.derived.apart() == Some(step));
         let labelled = gold_step(self.candidate) == Some(step);
         let long = area.width >= 44;
         let mut x = area.x + if long { 1 } else { 0 };
@@ -299,6 +299,11 @@ impl Look<'_> {
         if predicted.is_some() {
             let chip = if long { format!(" {} first deviation ", g.deviation) } else { format!(" {} deviates ", g.deviation) };
             x = p.text(x, area.y, room(x), &chip, p.style(Role::Deviation));
+        }
+        if let Some(second) = second {
+            let name = &second.by.reading;
+            let text = if long { format!(" {} first deviation by {name} ", g.beside) } else { format!(" {} {name} ", g.beside) };
+            x = p.cut(x, area.y, room(x), &text, p.style(Role::Wrong));
         }
         if labelled {
             let text = match (predicted.is_some(), long) {
@@ -309,11 +314,11 @@ impl Look<'_> {
             };
             x = p.cut(x, area.y, room(x), &text, p.style(Role::Gold));
         }
-        if let Some(d) = predicted.filter(|_| long) {
+        if let Some(d) = predicted.or(second).filter(|_| long) {
             // The chip ends in a blank of its own, the label does not.
             let gap = u16::from(labelled);
             let x = p.text(x + gap, area.y, room(x + gap), &format!("{} ", g.dot), p.style(Role::Faint));
-            p.cut(x, area.y, room(x), &super::detail::why(self.state, d, g, room(x)), p.style(Role::Dim));
+            p.cut(x, area.y, room(x), &super::detail::why(self.doc, d, g, room(x)), p.style(Role::Dim));
         }
     }
 
@@ -347,16 +352,6 @@ fn bar(p: &mut Painter<'_>, x: u16, y: u16, place: Option<f32>, style: Style) {
             p.glyph(x + BAR - 1 - full, y, 1, g.bar_right, style);
         }
     }
-}
-
-/// Log-probability on the scale of −1 (6 nats) to 1 (sure).
-fn logprob_place(logprob: f32) -> f32 {
-    1.0 + logprob / 3.0
-}
-
-/// Entropy on the scale of −1 (3 nats) to 1 (none).
-fn entropy_place(entropy: f32) -> f32 {
-    1.0 - entropy / 1.5
 }
 
 fn floor(text: &str, mut at: usize) -> usize {

@@ -1,14 +1,14 @@
 //! The screen that watches a training run.
 
-mod app;
 mod history;
 mod panes;
 mod plot;
+mod session;
 mod state;
 mod view;
 
-pub use app::watch;
 pub use history::{History, SeenAlarm, Series, StageHistory};
+pub use session::watch;
 
 use super::action::{Action, Effect};
 use super::keymap::{Key, Keymap};
@@ -35,7 +35,7 @@ pub struct WatchOptions {
 }
 
 /// State, keys and theme of the screen, without a terminal: keys and news in, frames and effects out.
-pub struct WatchFace {
+pub struct WatchScreen {
     state: WatchState,
     keymap: Keymap,
     theme: Theme,
@@ -43,7 +43,7 @@ pub struct WatchFace {
     dirty: bool,
 }
 
-impl WatchFace {
+impl WatchScreen {
     /// A screen that knows nothing of the run yet.
     pub fn new(options: &WatchOptions) -> Result<Self, ThemeError> {
         let glyphs = if options.ascii { ASCII } else { UNICODE };

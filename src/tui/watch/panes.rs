@@ -3,9 +3,9 @@
 use super::plot::{self, number};
 use super::state::{Pane, WatchState};
 use crate::diagnose::AlarmKind;
+use crate::tui::text::wrap_plain;
 use crate::tui::theme::Role;
 use crate::tui::view::format::{side, signed};
-use crate::tui::view::layout::wrap_plain;
 use crate::tui::view::page::{meter, scrollbar};
 use crate::tui::view::paint::Painter;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! What the event loops hear from the system: signals, and events that wait already.
+//! What the event loop hears from the system: signals, and events that wait already.
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
@@ -15,8 +15,8 @@ pub(super) async fn waiting(keys: &mut EventStream) -> Option<crossterm::event::
     .await
 }
 
-/// A signal that the event loops heed.
-pub(super) enum Signal {
+/// A signal of the operating system that the event loop heeds.
+pub(super) enum OsSignal {
     Suspend,
     Continued,
     End(i32),
@@ -24,7 +24,7 @@ pub(super) enum Signal {
 
 /// Where signals come from.
 #[cfg(unix)]
-pub(super) struct Signals {
+pub(super) struct OsSignals {
     term: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
@@ -33,7 +33,7 @@ pub(super) struct Signals {
 }
 
 #[cfg(unix)]
-impl Signals {
+impl OsSignals {
     pub fn new() -> std::io::Result<Self> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         use tokio::signal::unix::{SignalKind, signal};
@@ -46,14 +46,14 @@ impl Signals {
         })
     }
 
-    pub async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> OsSignal {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         tokio::select! {
-            _ = self.term.recv() => Signal::End(SIGTERM),
-            _ = self.interrupt.recv() => Signal::End(SIGINT),
-            _ = self.hangup.recv() => Signal::End(SIGHUP),
-            _ = self.suspend.recv() => Signal::Suspend,
-            _ = self.resume.recv() => Signal::Continued,
+            _ = self.term.recv() => OsSignal::End(SIGTERM),
+            _ = self.interrupt.recv() => OsSignal::End(SIGINT),
+            _ = self.hangup.recv() => OsSignal::End(SIGHUP),
+            _ = self.suspend.recv() => OsSignal::Suspend,
+            _ = self.resume.recv() => OsSignal::Continued,
         }
     }
 }
@@ -67,17 +67,17 @@ pub(super) fn stop() {
 
 /// Where signals come from.
 #[cfg(not(unix))]
-pub(super) struct Signals;
+pub(super) struct OsSignals;
 
 #[cfg(not(unix))]
-impl Signals {
+impl OsSignals {
     pub fn new() -> std::io::Result<Self> {
         Ok(Self)
     }
 
-    pub async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> OsSignal {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::End(2),
+            Ok(()) => OsSignal::End(2),
             Err(_) => std::future::pending().await,
         }
     }

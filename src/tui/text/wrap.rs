@@ -1,6 +1,6 @@
 //! Wrapping that knows, for every visual row, the step and the bytes it shows.
 
-use super::text::{Shown, shown};
+use super::{Shown, shown};
 use crate::trace::{Span, Step};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -186,6 +186,14 @@ impl WrapCache {
         push(row, block.span.end, in_code(row), &mut first);
         self.rows.extend(rows);
     }
+}
+
+/// Rows of a text that has no steps.
+pub(in crate::tui) fn wrap_plain(text: &str, width: u16) -> Vec<Span> {
+    let mut cache = WrapCache::default();
+    let text = text.trim_end();
+    cache.update(text, &[Step { span: Span::new(0, text.len()), ..Step::default() }], usize::from(width.max(1)));
+    cache.rows().iter().map(|r| r.span).collect()
 }
 
 #[cfg(test)]

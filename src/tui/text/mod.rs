@@ -1,4 +1,11 @@
-//! Untrusted text, a screen cell at a time: what is shown for a grapheme, and how wide it is.
+//! Untrusted text, a screen cell at a time: what is shown for a grapheme, and how wide it is; wrapping and the colours of code.
+
+mod highlight;
+mod wrap;
+
+pub use highlight::highlight;
+pub(super) use wrap::wrap_plain;
+pub use wrap::{Row as WrappedRow, WrapCache};
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;

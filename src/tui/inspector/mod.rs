@@ -1,24 +1,31 @@
-//! The face without a terminal: keys in, frames and effects out.
+//! The inspector without a terminal: keys in, frames and effects out.
 
-use super::action::{Action, Effect};
-use super::keymap::{Key, Keymap};
-use super::state::State;
-use super::theme::{ASCII, Theme, ThemeError, ThemeInfo, UNICODE, themes};
-use super::{Grade, Options, Settings, update, view};
+mod session;
+
+pub use session::run;
+
+use crate::tui::action::{Action, Effect};
+use crate::tui::keymap::{Key, Keymap};
+use crate::tui::source::Report;
+use crate::tui::state::State;
+use crate::tui::theme::{ASCII, Theme, ThemeError, ThemeInfo, UNICODE, themes};
+use crate::tui::{Grade, Options, Settings, update, view};
 use crossterm::event::{Event, MouseButton, MouseEventKind};
 use ratatui::Frame;
 use std::path::PathBuf;
 
 /// State, keys and theme in one: what the event loop drives, and what tests and benchmarks drive without a terminal.
-pub struct Face {
+pub struct Inspector {
     state: State,
     keymap: Keymap,
     theme: Theme,
     dirs: Vec<PathBuf>,
     dirty: bool,
+    /// What the last drawing asks for.
+    wants: Vec<Effect>,
 }
 
-impl Face {
+impl Inspector {
     /// The state of a fresh start. `models`: whether models' threads are there.
     pub fn new(options: &Options) -> Result<Self, ThemeError> {
         let glyphs = if options.ascii { ASCII } else { UNICODE };
@@ -30,7 +37,7 @@ impl Face {
         state.segmentation = options.segmentation.clone();
         state.labels.clone_from(&options.labels);
         options.notes.iter().for_each(|n| state.note(n.clone()));
-        Ok(Self { state, keymap: Keymap::new(), theme, dirs: options.theme_dirs.clone(), dirty: true })
+        Ok(Self { state, keymap: Keymap::new(), theme, dirs: options.theme_dirs.clone(), dirty: true, wants: Vec::new() })
     }
 
     /// Takes something that the terminal says.
@@ -55,16 +62,18 @@ impl Face {
         // Time alone changes the screen only where something moves.
         self.dirty |= !matches!(action, Action::Tick(_)) || self.state.moves();
         let mut effects = update::update(&mut self.state, action);
-        effects.retain(|e| match e {
-            Effect::Theme(name) => {
-                match Theme::load(name, &self.dirs, self.theme.depth, self.theme.glyphs) {
-                    Ok(theme) => self.theme = theme,
-                    Err(e) => self.state.error(e.to_string()),
-                }
-                false
+        let mut errors = Vec::new();
+        effects.retain(|e| {
+            let Effect::Theme(name) = e else { return true };
+            match Theme::load(name, &self.dirs, self.theme.depth, self.theme.glyphs) {
+                Ok(theme) => self.theme = theme,
+                Err(e) => errors.push(e.to_string()),
             }
-            _ => true,
+            false
         });
+        for error in errors {
+            effects.extend(update::update(&mut self.state, Action::Report(Report::Failed(error))));
+        }
         effects
     }
 
@@ -78,17 +87,17 @@ impl Face {
         self.state.moves()
     }
 
-    /// Draws the state. What the drawing asks for (rows of the list that came into view) is among the effects of the next action.
+    /// Draws the state, fitted to the frame; see [`Inspector::wants`].
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
-        let area = frame.area();
-        view::prepare(&mut self.state, area);
+        let wants = update::update(&mut self.state, Action::Fit(frame.area()));
+        self.wants.extend(wants);
         view::draw(&self.state, &self.theme, frame);
         self.dirty = false;
     }
 
-    /// Effects that came up while drawing: rows and traces that are on screen and not read yet.
+    /// What the last drawing asks for: rows and traces that are on screen and not read yet.
     pub fn wants(&mut self) -> Vec<Effect> {
-        update::wants(&mut self.state)
+        std::mem::take(&mut self.wants)
     }
 
     /// How rewards are read and candidates are sampled, now.
@@ -96,7 +105,7 @@ impl Face {
         &self.state.settings
     }
 
-    /// How the grader was set, for a second face over the same task.
+    /// How the grader was set, for a second inspector over the same task.
     pub fn grade(&self) -> Option<Grade> {
         self.state.grade.clone()
     }

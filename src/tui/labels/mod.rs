@@ -1,5 +1,9 @@
 //! Steps that the user marks right or wrong, kept in a file of native traces that `[reward.labels]` trains on.
 
+mod writer;
+
+pub(crate) use writer::LabelWriter;
+
 use crate::format::{FormatError, Options, TraceList, write_file};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use std::path::{Path, PathBuf};
@@ -42,12 +46,7 @@ impl Labels {
     /// Takes a trace over with the labels that it has now.
     pub(crate) fn take(&mut self, trace: &Trace) {
         // The same id with other texts, sampled anew, is another trace: nothing that was marked is lost.
-        let fits = |kept: &Trace| {
-            kept.problem == trace.problem
-                && kept.candidates.len() == trace.candidates.len()
-                && kept.candidates.iter().zip(&trace.candidates).all(|(a, b)| same(a, b))
-        };
-        if let Some(kept) = self.traces.iter_mut().find(|t| fits(t)) {
+        if let Some(kept) = self.traces.iter_mut().find(|t| same_texts(t, trace)) {
             *kept = Trace { id: kept.id.clone(), ..trace.clone() };
             return;
         }
@@ -60,12 +59,17 @@ impl Labels {
         self.traces.push(new);
     }
 
-    /// Puts a trace's labels into the file, which another session may have added to; the file is written whole or not at all.
-    pub fn keep(path: &Path, trace: &Trace) -> Result<(), FormatError> {
+    /// Puts the labels of traces into the file, which another session may have added to; the file is written whole or not at all.
+    pub fn keep<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>) -> Result<(), FormatError> {
         let mut now = Self::open(path)?;
-        now.take(trace);
+        traces.into_iter().for_each(|trace| now.take(trace));
         write_file(path, &now.traces, None)
     }
+}
+
+/// Whether two traces have the same problem and the same texts.
+fn same_texts(a: &Trace, b: &Trace) -> bool {
+    a.problem == b.problem && a.candidates.len() == b.candidates.len() && a.candidates.iter().zip(&b.candidates).all(|(a, b)| same(a, b))
 }
 
 /// Whether labels of one are labels of the other.
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
     use crate::trace::{Segmentation, segment};
 
-    fn trace(text: &str) -> Trace {
+    pub(super) fn trace(text: &str) -> Trace {
         let candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() };
         Trace { id: "t".into(), problem: "p".into(), candidates: vec![candidate], ..Trace::default() }
     }
@@ -133,10 +137,10 @@ mod tests {
         let (mut first, mut second) = (trace("a\nb"), trace("a\nc"));
         for t in [&mut first, &mut second] {
             mark(&mut t.candidates[0], 1, false, None);
-            Labels::keep(&path, t).unwrap();
+            Labels::keep(&path, [&*t]).unwrap();
         }
         mark(&mut second.candidates[0], 0, true, None);
-        Labels::keep(&path, &second).unwrap();
+        Labels::keep(&path, [&second]).unwrap();
         let back = Labels::open(&path).unwrap();
         assert_eq!(back.traces.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["t", "t#2"]);
         for (text, want) in [("a\nb", [None, Some(0.0)]), ("a\nc", [Some(1.0), Some(0.0)]), ("a\nd", [None, None])] {

@@ -1,4 +1,9 @@
-//! The terminal: checked before it is taken, and given back whatever happens.
+//! The terminal: checked before it is taken, given back whatever happens, and driven by one event loop.
+
+mod event_loop;
+mod os_signals;
+
+pub(super) use event_loop::{Screen, run};
 
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};

@@ -1,8 +1,10 @@
-//! What goes where: every size is decided here, once a frame, before anything is drawn.
+//! What goes where: every size is decided here, and what is shown is derived, once a frame, before anything is drawn.
 
-use crate::trace::{Span, Step};
-use crate::tui::WrapCache;
-use crate::tui::state::{Column, Focus, Hit, Layout, Line, Overlay, State, View, gold_step};
+use crate::trace::{Calibration, Candidate};
+use crate::tui::Settings;
+use crate::tui::state::{Column, Derived, Focus, Hit, Layout, Line, Overlay, State, View, gold_step};
+use crate::tui::text::wrap_plain;
+use crate::tui::view::{Gutter, VOTES_BESIDE, board_rows, settings_rows, text_area};
 use ratatui::layout::Rect;
 
 /// From this width on the list stands beside the trace.
@@ -15,13 +17,13 @@ const COLUMN: u16 = 25;
 const STACK_WIDTH: u16 = 52;
 
 /// Fits the state to the screen.
-pub(crate) fn prepare(state: &mut State, area: Rect) {
+pub(super) fn fit(state: &mut State, area: Rect) {
     let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
     if let Some(item) = state.open {
         if let Some(doc) = state.doc_mut() {
-            doc.refresh(&settings, &calibration);
+            doc.refresh(&settings, &calibration, true);
         }
-        crate::tui::update::mark(state, item);
+        super::mark(state, item);
     }
     state.layout = Layout::default();
     let [panes, status] = split_bottom(area, 1);
@@ -51,14 +53,26 @@ pub(crate) fn prepare(state: &mut State, area: Rect) {
     if main.width > 0 && main.height > 0 {
         state.layout.main = Some(main);
         fit_main(state, main);
+        warm(state, &settings, &calibration);
     }
     fit_overlay(state, panes);
+}
+
+/// Finds the colours of the tokens on screen.
+fn warm(state: &mut State, settings: &Settings, calibration: &Calibration) {
+    let heat = state.heat.clone();
+    let columns: Vec<usize> = state.layout.columns.iter().map(|c| c.candidate).collect();
+    let view = state.view;
+    if let Some(doc) = state.doc_mut() {
+        let shown = if view == View::Trace { vec![doc.cursor.candidate] } else { columns };
+        shown.into_iter().for_each(|i| doc.warm(i, heat.as_deref(), settings, calibration));
+    }
 }
 
 fn fit_overlay(state: &mut State, area: Rect) {
     match &state.overlay {
         Some(Overlay::Settings { at, .. }) => {
-            let (frame, rows, _) = super::overlay::settings_rows(area, *at);
+            let (frame, rows, _) = settings_rows(area, *at);
             state.layout.hits.push((frame, Hit::Overlay));
             state.layout.hits.extend(rows.iter().map(|r| (Rect { y: r.1, height: 1, ..frame }, Hit::Setting(r.0))));
         }
@@ -73,7 +87,9 @@ fn fit_main(state: &mut State, main: Rect) {
         ..=5 => 0,
         6..=15 => 1,
         16..=21 => 2,
-        _ => 3,
+        22..=33 => 3,
+        34..=47 => 4,
+        _ => 5,
     };
     let [rest, area] = split_bottom(main, detail);
     state.layout.detail = area;
@@ -108,49 +124,46 @@ fn fit_problem(state: &State, area: Rect) -> (u16, bool) {
     ((1 + rows.min(most) + u16::from(rule)).min(area.height), rule)
 }
 
-/// Rows of a text that has no steps.
-pub(in crate::tui) fn wrap_plain(text: &str, width: u16) -> Vec<Span> {
-    let mut cache = WrapCache::default();
-    let text = text.trim_end();
-    cache.update(text, &[Step { span: Span::new(0, text.len()), ..Step::default() }], usize::from(width.max(1)));
-    cache.rows().iter().map(|r| r.span).collect()
-}
-
 fn fit_trace(state: &mut State, body: Rect) {
     state.layout.body = body;
     // The last cell is the scroll bar's.
     let page = body.width.saturating_sub(1);
-    let gutter = super::trace::Gutter::of(page);
+    let gutter = Gutter::of(page);
     let width = usize::from(page.saturating_sub(gutter.width()).saturating_sub(1));
     let height = usize::from(body.height);
     let mut hits = Vec::new();
     if let Some(doc) = state.doc_mut() {
         let at = doc.cursor.candidate;
         let growing = doc.growing(at);
-        if let (Some(candidate), Some(seen)) = (doc.store.trace().candidates.get(at), doc.seen.get_mut(at)) {
-            seen.wide.update(candidate, width, [seen.deviation.as_ref().map(|d| d.step), gold_step(candidate)]);
+        if let (Some(candidate), Some(derived)) = (doc.store.trace().candidates.get(at), doc.derived.get_mut(at)) {
+            derived.wide.update(candidate, width, marks(derived, candidate));
             doc.cursor.step = doc.cursor.step.min(candidate.steps.len().saturating_sub(1));
-            let lines = seen.wide.lines_of(doc.cursor.step);
-            let most = seen.wide.lines.len().saturating_sub(height);
+            let lines = derived.wide.lines_of(doc.cursor.step);
+            let most = derived.wide.lines.len().saturating_sub(height);
             if doc.follow && growing {
                 doc.top = most;
                 doc.cursor.step = candidate.steps.len().saturating_sub(1);
             } else if doc.reveal {
                 doc.top = reveal(doc.top, &lines, height);
                 let token = doc.cursor.token.and_then(|t| crate::tui::state::Doc::units(candidate).get(t).copied());
-                if let Some(line) = token.and_then(|t| seen.wide.line_at(t.start)) {
+                if let Some(line) = token.and_then(|t| derived.wide.line_at(t.start)) {
                     doc.top = reveal(doc.top, &(line..line + 1), height);
                 }
             }
             doc.top = doc.top.min(most);
             doc.reveal = false;
-            for y in 0..height.min(seen.wide.lines.len().saturating_sub(doc.top)) {
+            for y in 0..height.min(derived.wide.lines.len().saturating_sub(doc.top)) {
                 let row = Rect { y: body.y + y as u16, height: 1, ..body };
-                hits.push((row, Hit::Step(at, seen.wide.step_at(doc.top + y))));
+                hits.push((row, Hit::Step(at, derived.wide.step_at(doc.top + y))));
             }
         }
     }
     state.layout.hits.extend(hits);
+}
+
+/// The steps of a candidate that are marked.
+fn marks(derived: &Derived, candidate: &Candidate) -> [Option<usize>; 3] {
+    [derived.deviation.as_ref().map(|d| d.step), derived.apart(), gold_step(candidate)]
 }
 
 /// The first visible line such that `lines` are visible, or their beginning where they do not fit; moved no further than needed.
@@ -170,7 +183,7 @@ fn fit_compare(state: &mut State, rest: Rect) {
         return fit_stack(state, rest);
     }
     // Header, a row a candidate, a rule.
-    let votes = if rest.width < super::compare::VOTES_BESIDE && rest.height >= 16 { 1 } else { 0 };
+    let votes = if rest.width < VOTES_BESIDE && rest.height >= 16 { 1 } else { 0 };
     let board = (count + 2).min((rest.height * 2 / 5).max(4)).min(14);
     let [board, body] = split_top(rest, board + votes);
     state.layout.board = board;
@@ -181,7 +194,7 @@ fn fit_compare(state: &mut State, rest: Rect) {
     let (by_rank, mut hits) = (state.by_rank, Vec::new());
     let mut columns = Vec::new();
     if let Some(doc) = state.doc_mut() {
-        for (y, candidate) in super::compare::board_rows(doc, rows).enumerate() {
+        for (y, candidate) in board_rows(doc, rows).enumerate() {
             hits.push((Rect { y: board.y + 1 + y as u16, height: 1, ..board }, Hit::Candidate(candidate)));
         }
         let order: Vec<usize> = if by_rank && !doc.order.is_empty() { doc.order.clone() } else { (0..usize::from(count)).collect() };
@@ -213,12 +226,12 @@ fn fit_compare(state: &mut State, rest: Rect) {
 fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut Vec<(Rect, Hit)>) {
     let Some(candidate) = doc.store.trace().candidates.get(column.candidate) else { return };
     let body = text_area(column.area);
-    let gutter = super::trace::Gutter::of(body.width);
+    let gutter = Gutter::of(body.width);
     let width = usize::from(body.width.saturating_sub(gutter.width()));
-    let Some(seen) = doc.seen.get_mut(column.candidate) else { return };
-    seen.narrow.update(candidate, width, [seen.deviation.as_ref().map(|d| d.step), gold_step(candidate)]);
+    let Some(derived) = doc.derived.get_mut(column.candidate) else { return };
+    derived.narrow.update(candidate, width, marks(derived, candidate));
     let height = usize::from(body.height);
-    let most = seen.narrow.lines.len().saturating_sub(height);
+    let most = derived.narrow.lines.len().saturating_sub(height);
     if doc.follow && doc.cursor.candidate == column.candidate {
         doc.cursor.step = candidate.steps.len().saturating_sub(1);
     }
@@ -228,18 +241,13 @@ fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut 
         let step = doc.cursor.step.min(candidate.steps.len().saturating_sub(1));
         // The selected step of every candidate begins on the same row, with what leads to it above.
         let lead = if doc.skip > 0 { 0 } else { height / 4 };
-        (seen.narrow.lines_of(step).start + doc.skip).saturating_sub(lead).min(most)
+        (derived.narrow.lines_of(step).start + doc.skip).saturating_sub(lead).min(most)
     };
     hits.push((column.area, Hit::Candidate(column.candidate)));
-    for y in 0..height.min(seen.narrow.lines.len().saturating_sub(column.top)) {
+    for y in 0..height.min(derived.narrow.lines.len().saturating_sub(column.top)) {
         let row = Rect { y: body.y + y as u16, height: 1, ..body };
-        hits.push((row, Hit::Step(column.candidate, seen.narrow.step_at(column.top + y))));
+        hits.push((row, Hit::Step(column.candidate, derived.narrow.step_at(column.top + y))));
     }
-}
-
-/// A column without its title and its right margin.
-pub(super) fn text_area(column: Rect) -> Rect {
-    Rect { y: column.y + 1.min(column.height), height: column.height.saturating_sub(1), width: column.width.saturating_sub(1), ..column }
 }
 
 /// Candidates below each other: a line of the board and the selected step of each.
@@ -260,12 +268,12 @@ fn fit_stack(state: &mut State, rest: Rect) {
             let mut column = Column { candidate, area, top: 0 };
             fit_column(doc, &mut column, &mut hits);
             if !doc.follow
-                && let Some(seen) = doc.seen.get(candidate)
+                && let Some(derived) = doc.derived.get(candidate)
             {
                 // The line that matters is the step's first row of text, not what leads to it.
-                let lines = seen.narrow.lines_of(doc.cursor.step.min(doc.candidates()[candidate].steps.len().saturating_sub(1)));
-                let marks = seen.narrow.lines[lines.clone()].iter().take_while(|l| !matches!(l, Line::Row(_))).count();
-                column.top = (lines.start + marks + doc.skip).min(seen.narrow.lines.len().saturating_sub(1));
+                let lines = derived.narrow.lines_of(doc.cursor.step.min(doc.candidates()[candidate].steps.len().saturating_sub(1)));
+                let marks = derived.narrow.lines[lines.clone()].iter().take_while(|l| !matches!(l, Line::Row(_))).count();
+                column.top = (lines.start + marks + doc.skip).min(derived.narrow.lines.len().saturating_sub(1));
             }
             columns.push(column);
         }

@@ -1,7 +1,7 @@
 //! Colours of code blocks, found on a thread of their own: reading the syntaxes takes longer than a frame.
 
-use super::theme::Role;
 use crate::trace::Span;
+use crate::tui::theme::Role;
 use std::sync::OnceLock;
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxReference, SyntaxSet};
 
