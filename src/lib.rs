@@ -3,8 +3,9 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, format, runtime, sandbox, task, diagnose, hub, answer, trace}
-//! tui -> {runtime, format, diagnose, check, answer, trace}     runtime -> {generate, reward, model, trace}
+//! cli -> {tui, train, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
+//! tui -> {runtime, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, trace}
+//! runtime -> {generate, reward, model, trace}
 //! train -> {eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, answer, trace}
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
@@ -19,6 +20,7 @@
 pub mod answer;
 pub mod check;
 pub mod cli;
+pub mod collection;
 pub mod diagnose;
 pub mod eval;
 pub mod format;

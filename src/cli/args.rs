@@ -1,7 +1,8 @@
 //! Options that several subcommands share.
 
+use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
-use crate::format::Scoring;
+use crate::format::{FormatError, Scoring};
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Limits, Sandbox};
 use crate::task::Task;
@@ -119,6 +120,21 @@ pub struct SignalArgs {
     /// How the tokens of a step become one value where a signal does not name it [default: as it was calibrated]
     #[arg(long, value_name = "STATISTIC", value_parser = statistic())]
     pub statistic: Option<Statistic>,
+}
+
+/// Which records are one problem.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GroupArgs {
+    /// Keep records about one problem apart: lines with the same prompt, and what several files say of a problem, are problems of their own
+    #[arg(long)]
+    pub no_group: bool,
+}
+
+impl GroupArgs {
+    /// Opens files of traces, or of problems alone.
+    pub fn open<S: AsRef<str>>(&self, files: &[S], problems: bool, segmentation: &Segmentation) -> Result<Collection, FormatError> {
+        Collection::open(files, &collection::Options { problems, apart: self.no_group, segmentation: segmentation.clone() })
+    }
 }
 
 /// Whether programs of a model may run.

@@ -1,13 +1,14 @@
 //! `generate`: problems in, sampled candidates out.
 
-use super::args::{DeviceArgs, OutputArgs, RewardArgs, SamplingArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, model};
 use super::exit::Exit;
-use super::headless::{Headless, Next, Summary, Walk, drive, ready};
+use super::headless::{Headless, Summary, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
 use crate::answer::Question;
-use crate::format::{Options, TraceList, to_lines};
+use crate::collection::{Bad, Next, Walk};
+use crate::format::to_lines;
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::trace::{REWARD, SignalSource, Trace};
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,8 @@ pub struct Generate {
     #[arg(long, requires = "output")]
     resume: bool,
     #[command(flatten)]
+    group: GroupArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
     rewards: RewardArgs,
@@ -49,7 +52,7 @@ impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
         let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
-        let list = TraceList::open(&self.problems, Options { problems: true })?;
+        let collection = self.group.open(&self.problems, true, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
         let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
@@ -60,17 +63,17 @@ impl Generate {
         let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
         let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
 
-        let walk = RefCell::new(Walk::new(list, None, None));
+        let walk = RefCell::new(Walk::new(collection, None, None));
         let typed = RefCell::new(self.typed());
         let mut tally = Tally::default();
         let next = |reporter: &mut Reporter| {
             Ok(loop {
                 let next = match typed.borrow_mut().next() {
-                    Some(trace) => Next::Trace(Box::new(trace)),
+                    Some(trace) => Next::Problem(0, Box::new(trace)),
                     None => walk.borrow_mut().next(reporter),
                 };
                 match next {
-                    Next::Trace(trace) if written.has(&trace) => {
+                    Next::Problem(_, trace) if written.has(&trace) => {
                         let (found, n) = (written.candidates(&trace), usize::from(self.sampling.n));
                         if found != n {
                             bail!(
@@ -112,7 +115,7 @@ impl Generate {
         let with = Headless { engine: &engine, interrupt: &interrupt, segmentation: &self.rewards.segment };
         let summary = drive(&with, &mut reporter, total, next, request, done)?;
         drop(engine);
-        let (skipped, broken) = walk.into_inner().close(&mut reporter);
+        let Bad { skipped, broken } = walk.into_inner().close(&mut reporter);
         let name = output.name().to_string();
         output.finish()?;
         if summary.interrupted {

@@ -1,35 +1,18 @@
 //! Drives the models without a screen: a few requests at a time, results in the order of the input.
 
 use super::interrupt::Interrupt;
-use super::judge::Shard;
 use super::progress::Reporter;
-use crate::format::{FormatError, TraceList};
+use crate::collection::Next;
 use crate::runtime::{Engine, ModelsStatus, Request, RequestId, Slot, Update};
 use crate::trace::{Segmentation, Trace, TraceStore};
 use anyhow::{Result, bail};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Requests that are with the models at a time, so that they never wait for the input or the output.
 const WINDOW: usize = 4;
 /// How often the interrupt flag is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// Messages about bad records that are shown one by one.
-const SHOWN: usize = 20;
-
-/// What comes next from the input.
-pub enum Next {
-    /// A trace to work on.
-    Trace(Box<Trace>),
-    /// Nothing yet.
-    Wait,
-    /// Nothing any more.
-    End,
-}
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -88,7 +71,7 @@ pub fn drive(
         }
         while !ended && working.len() < WINDOW {
             match next(reporter)? {
-                Next::Trace(trace) => {
+                Next::Problem(_, trace) => {
                     last_id += 1;
                     started.get_or_insert_with(Instant::now);
                     engine.send(request(last_id, &trace))?;
@@ -183,93 +166,5 @@ pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) ->
             return Ok(status);
         }
         engine.wait(LOOK);
-    }
-}
-
-/// Indices of `limit` traces with candidates, drawn at random, the same ones every time, in the order of the list: a file's own order often means something,
-/// such as right ones last. Waits until the list is read to its end.
-pub fn draw(list: &TraceList, limit: u64) -> Vec<usize> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // Nothing is there past the end, so this waits for all of it.
-    list.wait(usize::MAX - 1);
-    let mut order: Vec<usize> = (0..list.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-    let mut drawn: Vec<usize> = order.into_iter().filter(|&i| list.read(i).is_ok_and(|t| !t.candidates.is_empty())).take(limit).collect();
-    drawn.sort_unstable();
-    drawn
-}
-
-/// Walks over the traces of files, tells what is wrong with them, and never blocks.
-pub struct Walk {
-    list: TraceList,
-    /// Where not all: the indices.
-    chosen: Option<Vec<usize>>,
-    shard: Option<Shard>,
-    at: usize,
-    told: usize,
-    bad: u64,
-}
-
-impl Walk {
-    /// Over the traces that are `chosen` by [`draw`], or all, and of these over a part.
-    pub fn new(list: TraceList, chosen: Option<Vec<usize>>, shard: Option<Shard>) -> Self {
-        Self { list, chosen, shard, at: 0, told: 0, bad: 0 }
-    }
-
-    /// The traces that are walked over, as far as they are known; `None` where that cannot be said yet.
-    fn range(&self) -> Option<std::ops::Range<usize>> {
-        match (&self.chosen, self.shard) {
-            (Some(chosen), shard) => Some(shard.map_or(0..chosen.len(), |s| s.range(chosen.len()))),
-            (None, None) => Some(0..self.list.settled()),
-            (None, Some(shard)) => self.list.is_complete().then(|| shard.range(self.list.len())),
-        }
-    }
-
-    /// The next trace that can be read.
-    pub fn next(&mut self, reporter: &mut Reporter) -> Next {
-        loop {
-            self.tell(reporter);
-            let Some(range) = self.range() else { return Next::Wait };
-            self.at = self.at.max(range.start);
-            if self.at < range.end {
-                self.at += 1;
-                let at = self.chosen.as_ref().map_or(self.at - 1, |c| c[self.at - 1]);
-                match self.list.get(at) {
-                    Ok(trace) => return Next::Trace(Box::new(Arc::unwrap_or_clone(trace))),
-                    Err(_) => self.bad += 1,
-                }
-            } else if self.list.is_complete() {
-                self.tell(reporter);
-                return if self.range().is_some_and(|r| self.at < r.end) { continue } else { Next::End };
-            } else {
-                return Next::Wait;
-            }
-        }
-    }
-
-    /// Number of traces, once it is known.
-    pub fn total(&self) -> Option<u64> {
-        self.list.is_complete().then(|| self.range().map_or(0, |r| r.len() as u64))
-    }
-
-    /// Closes the account: records that were skipped, and whether a file could not be read to its end.
-    pub fn close(&mut self, reporter: &mut Reporter) -> (usize, bool) {
-        self.tell(reporter);
-        let errors = self.list.errors();
-        if self.list.error_count() > SHOWN {
-            reporter.warn(&format!("{} more messages about bad records are not shown", self.list.error_count() - SHOWN));
-        }
-        let broken = errors.iter().any(|e| matches!(e, FormatError::BreaksOff { .. } | FormatError::Io { .. }));
-        (self.list.skipped(), broken)
-    }
-
-    fn tell(&mut self, reporter: &mut Reporter) {
-        if self.list.error_count() > self.told {
-            let errors = self.list.errors();
-            for error in errors.iter().take(SHOWN).skip(self.told) {
-                reporter.warn(&error.to_string());
-            }
-            self.told = self.list.error_count();
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, model};
+use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, model};
 use super::exit::Exit;
 use crate::answer::{Judged, Question};
-use crate::format;
 use crate::runtime::{Engine, ModelRef, Models};
 use crate::task::stories::{Split, story};
-use crate::trace::{Segmentation, Trace, segment};
+use crate::trace::Trace;
 use crate::tui;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -39,6 +38,8 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE")]
     pub problems: Vec<String>,
     #[command(flatten)]
+    pub group: GroupArgs,
+    #[command(flatten)]
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
@@ -67,12 +68,12 @@ impl Inspect {
         let recorded = !files.is_empty();
         // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
-        let policy = live.policy.unwrap_or_else(default).policy(live.device.device)?;
-        let reward = live.reward.unwrap_or_else(default).reward(live.device.device)?;
+        let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
+        let reward = live.reward.clone().unwrap_or_else(default).reward(live.device.device)?;
         let traces: Box<dyn tui::TraceSource> = if recorded {
-            Box::new(Files::open(&files, format::Options::default(), &live.rewards.segment)?)
+            open(&files, false, &live)?
         } else if !live.problems.is_empty() {
-            Box::new(Files::open(&live.problems, format::Options { problems: true }, &live.rewards.segment)?)
+            open(&live.problems, true, &live)?
         } else {
             Box::new(Stories)
         };
@@ -126,48 +127,12 @@ fn judge(trace: &Trace, candidate: usize) -> Judged {
     Question::guess(&trace.problem, trace.gold_answer.as_deref()).judge(&c.text, c.is_cut())
 }
 
-/// Traces of files.
-struct Files {
-    list: format::TraceList,
-    segmentation: Segmentation,
-    told: usize,
-}
-
-impl Files {
-    fn open(paths: &[String], options: format::Options, segmentation: &Segmentation) -> Result<Self> {
-        if let Some(path) = paths.iter().find(|p| Path::new(p.as_str()).is_dir()) {
-            bail!("{path}: is a directory; name trace files, or a model with --policy");
-        }
-        Ok(Self { list: format::TraceList::open(paths, options)?, segmentation: segmentation.clone(), told: 0 })
+/// Opens files for the inspector.
+fn open(files: &[String], problems: bool, live: &LiveArgs) -> Result<Box<dyn tui::TraceSource>> {
+    if let Some(path) = files.iter().find(|p| Path::new(p.as_str()).is_dir()) {
+        bail!("{path}: is a directory; name trace files, or a model with --policy");
     }
-}
-
-impl tui::TraceSource for Files {
-    fn known(&mut self) -> (usize, bool) {
-        let complete = self.list.is_complete();
-        (self.list.len(), complete)
-    }
-
-    fn read(&mut self, index: usize) -> Result<Arc<Trace>, String> {
-        let shared = self.list.get(index).map_err(|e| e.to_string())?;
-        if shared.candidates.iter().all(|c| !c.steps.is_empty()) {
-            return Ok(shared);
-        }
-        let mut trace = Arc::unwrap_or_clone(shared);
-        for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
-            candidate.steps = segment(&candidate.text, &self.segmentation);
-        }
-        Ok(Arc::new(trace))
-    }
-
-    fn notes(&mut self) -> Vec<String> {
-        if self.list.error_count() == self.told {
-            return Vec::new();
-        }
-        let notes = self.list.errors().iter().skip(self.told).map(ToString::to_string).collect();
-        self.told = self.list.error_count();
-        notes
-    }
+    Ok(Box::new(tui::Recorded::new(live.group.open(files, problems, &live.rewards.segment)?)))
 }
 
 /// Stories from the test pool, made when they are asked for.

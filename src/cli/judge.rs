@@ -1,8 +1,9 @@
 //! Recorded traces read anew: log-probabilities and entropies by a policy, rewards by a reward model.
 
-use super::headless::{Headless, Next, Summary, Walk, drive, ready};
+use super::headless::{Headless, Summary, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
+use crate::collection::{Bad, Next, Walk};
 use crate::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Slot, TextReader};
 use crate::trace::{Calibration, Segmentation, Trace, segment};
 use anyhow::{Context, Result, anyhow, bail};
@@ -76,18 +77,18 @@ impl Judge {
         walk: Walk,
         with: &Reading,
         reporter: &mut Reporter,
-        wanted: impl Fn(&Trace) -> bool,
+        wanted: impl Fn(usize, &Trace) -> bool,
         done: impl FnMut(Trace) -> Result<()>,
     ) -> Result<Judged> {
         let walk = RefCell::new(walk);
         let next = |reporter: &mut Reporter| loop {
             match walk.borrow_mut().next(reporter) {
-                Next::Trace(trace) if trace.candidates.is_empty() || !wanted(&trace) => {}
+                Next::Problem(i, trace) if trace.candidates.is_empty() || !wanted(i, &trace) => {}
                 other => break other,
             }
         };
         let summary = self.drive(with, reporter, || walk.borrow().total(), next, done)?;
-        let (skipped, broken) = walk.into_inner().close(reporter);
+        let Bad { skipped, broken } = walk.into_inner().close(reporter);
         Ok(Judged { summary, skipped, broken })
     }
 
@@ -95,7 +96,7 @@ impl Judge {
     pub fn read(&self, traces: Vec<Trace>, with: &Reading, reporter: &mut Reporter) -> Result<Vec<Trace>> {
         let (total, mut out) = (traces.len() as u64, Vec::with_capacity(traces.len()));
         let mut traces = traces.into_iter();
-        let next = |_: &mut Reporter| traces.next().map_or(Next::End, |t| Next::Trace(Box::new(t)));
+        let next = |_: &mut Reporter| traces.next().map_or(Next::End, |t| Next::Problem(0, Box::new(t)));
         let summary = self.drive(
             with,
             reporter,
@@ -123,7 +124,7 @@ impl Judge {
         let Reading { segmentation, interrupt } = *with;
         let mut next = |reporter: &mut Reporter| {
             Ok(match next(reporter) {
-                Next::Trace(trace) => Next::Trace(Box::new(self.prepare(*trace, segmentation)?)),
+                Next::Problem(i, trace) => Next::Problem(i, Box::new(self.prepare(*trace, segmentation)?)),
                 other => other,
             })
         };
@@ -131,7 +132,7 @@ impl Judge {
             let (mut summary, began) = (Summary::default(), Instant::now());
             while !interrupt.is_set() {
                 match next(reporter)? {
-                    Next::Trace(trace) => {
+                    Next::Problem(_, trace) => {
                         done(*trace)?;
                         summary.traces += 1;
                         reporter.progress(summary.traces, total(), "");
@@ -166,30 +167,6 @@ impl Judge {
     }
 }
 
-/// A part of the traces, `I/N` on the command line, I from 1: the I-th of N runs of traces that lie side by side, so that the parts' outputs put one after
-/// the other are the output of the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    index: usize,
-    of: usize,
-}
-
-impl Shard {
-    /// Reads `I/N`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse::<usize>().ok()?, n.parse::<usize>().ok()?)));
-        match parts {
-            Some((i, n)) if i >= 1 && i <= n => Ok(Self { index: i - 1, of: n }),
-            _ => Err("expected I/N with 1 ≤ I ≤ N, for example 2/8".into()),
-        }
-    }
-
-    /// The traces of this part, of `len` in all.
-    pub fn range(self, len: usize) -> std::ops::Range<usize> {
-        len * self.index / self.of..len * (self.index + 1) / self.of
-    }
-}
-
 /// A model that recorded traces are read with; a server's model cannot.
 pub fn local(text: &str) -> Result<ModelRef, String> {
     match super::args::model(text)? {
@@ -206,21 +183,5 @@ pub fn whole(judged: &Judged) -> Result<()> {
         () if judged.broken => bail!("a file could not be read to its end"),
         () if judged.summary.failed > 0 => bail!("{} traces could not be read by the models", judged.summary.failed),
         () => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_cover_everything_once() {
-        for (len, of) in [(0, 1), (1, 3), (10, 3), (7, 7), (100, 8)] {
-            let shards: Vec<_> = (1..=of).map(|i| Shard::parse(&format!("{i}/{of}")).unwrap().range(len)).collect();
-            assert_eq!(shards.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
-        }
-        for wrong in ["0/3", "4/3", "1", "1/0", "a/b", ""] {
-            assert!(Shard::parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::args::OutputArgs;
 use super::log::MESSAGES;
+use crate::collection::Listener;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, Write};
@@ -157,6 +158,12 @@ impl Reporter {
             Some(bar) => bar.suspend(|| to_stderr(line)),
             None => to_stderr(line),
         }
+    }
+}
+
+impl Listener for Reporter {
+    fn warn(&mut self, message: &str) {
+        Reporter::warn(self, message);
     }
 }
 

@@ -1,13 +1,13 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, OutputArgs, RewardArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, model};
 use super::exit::{Exit, Usage};
-use super::headless::{Walk, draw};
 use super::interrupt::Interrupt;
-use super::judge::{Judge, Judged, Reading, Shard, local};
+use super::judge::{Judge, Judged, Reading, local};
 use super::progress::Reporter;
 use super::resume::{Made, Written};
-use crate::format::{Options, Scoring, TraceList, to_lines};
+use crate::collection::{Shard, Walk, draw};
+use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
 use crate::trace::{GoldDeviation, Trace};
 use anyhow::{Result, bail};
@@ -41,6 +41,8 @@ pub struct Score {
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
     #[command(flatten)]
+    group: GroupArgs,
+    #[command(flatten)]
     rewards: RewardArgs,
 }
 
@@ -49,7 +51,7 @@ impl Score {
         if self.reward == ModelRef::None && self.policy == ModelRef::None {
             return Err(Usage("nothing to score with: name a --reward model, a --policy, or both".into()).into());
         }
-        let list = TraceList::open(&self.files, Options::default())?;
+        let collection = self.group.open(&self.files, false, &self.rewards.segment)?;
         if let Some(out) = self.output.as_ref().and_then(|o| o.canonicalize().ok())
             && let Some(file) = self.files.iter().find(|f| std::fs::canonicalize(f).is_ok_and(|f| f == out))
         {
@@ -71,10 +73,10 @@ impl Score {
             tally.add(&trace, &scoring);
             output.flush()
         };
-        let drawn = self.problems.map(|n| draw(&list, n));
-        let walk = Walk::new(list, drawn, self.shard);
+        let drawn = self.problems.map(|n| draw(&collection, n));
+        let walk = Walk::new(collection, drawn, self.shard);
         let with = Reading { segmentation: &self.rewards.segment, interrupt: &interrupt };
-        let Judged { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |t| !written.has(t), done)?;
+        let Judged { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |_, t| !written.has(t), done)?;
         let name = output.name().to_string();
         output.finish()?;
         if summary.interrupted {

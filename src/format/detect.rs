@@ -86,6 +86,15 @@ impl Format {
         }
     }
 
+    /// The field that is a record's problem as it stands, where there is one such.
+    pub(super) fn problem_field(self) -> Option<&'static str> {
+        match self {
+            Self::ProcessBench => Some("problem"),
+            Self::Gsm8k | Self::Gsm8kSolutions | Self::Gsm8kPool | Self::BestOfN => Some("question"),
+            _ => None,
+        }
+    }
+
     /// Whether only the file's name tells who wrote the candidates.
     pub(super) fn is_named_by_its_file(self) -> bool {
         matches!(self, Self::MmluPro | Self::HumanEvalSamples)

@@ -2,16 +2,14 @@
 
 use super::detect::{Format, Wanted};
 use super::error::{FieldError, FormatError};
+use super::index::{CHECKED, Indexer};
 use super::input::{Input, Keep};
-use super::native::Head;
+use super::key::{KeyMaker, ProblemKey};
 use super::problems;
-use super::split::{LONGEST, Layout, Piece, Splitter};
+use super::split::Layout;
 use crate::trace::{Source, Trace};
-use serde::de::IgnoredAny;
 use serde_json::Value;
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::io::{self, Read};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -22,14 +20,11 @@ pub struct Options {
     pub problems: bool,
 }
 
-/// Bytes of a file whose records are checked whole while they are indexed; in what follows, only that they are JSON.
-const CHECKED: u64 = 64 << 20;
 /// Messages that are kept; further ones are only counted.
 const MESSAGES: usize = 1000;
 /// Parsed traces that are kept, and the bytes of their records.
 const CACHED: usize = 64;
 const CACHED_BYTES: usize = 32 << 20;
-const CHUNK: usize = 1 << 20;
 const PAGE: usize = 1 << 16;
 
 /// The traces of one or more files, in order.
@@ -52,22 +47,27 @@ struct Opened {
     keep: Arc<Keep>,
 }
 
+/// What the list and the thread that reads the files share.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
-    stop: AtomicBool,
-    read: AtomicU64,
+    pub changed: Condvar,
+    pub stop: AtomicBool,
+    pub read: AtomicU64,
     total: AtomicU64,
+    /// Whether somebody takes the keys.
+    pub keyed: bool,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Pages, so that growing never moves what is there.
     records: Vec<Vec<Record>>,
-    len: usize,
+    pub len: usize,
+    /// The keys of records that nobody took yet, up to the last record.
+    pub keys: VecDeque<ProblemKey>,
     /// First record of each file that has begun.
-    starts: Vec<usize>,
+    pub starts: Vec<usize>,
     errors: Vec<FormatError>,
     error_count: usize,
     skipped: usize,
@@ -76,10 +76,10 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Record {
-    offset: u64,
-    len: u32,
-    number: u32,
+pub(super) struct Record {
+    pub offset: u64,
+    pub len: u32,
+    pub number: u32,
 }
 
 impl State {
@@ -88,7 +88,7 @@ impl State {
         Some((self.starts.partition_point(|&s| s <= index).saturating_sub(1), *record))
     }
 
-    fn push(&mut self, record: Record) {
+    pub fn push(&mut self, record: Record) {
         if self.len.is_multiple_of(PAGE) {
             self.records.push(Vec::new());
         }
@@ -98,11 +98,11 @@ impl State {
         }
     }
 
-    fn last_mut(&mut self) -> Option<&mut Record> {
+    pub fn last_mut(&mut self) -> Option<&mut Record> {
         self.records.last_mut()?.last_mut()
     }
 
-    fn report(&mut self, error: FormatError) {
+    pub fn report(&mut self, error: FormatError) {
         self.error_count += 1;
         self.skipped += usize::from(matches!(error, FormatError::Record { .. }));
         if self.errors.len() < MESSAGES {
@@ -113,7 +113,7 @@ impl State {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,15 +121,20 @@ impl Shared {
 impl TraceList {
     /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
-        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces })
+        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, false)
+    }
+
+    /// As [`open`](Self::open); [`take_keys`](Self::take_keys) says which traces are about the same problem.
+    pub fn open_keyed<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
+        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, true)
     }
 
     /// As [`open`](Self::open), with files that belong to the candidates of others.
     pub(super) fn open_parts<S: AsRef<str>>(paths: &[S]) -> Result<Self, FormatError> {
-        Self::open_for(paths, Options::default(), Wanted::Parts)
+        Self::open_for(paths, Options::default(), Wanted::Parts, false)
     }
 
-    fn open_for<S: AsRef<str>>(paths: &[S], options: Options, wanted: Wanted) -> Result<Self, FormatError> {
+    fn open_for<S: AsRef<str>>(paths: &[S], options: Options, wanted: Wanted, keyed: bool) -> Result<Self, FormatError> {
         if paths.iter().filter(|p| p.as_ref() == "-").count() > 1 {
             return Err(FormatError::file("-", "is named twice", "name standard input once"));
         }
@@ -137,14 +142,15 @@ impl TraceList {
         for path in paths {
             inputs.push(Input::open(path.as_ref(), wanted)?);
         }
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { keyed, ..Shared::default() });
         shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);
         let files =
             inputs.iter().map(|i| Opened { path: i.path.clone(), format: i.format, layout: i.layout, keep: Arc::clone(&i.keep) }).collect();
         let worker = Arc::clone(&shared);
         let run = move || {
+            let keys = KeyMaker::default();
             for input in inputs {
-                Indexer::new(&worker, input).run();
+                Indexer::new(&worker, input, &keys).run();
             }
             worker.state().complete = true;
             worker.changed.notify_all();
@@ -198,6 +204,28 @@ impl TraceList {
         self.files.iter().map(|f| (f.path.as_str(), f.format))
     }
 
+    /// The keys of the traces found since the last call, in order; empty unless it was opened for them.
+    pub fn take_keys(&self) -> VecDeque<ProblemKey> {
+        std::mem::take(&mut self.shared.state().keys)
+    }
+
+    /// The file, from 0, that trace `index` is in, and the first trace of the next file, as far as that is known.
+    pub fn file_around(&self, index: usize) -> (usize, usize) {
+        let state = self.shared.state();
+        let next = state.starts.partition_point(|&s| s <= index);
+        (next.saturating_sub(1), state.starts.get(next).copied().unwrap_or(state.len))
+    }
+
+    /// Which of the files, from 0, trace `index` is in.
+    pub fn file_of(&self, index: usize) -> usize {
+        self.shared.state().get(index).map_or(0, |(file, _)| file)
+    }
+
+    /// Bytes of trace `index` in its file, so far: the last trace found may grow.
+    pub fn bytes_of(&self, index: usize) -> u32 {
+        self.shared.state().get(index).map_or(0, |(_, record)| record.len)
+    }
+
     /// Number of traces that are known whole: the last one found may have more candidates in lines that are not read yet.
     pub fn settled(&self) -> usize {
         let state = self.shared.state();
@@ -211,6 +239,14 @@ impl TraceList {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.len > index
+    }
+
+    /// Waits until so many traces are found or all files are read.
+    pub fn wait_for(&self, len: usize) {
+        let mut state = self.shared.state();
+        while !state.complete && state.len < len {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Trace `index`, parsed now unless it was asked for lately. Costs a read and a parse of its record alone.
@@ -307,7 +343,12 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
             },
         };
         match (format.parse(&value), &mut whole) {
-            (Ok(trace), Some(whole)) => whole.candidates.extend(trace.candidates),
+            (Ok(trace), Some(whole)) => {
+                if whole.problem.is_empty() {
+                    whole.problem = trace.problem;
+                }
+                whole.candidates.extend(trace.candidates);
+            }
             (Ok(trace), None) => whole = Some(trace),
             (Err(e), _) => problems.push(e.at(path, layout.unit(), number as usize + i)),
         }
@@ -325,153 +366,7 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
 }
 
 /// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.
-fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T, FieldError> {
+pub(super) fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T, FieldError> {
     let text = String::from_utf8_lossy(bytes);
     serde_json::from_str(&text).map_err(|e| FieldError::json(&e))
-}
-
-/// Finds the records of one file.
-struct Indexer<'a> {
-    shared: &'a Shared,
-    input: Input,
-    /// Native: the trace that the last record belongs to.
-    group: Option<String>,
-    first: usize,
-}
-
-impl<'a> Indexer<'a> {
-    fn new(shared: &'a Shared, input: Input) -> Self {
-        let mut state = shared.state();
-        let first = state.len;
-        state.starts.push(first);
-        drop(state);
-        Self { shared, input, group: None, first }
-    }
-
-    fn run(mut self) {
-        let mut splitter = Splitter::new(self.input.layout);
-        let head = std::mem::take(&mut self.input.head);
-        let mut broken = self.input.broken.take().map(|e| e.to_string());
-        if !self.feed(&mut splitter, &head) {
-            return;
-        }
-        drop(head);
-        if broken.is_none() {
-            let mut chunk = vec![0; CHUNK];
-            loop {
-                match self.input.rest.read(&mut chunk) {
-                    Ok(0) => break,
-                    Ok(n) => {
-                        if !self.feed(&mut splitter, &chunk[..n]) {
-                            return;
-                        }
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => {
-                        broken = Some(e.to_string());
-                        break;
-                    }
-                }
-            }
-        }
-        // what a broken stream leaves unfinished is part of the one message about it
-        let open = broken.is_none() && splitter.finish(&mut |piece| self.piece(piece));
-        let problem = broken.or(open.then(|| "the JSON array is not closed".to_owned()));
-        let mut state = self.shared.state();
-        if let Some(problem) = problem {
-            let records = state.len - self.first;
-            state.report(FormatError::BreaksOff { path: self.input.path.clone(), records, problem });
-        }
-        drop(state);
-        self.shared.changed.notify_all();
-    }
-
-    /// False where reading is to end.
-    fn feed(&mut self, splitter: &mut Splitter, chunk: &[u8]) -> bool {
-        if let Err(e) = self.input.keep.append(chunk) {
-            let path = format!("temporary copy of {}", self.input.path);
-            self.shared.state().report(FormatError::io(&path, e));
-            return false;
-        }
-        splitter.feed(chunk, &mut |piece| self.piece(piece));
-        self.shared.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        self.shared.changed.notify_all();
-        !self.shared.stop.load(Ordering::Relaxed)
-    }
-
-    fn report(&self, error: FormatError) {
-        self.shared.state().report(error);
-    }
-
-    fn piece(&mut self, piece: Piece<'_>) {
-        if self.shared.stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let (path, unit, line) = (&self.input.path, self.input.layout.unit(), piece.number as usize);
-        if piece.too_long {
-            let problem = format!("is longer than {} MiB", LONGEST >> 20);
-            return self.report(FieldError::new("", problem, "split or remove it").at(path, unit, line));
-        }
-        let lossy = std::str::from_utf8(piece.bytes).is_err();
-        let group = match self.check(&piece) {
-            Ok(group) => group,
-            Err(e) => return self.report(e.at(path, unit, line)),
-        };
-        if lossy {
-            self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
-        }
-        let joins = group.is_some() && self.group == group && self.input.layout == Layout::Lines;
-        let mut state = self.shared.state();
-        if joins
-            && state.len > self.first
-            && let Some(last) = state.last_mut()
-        {
-            let end = piece.offset + piece.bytes.len() as u64;
-            if end - last.offset <= LONGEST as u64 {
-                last.len = (end - last.offset) as u32;
-                return;
-            }
-        }
-        state.push(Record { offset: piece.offset, len: piece.bytes.len() as u32, number: piece.number });
-        drop(state);
-        self.group = group;
-    }
-
-    /// Whether a record can be used, and which trace a native line belongs to.
-    fn check(&self, piece: &Piece<'_>) -> Result<Option<String>, FieldError> {
-        let format = self.input.format;
-        if format == Format::Text {
-            return Ok(None);
-        }
-        let whole = piece.offset < CHECKED;
-        let value: Option<Value> = if whole { Some(json(piece.bytes)?) } else { None };
-        if let Some(value) = &value {
-            format.parse(value)?;
-        }
-        if format == Format::Native {
-            return Ok(Some(match &value {
-                Some(value) => value.get("trace_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
-                None => {
-                    let text = String::from_utf8_lossy(piece.bytes);
-                    let id: Cow<'_, str> = serde_json::from_str::<Head<'_>>(&text).map_err(|e| FieldError::json(&e))?.trace_id;
-                    id.into_owned()
-                }
-            }));
-        }
-        if value.is_none() {
-            json::<IgnoredAny>(piece.bytes)?;
-        }
-        Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn native_lines_that_are_not_whole_are_known_without_their_trace() {
-        let e = serde_json::from_str::<Head<'_>>("{\"a\": 1}").err().map(|e| FieldError::json(&e).problem);
-        assert!(e.unwrap().contains("missing field `trace_id`"));
-    }
 }

@@ -11,7 +11,6 @@ use crate::trace::{
 use crate::util::atomic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -20,13 +19,6 @@ pub const SCHEMA_VERSION: u64 = 1;
 
 pub(super) fn fits(record: &Map<String, Value>) -> bool {
     record.contains_key("schema_version") && record.contains_key("trace_id")
-}
-
-/// Enough of a line to know which trace it belongs to.
-#[derive(Deserialize)]
-pub(super) struct Head<'a> {
-    #[serde(borrow)]
-    pub trace_id: Cow<'a, str>,
 }
 
 /// Under which granularity and rule the derived fields of a record are computed.

@@ -1,6 +1,7 @@
 //! Recorded traces: read by a thread of their own, so that the screen never waits for a file.
 
 use crate::trace::{GoldDeviation, Trace};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -11,6 +12,10 @@ pub trait TraceSource: Send {
     fn known(&mut self) -> (usize, bool);
     /// Reads one trace. The error names file, line, field and remedy.
     fn read(&mut self, index: usize) -> Result<Arc<Trace>, String>;
+    /// Traces that were read while they were not whole and have got more candidates since; each is named once.
+    fn grown(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
     /// What was skipped or doubtful since the last call, for people.
     fn notes(&mut self) -> Vec<String> {
         Vec::new()
@@ -91,6 +96,8 @@ pub enum Report {
     },
     /// A trace.
     Trace(usize, Result<Arc<Trace>, String>),
+    /// A trace that was given before and has got more candidates.
+    Grown(usize, Arc<Trace>),
     /// Rows of the list.
     Rows(Vec<(usize, Row)>),
     /// Where the search ended: the match, or `None`.
@@ -187,7 +194,7 @@ pub fn spawn(source: Box<dyn TraceSource>, tell: impl Fn(Report) -> bool + Send 
     let (asks, questions) = channel();
     std::thread::Builder::new()
         .name("traces".into())
-        .spawn(move || Reader { source, tell, known: (0, false), job: None }.run(&questions))?;
+        .spawn(move || Reader { source, tell, known: (0, false), job: None, given: HashSet::new() }.run(&questions))?;
     Ok(asks)
 }
 
@@ -196,6 +203,8 @@ struct Reader<F> {
     tell: F,
     known: (usize, bool),
     job: Option<(Query, usize)>,
+    /// Traces that were given before all were known.
+    given: HashSet<usize>,
 }
 
 impl<F: Fn(Report) -> bool> Reader<F> {
@@ -227,12 +236,27 @@ impl<F: Fn(Report) -> bool> Reader<F> {
         let changed = known != self.known;
         self.known = known;
         let told = self.source.notes().into_iter().all(|n| (self.tell)(Report::Note(n)));
-        told && (!changed || (self.tell)(Report::Known { len: known.0, complete: known.1 }))
+        told && (!changed || (self.tell)(Report::Known { len: known.0, complete: known.1 })) && self.tell_grown()
+    }
+
+    fn tell_grown(&mut self) -> bool {
+        let grown = self.source.grown();
+        let rows = grown.iter().map(|&i| (i, self.row(i))).collect::<Vec<_>>();
+        (rows.is_empty() || (self.tell)(Report::Rows(rows)))
+            && grown.into_iter().filter(|i| self.given.contains(i)).all(|i| match self.source.read(i) {
+                Ok(trace) => (self.tell)(Report::Grown(i, trace)),
+                Err(_) => true,
+            })
     }
 
     fn answer(&mut self, ask: Ask, questions: &Receiver<Ask>) -> bool {
         match ask {
-            Ask::Trace(i) => (self.tell)(Report::Trace(i, self.source.read(i))),
+            Ask::Trace(i) => {
+                if !self.known.1 {
+                    self.given.insert(i);
+                }
+                (self.tell)(Report::Trace(i, self.source.read(i)))
+            }
             Ask::Rows(indices) => {
                 let rows = indices.into_iter().map(|i| (i, self.row(i))).collect();
                 (self.tell)(Report::Rows(rows))

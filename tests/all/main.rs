@@ -3,6 +3,7 @@
 mod candidate_sets;
 mod cli;
 mod code;
+mod collection;
 mod endpoint;
 mod equations;
 mod eval;

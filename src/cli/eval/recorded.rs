@@ -1,24 +1,24 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{CodeArgs, DeviceArgs, RewardArgs, model};
+use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, RewardArgs, model};
 use crate::cli::demonstrations::{problems, task};
 use crate::cli::exit::Usage;
-use crate::cli::headless::{Walk, draw};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
+use crate::collection::{Collection, Size, Walk, draw, stem};
 use crate::eval::grader::Grader;
 use crate::eval::{ScoredCandidate, ScoredTrace, grid};
-use crate::format::{FormatError, Options, TraceList, note};
+use crate::format::{FormatError, note};
 use crate::runtime::ModelRef;
 use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems};
-use crate::trace::{Calibration, Trace, segment};
+use crate::trace::{Calibration, Trace};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
 use rayon::prelude::*;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Traces that are read and parsed at a time.
@@ -50,6 +50,8 @@ pub struct RecordedArgs {
     /// Problems of the task with their reference answers or tests, JSON lines, for candidates whose file lacks them; matched by the problem's text
     #[arg(long, value_name = "FILE", requires = "task")]
     pub answers: Vec<PathBuf>,
+    #[command(flatten)]
+    pub group: GroupArgs,
     #[command(flatten)]
     pub code: CodeArgs,
     #[command(flatten)]
@@ -104,7 +106,7 @@ impl RecordedArgs {
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
-            let list = TraceList::open(std::slice::from_ref(file), Options::default())?;
+            let list = self.group.open(std::slice::from_ref(file), false, &self.rewards.segment)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
             let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
@@ -171,38 +173,40 @@ impl RecordedArgs {
     }
 
     /// The traces that are wanted, where not all are.
-    fn drawn(&self, list: &TraceList) -> Option<Vec<usize>> {
+    fn drawn(&self, list: &Collection) -> Option<Vec<usize>> {
         self.problems.map(|n| draw(list, n))
     }
 
-    /// On all threads; a text is dropped as soon as its numbers are taken.
-    fn as_they_are(&self, list: &TraceList, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
+    /// On all threads; a text is dropped as soon as its numbers are taken. Problems are read while their file is; those that turn out to have more
+    /// candidates elsewhere in it are read once more.
+    fn as_they_are(&self, list: &Collection, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
         let drawn = self.drawn(list);
-        let mut traces = Vec::new();
+        let one = |i: usize| -> (usize, Size, Result<Result<ScoredTrace>, FormatError>) {
+            let read = |mut trace: Trace| {
+                if !check.is_fresh(i, &trace) {
+                    return Ok(ScoredTrace::default());
+                }
+                check.grade(&mut trace)?;
+                Ok(self.scored(&trace))
+            };
+            (i, list.size(i), list.read(i).map(read))
+        };
+        let mut traces: Vec<(usize, Size, Option<ScoredTrace>)> = Vec::new();
         let mut bad = 0;
         let mut at = 0;
         while drawn.as_ref().map_or_else(|| list.wait(at), |d| at < d.len()) && !interrupt.is_set() {
-            let wave = at..drawn.as_ref().map_or_else(|| list.settled(), Vec::len).min(at + WAVE);
+            let wave = at..drawn.as_ref().map_or_else(|| list.begun(), Vec::len).min(at + WAVE);
+            if wave.is_empty() {
+                list.wait(at + 1);
+                continue;
+            }
             at = wave.end;
-            let read: Vec<Result<Result<ScoredTrace>, FormatError>> = wave
-                .into_par_iter()
-                .map(|i| {
-                    list.read(drawn.as_ref().map_or(i, |d| d[i])).map(|mut trace| {
-                        for c in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
-                            c.steps = segment(&c.text, &self.rewards.segment);
-                        }
-                        if !check.is_fresh(&trace) {
-                            return Ok(ScoredTrace::default());
-                        }
-                        check.grade(&mut trace)?;
-                        Ok(self.scored(&trace))
-                    })
-                })
-                .collect();
-            for trace in read {
+            let read: Vec<_> = wave.into_par_iter().map(|i| one(drawn.as_ref().map_or(i, |d| d[i]))).collect();
+            for (i, size, trace) in read {
                 match trace {
-                    Ok(trace) => traces.extend(Some(trace?).filter(|t| !t.candidates.is_empty())),
+                    Ok(trace) => traces.push((i, size, Some(trace?))),
                     Err(error) => {
+                        traces.push((i, size, None));
                         bad += 1;
                         if bad <= 20 {
                             reporter.warn(&error.to_string());
@@ -215,23 +219,27 @@ impl RecordedArgs {
         }
         if !interrupt.is_set() {
             refuse_a_part(list)?;
+            let grown: Vec<usize> = (0..traces.len()).filter(|&k| list.size(traces[k].0) != traces[k].1).collect();
+            let again: Vec<_> = grown.into_par_iter().map(|k| (k, one(traces[k].0).2)).collect();
+            for (k, trace) in again {
+                traces[k].2 = trace.ok().transpose()?;
+            }
         }
         if bad > 0 || list.skipped() > 0 {
             reporter.warn(&format!("{} bad records were skipped", list.skipped().max(bad)));
         }
-        Ok(traces)
+        Ok(traces.into_iter().filter_map(|t| t.2).filter(|t| !t.candidates.is_empty()).collect())
     }
 
     fn anew(
         &self,
         judge: &Judge,
-        list: TraceList,
+        list: Collection,
         check: &Check,
         reporter: &mut Reporter,
         interrupt: &Interrupt,
     ) -> Result<Vec<ScoredTrace>> {
-        // Nothing is there past the end, so this waits for all of it.
-        list.wait(usize::MAX - 1);
+        list.wait_all();
         refuse_a_part(&list)?;
         let mut traces = Vec::new();
         let done = |mut trace: Trace| {
@@ -242,7 +250,7 @@ impl RecordedArgs {
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
         let drawn = self.drawn(&list);
         let walk = Walk::new(list, drawn, None);
-        let judged = judge.run(walk, &with, reporter, |trace| check.is_fresh(trace), done)?;
+        let judged = judge.run(walk, &with, reporter, |i, trace| check.is_fresh(i, trace), done)?;
         if !judged.summary.interrupted {
             whole(&judged)?;
         }
@@ -265,23 +273,23 @@ struct Grading {
 struct Check<'a> {
     grading: Option<&'a Grading>,
     seen: &'a [(String, TrainingProblems)],
-    /// Ids of problems that a model was trained on, and the model.
-    overlaps: Mutex<Vec<(String, String)>>,
+    /// Problems that a model was trained on by number: their ids and the model.
+    overlaps: Mutex<BTreeMap<usize, (String, String)>>,
 }
 
 impl Check<'_> {
     /// Whether no model was trained on the problem; one that was is noted.
-    fn is_fresh(&self, trace: &Trace) -> bool {
+    fn is_fresh(&self, number: usize, trace: &Trace) -> bool {
         let Some((model, _)) = self.seen.iter().find(|(_, seen)| seen.contains(&trace.problem)) else { return true };
-        self.overlaps.lock().unwrap_or_else(PoisonError::into_inner).push((trace.id.clone(), model.clone()));
+        self.overlaps.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (trace.id.clone(), model.clone()));
         false
     }
 
     /// Refuses a file that holds problems on which a model was trained.
     fn refuse_overlaps(&self, file: &str) -> Result<()> {
         let overlaps = self.overlaps.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, model)) = overlaps.first() else { return Ok(()) };
-        let ids: Vec<&str> = overlaps.iter().take(10).map(|o| o.0.as_str()).collect();
+        let Some((_, model)) = overlaps.values().next() else { return Ok(()) };
+        let ids: Vec<&str> = overlaps.values().take(10).map(|o| o.0.as_str()).collect();
         let more = if overlaps.len() > ids.len() { format!(" and {} more", overlaps.len() - ids.len()) } else { String::new() };
         let remedy = "a figure on them would say nothing; take them out of the file";
         bail!("{file}: {model} was trained on {} of its problems, {}{more}: {remedy}", overlaps.len(), ids.join(", "));
@@ -344,7 +352,7 @@ impl Recorded {
 }
 
 /// Fails where a file breaks off: figures on a part of it would pass for those on all of it.
-fn refuse_a_part(list: &TraceList) -> Result<()> {
+fn refuse_a_part(list: &Collection) -> Result<()> {
     match list.errors().into_iter().find(|e| matches!(e, FormatError::BreaksOff { .. })) {
         Some(FormatError::BreaksOff { path, records, problem }) => {
             bail!(
@@ -352,24 +360,5 @@ fn refuse_a_part(list: &TraceList) -> Result<()> {
             )
         }
         _ => Ok(()),
-    }
-}
-
-/// `gsm8k` of `data/gsm8k.json.gz`.
-fn stem(file: &str) -> String {
-    let name = Path::new(file).file_name().map_or_else(|| file.to_owned(), |n| n.to_string_lossy().into_owned());
-    let stem = name.split('.').next().unwrap_or_default();
-    if stem.is_empty() { name } else { stem.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subset_is_named_by_its_file() {
-        assert_eq!(stem("data/gsm8k.json.gz"), "gsm8k");
-        assert_eq!(stem(".hidden"), ".hidden");
-        assert_eq!(stem("-"), "-");
     }
 }

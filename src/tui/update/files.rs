@@ -105,6 +105,19 @@ pub(super) fn take(state: &mut State, report: Report, effects: &mut Vec<Effect>)
             opened(state, item, effects);
             models::loaded(state, item, effects);
         }
+        Report::Grown(i, trace) => {
+            let (item, kind) = (Item::Recorded(i), state.kind());
+            // What the user sampled meanwhile stays.
+            let kept = |d: &&mut Doc| d.origin == Origin::Recorded && d.candidates().len() < trace.candidates.len();
+            if let Some(doc) = state.docs.get_mut(&item).filter(kept) {
+                let cursor = doc.cursor;
+                *doc = Doc::new(Origin::Recorded, Trace::clone(&trace), &state.segmentation, kind);
+                doc.cursor = cursor;
+                state.labels.iter().for_each(|l| doc.label(l));
+                opened(state, item, effects);
+                models::loaded(state, item, effects);
+            }
+        }
         Report::Trace(i, Err(error)) => {
             if state.ahead == Some(Item::Recorded(i)) {
                 state.ahead = None;

@@ -1,0 +1,251 @@
+//! Files as problems.
+
+use super::groups::{Groups, Mode};
+use super::sides::together;
+use crate::format::{self, Format, FormatError, TraceList};
+use crate::trace::{Segmentation, Trace, segment};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How files are opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only problems are wanted: lists of problems and plain text (one a line) are read too, and candidates are left out.
+    pub problems: bool,
+    /// Records stay by themselves, also those about the same problem.
+    pub apart: bool,
+    /// How text is cut into steps where its file does not say it.
+    pub segmentation: Segmentation,
+}
+
+/// Problems of which several records speak that are kept at a time.
+const CACHED: usize = 16;
+
+/// The problems of one or more files, in the order in which they first come.
+///
+/// Records about the same problem become its candidates, wherever they stand: those whose own ids and problem texts are equal, and those without ids whose
+/// texts are equal. In several files, equal texts do, and what they say of one candidate stands side by side. Numbers of problems are stable while the files
+/// are still read, but a problem may get more candidates until [`is_complete`](Self::is_complete). Standard input can be used while it comes, so only
+/// records that stand side by side are put together there.
+pub struct Collection {
+    list: TraceList,
+    groups: Mutex<Groups>,
+    segmentation: Segmentation,
+    /// The files' names without folders and endings.
+    names: Vec<String>,
+    streams: bool,
+    cache: Mutex<Vec<(usize, Size, Arc<Trace>)>>,
+}
+
+/// How much is known of a problem: its records and their bytes. It grows until all files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Number of records.
+    pub records: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Collection {
+    /// Opens files (`-`: standard input) and starts to read them. Fails on the first that cannot be opened or fits no format.
+    pub fn open<S: AsRef<str>>(paths: &[S], options: &Options) -> Result<Self, FormatError> {
+        let formats = format::Options { problems: options.problems };
+        let list = if options.apart { TraceList::open(paths, formats)? } else { TraceList::open_keyed(paths, formats)? };
+        let streams = paths.iter().any(|p| p.as_ref() == "-");
+        let mode = match () {
+            () if options.apart => Mode::Apart,
+            () if streams => Mode::Adjacent,
+            () => Mode::Everywhere,
+        };
+        Ok(Self {
+            list,
+            groups: Mutex::new(Groups::new(mode, paths.len())),
+            segmentation: options.segmentation.clone(),
+            names: names(paths),
+            streams: streams || options.apart,
+            cache: Mutex::default(),
+        })
+    }
+
+    /// The problems as far as they are found.
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if groups.is_apart() {
+            groups.skip_to(self.list.len());
+            return groups;
+        }
+        let mut file = None;
+        for key in self.list.take_keys() {
+            let record = groups.records();
+            if file.is_none_or(|(_, end)| record >= end) {
+                file = Some(self.list.file_around(record));
+            }
+            groups.add(key, file.map_or(0, |f| f.0));
+        }
+        groups
+    }
+
+    /// Number of problems found so far.
+    pub fn len(&self) -> usize {
+        self.groups().len()
+    }
+
+    /// Whether none is found so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether all files are read to their end.
+    pub fn is_complete(&self) -> bool {
+        self.list.is_complete()
+    }
+
+    /// Number of leading problems that are known whole but for records that stand elsewhere: the last one found may go on in the next line.
+    pub fn begun(&self) -> usize {
+        // Asked first: what is complete now has all its records.
+        let complete = self.list.is_complete();
+        let len = self.len();
+        if complete { len } else { len.saturating_sub(1) }
+    }
+
+    /// Number of leading problems that will not change any more: none before all files are read, where records may stand anywhere.
+    pub fn settled(&self) -> usize {
+        if self.streams || self.list.is_complete() { self.begun() } else { 0 }
+    }
+
+    /// Waits until problem `index` has begun or all files are read; whether it is there.
+    pub fn wait(&self, index: usize) -> bool {
+        loop {
+            let (complete, groups) = (self.list.is_complete(), self.groups());
+            let (len, records) = (groups.len(), groups.records());
+            drop(groups);
+            if len > index || complete {
+                return len > index;
+            }
+            self.list.wait_for(records + 1);
+        }
+    }
+
+    /// Waits until all files are read.
+    pub fn wait_all(&self) {
+        self.list.wait(usize::MAX - 1);
+    }
+
+    /// How much is known of problem `index` by now.
+    pub fn size(&self, index: usize) -> Size {
+        let records: Vec<usize> = self.groups().of(index).collect();
+        Size { records: records.len(), bytes: records.iter().map(|&r| u64::from(self.list.bytes_of(r))).sum() }
+    }
+
+    /// Problem `index` with what all its records say that are found by now, read and parsed now and not kept; several threads may read at a time.
+    ///
+    /// # Errors
+    /// None of its records can be read. Those that cannot are named by [`errors`](Self::errors), each once.
+    pub fn read(&self, index: usize) -> Result<Trace, FormatError> {
+        let records: Vec<usize> = self.groups().of(index).collect();
+        let mut trace = match records[..] {
+            [one] => self.list.read(one)?,
+            _ => self.read_all(&records)?,
+        };
+        self.cut(&mut trace);
+        Ok(trace)
+    }
+
+    /// The same, kept for a while for who asks again.
+    pub fn get(&self, index: usize) -> Result<Arc<Trace>, FormatError> {
+        let size = self.size(index);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = cache.iter().position(|(i, s, _)| (*i, *s) == (index, size)) {
+            let entry = cache.remove(at);
+            let trace = Arc::clone(&entry.2);
+            cache.push(entry);
+            return Ok(trace);
+        }
+        drop(cache);
+        if size.records == 1 {
+            let first = self.groups().of(index).next().unwrap_or(index);
+            let trace = self.list.get(first)?;
+            if trace.candidates.iter().all(|c| !c.steps.is_empty()) {
+                return Ok(trace);
+            }
+        }
+        let trace = Arc::new(self.read(index)?);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|(i, _, _)| *i != index);
+        cache.push((index, size, Arc::clone(&trace)));
+        if cache.len() > CACHED {
+            cache.remove(0);
+        }
+        Ok(trace)
+    }
+
+    fn read_all(&self, records: &[usize]) -> Result<Trace, FormatError> {
+        let (mut said, mut failed) = (Vec::with_capacity(records.len()), None);
+        for &record in records {
+            match self.list.read(record) {
+                Ok(trace) => said.push((self.list.file_of(record), trace)),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match (together(said, &self.names), failed) {
+            (Some(trace), _) => Ok(trace),
+            (None, Some(error)) => Err(error),
+            (None, None) => self.list.read(usize::MAX),
+        }
+    }
+
+    /// Cuts what its file did not.
+    fn cut(&self, trace: &mut Trace) {
+        for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
+            candidate.steps = segment(&candidate.text, &self.segmentation);
+        }
+    }
+
+    /// What is wrong with the files as far as they are read, in order; the first 1,000 messages.
+    pub fn errors(&self) -> Vec<FormatError> {
+        self.list.errors()
+    }
+
+    /// Number of messages, those included that are no longer kept.
+    pub fn error_count(&self) -> usize {
+        self.list.error_count()
+    }
+
+    /// Number of records that are skipped as not readable.
+    pub fn skipped(&self) -> usize {
+        self.list.skipped()
+    }
+
+    /// The files as they were named, with their formats.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Format)> {
+        self.list.files()
+    }
+}
+
+/// `gsm8k` of `data/gsm8k.json.gz`.
+pub fn stem(file: &str) -> String {
+    let name = Path::new(file).file_name().map_or_else(|| file.to_owned(), |n| n.to_string_lossy().into_owned());
+    let stem = name.split('.').next().unwrap_or_default();
+    if stem.is_empty() { name } else { stem.to_owned() }
+}
+
+/// What files are called in short: their stems, or their whole names where two stems are one.
+fn names<S: AsRef<str>>(paths: &[S]) -> Vec<String> {
+    let stems: Vec<String> = paths.iter().map(|p| stem(p.as_ref())).collect();
+    let several = |name: &String| stems.iter().filter(|s| *s == name).count() > 1;
+    stems.iter().zip(paths).map(|(s, p)| if several(s) { p.as_ref().to_owned() } else { s.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_called_by_their_stems() {
+        assert_eq!(stem("data/gsm8k.json.gz"), "gsm8k");
+        assert_eq!(stem(".hidden"), ".hidden");
+        assert_eq!(stem("-"), "-");
+        assert_eq!(names(&["x/a.jsonl", "y/b.jsonl"]), ["a", "b"]);
+        assert_eq!(names(&["x/a.jsonl", "y/a.jsonl", "c"]), ["x/a.jsonl", "y/a.jsonl", "c"]);
+    }
+}
