@@ -220,6 +220,16 @@ pub fn model(text: &str) -> Result<ModelRef, String> {
     if text.is_empty() { Err("name a directory, a .gguf file or `embedded`".into()) } else { ModelRef::parse(text) }
 }
 
+/// A model that recorded traces are read with; a server's model cannot.
+pub fn local(text: &str) -> Result<ModelRef, String> {
+    match model(text)? {
+        ModelRef::Endpoint(e) => {
+            Err(format!("{e}: a server does not say what it thinks of text that is there; name a directory or a .gguf file"))
+        }
+        model => Ok(model),
+    }
+}
+
 /// Numbers between limits: 0 a temperature, 1 a nucleus, 2 a fraction below 1.
 pub(super) fn number<const KIND: u8>(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;

@@ -2,12 +2,11 @@
 
 use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, model};
 use super::exit::Exit;
-use super::headless::{Headless, Summary, drive, ready};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
 use crate::answer::Question;
-use crate::collection::{Bad, Next, Walk};
+use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
 use crate::trace::{REWARD, SignalSource, Trace};

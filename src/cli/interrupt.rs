@@ -63,6 +63,15 @@ impl Interrupt {
     }
 }
 
+impl std::ops::Deref for Interrupt {
+    type Target = AtomicBool;
+
+    /// The flag, for code that knows nothing of signals.
+    fn deref(&self) -> &AtomicBool {
+        &self.flag
+    }
+}
+
 #[cfg(unix)]
 async fn wait() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

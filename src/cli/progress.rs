@@ -165,6 +165,15 @@ impl Listener for Reporter {
     fn warn(&mut self, message: &str) {
         Reporter::warn(self, message);
     }
+    fn say(&mut self, message: &str) {
+        Reporter::say(self, message);
+    }
+    fn status(&mut self, message: &str) {
+        Reporter::status(self, message);
+    }
+    fn progress(&mut self, done: u64, total: Option<u64>, note: &str) {
+        Reporter::progress(self, done, total, note);
+    }
 }
 
 impl Drop for Reporter {

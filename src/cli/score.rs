@@ -1,12 +1,11 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, local, model};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
-use super::judge::{Judge, Judged, Reading, local};
 use super::progress::Reporter;
 use super::resume::{Made, Written};
-use crate::collection::{Shard, Walk, draw};
+use crate::collection::{Judge, Judged, Reading, Shard, Summary, Walk, draw};
 use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
 use crate::trace::{GoldDeviation, Trace};
@@ -136,7 +135,7 @@ impl Tally {
         }
     }
 
-    fn tell(&self, reporter: &mut Reporter, summary: &super::headless::Summary, skipped: usize, kept: usize, name: &str) {
+    fn tell(&self, reporter: &mut Reporter, summary: &Summary, skipped: usize, kept: usize, name: &str) {
         let mean = (!self.rewards.is_empty()).then(|| self.rewards.iter().sum::<f32>() / self.rewards.len() as f32);
         let mean_note = mean.map(|m| format!("; mean reward {m:+.3}; a deviation marked in {}", self.marked)).unwrap_or_default();
         let seconds = summary.seconds;

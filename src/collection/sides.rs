@@ -43,7 +43,13 @@ fn beside(whole: &mut Vec<Candidate>, others: Vec<Candidate>, name: &str) {
     for (i, c) in whole.iter().enumerate() {
         places.entry(&c.text).or_default().push_back(i);
     }
-    let at: Vec<Option<usize>> = others.iter().map(|c| places.get_mut(c.text.as_str()).and_then(VecDeque::pop_front)).collect();
+    // What another writer says in the same words is a sample of its own.
+    let writer = |i: usize, c: &Candidate| whole[i].policy.as_deref().zip(c.policy.as_deref()).is_none_or(|(a, b)| a == b);
+    let place = |c: &Candidate| {
+        let free = places.get_mut(c.text.as_str())?;
+        free.iter().position(|&i| writer(i, c)).and_then(|at| free.remove(at))
+    };
+    let at: Vec<Option<usize>> = others.iter().map(place).collect();
     for (mut other, at) in others.into_iter().zip(at) {
         match at {
             Some(i) => add(&mut whole[i], other, name),
@@ -192,6 +198,8 @@ mod tests {
         let whole = of(vec![(0, trace(vec![candidate("x", Vec::new()), known])), (2, trace(vec![candidate("y", Vec::new())]))]);
         let by: Vec<_> = whole.candidates.iter().map(|c| (c.text.as_str(), c.policy.as_deref().unwrap())).collect();
         assert_eq!(by, [("x", "a"), ("known", "gpt"), ("y", "c")]);
+        let by = |policy: &str| trace(vec![Candidate { policy: Some(policy.into()), ..candidate("same", Vec::new()) }]);
+        assert_eq!(of(vec![(0, by("m")), (1, by("n")), (2, by("n"))]).candidates.len(), 2, "two models in the same words");
     }
 
     #[test]

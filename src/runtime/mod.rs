@@ -14,7 +14,7 @@ mod reader;
 mod scorer;
 mod shared;
 
-pub use crate::model::DeviceChoice;
+pub use crate::model::{DeviceChoice, ModelError};
 pub use engine::Engine;
 pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, RunStand, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};

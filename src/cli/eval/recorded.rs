@@ -1,12 +1,11 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, RewardArgs, model};
+use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, RewardArgs, local, model};
 use crate::cli::demonstrations::{problems, task};
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::judge::{Judge, Reading, local, whole};
 use crate::cli::progress::Reporter;
-use crate::collection::{Collection, Size, Walk, draw, stem};
+use crate::collection::{Collection, Judge, Reading, Size, Walk, draw, stem, whole};
 use crate::eval::grader::Grader;
 use crate::eval::{ScoredCandidate, ScoredTrace, grid};
 use crate::format::{FormatError, note};
@@ -84,7 +83,7 @@ pub struct Recorded {
 impl RecordedArgs {
     /// Loads the models that are named.
     pub fn judge(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Judge> {
-        Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)
+        Ok(Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?)
     }
 
     /// Reads all files. Fails where a file has no candidates, or a model cannot read a trace; bad records are named and skipped.
@@ -245,7 +244,7 @@ impl RecordedArgs {
         let done = |mut trace: Trace| {
             check.grade(&mut trace)?;
             traces.push(self.scored(&trace));
-            Ok(())
+            Ok::<_, anyhow::Error>(())
         };
         let with = Reading { segmentation: &self.rewards.segment, interrupt };
         let drawn = self.drawn(&list);

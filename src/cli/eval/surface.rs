@@ -2,11 +2,11 @@
 
 use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
-use crate::cli::args::{DeviceArgs, RewardArgs, model};
+use crate::cli::args::{DeviceArgs, RewardArgs, local, model};
 use crate::cli::demonstrations::task;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::judge::{Judge, Reading, local};
 use crate::cli::progress::Reporter;
+use crate::collection::{Judge, Reading};
 use crate::eval::pairs::{self, Pair};
 use crate::eval::report::Report;
 use crate::eval::{ScoredTrace, surface};

@@ -1,12 +1,10 @@
 //! Drives the models without a screen: a few requests at a time, results in the order of the input.
 
-use super::interrupt::Interrupt;
-use super::progress::Reporter;
-use crate::collection::Next;
+use super::{Listener, Next, ReadError};
 use crate::runtime::{Engine, ModelsStatus, Request, RequestId, Slot, Update};
 use crate::trace::{Segmentation, Trace, TraceStore};
-use anyhow::{Result, bail};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Requests that are with the models at a time, so that they never wait for the input or the output.
@@ -40,30 +38,33 @@ pub struct Headless<'a> {
     /// The models.
     pub engine: &'a Engine,
     /// When to stop.
-    pub interrupt: &'a Interrupt,
+    pub interrupt: &'a AtomicBool,
     /// How text without given steps is cut.
     pub segmentation: &'a Segmentation,
 }
 
 /// Runs every trace of `next` through the engine: `request` makes the request, `done` takes the result, in order of the input.
-pub fn drive(
+///
+/// # Errors
+/// A model does not load, or `next` or `done` fails.
+pub fn drive<L: Listener, E: From<ReadError>>(
     with: &Headless<'_>,
-    reporter: &mut Reporter,
+    reporter: &mut L,
     total: impl Fn() -> Option<u64>,
-    mut next: impl FnMut(&mut Reporter) -> Result<Next>,
+    mut next: impl FnMut(&mut L) -> Result<Next, E>,
     mut request: impl FnMut(RequestId, &Trace) -> Request,
-    mut done: impl FnMut(Trace) -> Result<()>,
-) -> Result<Summary> {
+    mut done: impl FnMut(Trace) -> Result<(), E>,
+) -> Result<Summary, E> {
     let Headless { engine, interrupt, segmentation } = *with;
     let mut summary = Summary::default();
     let mut working: VecDeque<Working> = VecDeque::new();
     let (mut rates, mut last_id, mut ended) = (Vec::new(), 0, false);
     let mut started = None;
     loop {
-        if interrupt.is_set() && !summary.interrupted {
+        if interrupt.load(Ordering::Relaxed) && !summary.interrupted {
             summary.interrupted = true;
             for w in &working {
-                engine.send(Request::Cancel { id: w.id })?;
+                engine.send(Request::Cancel { id: w.id }).map_err(ReadError::from)?;
             }
             // Every cancelled request ends too, but only those that ended before it are whole.
             working.retain(|w| w.ended.is_some());
@@ -74,7 +75,7 @@ pub fn drive(
                 Next::Problem(_, trace) => {
                     last_id += 1;
                     started.get_or_insert_with(Instant::now);
-                    engine.send(request(last_id, &trace))?;
+                    engine.send(request(last_id, &trace)).map_err(ReadError::from)?;
                     working.push_back(Working { id: last_id, store: TraceStore::new(*trace, segmentation.clone()), ended: None });
                 }
                 Next::Wait => break,
@@ -140,10 +141,10 @@ fn name(trace: &Trace) -> String {
 }
 
 /// Shows how loading goes; a model that does not load ends the run.
-fn loading(reporter: &mut Reporter, status: &ModelsStatus) -> Result<()> {
+fn loading(reporter: &mut impl Listener, status: &ModelsStatus) -> Result<(), ReadError> {
     for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
         match slot {
-            Slot::Failed { name, error } => bail!("the {what} {name} did not load: {error}"),
+            Slot::Failed { name, error } => return Err(ReadError::Load { what, name: name.clone(), error: error.clone() }),
             Slot::Loading { name, progress } => reporter.status(&format!("loading {what} {name} {:.0} %", progress * 100.0)),
             Slot::Absent | Slot::Ready { .. } => {}
         }
@@ -151,13 +152,16 @@ fn loading(reporter: &mut Reporter, status: &ModelsStatus) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the models are loaded; says what they are. Fails where one does not load.
-pub fn ready(engine: &Engine, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<ModelsStatus> {
+/// Waits until the models are loaded; says what they are.
+///
+/// # Errors
+/// One does not load.
+pub fn ready(engine: &Engine, reporter: &mut impl Listener, interrupt: &AtomicBool) -> Result<ModelsStatus, ReadError> {
     loop {
         let status = engine.status();
         loading(reporter, &status)?;
         let waits = [&status.policy, &status.reward].into_iter().any(|s| matches!(s, Slot::Loading { .. }));
-        if !waits || interrupt.is_set() {
+        if !waits || interrupt.load(Ordering::Relaxed) {
             for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
                 if let Slot::Ready { name, about } = slot {
                     reporter.say(&format!("{what} {name}: {about}"));

@@ -1,13 +1,11 @@
 //! Recorded traces read anew: log-probabilities and entropies by a policy, rewards by a reward model.
 
-use super::headless::{Headless, Summary, drive, ready};
-use super::interrupt::Interrupt;
-use super::progress::Reporter;
-use crate::collection::{Bad, Next, Walk};
-use crate::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Slot, TextReader};
+use super::drive::{Headless, Summary, drive, ready};
+use super::{Bad, Listener, Next, Walk};
+use crate::runtime::{DeviceChoice, Engine, ModelError, ModelRef, Models, Request, SendError, Slot, TextReader};
 use crate::trace::{Calibration, Segmentation, Trace, segment};
-use anyhow::{Context, Result, anyhow, bail};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Pause while the input has nothing yet.
@@ -31,7 +29,7 @@ pub struct Reading<'a> {
     /// How text without given steps is cut.
     pub segmentation: &'a Segmentation,
     /// When to stop.
-    pub interrupt: &'a Interrupt,
+    pub interrupt: &'a AtomicBool,
 }
 
 /// What became of the input.
@@ -46,13 +44,16 @@ pub struct Judged {
 
 impl Judge {
     /// Loads what is named; [`ModelRef::None`] is nothing.
+    ///
+    /// # Errors
+    /// A model does not load.
     pub fn open(
         reward: &ModelRef,
         policy: &ModelRef,
         device: DeviceChoice,
-        reporter: &mut Reporter,
-        interrupt: &Interrupt,
-    ) -> Result<Self> {
+        reporter: &mut impl Listener,
+        interrupt: &AtomicBool,
+    ) -> Result<Self, ReadError> {
         let policy = TextReader::open(policy, device)?;
         if let Some(policy) = &policy {
             reporter.say(&format!("policy {}: {}", policy.name(), policy.about()));
@@ -60,7 +61,7 @@ impl Judge {
         let policy_name = policy.as_ref().map(|p| p.name().to_owned());
         let mut judge = Self { engine: None, policy, policy_name, reward_name: None, calibration: Calibration::default() };
         if let Some(reward) = reward.reward(device)? {
-            let engine = Engine::start(Models { policy: None, reward: Some(reward) }).context("cannot start the model's thread")?;
+            let engine = Engine::start(Models { policy: None, reward: Some(reward) }).map_err(ReadError::Thread)?;
             let status = ready(&engine, reporter, interrupt)?;
             if let Slot::Ready { name, .. } = &status.reward {
                 judge.reward_name = Some(name.clone());
@@ -72,16 +73,19 @@ impl Judge {
     }
 
     /// Hands every trace of `walk` that has candidates and is `wanted` to `done`, in the order of the input.
-    pub fn run(
+    ///
+    /// # Errors
+    /// Those of `done`, and a policy that cannot read a text.
+    pub fn run<L: Listener, E: From<ReadError>>(
         &self,
         walk: Walk,
         with: &Reading,
-        reporter: &mut Reporter,
+        reporter: &mut L,
         wanted: impl Fn(usize, &Trace) -> bool,
-        done: impl FnMut(Trace) -> Result<()>,
-    ) -> Result<Judged> {
+        done: impl FnMut(Trace) -> Result<(), E>,
+    ) -> Result<Judged, E> {
         let walk = RefCell::new(walk);
-        let next = |reporter: &mut Reporter| loop {
+        let next = |reporter: &mut L| loop {
             match walk.borrow_mut().next(reporter) {
                 Next::Problem(i, trace) if trace.candidates.is_empty() || !wanted(i, &trace) => {}
                 other => break other,
@@ -92,11 +96,14 @@ impl Judge {
         Ok(Judged { summary, skipped, broken })
     }
 
-    /// The same for traces that are at hand; fails where a model cannot read one. Those of an interrupted run are not whole.
-    pub fn read(&self, traces: Vec<Trace>, with: &Reading, reporter: &mut Reporter) -> Result<Vec<Trace>> {
+    /// The same for traces that are at hand. Those of an interrupted run are not whole.
+    ///
+    /// # Errors
+    /// A model cannot read one.
+    pub fn read<L: Listener>(&self, traces: Vec<Trace>, with: &Reading, reporter: &mut L) -> Result<Vec<Trace>, ReadError> {
         let (total, mut out) = (traces.len() as u64, Vec::with_capacity(traces.len()));
         let mut traces = traces.into_iter();
-        let next = |_: &mut Reporter| traces.next().map_or(Next::End, |t| Next::Problem(0, Box::new(t)));
+        let next = |_: &mut L| traces.next().map_or(Next::End, |t| Next::Problem(0, Box::new(t)));
         let summary = self.drive(
             with,
             reporter,
@@ -104,7 +111,7 @@ impl Judge {
             next,
             |trace| {
                 out.push(trace);
-                Ok(())
+                Ok::<_, ReadError>(())
             },
         )?;
         if !summary.interrupted {
@@ -113,24 +120,24 @@ impl Judge {
         Ok(out)
     }
 
-    fn drive(
+    fn drive<L: Listener, E: From<ReadError>>(
         &self,
         with: &Reading,
-        reporter: &mut Reporter,
+        reporter: &mut L,
         total: impl Fn() -> Option<u64>,
-        mut next: impl FnMut(&mut Reporter) -> Next,
-        mut done: impl FnMut(Trace) -> Result<()>,
-    ) -> Result<Summary> {
+        mut next: impl FnMut(&mut L) -> Next,
+        mut done: impl FnMut(Trace) -> Result<(), E>,
+    ) -> Result<Summary, E> {
         let Reading { segmentation, interrupt } = *with;
-        let mut next = |reporter: &mut Reporter| {
-            Ok(match next(reporter) {
+        let mut next = |reporter: &mut L| {
+            Ok::<_, E>(match next(reporter) {
                 Next::Problem(i, trace) => Next::Problem(i, Box::new(self.prepare(*trace, segmentation)?)),
                 other => other,
             })
         };
         let Some(engine) = &self.engine else {
             let (mut summary, began) = (Summary::default(), Instant::now());
-            while !interrupt.is_set() {
+            while !interrupt.load(Ordering::Relaxed) {
                 match next(reporter)? {
                     Next::Problem(_, trace) => {
                         done(*trace)?;
@@ -141,7 +148,7 @@ impl Judge {
                     Next::End => break,
                 }
             }
-            summary.interrupted = interrupt.is_set();
+            summary.interrupted = interrupt.load(Ordering::Relaxed);
             summary.seconds = began.elapsed().as_secs_f32();
             return Ok(summary);
         };
@@ -151,7 +158,7 @@ impl Judge {
     }
 
     /// Cuts what the source did not cut, takes away the rewards that are computed anew, and reads the policy's log-probabilities.
-    fn prepare(&self, mut trace: Trace, segmentation: &Segmentation) -> Result<Trace> {
+    fn prepare(&self, mut trace: Trace, segmentation: &Segmentation) -> Result<Trace, ReadError> {
         for candidate in &mut trace.candidates {
             if candidate.steps.is_empty() {
                 candidate.steps = segment(&candidate.text, segmentation);
@@ -161,27 +168,58 @@ impl Judge {
             }
         }
         if let Some(policy) = &self.policy {
-            policy.read(&mut trace).map_err(|e| anyhow!("{}: {e}", trace.id))?;
+            policy.read(&mut trace).map_err(|error| ReadError::Policy { id: trace.id.clone(), error })?;
         }
         Ok(trace)
     }
 }
 
-/// A model that recorded traces are read with; a server's model cannot.
-pub fn local(text: &str) -> Result<ModelRef, String> {
-    match super::args::model(text)? {
-        ModelRef::Endpoint(e) => {
-            Err(format!("{e}: a server does not say what it thinks of text that is there; name a directory or a .gguf file"))
-        }
-        model => Ok(model),
+/// Fails on a run that is not whole: a report on a part would not be what was asked for.
+///
+/// # Errors
+/// A file breaks off, or the models could not read all traces.
+pub fn whole(judged: &Judged) -> Result<(), ReadError> {
+    match judged.summary.failed {
+        _ if judged.broken => Err(ReadError::Broken),
+        0 => Ok(()),
+        failed => Err(ReadError::Failed(failed)),
     }
 }
 
-/// Fails on a run that is not whole: a report on a part would not be what was asked for.
-pub fn whole(judged: &Judged) -> Result<()> {
-    match () {
-        () if judged.broken => bail!("a file could not be read to its end"),
-        () if judged.summary.failed > 0 => bail!("{} traces could not be read by the models", judged.summary.failed),
-        () => Ok(()),
-    }
+/// Why traces could not be read by the models.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A model's files are not there or not usable.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The models' thread does not start.
+    #[error("cannot start the model's thread: {0}")]
+    Thread(std::io::Error),
+    /// A model does not load.
+    #[error("the {what} {name} did not load: {error}")]
+    Load {
+        /// `policy` or `reward model`.
+        what: &'static str,
+        /// The model.
+        name: String,
+        /// Cause and remedy.
+        error: String,
+    },
+    /// A request is not taken.
+    #[error(transparent)]
+    Request(#[from] SendError),
+    /// The policy cannot read a text.
+    #[error("{id}: {error}")]
+    Policy {
+        /// The trace.
+        id: String,
+        /// Why.
+        error: ModelError,
+    },
+    /// The files are not whole.
+    #[error("a file could not be read to its end")]
+    Broken,
+    /// The reward model could not read so many traces, which were named.
+    #[error("{0} traces could not be read by the models")]
+    Failed(u64),
 }
