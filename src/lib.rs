@@ -3,10 +3,10 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
-//! tui -> {runtime, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, trace}
-//! runtime -> {generate, reward, model, trace}
-//! train -> {eval, model, reward, generate, sandbox, task, answer, trace}
+//! cli -> {tui, train, run, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
+//! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, trace}
+//! runtime -> {generate, reward, model, trace}   run -> {format, trace}
+//! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, answer, trace}
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
 //! format -> {answer, check, trace}   task -> {answer, trace}   check -> trace    trace -> serde    (diagnose uses none)
@@ -29,6 +29,7 @@ mod http;
 pub mod hub;
 pub mod model;
 pub mod reward;
+pub mod run;
 pub mod runtime;
 pub mod sandbox;
 pub mod task;

@@ -3,6 +3,7 @@
 use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, model};
 use super::exit::Exit;
 use crate::answer::{Judged, Question};
+use crate::run::{RunFolder, trace_files};
 use crate::runtime::{Engine, ModelRef, Models};
 use crate::task::stories::{Split, story};
 use crate::trace::Trace;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// Traces to open (native JSONL, ProcessBench, PRM800K, GSM8K, OpenAI chat and others; plain or .gz; `-` for standard input); none: live
+    /// Traces to open (native JSONL, ProcessBench, PRM800K, GSM8K, OpenAI chat and others; plain or .gz; `-` for standard input), or the folder of a training
+    /// run, whose rollouts are opened; none: live
     #[arg(value_name = "FILE", conflicts_with = "problems")]
     files: Vec<String>,
     #[command(flatten)]
@@ -70,10 +72,11 @@ impl Inspect {
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
         let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
         let reward = live.reward.clone().unwrap_or_else(default).reward(live.device.device)?;
+        let mut notes = Vec::new();
         let traces: Box<dyn tui::TraceSource> = if recorded {
-            open(&files, false, &live)?
+            open(&files, false, &live, &mut notes)?
         } else if !live.problems.is_empty() {
-            open(&live.problems, true, &live)?
+            open(&live.problems, true, &live, &mut notes)?
         } else {
             Box::new(Stories)
         };
@@ -100,7 +103,7 @@ impl Inspect {
             depth: color.depth(),
             ascii: ascii || !tui::Glyphs::locale_is_utf8(super::env),
             labels: Some(tui::Labels::open(&live.labels).with_context(|| format!("--labels {}", live.labels.display()))?),
-            notes: Vec::new(),
+            notes,
         };
         let models = if policy.is_none() && reward.is_none() {
             None
@@ -127,12 +130,27 @@ fn judge(trace: &Trace, candidate: usize) -> Judged {
     Question::guess(&trace.problem, trace.gold_answer.as_deref()).judge(&c.text, c.is_cut())
 }
 
-/// Opens files for the inspector.
-fn open(files: &[String], problems: bool, live: &LiveArgs) -> Result<Box<dyn tui::TraceSource>> {
-    if let Some(path) = files.iter().find(|p| Path::new(p.as_str()).is_dir()) {
-        bail!("{path}: is a directory; name trace files, or a model with --policy");
+/// Opens files, and of the folders of runs what their policies wrote. What is left out of those is told to `notes`.
+fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<String>) -> Result<Box<dyn tui::TraceSource>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !Path::new(path).is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let run = RunFolder::new(path);
+        if !run.is_run() {
+            bail!("{path}: is a directory, and not of a training run; name trace files, the folder of a run, or a model with --policy");
+        }
+        let (found, left_out) = trace_files(&run);
+        if found.is_empty() {
+            let why = left_out.first().map_or_else(|| "the run has written no rollouts yet".to_owned(), Clone::clone);
+            bail!("{path}: {why}; `reasonscope watch {path}` shows how far it is");
+        }
+        files.extend(found.iter().map(|f| f.display().to_string()));
+        notes.extend(left_out);
     }
-    Ok(Box::new(tui::Recorded::new(live.group.open(files, problems, &live.rewards.segment)?)))
+    Ok(Box::new(tui::Recorded::new(live.group.open(&files, problems, &live.rewards.segment)?)))
 }
 
 /// Stories from the test pool, made when they are asked for.

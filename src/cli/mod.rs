@@ -17,6 +17,7 @@ pub mod log;
 mod man;
 mod output;
 mod progress;
+mod recipe;
 mod record;
 mod resume;
 mod score;
@@ -68,6 +69,8 @@ enum Command {
     Generate(generate::Generate),
     /// Train by a recipe
     Train(train::Train),
+    /// Print a recipe with every key, what it means and its default
+    Recipe(recipe::ShowRecipe),
     /// Watch a training run: curves, newest rollouts coloured by reward, alarms
     Watch(watch::Watch),
     /// Evaluate: rerank, localise, pass@k, calibration, transfer, search, beside the baselines; live or on recorded candidates
@@ -182,6 +185,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Score(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),
+        Some(Command::Recipe(command)) => command.run(),
         Some(Command::Watch(command)) => command.run(&output),
         Some(Command::Eval(command)) => command.run(&output),
         Some(Command::Data(command)) => command.run(&output),

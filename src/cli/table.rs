@@ -8,6 +8,7 @@ use super::progress::Reporter;
 use super::record::Recorder;
 use super::train::inputs;
 use crate::eval::grader::Grader;
+use crate::run::{RunFolder, stage};
 use crate::train::table::{Table, markdown, rows};
 use crate::train::{Inputs, Metrics, Progress, Recipe, TrainError, write_atomically};
 use anyhow::{Context, Result, anyhow};
@@ -85,16 +86,16 @@ pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, messages
 /// One run on one thread; a finished one with the same recipe is not run again. Says how it went.
 fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], grader: &Arc<Grader>, stop: &AtomicBool) -> Result<String> {
     let recipe = table.recipe(seed, variant, overrides)?;
-    let folder = recipe.output.clone();
-    let finished = fs::read_to_string(folder.join("recipe.toml")).ok().and_then(|t| toml::from_str::<Recipe>(&t).ok());
+    let folder = RunFolder::new(&recipe.output);
+    let finished = fs::read_to_string(folder.recipe()).ok().and_then(|t| toml::from_str::<Recipe>(&t).ok());
     // Whose stages were taken over changes nothing.
     let same = |r: Recipe| Recipe { reuse: None, ..r } == Recipe { reuse: None, ..recipe.clone() };
-    if finished.is_some_and(same) && folder.join("evaluation.jsonl").exists() {
+    if finished.is_some_and(same) && folder.evaluation().exists() {
         return Ok("finished before".into());
     }
     let inputs = Inputs { grader: grader.clone(), ..inputs(&recipe, None, None)? };
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let mut log = fs::File::options().create(true).append(true).open(folder.join("log.txt"))?;
+    fs::create_dir_all(folder.path()).with_context(|| folder.path().display().to_string())?;
+    let mut log = fs::File::options().create(true).append(true).open(folder.log())?;
     // Opened by the first report, when the run has the folder to itself.
     let mut recorder: Option<Recorder> = None;
     let (began, mut last, mut failed) = (std::time::Instant::now(), String::new(), None);
@@ -113,7 +114,7 @@ fn one(table: &Table, seed: u64, variant: usize, overrides: &[String], grader: &
             failed = Some(error);
             return Err(TrainError::Interrupted);
         }
-        if m.stage == "evaluation" && !m.values.is_empty() {
+        if m.stage == stage::EVALUATION && !m.values.is_empty() {
             last = m.values.iter().map(|(k, v)| format!("{k} {:.3}", v.as_f64().unwrap_or(f64::NAN))).collect::<Vec<_>>().join("  ");
         }
         Ok(())

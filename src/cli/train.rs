@@ -8,9 +8,10 @@ use super::progress::{Reporter, metrics_note};
 use super::record::{FailOn, Recorder};
 use crate::diagnose::{Alarm, AlarmKind};
 use crate::format::{Options, TraceList};
+use crate::run::{RunFolder, stage};
 use crate::trace::Trace;
 use crate::train::table::Table;
-use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World, step_labels};
+use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World, lacks_threshold, step_labels};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -82,14 +83,14 @@ impl Train {
         recipe.check_grader(&grader).with_context(|| self.recipe.display().to_string())?;
         let mut inputs = inputs(&recipe, self.demonstrations.as_deref(), self.labels.as_deref())?;
         inputs.grader = Arc::new(grader);
-        let folder = recipe.output.clone();
+        let folder = RunFolder::new(&recipe.output);
         if recipe.reward.is_none() && (self.demonstrations.is_some() || self.labels.is_some()) {
             bail!("{}: has no [reward], so that there is no reward model to go on learning", self.recipe.display());
         }
-        if self.resume && !folder.join("metrics.jsonl").exists() {
-            bail!("{}: holds no run to go on with; leave --resume out to start one", folder.display());
+        if self.resume && !folder.is_run() {
+            bail!("{}: holds no run to go on with; leave --resume out to start one", folder.path().display());
         }
-        fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder of the run", folder.display()))?;
+        fs::create_dir_all(folder.path()).with_context(|| format!("{}: cannot create the folder of the run", folder.path().display()))?;
         let mut recorder = None;
         let mut reporter = Reporter::new(messages, "steps");
         if let Some(warning) = warning.filter(|_| world.is_first()) {
@@ -97,17 +98,17 @@ impl Train {
         }
         let interrupt = Interrupt::listen()?.telling(messages);
         let stop = interrupt.flag();
-        reporter.say(&format!("training into {}", folder.display()));
+        reporter.say(&format!("training into {}", folder.path().display()));
         let (mut failed, mut evaluated) = (None, String::new());
         // Of several processes, the first tells how it goes. By the first report, the run has the folder to itself.
         let record = |recorder: &mut Option<Recorder>, m: &Metrics| -> Result<Vec<Alarm>> {
             if recorder.is_none() && world.is_first() {
                 *recorder = Some(Recorder::open(&folder, self.fail_on.clone())?);
             }
-            recorder.as_mut().map_or(Ok(Vec::new()), |r| r.add(m))
+            recorder.as_mut().map_or(Ok(Vec::new()), |r| Ok(r.add(m)?))
         };
         let mut report = |m: &Metrics| {
-            if m.stage == "evaluation" && !m.values.is_empty() {
+            if m.stage == stage::EVALUATION && !m.values.is_empty() {
                 evaluated = metrics_note(&m.values, None);
             }
             match record(&mut recorder, m) {
@@ -148,12 +149,12 @@ impl Train {
             }
             Err(error) => Err(error.into()),
             Ok(()) => {
-                let (policy, reward) = (folder.join("policy"), folder.join("reward"));
+                let (policy, reward) = (folder.policy(), folder.reward());
                 if !evaluated.is_empty() {
                     reporter.say(&format!("evaluation of the policy, as shares: {evaluated}"));
                 }
                 reporter.say(&format!("wrote {} and {}", policy.display(), reward.display()));
-                if recipe.reward.as_ref().is_some_and(|r| r.calibration.is_some()) && no_threshold(&reward) {
+                if recipe.reward.as_ref().is_some_and(|r| r.calibration.is_some()) && lacks_threshold(&folder) {
                     reporter.warn(
                         "the reward model has no threshold, so that no step will be marked: too few samples for [reward.calibration]; raise its problems or samples",
                     );
@@ -163,12 +164,6 @@ impl Train {
             }
         }
     }
-}
-
-/// Whether a reward model's calibration came to nothing.
-fn no_threshold(reward: &Path) -> bool {
-    let card = fs::read(reward.join("reward.json")).ok().and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
-    card.is_some_and(|c| c["calibration"]["threshold"].is_null())
 }
 
 /// What the recipe's files hold.

@@ -2,7 +2,7 @@
 
 use super::args::{OutputArgs, ScreenArgs};
 use super::exit::Exit;
-use crate::runtime::{RunFolder, RunNews, RunStand};
+use crate::run::{RunChanges, RunReader, RunState};
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
@@ -23,12 +23,12 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        let mut run = RunFolder::open(&self.run)?;
-        let news = run.poll()?;
+        let mut run = RunReader::open(&self.run)?;
+        let changes = run.poll()?;
         let name = self.run.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
         let name = name.unwrap_or_else(|| self.run.display().to_string());
         if messages.json || !std::io::stdout().is_terminal() {
-            super::print(&summary(&name, &news, messages.json)?)?;
+            super::print(&summary(&name, &changes, messages.json)?)?;
             return Ok(Exit::Ok);
         }
         let options = tui::WatchOptions {
@@ -38,7 +38,7 @@ impl Watch {
             depth: self.screen.color.depth(),
             ascii: self.screen.ascii || !tui::Glyphs::locale_is_utf8(super::env),
         };
-        Ok(match tui::watch(&options, run, news)? {
+        Ok(match tui::watch(&options, run, changes)? {
             tui::ExitReason::Quit => Exit::Ok,
             tui::ExitReason::Signal(_) => Exit::Interrupted,
         })
@@ -46,9 +46,9 @@ impl Watch {
 }
 
 /// Where a run stands: its stages with their newest metrics, its alarms, what could not be read.
-fn summary(name: &str, news: &RunNews, json: bool) -> Result<String> {
+fn summary(name: &str, changes: &RunChanges, json: bool) -> Result<String> {
     let mut history = tui::History::default();
-    news.lines.iter().for_each(|line| history.take(line));
+    changes.lines.iter().for_each(|line| history.take(line));
     if json {
         let stages: Vec<Value> = history
             .stages()
@@ -65,13 +65,13 @@ fn summary(name: &str, news: &RunNews, json: bool) -> Result<String> {
             .collect();
         return Ok(format!(
             "{}\n",
-            json!({ "run": name, "state": news.stand, "stages": stages, "alarms": alarms, "unreadable": news.notes })
+            json!({ "run": name, "state": changes.state, "stages": stages, "alarms": alarms, "unreadable": changes.notes })
         ));
     }
-    let mut text = news.stand.map_or_else(|| format!("{name}\n"), |s| format!("{name}: {}\n", s.name()));
+    let mut text = changes.state.map_or_else(|| format!("{name}\n"), |s| format!("{name}: {}\n", s.name()));
     for s in history.stages() {
         let left =
-            s.seconds_left().filter(|_| news.stand == Some(RunStand::Running)).map(|t| format!(", {:.0} s left", t)).unwrap_or_default();
+            s.seconds_left().filter(|_| changes.state == Some(RunState::Running)).map(|t| format!(", {:.0} s left", t)).unwrap_or_default();
         writeln!(text, "{} {} of {}{left}", s.name, s.step, s.steps)?;
         let width = s.series.iter().map(|m| m.name.len()).max().unwrap_or(0);
         for m in &s.series {
@@ -82,7 +82,7 @@ fn summary(name: &str, news: &RunNews, json: bool) -> Result<String> {
         let state = a.cleared.map_or("stands".into(), |step| format!("cleared at {step}"));
         writeln!(text, "alarm {} at {} step {} ({state}): {}", a.name, a.stage, a.step, a.message)?;
     }
-    for note in &news.notes {
+    for note in &changes.notes {
         writeln!(text, "unreadable: {note}")?;
     }
     Ok(text)

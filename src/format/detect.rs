@@ -1,7 +1,9 @@
 //! Which format a file is in, from what it holds.
 
 use super::error::{FieldError, FormatError};
-use super::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, native, openai, prm800k, prmbench, problems, processbench, stepwise};
+use super::{
+    best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, native, openai, prm800k, prmbench, problems, processbench, run_samples, stepwise,
+};
 use crate::trace::Trace;
 use serde_json::Value;
 
@@ -38,6 +40,8 @@ pub enum Format {
     HumanEvalVerdicts,
     /// OpenAI-style chat records.
     OpenAiChat,
+    /// The newest rollouts of a training run of an earlier version.
+    RunSamples,
     /// Records with a problem and nothing else that is known.
     Problems,
     /// Plain text, a problem a line.
@@ -63,6 +67,7 @@ impl Format {
             Self::HumanEvalSamples => "humaneval-samples",
             Self::HumanEvalVerdicts => "humaneval-verdicts",
             Self::OpenAiChat => "openai-chat",
+            Self::RunSamples => "run-samples",
             Self::Problems => "problems",
             Self::Text => "text",
         }
@@ -103,7 +108,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 16] = [
+        let tests: [(Self, Fits); 17] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -119,6 +124,7 @@ impl Format {
             (Self::HumanEvalSamples, humaneval::fits_samples),
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
             (Self::OpenAiChat, openai::fits),
+            (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
         ];
         tests.iter().find(|(_, fits)| fits(map)).map(|(format, _)| *format)
@@ -142,6 +148,7 @@ impl Format {
             Self::HumanEvalSamples => humaneval::parse_samples(value),
             Self::HumanEvalVerdicts => humaneval::parse_verdicts(value),
             Self::OpenAiChat => openai::parse(value),
+            Self::RunSamples => run_samples::parse(value),
             Self::Problems | Self::Text => problems::parse(value),
         }
     }

@@ -20,14 +20,14 @@ fn worst(c: &Candidate, readings: &[Reading]) -> Option<Vec<f32>> {
 }
 
 /// Which samples stand for right ones.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StandIns {
     /// Those that are the demonstration word for word, and so have no wrong step.
     Demonstration,
     /// Those whose answer is the most frequent of the problem, given by at least this share of its samples. Misled where the policy
     /// is often wrong in one way, or right with wrong steps.
-    Majority(f32),
+    Majority(#[schemars(example = 0.5)] f32),
 }
 
 /// Samples of one problem, scored, and its demonstration.

@@ -31,3 +31,8 @@ pub struct RewardCard {
     #[serde(default)]
     pub uses_answers: bool,
 }
+
+impl RewardCard {
+    /// Its name in the directory of a reward model.
+    pub const FILE: &str = "reward.json";
+}

@@ -22,7 +22,7 @@ pub(super) struct Board {
 pub(super) struct Inbox {
     pub recorded: VecDeque<Recorded>,
     pub begun: VecDeque<Begun>,
-    pub news: Vec<News>,
+    pub arrived: Vec<Arrived>,
     /// Generated requests that are not through.
     pub live: usize,
 }
@@ -47,7 +47,7 @@ pub(super) struct Begun {
 }
 
 /// What the policy did to a request since the reward model's thread last looked.
-pub(super) struct News {
+pub(super) struct Arrived {
     pub id: RequestId,
     pub candidates: Vec<Delta>,
     pub end: Option<End>,
@@ -91,7 +91,7 @@ impl Board {
         }
         inbox.live += 1;
         let candidates = (0..begun.n).map(|_| Delta::default()).collect();
-        inbox.news.push(News { id: begun.id, candidates, end: None });
+        inbox.arrived.push(Arrived { id: begun.id, candidates, end: None });
         inbox.begun.push_back(begun);
         drop(inbox);
         self.wake();
@@ -101,7 +101,7 @@ impl Board {
     /// Leaves what a candidate got. The reward model's thread is not woken: it looks by itself, at its own pace.
     pub fn append(&self, id: RequestId, candidate: usize, text: &str, tokens: &[Token], finish: Option<&FinishReason>) {
         let mut inbox = self.lock();
-        if let Some(delta) = inbox.news.iter_mut().find(|n| n.id == id).and_then(|n| n.candidates.get_mut(candidate)) {
+        if let Some(delta) = inbox.arrived.iter_mut().find(|n| n.id == id).and_then(|n| n.candidates.get_mut(candidate)) {
             delta.text.push_str(text);
             delta.tokens.extend_from_slice(tokens);
             delta.finished |= finish.is_some();
@@ -111,8 +111,8 @@ impl Board {
 
     /// Leaves that generation ended.
     pub fn end(&self, id: RequestId, end: End) {
-        if let Some(news) = self.lock().news.iter_mut().find(|n| n.id == id) {
-            news.end = Some(end);
+        if let Some(arrived) = self.lock().arrived.iter_mut().find(|n| n.id == id) {
+            arrived.end = Some(end);
         }
         self.wake();
     }
@@ -120,7 +120,7 @@ impl Board {
     /// A generated request is through.
     pub fn through(&self, id: RequestId) {
         let mut inbox = self.lock();
-        inbox.news.retain(|n| n.id != id);
+        inbox.arrived.retain(|n| n.id != id);
         inbox.live = inbox.live.saturating_sub(1);
         drop(inbox);
         self.room.notify_all();

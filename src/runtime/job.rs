@@ -1,7 +1,7 @@
 //! One request as the reward model's thread sees it: what it was read of, and what is left.
 
 use super::RequestId;
-use super::board::{Begun, End, News, Recorded};
+use super::board::{Arrived, Begun, End, Recorded};
 use crate::reward::Piece;
 use crate::trace::Token;
 use std::collections::HashMap;
@@ -106,9 +106,9 @@ impl Job {
     }
 
     /// Takes what the policy wrote; `keep` is false where nobody will read it.
-    pub fn take_news(&mut self, news: &mut News, keep: bool) {
+    pub fn take_arrived(&mut self, arrived: &mut Arrived, keep: bool) {
         let shares_tokens = matches!(self.source, Source::Live { shares_tokens: true, .. });
-        for (reading, delta) in self.candidates.iter_mut().zip(&mut news.candidates) {
+        for (reading, delta) in self.candidates.iter_mut().zip(&mut arrived.candidates) {
             let (text, mut tokens) = (std::mem::take(&mut delta.text), std::mem::take(&mut delta.tokens));
             if keep && !reading.through {
                 reading.text.push_str(&text);
@@ -120,7 +120,7 @@ impl Job {
             reading.cut_short |= delta.cut;
             reading.end_if_read(shares_tokens);
         }
-        if let (Source::Live { end, .. }, Some(ended)) = (&mut self.source, news.end.take()) {
+        if let (Source::Live { end, .. }, Some(ended)) = (&mut self.source, arrived.end.take()) {
             *end = Some(ended);
         }
     }

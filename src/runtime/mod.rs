@@ -1,10 +1,9 @@
-//! Threads that own the models, and the messages to and from them; the folders of runs.
+//! Threads that own the models, and the messages to and from them.
 //!
 //! Faces (terminal, headless) send [`Request`]s and receive [`Update`]s; they never touch a model.
 
 mod board;
 mod engine;
-mod follow;
 mod job;
 mod load;
 mod outbox;
@@ -16,7 +15,6 @@ mod shared;
 
 pub use crate::model::{DeviceChoice, ModelError};
 pub use engine::Engine;
-pub use follow::{FollowError, RunAlarm, RunFolder, RunLine, RunNews, RunSample, RunStand, SampleCandidate, SampleStep};
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
 pub use reader::TextReader;

@@ -76,9 +76,9 @@ impl Scorer<'_> {
             let shares = self.model.as_ref().is_ok_and(|m| m.shares_tokenizer(&begun.fingerprint));
             self.jobs.push(Job::begun(begun, shares, self.arrivals));
         }
-        for news in &mut inbox.news {
-            if let Some(job) = self.jobs.iter_mut().find(|j| j.id == news.id) {
-                job.take_news(news, self.model.is_ok());
+        for arrived in &mut inbox.arrived {
+            if let Some(job) = self.jobs.iter_mut().find(|j| j.id == arrived.id) {
+                job.take_arrived(arrived, self.model.is_ok());
             }
         }
     }

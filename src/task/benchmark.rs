@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::io::BufRead;
 
 /// A benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     /// This crate's own procedural stories, as native records.

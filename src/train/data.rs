@@ -1,60 +1,17 @@
-//! Expert demonstrations as token sequences, with one framing for everybody: problem, newline, completion, end of sequence.
+//! Expert demonstrations as token sequences, in one encoding for everybody: problem, newline, completion, end of sequence.
 
-use super::{TrainError, World};
+use super::TrainError;
+use super::encoding::Encoding;
+use super::world::World;
 use crate::eval::grader::Grader;
-use crate::model::TextTokenizer;
 use crate::reward::Sequence;
 use crate::task::stories::{self, Corruption, Split, Story};
 use crate::task::{Demonstration, Problem, Task, TextCorruption, corrupt_text};
-use crate::trace::{Segmentation, Span, segment, step_of_each};
 use crate::util::seed;
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-
-/// How texts become tokens, for policies and reward models alike.
-#[derive(Clone)]
-pub struct Framing {
-    /// The tokenizer.
-    pub tokenizer: TextTokenizer,
-    /// Ends every completion.
-    pub eos: u32,
-}
-
-impl Framing {
-    /// Tokens of a problem.
-    pub fn prompt(&self, problem: &str) -> Result<Vec<u32>, TrainError> {
-        Ok(self.tokenizer.frame_problem(problem)?.ids)
-    }
-
-    /// Tokens of a whole completion.
-    pub fn completion(&self, text: &str) -> Result<Vec<u32>, TrainError> {
-        Ok(self.tokenizer.frame_completion(self.eos, text)?)
-    }
-
-    /// Text of a completion, with every token's bytes in it.
-    pub fn text(&self, ids: &[u32]) -> (String, Vec<Span>) {
-        self.tokenizer.decode_spans(ids)
-    }
-
-    /// Index of the last token of every step, and of every paragraph: a blank line ends one, or where a text has none, every second step.
-    pub fn step_ends(&self, ids: &[u32]) -> (Vec<usize>, Vec<usize>) {
-        let (text, spans) = self.text(ids);
-        let steps = segment(&text, &Segmentation::Line);
-        if steps.is_empty() || ids.is_empty() {
-            return (vec![ids.len().saturating_sub(1)], vec![ids.len().saturating_sub(1)]);
-        }
-        let owner = step_of_each(spans, &steps);
-        let last = |i: usize| owner.get(i + 1) != Some(&owner[i]);
-        let ends: Vec<usize> = (0..owner.len()).filter(|&i| last(i)).collect();
-        let blank = |i: usize| steps.get(i + 1).is_some_and(|next| text[steps[i].span.end..next.span.start].matches('\n').count() > 1);
-        let any = (0..steps.len()).any(blank);
-        let closes = |i: usize| if any { blank(i) } else { i % 2 == 1 };
-        let paragraphs = ends.iter().copied().filter(|&e| closes(owner[e]) || e + 1 == ids.len()).collect();
-        (ends, paragraphs)
-    }
-}
 
 enum Source {
     /// Generated on demand from the seed: those with a demonstration from the training split, the others built as this split's are.
@@ -78,7 +35,7 @@ pub(super) fn grade(grader: &Grader, task: Task, items: &[(&Problem, &str)]) -> 
 pub struct Demonstrations {
     prompts: Vec<Vec<u32>>,
     completions: Vec<Vec<u32>>,
-    framing: Framing,
+    encoding: Encoding,
     source: Source,
     seed: u64,
     grader: Arc<Grader>,
@@ -102,9 +59,9 @@ impl Demonstrations {
 
     /// Stories `0..problems` under `seed`, the first `n` with their solutions; the others are built as those of `practice` are, from the training pool.
     /// Where that is another split, [`Demonstrations::problem_batch`] has them alone.
-    pub fn stories(framing: Framing, seed: u64, n: usize, problems: usize, practice: Split) -> Result<Self, TrainError> {
+    pub fn stories(encoding: Encoding, seed: u64, n: usize, problems: usize, practice: Split) -> Result<Self, TrainError> {
         let all = (0..problems.max(n)).map(|i| Demonstration::from(&Self::story_of(seed, i, n, practice)));
-        Self::tokenise(framing, Source::Stories(practice), seed, n, all)
+        Self::tokenise(encoding, Source::Stories(practice), seed, n, all)
     }
 
     fn story_of(seed: u64, i: usize, demonstrated: usize, practice: Split) -> Story {
@@ -115,13 +72,13 @@ impl Demonstrations {
     }
 
     /// The demonstrations given.
-    pub fn listed(task: Task, framing: Framing, seed: u64, n: usize, all: Vec<Demonstration>) -> Result<Self, TrainError> {
+    pub fn listed(task: Task, encoding: Encoding, seed: u64, n: usize, all: Vec<Demonstration>) -> Result<Self, TrainError> {
         let copy = all.clone().into_iter();
-        Self::tokenise(framing, Source::Listed(task, all), seed, n, copy)
+        Self::tokenise(encoding, Source::Listed(task, all), seed, n, copy)
     }
 
     fn tokenise(
-        framing: Framing,
+        encoding: Encoding,
         source: Source,
         seed: u64,
         n: usize,
@@ -129,12 +86,12 @@ impl Demonstrations {
     ) -> Result<Self, TrainError> {
         let (mut prompts, mut completions) = (Vec::new(), Vec::new());
         for d in all {
-            prompts.push(framing.prompt(&d.problem.text)?);
+            prompts.push(encoding.prompt(&d.problem.text)?);
             if completions.len() < n {
-                completions.push(framing.completion(&d.solution)?);
+                completions.push(encoding.completion(&d.solution)?);
             }
         }
-        Ok(Self { prompts, completions, framing, source, seed, grader: Arc::default(), order: Mutex::default() })
+        Ok(Self { prompts, completions, encoding, source, seed, grader: Arc::default(), order: Mutex::default() })
     }
 
     /// The same, with completions graded by `grader`; the default one runs no code.
@@ -164,8 +121,8 @@ impl Demonstrations {
     }
 
     /// How their texts become tokens.
-    pub fn framing(&self) -> &Framing {
-        &self.framing
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
     }
 
     /// Problem `i` as text, with its solution.
@@ -252,7 +209,7 @@ impl Demonstrations {
             }
             Source::Listed(_, all) => corrupt_text(&all[i as usize].solution, *TextCorruption::ALL.choose(rng)?, rng)?.0,
         };
-        let bad = self.framing.completion(&text).ok()?;
+        let bad = self.encoding.completion(&text).ok()?;
         let from = bad.iter().zip(good).position(|(a, b)| a != b)?;
         let prompt = &self.prompts[i as usize];
         Some((Sequence::new(prompt, &bad), Sequence::new(prompt, good), from))

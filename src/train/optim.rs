@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub type Gradients = BTreeMap<String, Vec<f32>>;
 
 /// Settings of AdamW (arXiv 1711.05101) with linear warm-up and cosine decay to zero.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimConfig {
     /// Peak learning rate.
@@ -184,6 +184,9 @@ fn set(var: &Var, weights: &[f32]) -> candle_core::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::digest::StageInputs;
+    use crate::train::models::checkpoint;
+    use crate::train::state::State;
     use candle_core::Device;
 
     #[test]
@@ -227,15 +230,16 @@ mod tests {
         let run = |dtype: DType, stop: usize| {
             let start = || Var::from_tensor(&Tensor::ones(4, dtype, &Device::Cpu).unwrap()).unwrap();
             let grads = Gradients::from([("w".into(), vec![-1.0; 4])]);
-            let fresh = || crate::train::State::one(AdamW::new(config.clone(), vec![("w".into(), start())]));
+            let fresh = || State::one(AdamW::new(config.clone(), vec![("w".into(), start())]));
             let mut state = fresh();
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("c.safetensors");
+            let digest = StageInputs::new("sft", &()).unwrap().digest();
             for step in 0..200 {
                 if step == stop {
-                    crate::train::checkpoint::save(&path, &state, "digest").unwrap();
+                    checkpoint::save(&path, &state, &digest).unwrap();
                     state = fresh();
-                    assert!(crate::train::checkpoint::load(&path, &mut state, "digest").unwrap());
+                    assert!(checkpoint::load(&path, &mut state, &digest).unwrap());
                 }
                 state.first().update(&grads, 200).unwrap();
             }

@@ -2,13 +2,11 @@
 //!
 //! The result does not depend on the number of threads, and the graph of a whole batch never exists at once.
 
+use super::TrainError;
 use super::optim::Gradients;
-use super::{TrainError, World};
+use super::world::{Sums, World};
 use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
-
-/// Named sums for the metrics.
-pub type Sums = Vec<(&'static str, f64)>;
 
 /// What one micro-batch gives: a loss to differentiate (a scalar, already weighted so that the sum over micro-batches is the batch's loss)
 /// and named sums for the metrics.
@@ -25,8 +23,8 @@ pub fn accumulate<T: Sync>(
     vars: &[(String, Var)],
     f: impl Fn(&T) -> Result<Micro, TrainError> + Sync,
 ) -> Result<(Gradients, Sums), TrainError> {
-    type Part = (Grads, Sums);
-    let run = |item: &&T| -> Result<Part, TrainError> {
+    type Gradient = (Grads, Sums);
+    let run = |item: &&T| -> Result<Gradient, TrainError> {
         let Micro { loss, sums } = f(item)?;
         let grads = loss.backward()?;
         let flat = vars
@@ -37,7 +35,7 @@ pub fn accumulate<T: Sync>(
     };
     let world = World::here();
     let parts = world.share(items).par_iter().map(run).collect::<Vec<_>>().into_iter().collect();
-    let (grads, sums): (Vec<_>, Vec<_>) = world.agree::<Vec<Part>>(parts)?.into_iter().unzip();
+    let (grads, sums): (Vec<_>, Vec<_>) = world.agree::<Vec<Gradient>>(parts)?.into_iter().unzip();
     let sums = world.sums_in_order(&sums)?.into_iter().flatten().fold(Sums::new(), |mut sums, (name, x)| {
         match sums.iter_mut().find(|s| s.0 == name) {
             Some(s) => s.1 += x,

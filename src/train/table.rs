@@ -1,10 +1,10 @@
 //! A table of runs: variants of a recipe, each over several seeds, and what tells them apart.
 
 use super::TrainError;
-use super::evaluate::Outcome;
 use super::recipe::{Recipe, set};
 use crate::eval::passk::pass_at_k;
 use crate::eval::stats::{Bootstrap, Paired, holm, paired_grouped};
+use crate::run::{MetricsLine, Outcome, RunFolder, stage};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -111,8 +111,8 @@ impl Table {
     }
 
     /// Folder of a run.
-    pub fn folder(&self, seed: u64, variant: usize) -> PathBuf {
-        self.output.join(format!("seed-{seed}")).join(&self.variants[variant].name)
+    pub fn folder(&self, seed: u64, variant: usize) -> RunFolder {
+        RunFolder::new(self.output.join(format!("seed-{seed}")).join(&self.variants[variant].name))
     }
 
     /// The recipe of a run; those of `overrides` that are not the table's stand over the variant's own.
@@ -121,9 +121,9 @@ impl Table {
         set.extend(overrides.iter().filter(|o| !is_own(o)).cloned());
         let mut recipe = Recipe::read(&self.base, &set)?;
         recipe.seed = seed;
-        recipe.output = self.folder(seed, variant);
+        recipe.output = self.folder(seed, variant).path().into();
         if let Some(baseline) = self.baseline(variant) {
-            recipe.reuse = Some(self.folder(seed, baseline));
+            recipe.reuse = Some(self.folder(seed, baseline).path().into());
         }
         Ok(recipe)
     }
@@ -171,7 +171,7 @@ fn mean_sd(x: &[f64]) -> (f64, f64) {
 /// Rows from the `evaluation.jsonl` and `metrics.jsonl` of the runs; a run that is not finished is left out.
 pub fn rows(table: &Table) -> Result<Vec<Row>, TrainError> {
     let read = |seed: u64, variant: usize| -> Option<Vec<Outcome>> {
-        let text = std::fs::read_to_string(table.folder(seed, variant).join("evaluation.jsonl")).ok()?;
+        let text = std::fs::read_to_string(table.folder(seed, variant).evaluation()).ok()?;
         text.lines().map(|l| serde_json::from_str(l).ok()).collect()
     };
     let all: Vec<Vec<Option<Vec<Outcome>>>> =
@@ -216,20 +216,16 @@ fn lead(pairs: &[(&[Outcome], &[Outcome])]) -> Result<Paired, TrainError> {
 fn alarms(table: &Table, variant: usize) -> Vec<(String, f64, usize)> {
     let mut out: Vec<(String, f64, usize)> = Vec::new();
     for &seed in &table.seeds {
-        let text = std::fs::read_to_string(table.folder(seed, variant).join("metrics.jsonl")).unwrap_or_default();
+        let text = std::fs::read_to_string(table.folder(seed, variant).metrics()).unwrap_or_default();
         let mut seen: Vec<String> = Vec::new();
-        for line in text.lines().filter(|l| l.contains("\"alarm\"")) {
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { continue };
-            let (Some(name), Some(step)) = (value["alarm"].as_str(), value["step"].as_f64()) else { continue };
-            if value["stage"] != "rl" || seen.iter().any(|s| s == name) {
-                continue;
-            }
-            seen.push(name.to_owned());
-            let share = step / value["steps"].as_f64().unwrap_or(step).max(1.0);
+        for line in text.lines().filter_map(|l| MetricsLine::parse(l).ok()).filter(|l| l.stage == stage::RL) {
+            let Some(name) = line.alarm.map(|a| a.name).filter(|name| !seen.contains(name)) else { continue };
+            let share = line.step as f64 / line.steps.max(1) as f64;
             match out.iter_mut().find(|a| a.0 == name) {
                 Some(a) => *a = (a.0.clone(), a.1.min(share), a.2 + 1),
-                None => out.push((name.to_owned(), share, 1)),
+                None => out.push((name.clone(), share, 1)),
             }
+            seen.push(name);
         }
     }
     out
@@ -318,11 +314,10 @@ mod tests {
         table.output = dir.path().to_owned();
         for (variant, correct) in [(0, [5, 5]), (1, [10, 0])] {
             let folder = table.folder(1, variant);
-            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::create_dir_all(folder.path()).unwrap();
             let lines: Vec<String> = outcomes(&correct).iter().map(|o| serde_json::to_string(o).unwrap()).collect();
-            std::fs::write(folder.join("evaluation.jsonl"), lines.join("\n")).unwrap();
-            std::fs::write(folder.join("metrics.jsonl"), "{\"stage\":\"rl\",\"step\":5,\"steps\":20,\"alarm\":\"flat_rewards\"}\n")
-                .unwrap();
+            std::fs::write(folder.evaluation(), lines.join("\n")).unwrap();
+            std::fs::write(folder.metrics(), "{\"stage\":\"rl\",\"step\":5,\"steps\":20,\"alarm\":\"flat_rewards\"}\n").unwrap();
         }
         let rows = rows(&table).unwrap();
         assert_eq!((rows[1].seeds, rows[1].pass_1.0, rows[1].pass_10.0), (1, 50.0, 50.0));

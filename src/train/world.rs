@@ -4,13 +4,15 @@
 //! added up in the order of the batch, so that any number of processes makes the same update bit for bit. One process alone never waits for anybody.
 
 use super::TrainError;
-use super::parallel::Sums;
 use crate::generate::{BATCH, Completion, Prompt, decode_all};
 use crate::model::Decoder;
 use crate::trace::Sampling;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
+
+/// Named sums for the metrics.
+pub type Sums = Vec<(&'static str, f64)>;
 
 /// This process's place among those that train together.
 ///

@@ -225,7 +225,7 @@ fn training_by_code_needs_permission_and_then_grades() {
     };
     let rl: Vec<Value> = lines("metrics.jsonl").into_iter().filter(|m| m["stage"] == "rl" && m["alarm"].is_null()).collect();
     assert!(rl.len() == 2 && rl.iter().all(|m| m["pass@1"] == 0.5 && m["reward"] == 0.5), "{rl:?}");
-    let correct: Vec<bool> = lines("samples.jsonl").iter().map(|p| p["candidates"][0]["correct"].as_bool().unwrap()).collect();
+    let correct: Vec<bool> = lines("samples.jsonl").iter().map(|c| c["correct"].as_bool().unwrap()).collect();
     assert!(correct.contains(&true) && correct.contains(&false));
     let evaluated: Vec<(u64, bool)> =
         lines("evaluation.jsonl").iter().map(|o| (o["correct"].as_u64().unwrap(), o["greedy"].as_bool().unwrap())).collect();

@@ -21,6 +21,7 @@ mod objectives;
 mod parity;
 mod pty;
 mod rooms;
+mod run_folder;
 mod runtime;
 mod sandbox;
 mod stories;

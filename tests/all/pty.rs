@@ -280,3 +280,32 @@ fn a_run_is_watched_as_it_grows() {
     assert_eq!(terminal.end(), 130);
     terminal.assert_clean();
 }
+
+/// The folder of a run as an earlier version left it: half-way through the reward model's labels.
+fn old_run() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    crate::run_folder::copy(crate::run_folder::old_run().as_path(), dir.path());
+    dir
+}
+
+#[test]
+fn a_run_is_opened_by_its_folder() {
+    let dir = old_run();
+    let folder = dir.path().to_str().unwrap();
+    let open = |dir: &str| Terminal::start(&["inspect", dir], 30, 100, &[]);
+    let mut terminal = open(folder);
+    assert_eq!(terminal.end(), 1, "nothing but rollouts without texts: {}", terminal.text());
+    assert!(terminal.text().contains("without texts"), "{}", terminal.text());
+    let sample =
+        r#"{"stage":"rl","step":3,"problem":"Luke has 50 eggs.","gold":"50","candidates":[{"text":"so 50","reward":-0.5,"correct":true}]}"#;
+    std::fs::write(dir.path().join("samples.jsonl"), sample.to_owned() + "\n" + &sample[..40]).unwrap();
+    let mut terminal = open(folder);
+    terminal.wait_for("the sample", |t| t.contains("Luke has 50 eggs."));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_clean();
+    std::fs::remove_file(dir.path().join("metrics.jsonl")).unwrap();
+    let mut terminal = open(folder);
+    assert_eq!(terminal.end(), 1);
+    assert!(terminal.text().contains("is a directory, and not of a training run"), "{}", terminal.text());
+}

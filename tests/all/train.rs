@@ -10,7 +10,7 @@ use reasonscope::task::stories::{Split, Story, story};
 use reasonscope::trace::{Candidate, Granularity, Segmentation, Trace, segment};
 use reasonscope::train::table::Table;
 use reasonscope::train::{
-    AdamW, AdversarialConfig, Demonstrations, Discriminator, Framing, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
+    AdamW, AdversarialConfig, Demonstrations, Discriminator, Encoding, Inputs, Labelled, Metrics, Objective, OptimConfig, Progress, Recipe,
     Rollout, TrainError, overlap, run,
 };
 use std::path::Path;
@@ -167,13 +167,13 @@ fn a_damaged_checkpoint_is_named() {
 fn demonstrations() -> Demonstrations {
     let tokenizer = TextTokenizer::train_bpe(Demonstrations::corpus(3, 200), 400).unwrap();
     let eos = tokenizer.id("<|end|>").unwrap();
-    Demonstrations::stories(Framing { tokenizer, eos }, 3, 200, 200, Split::Train).unwrap()
+    Demonstrations::stories(Encoding { tokenizer, eos }, 3, 200, 200, Split::Train).unwrap()
 }
 
 /// A reward net of random weights over `data`'s vocabulary, its store, and the same decoder as a stand-in for a policy.
 fn network(data: &Demonstrations) -> (RewardNet, VarStore) {
-    let framing = data.framing();
-    let config = recipe(Path::new("x")).policy.shape.unwrap().config(framing.tokenizer.vocab_size(), framing.eos);
+    let encoding = data.encoding();
+    let config = recipe(Path::new("x")).policy.shape.unwrap().config(encoding.tokenizer.vocab_size(), encoding.eos);
     let store = VarStore::new(5, 1, &Device::Cpu, DType::F32);
     let decoder = Decoder::load(&config, &store, &mut |_| {}).unwrap();
     (RewardNet::load(decoder, Head::Scalar, &store).unwrap(), store)

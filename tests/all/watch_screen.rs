@@ -5,7 +5,8 @@ use crate::tui_snapshots::picture;
 use crossterm::event::Event;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use reasonscope::runtime::{RunLine, RunNews, RunSample, SampleCandidate, SampleStep};
+use reasonscope::run::{MetricsLine, RunChanges, RunSample};
+use reasonscope::trace::{Candidate, FinishReason, Segmentation, Token, Trace, segment};
 use reasonscope::tui::{ColorDepth, DEFAULT_THEME, WatchOptions, WatchScreen, parse_keys};
 
 struct Screen {
@@ -14,7 +15,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn new((w, h): (u16, u16), depth: ColorDepth, ascii: bool, news: RunNews) -> Self {
+    fn new((w, h): (u16, u16), depth: ColorDepth, ascii: bool, news: RunChanges) -> Self {
         let options = WatchOptions { name: "demo".into(), theme: DEFAULT_THEME.into(), theme_dirs: Vec::new(), depth, ascii };
         let mut face = WatchScreen::new(&options).unwrap();
         face.take(news);
@@ -50,15 +51,15 @@ impl Screen {
     }
 }
 
-fn line(stage: &str, step: usize, steps: usize, time: f64, values: &[(&str, f64)]) -> RunLine {
+fn line(stage: &str, step: usize, steps: usize, time: f64, values: &[(&str, f64)]) -> MetricsLine {
     let values = values.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
-    RunLine { stage: stage.into(), step, steps, time: Some(time), values, alarm: None }
+    MetricsLine { stage: stage.into(), step, steps, time: Some(time), values, alarm: None }
 }
 
 /// A policy that was fine-tuned, and is trained by reward until its groups go flat.
-fn news() -> RunNews {
+fn news() -> RunChanges {
     let wave = |x: usize| (x as f64 * 0.9).sin();
-    let mut lines: Vec<RunLine> = (1..=200)
+    let mut lines: Vec<MetricsLine> = (1..=200)
         .map(|i| {
             let loss = 3.0 * (-(i as f64) / 50.0).exp() + 0.1 * (1.0 + wave(i));
             let values = [("loss", loss), ("mean_token_accuracy", 1.0 - loss / 4.0), ("grad_norm", loss + 0.3)];
@@ -87,19 +88,25 @@ fn news() -> RunNews {
             ("Before noon the bakery sells three quarters of them, \x1b[31m216 * 3 / 4 = 152\x1b[0m rolls.", -1.4 + k as f32),
             ("#### 64", -0.2),
         ];
-        let steps: Vec<SampleStep> = steps.iter().map(|(text, r)| SampleStep { text: (*text).into(), reward: Some(*r) }).collect();
-        let text = steps.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join("\n");
-        SampleCandidate { text, reward: Some(k as f32 - 0.7), correct: Some(k == 1), steps, stopped: k != 2 }
+        let (text, rewards) = (steps.map(|s| s.0).join("\n"), steps.map(|s| s.1));
+        let finish = Some(if k == 2 { FinishReason::Length } else { FinishReason::Stop });
+        let steps = segment(&text, &Segmentation::Line);
+        let tokens = steps.iter().map(|s| Token { span: s.span, ..Token::default() }).collect();
+        let candidate = Candidate { text, steps, tokens, correct: Some(k == 1), finish, ..Candidate::default() };
+        RunSample::rewarded(candidate, &rewards, k as f32 - 0.7)
     };
     let sample = |problem: &str| RunSample {
         stage: "rl".into(),
         step: 118,
-        problem: problem.into(),
-        gold: Some("3".into()),
-        candidates: (0..3).map(candidate).collect(),
+        trace: Trace {
+            problem: problem.into(),
+            gold_answer: Some("3".into()),
+            candidates: (0..3).map(candidate).collect(),
+            ..Trace::default()
+        },
     };
     let samples = vec![sample("A bakery bakes 12 trays of 18 rolls each morning. How many boxes?"), sample("Ben has 12 pears.")];
-    RunNews { lines, samples: Some(samples), ..RunNews::default() }
+    RunChanges { lines, samples: Some(samples), ..RunChanges::default() }
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn panes_and_overlays() {
     insta::assert_snapshot!("watch_alarms", Screen::at((80, 24)).keys("<tab> <tab> <ret>").picture());
     insta::assert_snapshot!("watch_choice", Screen::at((80, 24)).keys("m j <space> 3j <space>").picture());
     insta::assert_snapshot!("watch_help", Screen::at((80, 24)).keys("?").picture());
-    let empty = RunNews { notes: vec!["metrics.jsonl:3: no number".into()], ..RunNews::default() };
+    let empty = RunChanges { notes: vec!["metrics.jsonl:3: no number".into()], ..RunChanges::default() };
     insta::assert_snapshot!("watch_empty", Screen::new((80, 24), ColorDepth::TrueColor, false, empty).picture());
 }
 
@@ -154,10 +161,10 @@ fn the_newest_stage_is_followed_until_another_is_chosen() {
     let mut s = Screen::at((120, 40));
     assert!(s.text().contains("rl over 120 steps"));
     assert!(s.keys("2h").text().contains("policy over 200 steps"));
-    s.face.take(RunNews { lines: vec![line("eval", 1, 1, 9000.0, &[("pass@10", 0.5)])], ..RunNews::default() });
+    s.face.take(RunChanges { lines: vec![line("eval", 1, 1, 9000.0, &[("pass@10", 0.5)])], ..RunChanges::default() });
     assert!(s.text().contains("policy over 200 steps"), "the choice stays");
     assert!(s.keys("9l").text().contains("eval over 1 steps"));
-    s.face.take(RunNews { lines: vec![line("preference", 1, 5, 9001.0, &[("loss", 0.5)])], ..RunNews::default() });
+    s.face.take(RunChanges { lines: vec![line("preference", 1, 5, 9001.0, &[("loss", 0.5)])], ..RunChanges::default() });
     assert!(s.text().contains("preference over 1 steps"), "the last place follows");
 }
 
@@ -189,7 +196,7 @@ fn rollouts_are_scrolled_and_safe() {
 fn a_resumed_run_is_drawn_anew() {
     let mut s = Screen::at((120, 40));
     let lines = vec![line("policy", 1, 200, 5000.0, &[("loss", 1.0)])];
-    s.face.take(RunNews { anew: true, lines, ..RunNews::default() });
+    s.face.take(RunChanges { anew: true, lines, ..RunChanges::default() });
     let text = s.text();
     assert!(text.contains("policy 1/200") && !text.contains("flat_rewards") && !text.contains("120/400"), "{text}");
 }

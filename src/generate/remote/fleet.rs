@@ -21,7 +21,7 @@ use tokio::time::Instant;
 const TICK: Duration = Duration::from_millis(500);
 
 /// Servers that sample for training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FleetConfig {
     /// Addresses, `http://HOST:PORT/v1` or `http://HOST:PORT/v1#MODEL`; all serve the same base model.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The canonical key of a problem ([`problem_key`]) decides whether it may be trained on, so no seed or index can bring a
 /// problem of one of the three pools (train, validation, test) into another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// 2–5 steps; the only split to train on.

@@ -1,7 +1,7 @@
 //! What is known of a run: its stages, their metrics over the steps, its alarms.
 
 use crate::diagnose::{Alarm, RunWatch};
-use crate::runtime::RunLine;
+use crate::run::MetricsLine;
 use std::collections::VecDeque;
 
 /// Reports from which the speed of a stage is taken.
@@ -84,7 +84,7 @@ pub struct SeenAlarm {
 
 impl History {
     /// Takes a line of the run's metrics. Alarms are judged anew from the metrics; those that only the lines tell of are taken from there.
-    pub fn take(&mut self, line: &RunLine) {
+    pub fn take(&mut self, line: &MetricsLine) {
         let at = self.stages.iter().position(|s| s.name == line.stage).unwrap_or_else(|| {
             self.stages.push(StageHistory { name: line.stage.clone(), ..StageHistory::default() });
             self.stages.len() - 1
@@ -104,7 +104,7 @@ impl History {
             return;
         }
         self.stages[at].take(line);
-        let fired = self.watch.see(&line.stage, line.step, line.steps, &line.values);
+        let fired = self.watch.see(&line.stage, line.step, line.steps, &line.numbers());
         let standing: Vec<&Alarm> = self.watch.standing().collect();
         for seen in self.alarms.iter_mut().filter(|a| a.cleared.is_none() && a.stage == line.stage) {
             if !standing.iter().any(|a| a.kind.name() == seen.name && a.stage == seen.stage) && !line.values.is_empty() {
@@ -143,7 +143,7 @@ impl History {
 }
 
 impl StageHistory {
-    fn take(&mut self, line: &RunLine) {
+    fn take(&mut self, line: &MetricsLine) {
         (self.step, self.steps) = (line.step, line.steps);
         if let Some(time) = line.time {
             self.time = Some(time);
@@ -189,10 +189,10 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::RunAlarm;
+    use crate::run::RunAlarm;
 
-    fn line(stage: &str, step: usize, values: &[(&str, f64)]) -> RunLine {
-        RunLine {
+    fn line(stage: &str, step: usize, values: &[(&str, f64)]) -> MetricsLine {
+        MetricsLine {
             stage: stage.into(),
             step,
             steps: 100,
@@ -223,7 +223,7 @@ mod tests {
         for step in 1..=10 {
             h.take(&line("rl", step, &[("frac_reward_zero_std", 1.0)]));
         }
-        let told = |name: &str, step| RunLine {
+        let told = |name: &str, step| MetricsLine {
             alarm: Some(RunAlarm { name: name.into(), since: 1, message: "m".into() }),
             ..line("rl", step, &[])
         };

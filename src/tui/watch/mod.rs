@@ -13,7 +13,7 @@ pub use session::watch;
 use super::action::{Action, Effect};
 use super::keymap::{Key, Keymap};
 use super::theme::{ASCII, ColorDepth, Theme, ThemeError, UNICODE, themes};
-use crate::runtime::RunNews;
+use crate::run::RunChanges;
 use crossterm::event::{Event, MouseEventKind};
 use ratatui::Frame;
 use state::WatchState;
@@ -34,7 +34,7 @@ pub struct WatchOptions {
     pub ascii: bool,
 }
 
-/// State, keys and theme of the screen, without a terminal: keys and news in, frames and effects out.
+/// State, keys and theme of the screen, without a terminal: keys and changes in, frames and effects out.
 pub struct WatchScreen {
     state: WatchState,
     keymap: Keymap,
@@ -54,8 +54,8 @@ impl WatchScreen {
     }
 
     /// Takes what has changed in the run's folder.
-    pub fn take(&mut self, news: RunNews) {
-        self.state.take(news);
+    pub fn take(&mut self, changes: RunChanges) {
+        self.state.take(changes);
         self.dirty = true;
     }
 

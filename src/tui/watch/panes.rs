@@ -3,6 +3,8 @@
 use super::plot::{self, number};
 use super::state::{Pane, WatchState};
 use crate::diagnose::AlarmKind;
+use crate::run::RunSample;
+use crate::trace::{FinishReason, sanitize};
 use crate::tui::text::wrap_plain;
 use crate::tui::theme::Role;
 use crate::tui::view::format::{side, signed};
@@ -139,15 +141,20 @@ pub(super) enum Line {
 /// The rollouts that are shown, a line a row.
 pub(super) fn rollout_lines(state: &WatchState, width: u16) -> Vec<Line> {
     let Some(sample) = state.samples.get(state.sample) else { return Vec::new() };
-    let pieces = |text: &str, width: u16| -> Vec<String> { wrap_plain(text, width).iter().map(|s| s.of(text).to_owned()).collect() };
-    let mut lines: Vec<Line> = pieces(&sample.problem, width.saturating_sub(2)).into_iter().map(Line::Problem).collect();
-    if let Some(gold) = &sample.gold {
-        lines.push(Line::Problem(format!("reference {gold}")));
+    let pieces = |text: &str, width: u16| -> Vec<String> {
+        // Texts of a policy without what a terminal would obey.
+        let text = sanitize(text);
+        wrap_plain(&text, width).iter().map(|s| s.of(&text).to_owned()).collect()
+    };
+    let trace = &sample.trace;
+    let mut lines: Vec<Line> = pieces(&trace.problem, width.saturating_sub(2)).into_iter().map(Line::Problem).collect();
+    if let Some(gold) = &trace.gold_answer {
+        lines.push(Line::Problem(format!("reference {}", sanitize(gold))));
     }
-    for (i, candidate) in sample.candidates.iter().enumerate() {
+    for (i, candidate) in trace.candidates.iter().enumerate() {
         lines.extend([Line::Blank, Line::Head(i)]);
         let whole = [(candidate.text.as_str(), None)];
-        let steps = candidate.steps.iter().map(|s| (s.text.as_str(), s.reward));
+        let steps = candidate.steps.iter().map(|s| s.span.of(&candidate.text)).zip(RunSample::step_rewards(candidate));
         let steps: Vec<(&str, Option<f32>)> = if candidate.steps.is_empty() { whole.into() } else { steps.collect() };
         for (text, reward) in steps {
             let rows = pieces(text, width.saturating_sub(GUTTER + 1));
@@ -167,7 +174,8 @@ pub(super) fn rollouts(state: &WatchState, p: &mut Painter<'_>) {
     let title = format!("rollouts of {} step {}, problem {} of {}", sample.stage, sample.step, state.sample + 1, state.samples.len());
     let inside = heading(p, area, &title, state.focus == Pane::Rollouts);
     let lines = rollout_lines(state, inside.width);
-    let rewards = || sample.candidates.iter().flat_map(|c| c.steps.iter().map(|s| s.reward).chain([c.reward])).flatten();
+    let candidates = &sample.trace.candidates;
+    let rewards = || candidates.iter().flat_map(|c| RunSample::step_rewards(c).into_iter().chain([RunSample::reward(c)])).flatten();
     let range = rewards().filter(|r| r.is_finite()).fold(f32::MIN_POSITIVE, |m, r| m.max(r.abs()));
     let place = |reward: Option<f32>| reward.map(|r| r / range);
     let top = state.top[Pane::Rollouts as usize];
@@ -186,14 +194,14 @@ pub(super) fn rollouts(state: &WatchState, p: &mut Painter<'_>) {
                 p.cut(x, y, room, text, p.style(Role::Dim));
             }
             Line::Head(i) => {
-                let Some(c) = sample.candidates.get(*i) else { continue };
-                reward(p, x, c.reward);
-                let mut at = p.text(x + GUTTER, y, room, &format!("{} of {}", i + 1, sample.candidates.len()), p.style(Role::Strong)) + 2;
+                let Some(c) = candidates.get(*i) else { continue };
+                reward(p, x, RunSample::reward(c));
+                let mut at = p.text(x + GUTTER, y, room, &format!("{} of {}", i + 1, candidates.len()), p.style(Role::Strong)) + 2;
                 if let Some(right) = c.correct {
                     let (glyph, word, role) = if right { (g.right, "right", Role::Right) } else { (g.wrong, "wrong", Role::Wrong) };
                     at = p.text(at, y, area.right().saturating_sub(at), &format!("{glyph} {word}"), p.style(role)) + 2;
                 }
-                if !c.stopped {
+                if c.finish == Some(FinishReason::Length) {
                     p.cut(at, y, area.right().saturating_sub(at), "cut by the token limit", p.style(Role::Warning));
                 }
             }

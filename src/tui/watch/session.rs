@@ -1,7 +1,7 @@
 //! The run's screen with the thread that reads the run's folder.
 
 use super::{WatchOptions, WatchScreen};
-use crate::runtime::{RunFolder, RunNews};
+use crate::run::{RunChanges, RunReader};
 use crate::tui::action::Effect;
 use crate::tui::terminal::{self, Screen};
 use crate::tui::{ExitReason, TuiError};
@@ -15,14 +15,14 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Shows a run, and what it has written already, until the user leaves. The terminal is checked before it is taken, and is as it was when this returns,
 /// panics or is signalled.
-pub fn watch(options: &WatchOptions, run: RunFolder, first: RunNews) -> Result<ExitReason, TuiError> {
+pub fn watch(options: &WatchOptions, run: RunReader, first: RunChanges) -> Result<ExitReason, TuiError> {
     let mut screen = WatchScreen::new(options)?;
     screen.take(first);
     terminal::run(&mut Session { screen, news: follow(run)? })
 }
 
 /// Reads the folder now and then, on a thread that ends when nobody listens.
-fn follow(mut run: RunFolder) -> std::io::Result<Receiver<RunNews>> {
+fn follow(mut run: RunReader) -> std::io::Result<Receiver<RunChanges>> {
     let (send, receive) = channel(1);
     std::thread::Builder::new().name("run".into()).spawn(move || {
         let mut failed = false;
@@ -36,7 +36,7 @@ fn follow(mut run: RunFolder) -> std::io::Result<Receiver<RunNews>> {
                 Err(_) if failed => continue,
                 Err(error) => {
                     failed = true;
-                    RunNews { notes: vec![error.to_string()], ..RunNews::default() }
+                    RunChanges { notes: vec![error.to_string()], ..RunChanges::default() }
                 }
             };
             if !news.is_empty() && send.blocking_send(news).is_err() {
@@ -49,24 +49,24 @@ fn follow(mut run: RunFolder) -> std::io::Result<Receiver<RunNews>> {
 
 struct Session {
     screen: WatchScreen,
-    news: Receiver<RunNews>,
+    news: Receiver<RunChanges>,
 }
 
 impl Screen for Session {
-    type News = RunNews;
+    type News = RunChanges;
 
-    async fn news(&mut self) -> RunNews {
+    async fn news(&mut self) -> RunChanges {
         match self.news.recv().await {
             Some(news) => news,
             None => std::future::pending().await,
         }
     }
 
-    fn waiting_news(&mut self) -> Option<RunNews> {
+    fn waiting_news(&mut self) -> Option<RunChanges> {
         self.news.try_recv().ok()
     }
 
-    fn take(&mut self, news: RunNews) -> Vec<Effect> {
+    fn take(&mut self, news: RunChanges) -> Vec<Effect> {
         self.screen.take(news);
         Vec::new()
     }

@@ -1,8 +1,7 @@
 //! The state of the screen that watches a run, and the only place where it changes.
 
 use super::history::{History, Series, StageHistory};
-use crate::runtime::{RunNews, RunSample, RunStand};
-use crate::trace::sanitize;
+use crate::run::{RunChanges, RunSample, RunState};
 use crate::tui::action::{Command, Effect};
 use crate::tui::keymap::Context;
 use crate::tui::theme::DEFAULT_THEME;
@@ -53,7 +52,7 @@ pub(super) struct WatchState {
     pub history: History,
     pub samples: Vec<RunSample>,
     /// Whether the run is at work, where that can be said.
-    pub stand: Option<RunStand>,
+    pub run_state: Option<RunState>,
     /// What could not be read.
     pub notes: Vec<String>,
     pub focus: Pane,
@@ -92,17 +91,17 @@ impl WatchState {
     }
 
     /// What has changed in the run's folder.
-    pub fn take(&mut self, news: RunNews) {
-        if news.anew {
+    pub fn take(&mut self, changes: RunChanges) {
+        if changes.anew {
             self.history = History::default();
         }
-        news.lines.iter().for_each(|line| self.history.take(line));
-        if let Some(samples) = news.samples {
-            self.samples = samples.into_iter().map(safe).collect();
+        changes.lines.iter().for_each(|line| self.history.take(line));
+        if let Some(samples) = changes.samples {
+            self.samples = samples;
             self.sample = self.sample.min(self.samples.len().saturating_sub(1));
         }
-        self.stand = news.stand.or(self.stand);
-        self.notes.extend(news.notes);
+        self.run_state = changes.state.or(self.run_state);
+        self.notes.extend(changes.notes);
         let surplus = self.notes.len().saturating_sub(NOTES);
         self.notes.drain(..surplus);
     }
@@ -257,16 +256,4 @@ fn help(scroll: usize, command: Command, times: usize) -> Option<Overlay> {
         _ => scroll,
     };
     Some(Overlay::Help { scroll })
-}
-
-/// Texts of a policy without what a terminal would obey.
-fn safe(mut sample: RunSample) -> RunSample {
-    let clean = |text: &mut String| *text = sanitize(text).into_owned();
-    clean(&mut sample.problem);
-    sample.gold.iter_mut().for_each(clean);
-    for candidate in &mut sample.candidates {
-        clean(&mut candidate.text);
-        candidate.steps.iter_mut().for_each(|s| clean(&mut s.text));
-    }
-    sample
 }

@@ -3,7 +3,7 @@
 use super::panes::{self, alarm_lines, below, duration, grid, rollout_lines};
 use super::plot::number;
 use super::state::{Layout, Overlay, Pane, WatchState};
-use crate::runtime::RunStand;
+use crate::run::RunState;
 use crate::tui::action::Command;
 use crate::tui::keymap::Context;
 use crate::tui::theme::{Role, Theme};
@@ -115,7 +115,7 @@ fn title(state: &WatchState, p: &mut Painter<'_>) {
         None => parts.push("nothing written yet".to_owned()),
         Some(stage) => {
             parts.push(format!("{} {}/{}", stage.name, stage.step, stage.steps));
-            let over = state.stand.filter(|s| *s != RunStand::Running);
+            let over = state.run_state.filter(|s| *s != RunState::Running);
             parts.extend(over.map(|s| s.name().to_owned()));
             parts.extend(stage.seconds_left().filter(|_| over.is_none()).map(|s| format!("{} left", duration(s))));
             parts.extend(stage.time.map(|t| format!("written {} ago", duration(state.now - t))));

@@ -1,0 +1,160 @@
+//! A decoder to train: where its weights come from, and whether all of them move or an adapter does.
+
+use crate::model::{Config, Decoder, LoraConfig, LoraSource, Merged, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
+use crate::reward::{Head, REFERENCE, RewardCard, Under};
+use crate::train::TrainError;
+use crate::train::models::checkpoint::write_atomically;
+use crate::train::models::package::{Frozen, gather, package, package_adapter};
+use crate::train::recipe::{RewardConfig, Shape};
+use candle_core::{DType, Device};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Stream of the seed that initial weights are drawn from.
+const INITIAL: u64 = 0xc56da532;
+
+/// A pretrained base.
+#[derive(Clone)]
+struct Base {
+    /// As the recipe names it.
+    name: String,
+    weights: Rc<dyn WeightSource>,
+    lora: Option<LoraConfig>,
+    /// Its `config.json`, where it has one.
+    json: Option<Vec<u8>>,
+    /// Its `reward.json`, where it is a reward model.
+    card: Option<RewardCard>,
+}
+
+/// A problem as it was framed in training, a newline after it, for those who ask the model through its chat template.
+const PLAIN: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
+/// The weights of a reward model's head.
+const HEAD: [&str; 6] =
+    ["reward.weight", "reward.bias", "reward.likelihood", "reward.mix", "reward.potential.weight", "reward.potential.bias"];
+
+/// What a policy or a reward model is made of.
+#[derive(Clone)]
+pub struct Backbone {
+    /// The shape.
+    pub config: Config,
+    base: Option<Base>,
+    seed: u64,
+    checkpointing: bool,
+}
+
+impl Backbone {
+    /// A decoder that starts from random weights.
+    pub fn scratch(shape: &Shape, vocab_size: usize, eos: u32, seed: u64) -> Self {
+        Self { config: shape.config(vocab_size, eos), base: None, seed, checkpointing: false }
+    }
+
+    /// A pretrained one, with its tokenizer; under `lora` an adapter moves and the base stays as it is stored, quantised or not.
+    pub fn open(name: &str, lora: Option<&LoraConfig>, seed: u64, checkpointing: bool) -> Result<(Self, TextTokenizer), TrainError> {
+        let files = ModelFiles::open(Path::new(name))?;
+        let json = files.has("config.json").then(|| files.read("config.json")).transpose()?.map(|b| b.into_owned());
+        let card = files.has(RewardCard::FILE).then(|| files.read(RewardCard::FILE)).transpose()?;
+        let wrong = |e: serde_json::Error| TrainError::Data(format!("{}: {e}", files.path_of(RewardCard::FILE).display()));
+        let card = card.map(|b| serde_json::from_slice(&b).map_err(wrong)).transpose()?;
+        let model = files.load(&Device::Cpu, DType::F32, None)?;
+        let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned(), json, card };
+        Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
+    }
+
+    /// The same decoder with `weights` as its base, on which an adapter moves.
+    pub fn adapted(&self, weights: Frozen, lora: &LoraConfig) -> Self {
+        let base = Base { name: String::new(), weights: Rc::new(weights), lora: Some(lora.clone()), json: None, card: None };
+        Self { base: Some(base), ..self.clone() }
+    }
+
+    /// Where the base is a reward model: the weights of its head, and of the reference decoder that an implicit one has. Fails where `reward` asks for
+    /// another head.
+    pub fn learned_head(&self, reward: &RewardConfig) -> Result<Option<(Frozen, Option<Frozen>)>, TrainError> {
+        let Some(Base { name, weights, card: Some(card), .. }) = &self.base else { return Ok(None) };
+        if card.head != reward.network_head() {
+            let json = |head: &Head| serde_json::to_string(head).unwrap_or_default();
+            return Err(TrainError::Data(format!(
+                "reward.from: {name} was learned with objective {} and has the head {}, but the recipe's objective, head, gamma and beta make {}; set them alike",
+                card.objective.as_deref().unwrap_or("unknown"),
+                json(&card.head),
+                json(&reward.network_head())
+            )));
+        }
+        let hidden = self.config.hidden_size;
+        let rows = if card.head == Head::Scales { 3 } else { 1 };
+        let shape = |name: &str| match name {
+            "reward.weight" => vec![rows, hidden],
+            "reward.potential.weight" => vec![1, hidden],
+            "reward.bias" => vec![rows],
+            "reward.mix" => vec![3],
+            _ => vec![1],
+        };
+        let there = HEAD.into_iter().filter(|name| weights.contains(name));
+        let head = there.map(|name| Ok((name.to_owned(), weights.tensor(name, &shape(name))?))).collect::<Result<_, TrainError>>()?;
+        let reference = match card.head {
+            Head::Implicit { .. } => Some(gather(&self.config, &Under(weights.as_ref(), REFERENCE))?),
+            _ => None,
+        };
+        Ok(Some((Frozen(head), reference)))
+    }
+
+    /// All weights, an adapter's merged into its base's.
+    pub fn merged(&self, own: Frozen) -> Result<Frozen, TrainError> {
+        match &self.base {
+            Some(Base { weights, lora: Some(lora), .. }) => {
+                gather(&self.config, &Merged(&LoraSource::new(weights.clone(), own, lora.clone())?))
+            }
+            _ => Ok(own),
+        }
+    }
+
+    /// Variables and the network over them, from `start` where it has them and from the base or the seed elsewhere.
+    pub fn trainable(&self, mut start: Frozen) -> Result<(Rc<VarStore>, Decoder), TrainError> {
+        if let (Some(Base { weights, lora: None, .. }), false) = (&self.base, start.0.contains_key("model.norm.weight")) {
+            let own = std::mem::replace(&mut start, gather(&self.config, weights)?);
+            start.0.extend(own.0);
+        }
+        let store = VarStore::new(self.seed ^ INITIAL, self.config.num_hidden_layers, &Device::Cpu, DType::F32).with_initial(start.0);
+        let store = Rc::new(store);
+        let net = self.network(store.clone())?;
+        Ok((store, net))
+    }
+
+    /// The network with the weights, or over the base with the adapter, that [`Backbone::trainable`] made variables of.
+    pub fn frozen(&self, weights: &Frozen) -> Result<Decoder, TrainError> {
+        self.network(weights)
+    }
+
+    fn network(&self, own: impl WeightSource) -> Result<Decoder, TrainError> {
+        let net = match &self.base {
+            Some(Base { weights, lora: Some(lora), .. }) => {
+                Decoder::load(&self.config, &LoraSource::new(weights.clone(), own, lora.clone())?, &mut |_| {})?
+            }
+            _ => Decoder::load(&self.config, &own, &mut |_| {})?,
+        };
+        Ok(net.with_checkpointing(self.checkpointing))
+    }
+
+    /// Writes a model directory; under LoRA one with an adapter in PEFT's layout, whose `modules_to_save` are `heads`.
+    pub fn package(&self, dir: &Path, tokenizer: &TextTokenizer, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
+        let Some(Base { lora, json, .. }) = &self.base else { return package(dir, &self.config, tokenizer, weights) };
+        if lora.is_some() {
+            self.write_adapter(dir, weights, heads)?;
+        } else {
+            package(dir, &self.config, tokenizer, weights)?;
+            json.as_ref().map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), json))?;
+        }
+        write_atomically(&dir.join("chat_template.jinja"), PLAIN.as_bytes())
+    }
+
+    /// Writes the adapter alone, in PEFT's layout.
+    pub fn write_adapter(&self, dir: &Path, weights: &Frozen, heads: &[&str]) -> Result<(), TrainError> {
+        let Some(Base { name, lora: Some(lora), .. }) = &self.base else {
+            return Err(TrainError::Data("all weights are trained; there is no adapter to write".into()));
+        };
+        let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
+        // A path is written whole, so that the adapter opens from any folder.
+        let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
+        package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)
+    }
+}
