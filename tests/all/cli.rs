@@ -284,7 +284,7 @@ fn an_interrupted_score_keeps_only_what_is_scored_and_resuming_completes_it() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     assert!(!file.exists() && temporary().is_some());
-    let anew = run(&args[..4]);
+    let anew = run(&args[..6]);
     assert!(code(&anew) == 1 && err(&anew).contains("out.jsonl.part") && err(&anew).contains("--resume"), "{}", err(&anew));
     let mut child = program(&args).spawn().unwrap();
     let before = lines(temporary().map(|t| t.path())).max(lines(Some(file.clone())));

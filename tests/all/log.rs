@@ -25,8 +25,8 @@ fn a_file_hears_of_models_files_and_bad_records_and_the_output_stays_the_same() 
     let good = read(Path::new("samples/native.jsonl")).lines().next().unwrap().to_owned();
     std::fs::write(&traces, format!("{good}\n{{\"id\": 3}}\n{good}\n")).unwrap();
     let (traces, log) = (traces.to_str().unwrap(), dir.path().join("run.log"));
-    let plain = run(&["score", traces, "--device", "cpu"], &[]);
-    let logged = run(&["score", traces, "--device", "cpu", "--log", log.to_str().unwrap()], &[]);
+    let plain = run(&["score", traces, "--reward", "embedded", "--device", "cpu"], &[]);
+    let logged = run(&["score", traces, "--reward", "embedded", "--device", "cpu", "--log", log.to_str().unwrap()], &[]);
     assert_eq!((plain.0, &plain.1), (logged.0, &logged.1), "{}", logged.2);
     let text = read(&log);
     for said in
@@ -37,7 +37,10 @@ fn a_file_hears_of_models_files_and_bad_records_and_the_output_stays_the_same() 
     assert!(!text.contains('\u{1b}') && !logged.2.contains("reasonscope::"), "{text}");
     // The next call goes on in it, before the words and with a filter.
     let before = text.len();
-    let (code, ..) = run(&["--log", log.to_str().unwrap(), "score", traces, "--device", "cpu"], &[("REASONSCOPE_LOG", "off,format=info")]);
+    let (code, ..) = run(
+        &["--log", log.to_str().unwrap(), "score", traces, "--reward", "embedded", "--device", "cpu"],
+        &[("REASONSCOPE_LOG", "off,format=info")],
+    );
     let more = read(&log).split_off(before);
     assert!(code == 0 && more.contains("has opened a file") && !more.contains("reasonscope::model"), "{more}");
 }
@@ -48,9 +51,9 @@ fn verbose_speaks_on_standard_error_alone() {
     let (code, out, err) = run(&["-v", "score", traces, "--reward", "none", "--policy", "embedded", "--device", "cpu"], &[]);
     assert!(code == 0 && err.contains("INFO") && err.contains("has opened a file") && !out.contains("INFO"), "{out} {err}");
     let lines = |err: &str| err.lines().filter(|l| l.contains("DEBUG")).count();
-    let score = |v: &str| run(&["score", traces, "--device", "cpu", v], &[]).2;
+    let score = |v: &str| run(&["score", traces, "--reward", "embedded", "--device", "cpu", v], &[]).2;
     assert!(lines(&score("-v")) == 0 && lines(&score("-vv")) > 0);
-    assert_eq!(run(&["score", traces, "-v", "--json"], &[]).0, 2);
+    assert_eq!(run(&["score", traces, "--reward", "embedded", "-v", "--json"], &[]).0, 2);
     // The screen is nobody else's.
     for command in [&["inspect", traces, "-v"][..], &["-v"], &["watch", ".", "-v"]] {
         let (code, _, err) = run(command, &[]);

@@ -141,7 +141,7 @@ fn the_log_of_a_screen_goes_to_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("a.log");
     let read = || std::fs::read_to_string(&log).unwrap();
-    let args = ["inspect", "samples/processbench.jsonl", "-vv", "--log", log.to_str().unwrap()];
+    let args = ["inspect", "samples/processbench.jsonl", "--reward", "embedded", "-vv", "--log", log.to_str().unwrap()];
     let mut terminal = Terminal::start(&args, 24, 80, &[]);
     terminal.wait_for("a trace", |t| t.contains("bakery-1"));
     terminal.wait_for("the model", |_| read().contains("has loaded a model"));
