@@ -7,7 +7,7 @@
 //! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, trace}
 //! runtime -> {generate, reward, model, trace}   run -> {format, trace}
 //! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
-//! eval -> {model, reward, generate, sandbox, task, answer, trace}
+//! eval -> {model, reward, generate, sandbox, task, check, answer, trace}
 //! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
 //! format -> {answer, check, trace}   task -> {answer, trace}   check -> trace    trace -> serde    (diagnose uses none)
 //! ```

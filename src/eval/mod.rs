@@ -1,41 +1,23 @@
 //! Evaluation: reranking, localisation, calibration, statistics, reports.
 //!
+//! [`scored`] holds what every signal says of candidates, by the readings that [`readings`] gives, and [`columns`] says which one stands for a signal;
+//! [`metrics`] computes from that, with the intervals and tests of [`stats`]; [`report`] puts it together from the [`parts`] that tables and pictures are
+//! made of; [`draw`] draws the pictures.
+//!
 //! Everything here is pure: it reads scored candidates, never a model; but for [`search`] and [`stories`], which let models write and judge, and
 //! [`grader`], which may run programs.
 
-pub mod calibrate;
-pub mod chart;
-pub mod combine;
-pub mod compare;
-pub mod conformal;
-pub mod correlate;
+pub mod columns;
 pub mod draw;
-pub mod effect;
-pub mod figures;
-pub mod folder;
 pub mod grader;
-pub mod grid;
-pub mod html;
-pub mod localise;
-pub mod onset;
-pub mod pairs;
-pub mod passk;
-pub mod processbench;
+pub mod metrics;
+pub mod parts;
+pub mod readings;
 pub mod report;
-pub mod rerank;
-pub mod resample;
-pub mod roc;
-pub mod rows;
 pub mod scored;
 pub mod search;
-pub mod section;
-pub mod special;
 pub mod stats;
-pub mod steplabels;
 pub mod stories;
-pub mod surface;
-pub mod table;
-pub mod transfer;
 
 pub use scored::{ScoredCandidate, ScoredTrace};
 

@@ -1,26 +1,27 @@
-//! What the metrics read: candidates with their outcome, their labelled first error and their scores.
+//! What the metrics read: candidates with their outcome, their labelled first error and what every signal says of them.
 
+use super::readings::{main_statistic, readings_of, signals};
 use crate::answer::{Ballot, Kind, Question};
 use crate::trace::{
-    Aggregation, Candidate, ENTROPY, GoldDeviation, Granularity, LOGPROB, Reading, Signal, Statistic, Token, Trace, aggregate,
-    default_signal, policy_signals,
+    Candidate, GoldDeviation, Granularity, Orientation, Reading, Signal, SignalSource, Span, Statistic, Step, TokenClass, Trace, Unit,
+    Values,
 };
-use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::sync::Arc;
 
 /// One problem with its scored candidates.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoredTrace {
     /// Identity of the problem.
     pub id: String,
     /// The candidates, in the order in which they were sampled.
     pub candidates: Vec<ScoredCandidate>,
     /// Whether the policy's greedy completion, which is none of the candidates, is right; `None` where it was not asked for one.
-    #[serde(default)]
     pub greedy: Option<bool>,
 }
 
-/// One scored candidate. Per-step values have one entry a step, `None` where the value is not known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// One scored candidate.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoredCandidate {
     /// Whether the final answer is right.
     pub correct: bool,
@@ -32,50 +33,196 @@ pub struct ScoredCandidate {
     pub n_steps: usize,
     /// Number of policy tokens.
     pub n_tokens: usize,
-    /// Log-probability of the whole candidate under the policy, in nats; `None` where any token's is unknown.
-    pub logprob_sum: Option<f32>,
-    /// Least token log-probability of each step, in nats.
-    pub step_logprob_min: Vec<Option<f32>>,
-    /// Highest token entropy of each step, in nats.
-    pub step_entropy_max: Vec<Option<f32>>,
-    /// Mean entropy of the policy before the candidate's tokens, in nats; `None` where any token's is unknown.
-    #[serde(default)]
-    pub entropy_mean: Option<f32>,
-    /// Log-probability of the whole candidate under the reward model's own decoder, in nats, where it was asked.
-    pub critic_logprob_sum: Option<f32>,
-    /// Least token log-probability of each step under the reward model's own decoder, in nats.
-    pub step_critic_logprob_min: Vec<Option<f32>>,
-    /// Reward of each step, in logits.
-    pub step_rewards: Vec<Option<f32>>,
-    /// Reward of the whole candidate, in logits, where its file says that alone.
-    #[serde(default)]
-    pub outcome_reward: Option<f32>,
     /// Final answer. Those of one problem that say the same are written alike, as [`ScoredTrace::from_trace`] does: votes go by the text.
     pub answer: Option<String>,
-    /// What [`super::combine::Combined`] makes of each step: minus the log-odds that it deviates.
-    #[serde(default)]
-    pub step_combined: Vec<Option<f32>>,
     /// What people or a checker say of each step on its own: 1 right, 0 neither (a PRM800K rating), −1 wrong.
-    #[serde(default)]
     pub step_labels: Vec<Option<i8>>,
     /// Kind of the candidate where results are split by it, for example the corruption or PRMBench's class.
-    #[serde(default)]
     pub class: Option<String>,
+    /// What every signal says under each of its readings.
+    pub readings: Readings,
+}
+
+/// Who says it, as far as evaluation asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Says {
+    /// A reward model.
+    Model,
+    /// A number that came with the file.
+    File,
+    /// A language model's own distribution over its tokens.
+    Policy,
+    /// A rule that needs no model.
+    Check,
+    /// A person.
+    Person,
+    /// Several signals together, fitted.
+    Fitted,
+}
+
+impl Says {
+    /// All of them, with their names in files.
+    pub const ALL: [(Says, &'static str); 6] = [
+        (Says::Model, "model"),
+        (Says::File, "file"),
+        (Says::Policy, "policy"),
+        (Says::Check, "check"),
+        (Says::Person, "person"),
+        (Says::Fitted, "fitted"),
+    ];
+
+    fn of(source: &SignalSource) -> Self {
+        match source {
+            SignalSource::Model(_) => Self::Model,
+            SignalSource::File => Self::File,
+            SignalSource::Policy => Self::Policy,
+            SignalSource::Check => Self::Check,
+            SignalSource::Person => Self::Person,
+        }
+    }
+}
+
+/// What a signal has values of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Tokens, which a statistic turns into steps.
+    Tokens,
+    /// Steps.
+    Steps,
+    /// The candidate as a whole.
+    Candidate,
+}
+
+impl Level {
+    /// All of them, with their names in files.
+    pub const ALL: [(Level, &'static str); 3] = [(Level::Tokens, "tokens"), (Level::Steps, "steps"), (Level::Candidate, "candidate")];
+}
+
+/// A signal under one reading, the same for all candidates that are read so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Signal and statistic.
+    pub reading: Reading,
+    /// Who says it.
+    pub says: Says,
+    /// What it has values of.
+    pub level: Level,
+    /// Which values are good.
+    pub orientation: Orientation,
+    /// What the numbers are.
+    pub unit: Unit,
+    /// Whether it stands for its signal where nobody chose another.
+    pub main: bool,
+}
+
+impl Column {
+    /// A column of step values whose high values are good, which stands for its signal; what tests and fitted detectors need.
+    pub fn steps(reading: Reading, says: Says) -> Self {
+        Self { reading, says, level: Level::Steps, orientation: Orientation::High, unit: Unit::Unknown, main: true }
+    }
+
+    /// Whether a reward model or the file gave it, so that it may rank candidates without being asked for.
+    pub fn is_reward(&self) -> bool {
+        matches!(self.says, Says::Model | Says::File) && self.orientation != Orientation::Neither
+    }
+
+    /// A value in the signal's own unit from one that is turned so that high is good, or the other way round.
+    pub fn turn(&self, value: f32) -> f32 {
+        self.orientation.turn(value)
+    }
+}
+
+/// What is said of one candidate: for each column a value a step and one of the whole, turned so that high is good, NaN where it is not known. Columns are
+/// shared between candidates, and the values lie in one piece.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    columns: Arc<[Column]>,
+    /// For each column its steps, then the whole.
+    values: Box<[f32]>,
+}
+
+impl Default for Readings {
+    fn default() -> Self {
+        Self { columns: Arc::new([]), values: Box::new([]) }
+    }
+}
+
+impl PartialEq for Readings {
+    /// Bits, for NaN is not equal to itself.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+        self.columns == other.columns && self.values.len() == other.values.len() && self.values.iter().zip(&other.values).all(same)
+    }
+}
+
+impl Readings {
+    /// Values of one column.
+    fn row(&self, at: usize) -> &[f32] {
+        let width = self.values.len() / self.columns.len().max(1);
+        &self.values[at * width..(at + 1) * width]
+    }
+}
+
+/// A column by what it borrows, so that those of the next candidate are compared without a copy.
+struct Borrowed<'a> {
+    signal: &'a Signal,
+    tokens: TokenClass,
+    statistic: Option<Statistic>,
+}
+
+impl Borrowed<'_> {
+    fn is(&self, column: &Column) -> bool {
+        let Column { reading, says, level, orientation, unit, main } = column;
+        reading.statistic == self.statistic
+            && reading.tokens == self.tokens
+            && *orientation == self.signal.orientation
+            && *unit == self.signal.unit
+            && *says == Says::of(&self.signal.source)
+            && *level == level_of(self.signal)
+            && reading.signal == self.signal.name
+            && *main == self.main()
+    }
+
+    fn main(&self) -> bool {
+        self.tokens == TokenClass::All && self.statistic == main_statistic(self.signal)
+    }
+
+    fn column(&self) -> Column {
+        Column {
+            reading: Reading { signal: self.signal.name.clone(), tokens: self.tokens, statistic: self.statistic },
+            says: Says::of(&self.signal.source),
+            level: level_of(self.signal),
+            orientation: self.signal.orientation,
+            unit: self.signal.unit,
+            main: self.main(),
+        }
+    }
+}
+
+fn level_of(signal: &Signal) -> Level {
+    match signal.values {
+        Values::Tokens(_) => Level::Tokens,
+        Values::Steps(_) => Level::Steps,
+        Values::Candidate(_) => Level::Candidate,
+    }
+}
+
+/// The columns of the candidate that this thread read before, where `same` says that they are these; else new ones.
+fn shared(same: impl Fn(&[Column]) -> bool, new: impl Fn() -> Vec<Column>) -> Arc<[Column]> {
+    thread_local! {
+        static BEFORE: RefCell<Arc<[Column]>> = RefCell::new(Arc::new([]));
+    }
+    BEFORE.with_borrow_mut(|before| {
+        if !same(before) {
+            *before = new().into();
+        }
+        Arc::clone(before)
+    })
 }
 
 impl ScoredCandidate {
-    /// Reads a candidate; its rewards under `granularity`. One whose outcome is unknown counts as wrong.
+    /// Reads a candidate under every reading of every signal; a reward model's under `granularity`. One whose outcome is unknown counts as wrong.
     pub fn from_candidate(candidate: &Candidate, granularity: Granularity) -> Self {
-        let n = candidate.tokens.len();
-        let sum =
-            |of: fn(&Token) -> Option<f32>| candidate.tokens.iter().map(|t| of(t).map(f64::from)).sum::<Option<f64>>().filter(|_| n > 0);
-        let reward = default_signal(std::slice::from_ref(candidate)).and_then(|name| candidate.signal(name));
-        let reading = reward.map(|s| Reading::new(&s.name, Statistic::Min));
-        let step_rewards = match reward.zip(reading.as_ref()) {
-            Some((signal, reading)) => candidate.step_values(signal, reading, granularity),
-            None => vec![None; candidate.steps.len()],
-        };
-        let outcome_reward = reward.and_then(Signal::whole);
         Self {
             correct: candidate.correct == Some(true),
             labelled: candidate.gold.is_some(),
@@ -84,22 +231,47 @@ impl ScoredCandidate {
                 Some(GoldDeviation::None) | None => None,
             },
             n_steps: candidate.steps.len(),
-            n_tokens: n,
-            logprob_sum: sum(|t| t.logprob).map(|x| x as f32),
-            entropy_mean: sum(|t| t.entropy).map(|x| (x / n as f64) as f32),
-            step_logprob_min: policy_steps(candidate, LOGPROB, Statistic::Min),
-            step_entropy_max: policy_steps(candidate, ENTROPY, Statistic::Max),
-            step_rewards,
-            outcome_reward,
+            n_tokens: candidate.tokens.len(),
             answer: candidate.answer.clone(),
             step_labels: step_labels(candidate),
-            ..Self::default()
+            class: None,
+            readings: read(candidate, granularity),
         }
     }
 
-    /// The reward of the whole: its steps' rewards, aggregated; without any, what its file says. `None` where it has neither or one that is not a number.
-    pub fn reward(&self, aggregation: Aggregation) -> Option<f32> {
-        aggregate(aggregation, &self.step_rewards).or(self.outcome_reward).filter(|r| !r.is_nan())
+    /// What it is read under.
+    pub fn columns(&self) -> &[Column] {
+        &self.readings.columns
+    }
+
+    fn at(&self, reading: &Reading) -> Option<usize> {
+        let same = |c: &Column| {
+            c.reading.statistic == reading.statistic && c.reading.tokens == reading.tokens && c.reading.signal == reading.signal
+        };
+        self.readings.columns.iter().position(same)
+    }
+
+    /// A column with its steps and its whole, turned so that high is good, NaN where they are not known; `None` where it is not read so.
+    pub fn entry(&self, reading: &Reading) -> Option<(&Column, &[f32], f32)> {
+        let at = self.at(reading)?;
+        let (whole, steps) = self.readings.row(at).split_last()?;
+        Some((&self.readings.columns[at], steps, *whole))
+    }
+
+    /// One value a step under a reading, turned so that high is good, NaN where it is not known; empty where nothing is.
+    pub fn steps(&self, reading: &Reading) -> &[f32] {
+        self.entry(reading).map_or(&[], |e| e.1)
+    }
+
+    /// Whether a step has a value under a reading.
+    pub fn has_steps(&self, reading: &Reading) -> bool {
+        self.steps(reading).iter().any(|v| !v.is_nan())
+    }
+
+    /// The value of the whole under a reading, turned so that high is good: the statistic over all its tokens, or what the file says of it. `None` where it is
+    /// not known.
+    pub fn whole(&self, reading: &Reading) -> Option<f32> {
+        self.entry(reading).map(|e| e.2).filter(|v| !v.is_nan())
     }
 
     /// How long it is: its policy tokens; its steps where there are no tokens.
@@ -107,28 +279,69 @@ impl ScoredCandidate {
         if self.n_tokens > 0 { self.n_tokens } else { self.n_steps }
     }
 
-    /// Whether it has any reward.
-    pub fn has_reward(&self) -> bool {
-        self.outcome_reward.is_some() || self.step_rewards.iter().any(Option::is_some)
+    /// Adds a column, in place of the one of the same reading. `steps`: turned so that high is good, NaN where it is not known; fewer than there are steps
+    /// mean that the last ones are not known.
+    pub fn put(&mut self, column: Column, steps: &[f32], whole: f32) {
+        let n = self.n_steps;
+        let mut columns: Vec<Column> = self.readings.columns.to_vec();
+        let mut values = self.readings.values.to_vec();
+        if let Some(old) = self.at(&column.reading) {
+            columns.remove(old);
+            values.drain(old * (n + 1)..(old + 1) * (n + 1));
+        }
+        columns.push(column);
+        values.extend((0..n).map(|i| steps.get(i).copied().unwrap_or(f32::NAN)));
+        values.push(whole);
+        self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values: values.into() };
     }
 
-    /// Adds what the reward model's own decoder says of the candidate's tokens, `logprobs` in nats.
-    pub fn with_critic(mut self, candidate: &Candidate, logprobs: &[f32]) -> Self {
-        let tokens = candidate.tokens.iter().zip(logprobs);
-        let tokens: Vec<Token> = tokens.map(|(t, &lp)| Token { logprob: Some(lp), ..*t }).collect();
-        self.critic_logprob_sum = (!tokens.is_empty()).then(|| logprobs.iter().sum());
-        let read = Candidate { text: candidate.text.clone(), steps: candidate.steps.clone(), tokens, ..Candidate::default() };
-        self.step_critic_logprob_min = policy_steps(&read, LOGPROB, Statistic::Min);
-        self
+    /// Reads it under these columns alone. `values`: for each its steps, [`n_steps`](Self::n_steps) of them, then the whole; turned so that high is good,
+    /// NaN where they are not known. Values that do not fit are left out.
+    pub fn set(&mut self, columns: Vec<Column>, values: Vec<f32>) {
+        if values.len() == columns.len() * (self.n_steps + 1) {
+            self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values: values.into() };
+        }
+    }
+
+    /// Leaves out the columns that are not wanted.
+    pub fn keep(&mut self, wanted: impl Fn(&Column) -> bool) {
+        let kept: Vec<usize> = (0..self.readings.columns.len()).filter(|&i| wanted(&self.readings.columns[i])).collect();
+        if kept.len() < self.readings.columns.len() {
+            let values = kept.iter().flat_map(|&i| self.readings.row(i)).copied().collect();
+            let columns: Vec<Column> = kept.iter().map(|&i| self.readings.columns[i].clone()).collect();
+            self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values };
+        }
     }
 }
 
-/// A signal of the policy's tokens, a value a step.
-fn policy_steps(candidate: &Candidate, name: &str, statistic: Statistic) -> Vec<Option<f32>> {
-    let signals = policy_signals(candidate);
-    let signal = signals.iter().find(|s| s.name == name);
-    signal
-        .map_or_else(|| vec![None; candidate.steps.len()], |s| candidate.step_values(s, &Reading::new(name, statistic), Granularity::Dense))
+/// Every reading of every signal of a candidate.
+fn read(candidate: &Candidate, granularity: Granularity) -> Readings {
+    let signals = signals(candidate);
+    let columns: Vec<Borrowed<'_>> = signals
+        .iter()
+        .flat_map(|s| readings_of(s).iter().map(move |(tokens, statistic)| Borrowed { signal: s, tokens: *tokens, statistic: *statistic }))
+        .collect();
+    let whole_text = [Step { span: Span::new(0, candidate.text.len()), ..Step::default() }];
+    let mut values = Vec::with_capacity(columns.len() * (candidate.steps.len() + 1));
+    for Borrowed { signal, tokens, statistic } in &columns {
+        let by = statistic.unwrap_or(signal.statistic);
+        let under = |steps: &[Step]| signal.step_values(*tokens, by, granularity, &candidate.text, steps);
+        let turned = |v: Option<f32>| v.map_or(f32::NAN, |v| signal.orientation.turn(v));
+        values.extend(under(&candidate.steps).into_iter().map(turned));
+        values.push(turned(match &signal.values {
+            Values::Candidate(value) => Some(*value),
+            // A reward's granularity is that of its steps: of the whole there is what they are aggregated to.
+            Values::Tokens(_) if signal.source == SignalSource::Policy => under(&whole_text)[0],
+            Values::Steps(_) | Values::Tokens(_) => None,
+        }));
+    }
+    let same = |c: &[Column]| c.len() == columns.len() && c.iter().zip(&columns).all(|(a, b)| b.is(a));
+    Readings { columns: shared(same, || columns.iter().map(Borrowed::column).collect()), values: values.into() }
+}
+
+/// Values with `None` for those that are not known.
+pub fn known(values: &[f32]) -> Vec<Option<f32>> {
+    values.iter().map(|v| Some(*v).filter(|v| !v.is_nan())).collect()
 }
 
 /// The labels that came with the steps, −1 to 1. On a scale without negative labels 0 is wrong; beside them it is PRM800K's neutral one.
@@ -179,32 +392,83 @@ impl ScoredTrace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Span, Step, Token, TokenValue};
+    use crate::check::{CHARACTERS, DIGITS, POSITION, TOKENS};
+    use crate::trace::{Token, TokenValue};
+
+    fn reading(text: &str) -> Reading {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn a_candidate_is_read_whole() {
         let spans = [Span::new(0, 1), Span::new(1, 2), Span::new(2, 3)];
         let token = |i: usize| Token { id: None, span: spans[i], logprob: Some(-(i as f32)), entropy: Some(i as f32) };
         let candidate = Candidate {
-            text: "a\nb".into(),
+            text: "a\n7".into(),
             steps: vec![Step { span: spans[0], label: Some(1.0), ..Step::default() }, Step { span: spans[2], ..Step::default() }],
             tokens: (0..3).map(token).collect(),
             gold: Some(GoldDeviation::Step(1)),
             correct: Some(false),
             answer: Some("7".into()),
+            signals: vec![
+                Signal::given_steps("given", vec![Some(0.5), None]),
+                Signal::given("pred_score", 0.75),
+                Signal::given("none", f32::NAN),
+            ],
             ..Candidate::default()
         }
         .with_rewards((0..3).map(|i| TokenValue { span: spans[i], value: 1.0 - i as f32 }).collect());
         let scored = ScoredCandidate::from_candidate(&candidate, Granularity::Dense);
-        assert_eq!((scored.n_steps, scored.n_tokens, scored.logprob_sum, scored.entropy_mean), (2, 3, Some(-3.0), Some(1.0)));
+        assert_eq!((scored.n_steps, scored.n_tokens, scored.length()), (2, 3, 3));
         assert_eq!((scored.labelled, scored.first_error, scored.correct), (true, Some(1), false));
-        assert_eq!(scored.step_rewards, [Some(1.0), Some(-1.0)]);
-        assert_eq!(scored.step_logprob_min, [Some(0.0), Some(-2.0)]);
-        assert_eq!(scored.step_entropy_max, [Some(0.0), Some(2.0)]);
-        assert_eq!((scored.critic_logprob_sum, scored.step_critic_logprob_min.len()), (None, 0));
-        let scored = scored.with_critic(&candidate, &[-0.5, -4.0, -1.0]);
-        assert_eq!((scored.critic_logprob_sum, scored.logprob_sum), (Some(-5.5), Some(-3.0)));
-        assert_eq!(scored.step_critic_logprob_min, [Some(-0.5), Some(-4.0)]);
+        let columns: Vec<String> = scored.columns().iter().map(|c| c.reading.to_string()).collect();
+        let expected = [
+            "given",
+            "pred_score",
+            "reward.sum",
+            "reward.mean",
+            "reward.min",
+            "reward.last",
+            "logprob.sum",
+            "logprob.mean",
+            "logprob.min",
+            "logprob.digits.sum",
+            "logprob.digits.min",
+            "entropy.sum",
+            "entropy.mean",
+            "entropy.max",
+            "surprisal.sum",
+            TOKENS,
+            CHARACTERS,
+            DIGITS,
+            POSITION,
+        ];
+        assert_eq!(columns, expected);
+        // The separator counts for the step it precedes. High is good: an entropy and a length are turned.
+        for (name, values, whole) in [
+            ("reward.min", [1.0, -1.0], None),
+            ("reward.sum", [1.0, -1.0], None),
+            ("reward.last", [1.0, -1.0], None),
+            ("logprob.sum", [0.0, -3.0], Some(-3.0)),
+            ("logprob.mean", [0.0, -1.5], Some(-1.0)),
+            ("logprob.digits.sum", [0.0, -2.0], Some(-2.0)),
+            ("entropy.max", [0.0, -2.0], Some(-2.0)),
+            ("entropy.mean", [0.0, -1.5], Some(-1.0)),
+            (TOKENS, [-1.0, -2.0], None),
+            (CHARACTERS, [-1.0, -1.0], None),
+            (DIGITS, [0.0, -1.0], None),
+            (POSITION, [-1.0, -2.0], None),
+        ] {
+            assert_eq!((scored.steps(&reading(name)), scored.whole(&reading(name))), (&values[..], whole), "{name}");
+        }
+        assert_eq!((known(scored.steps(&reading("given"))), scored.whole(&reading("pred_score"))), (vec![Some(0.5), None], Some(0.75)));
+        assert!(scored.steps(&reading("reward.max")).is_empty() && scored.whole(&reading("none")).is_none());
+        let main: Vec<&str> = scored.columns().iter().filter(|c| c.main).map(|c| c.reading.signal.as_str()).collect();
+        assert_eq!(
+            main,
+            ["given", "pred_score", "reward", "logprob", "entropy", "surprisal", TOKENS, CHARACTERS, DIGITS, POSITION],
+            "one a signal"
+        );
         assert_eq!(scored.step_labels, [Some(1), None]);
         let mut unknown = candidate;
         unknown.steps[0].label = Some(0.0);
@@ -214,19 +478,26 @@ mod tests {
         unknown.tokens[1].logprob = None;
         unknown.gold = None;
         let scored = ScoredCandidate::from_candidate(&unknown, Granularity::Dense);
-        assert_eq!((scored.logprob_sum, scored.labelled), (None, false));
+        assert_eq!((scored.whole(&reading("logprob.sum")), scored.labelled), (None, false));
+        assert_eq!(known(scored.steps(&reading("logprob.sum"))), [Some(0.0), None]);
     }
 
     #[test]
-    fn a_reward_of_the_whole_stands_where_steps_have_none() {
-        let steps = ScoredCandidate { step_rewards: vec![Some(1.0), Some(3.0)], outcome_reward: Some(9.0), ..ScoredCandidate::default() };
-        let whole = ScoredCandidate { step_rewards: vec![None, None], outcome_reward: Some(9.0), ..ScoredCandidate::default() };
-        assert_eq!((steps.reward(Aggregation::Mean), whole.reward(Aggregation::Mean)), (Some(2.0), Some(9.0)));
-        let nothing = ScoredCandidate { outcome_reward: Some(f32::NAN), ..ScoredCandidate::default() };
-        assert_eq!((nothing.reward(Aggregation::Min), ScoredCandidate::default().has_reward()), (None, false));
-        // What `score` writes has both; the tokens' rewards are what it says.
-        let token = TokenValue { span: Span::new(0, 1), value: 0.5 };
-        let scored = Candidate { text: "a".into(), ..Candidate::default() }.with_rewards(vec![token]);
-        assert_eq!(ScoredCandidate::from_candidate(&scored, Granularity::Dense).outcome_reward, None);
+    fn columns_are_put_shared_and_left_out() {
+        let mut c = ScoredCandidate { n_steps: 2, ..ScoredCandidate::default() };
+        c.put(Column::steps(reading("a"), Says::Check), &[1.0], f32::NAN);
+        c.put(Column::steps(reading("b.sum"), Says::Model), &[3.0, 4.0], 5.0);
+        assert_eq!(
+            (known(c.steps(&reading("a"))), c.steps(&reading("b.sum")), c.whole(&reading("b.sum"))),
+            (vec![Some(1.0), None], &[3.0, 4.0][..], Some(5.0))
+        );
+        c.put(Column::steps(reading("a"), Says::Check), &[7.0, 8.0], 9.0);
+        assert_eq!((c.steps(&reading("a")), c.columns().len()), (&[7.0, 8.0][..], 2));
+        let mut other = ScoredCandidate { n_steps: 2, ..ScoredCandidate::default() };
+        let (columns, values) = (c.columns().to_vec(), vec![3.0, 4.0, 5.0, 7.0, 8.0, 9.0]);
+        other.set(columns, values);
+        assert!(std::ptr::eq(c.columns(), other.columns()) && c == other, "what is the same is held once");
+        c.keep(|column| column.is_reward());
+        assert_eq!((c.columns().len(), c.steps(&reading("b.sum")), c.steps(&reading("a")).len()), (1, &[3.0, 4.0][..], 0));
     }
 }

@@ -1,8 +1,8 @@
 //! Search guided by the reward: the policy writes a step at a time, and the reward says which beginnings go on (beam search; DVTS, Beeching et al. 2024).
 
-use super::EvalError;
-use super::report::{Cell, Report, Table};
-use super::stats::{Bootstrap, bootstrap_mean, holm, paired_bootstrap};
+use crate::eval::EvalError;
+use crate::eval::parts::{Cell, Report, Table};
+use crate::eval::stats::{Bootstrap, bootstrap_mean, holm, paired_bootstrap};
 use crate::generate::{Completion, Prompt, decode_until};
 use crate::model::{Decoder, ModelError, TextTokenizer};
 use crate::reward::{RewardNet, Sequence, score};

@@ -1,13 +1,17 @@
 //! `stories` evaluated live: the policy samples, the reward model scores, the checker labels.
 
-use super::ScoredTrace;
-use super::search::{Guide, Searched, Strategy, search};
+use crate::eval::ScoredTrace;
+use crate::eval::readings::LIKELIHOOD;
+use crate::eval::search::{Guide, Searched, Strategy, search};
 use crate::generate::{LocalPolicy, Policy, Prompt, decode_all};
 use crate::model::{ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::Task;
 use crate::task::stories::{Split, check, final_answer, story};
-use crate::trace::{Aggregation, Calibration, GoldDeviation, Granularity, Sampling, Statistic, Trace};
+use crate::trace::{
+    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Sampling, Signal, SignalSource, Statistic, TokenValue, Trace, Unit,
+    Values,
+};
 use crate::util::seed::mix;
 use candle_core::Device;
 use rayon::prelude::*;
@@ -65,12 +69,10 @@ pub struct StoriesOptions {
     pub sampling: Sampling,
 }
 
-/// A problem with its candidates, what the reward model's own decoder says of their tokens, and how the policy does without sampling.
+/// A problem with its candidates, and how the policy does without sampling.
 pub struct Sampled {
-    /// The problem with labelled and scored candidates.
+    /// The problem with labelled and scored candidates, the signal [`LIKELIHOOD`] among their scores.
     pub trace: Trace,
-    /// ln π of every token of every candidate under the reward model's decoder, nats.
-    pub critic_logprobs: Vec<Vec<f32>>,
     /// Whether the policy's greedy completion is right.
     pub greedy: bool,
 }
@@ -93,11 +95,12 @@ pub fn sample(
     let mut traces = Vec::with_capacity(groups.len());
     for (((story, prompt), group), greedy) in stories.iter().zip(&prompts).zip(groups).zip(greedy) {
         let sequences: Vec<Sequence> = group.iter().map(|c| Sequence::new(&prompt.ids, &c.ids)).collect();
-        let (logits, critic_logprobs): (Vec<_>, _) = score(reward.net(), &sequences)?.into_iter().map(|s| (s.logits, s.logprobs)).unzip();
-        let candidates = group.iter().zip(logits).map(|(completion, logits)| {
+        let candidates = group.iter().zip(score(reward.net(), &sequences)?).map(|(completion, scored)| {
             let mut c = completion.candidate(policy.tokenizer());
             let verdict = check(story, &c.text);
-            c.set_rewards(logits);
+            c.set_rewards(scored.logits);
+            let likelihood = likelihood(&c, &scored.logprobs);
+            c.put_signal(likelihood);
             c.answer = final_answer(&c.text).map(|n| n.to_string());
             c.correct = Some(verdict.correct);
             c.gold = Some(verdict.first_error.map_or(GoldDeviation::None, GoldDeviation::Step));
@@ -111,7 +114,7 @@ pub fn sample(
             source: None,
         };
         let greedy = greedy.iter().all(|c| check(story, &c.candidate(policy.tokenizer()).text).correct);
-        traces.push(Sampled { trace, critic_logprobs, greedy });
+        traces.push(Sampled { trace, greedy });
     }
     Ok(traces)
 }
@@ -175,11 +178,16 @@ pub fn guided(
 
 /// What the metrics read of the traces, with rewards at `granularity`.
 pub fn scored(sampled: &[Sampled], granularity: Granularity) -> Vec<ScoredTrace> {
-    let with_critic = |Sampled { trace, critic_logprobs, greedy }: &Sampled| {
-        let mut scored = ScoredTrace { greedy: Some(*greedy), ..ScoredTrace::from_trace(trace, granularity, Task::Stories.kind()) };
-        let candidates = scored.candidates.into_iter().zip(&trace.candidates).zip(critic_logprobs);
-        scored.candidates = candidates.map(|((s, c), logprobs)| s.with_critic(c, logprobs)).collect();
-        scored
+    let read = |Sampled { trace, greedy }: &Sampled| ScoredTrace {
+        greedy: Some(*greedy),
+        ..ScoredTrace::from_trace(trace, granularity, Task::Stories.kind())
     };
-    sampled.iter().map(with_critic).collect()
+    sampled.iter().map(read).collect()
+}
+
+/// The log-probability of each token of a candidate under the reward model's own decoder, as a signal.
+fn likelihood(candidate: &Candidate, logprobs: &[f32]) -> Signal {
+    let tokens = candidate.tokens.iter().zip(logprobs).map(|(t, &value)| TokenValue { span: t.span, value }).collect();
+    let signal = Signal::new(LIKELIHOOD, SignalSource::Policy, Values::Tokens(tokens));
+    Signal { unit: Unit::Nats, statistic: Statistic::Sum, ..signal }
 }

@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::recipe::{Recipe, set};
-use crate::eval::passk::pass_at_k;
+use crate::eval::metrics::passk::pass_at_k;
 use crate::eval::stats::{Bootstrap, Paired, holm, paired_grouped};
 use crate::run::{MetricsLine, Outcome, RunFolder, stage};
 use serde::{Deserialize, Serialize};

@@ -81,9 +81,9 @@ fn a_threshold_stands_wherever_the_report_speaks_of_one() {
     let of = |threshold: &str| report(&["eval", "localise", &file, "--threshold", threshold]);
     let first = |made: &Value| made["tables"][0]["rows"][0].clone();
     let made = of("some");
-    assert_eq!(first(&made)["method"], "reward, best on some");
+    assert_eq!(first(&made)["method"], "reward.min, best on some");
     assert_eq!(figure(&made, "f1"), figure(&made, "processbench_some"));
-    assert_eq!(first(&of("-100"))["method"], "reward, given");
+    assert_eq!(first(&of("-100"))["method"], "reward.min, given");
     assert_eq!(figure(&of("-100"), "acc_error"), 0.0);
     for (threshold, says) in [("nan", "not a number"), ("other", "nor one of the files some")] {
         let output = run(&["eval", "localise", &file, "--threshold", threshold]);
@@ -102,8 +102,8 @@ fn a_file_with_rewards_of_whole_samples_is_reranked_by_them() {
         let rows = made["tables"][0]["rows"].as_array().unwrap();
         rows.iter().map(|r| r["method"].as_str().unwrap().to_owned()).collect()
     };
-    let rewards = |made: &Value| methods(made).into_iter().filter(|m| m.starts_with("reward")).collect::<Vec<_>>();
-    assert_eq!(rewards(&made), ["reward mean"], "one, for nothing is aggregated");
+    let rewards = |made: &Value| methods(made).into_iter().filter(|m| m.starts_with("pred_score")).collect::<Vec<_>>();
+    assert_eq!(rewards(&made), ["pred_score"], "one, for nothing is aggregated");
     assert!(figure(&made, "best_of_n").is_finite());
     let calibration = report(&["eval", "calibrate", &sample("best_of_n.jsonl")]);
     let table = calibration["tables"].as_array().unwrap().iter().find(|t| t["title"].as_str().unwrap().contains("Spearman")).unwrap();
@@ -120,6 +120,55 @@ fn a_file_with_rewards_of_whole_samples_is_reranked_by_them() {
     let made = report(&["eval", "rerank", &joined]);
     assert_eq!(methods(&made), ["random", "shortest", "longest", "oracle"]);
     assert!(made["tables"].as_array().unwrap().iter().all(|t| !t["title"].as_str().unwrap().contains("Gain")), "{}", made["tables"]);
+}
+
+/// 40 problems of 3 candidates with a file's own rewards of steps alone: the first candidate is right and has the best ones; of the others the second step is
+/// wrong and has the lowest.
+fn own_rewards(dir: &Path) -> String {
+    let mut lines = String::new();
+    for p in 0..40 {
+        for c in 0..3 {
+            let rewards = if c == 0 { json!([0.9, 0.9, 0.9]) } else { json!([0.7, 0.1, 0.5]) };
+            let record = json!({
+                "schema_version": 1, "trace_id": format!("p{p}"), "candidate": c, "problem": format!("Problem {p}?"), "gold_answer": "1",
+                "text": "aa\nbb\ncc", "steps": [[0, 2], [3, 5], [6, 8]], "step_rewards": rewards,
+                "gold_deviation": if c == 0 { -1 } else { 1 }, "answer": if c == 0 { "1" } else { "2" }, "correct": c == 0,
+            });
+            lines += &format!("{record}\n");
+        }
+    }
+    let path = dir.join("own.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn rewards_of_steps_that_a_file_has_rank_locate_and_are_calibrated() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = own_rewards(dir.path());
+    let rerank = report(&["eval", "rerank", &file]);
+    assert_eq!((figure(&rerank, "best_of_n"), figure(&rerank, "majority"), figure(&rerank, "weighted_majority")), (100.0, 0.0, 100.0));
+    assert!(rerank["tables"].to_string().contains("\"given mean\""), "{}", rerank["tables"]);
+    let localise = report(&["eval", "localise", &file, "--threshold", "0.3"]);
+    assert_eq!(localise["tables"][0]["rows"][0]["method"], "given, given");
+    assert_eq!((figure(&localise, "f1"), figure(&localise, "f1_held_out")), (100.0, 100.0));
+    let by_place = report(&["eval", "localise", &file, "--detect-by", "check:position"]);
+    assert_eq!(by_place["tables"][0]["rows"][0]["method"], "check:position, best");
+    assert_eq!(figure(&by_place, "f1"), 0.0, "the same place in right and wrong traces");
+    let calibrate = report(&["eval", "calibrate", &file]);
+    assert_eq!(figure(&calibrate, "auroc"), 100.0);
+    // Chances of 0.9 and 0.4333 as they are: (0.1² + 2 · 0.4333²) / 3.
+    assert!((figure(&calibrate, "brier") - 100.0 * (0.01 + 2.0 * 0.433_333_f64.powi(2)) / 3.0).abs() < 0.01, "{calibrate}");
+    let only = report(&["eval", "rerank", &file, "--signal", "check:characters"]);
+    assert!(!only["tables"].to_string().contains("given"), "{}", only["tables"]);
+    for (args, says) in [
+        (&["eval", "rerank", &file, "--rank-by", "reward.sum"][..], "there are given"),
+        (&["eval", "localise", &file, "--detect-by", "pred_score"], "no candidate has such a signal of steps"),
+        (&["eval", "all", &file, "--signal", "logprob"], "no candidate has such a signal"),
+    ] {
+        let output = run(args);
+        assert!(code(&output) == 2 && err(&output).contains(says), "{args:?}: {}", err(&output));
+    }
 }
 
 #[test]
@@ -142,7 +191,7 @@ fn recorded_candidates_give_the_figures_that_they_were_made_for() {
     assert_eq!(figure(&all, "best_of_n"), figure(&rerank, "best_of_n"));
     assert_eq!(figure(&all, "auroc"), figure(&calibrate, "auroc"));
     let baselines = report(&["eval", "rerank", &file, "--baselines-only"]);
-    assert!(!baselines.to_string().contains("\"reward mean\"") && baselines.to_string().contains("log-prob mean"), "{baselines}");
+    assert!(!baselines.to_string().contains("reward.min") && baselines.to_string().contains("logprob.mean"), "{baselines}");
     assert!(baselines["figures"].get("majority").is_some());
 }
 
@@ -187,7 +236,7 @@ fn a_folder_has_the_page_and_the_rows_and_compares_with_another() {
     let compared = run(&["eval", "compare", &path("good"), &path("poor")]);
     assert_eq!(code(&compared), 0, "{}", err(&compared));
     let text = String::from_utf8(compared.stdout).unwrap();
-    assert!(text.contains("reward mean") && text.contains("48.3"), "59 of 60 against 30 of 60: {text}");
+    assert!(text.contains("reward.min mean") && text.contains("48.3"), "59 of 60 against 30 of 60: {text}");
     // 59/60 and 1/2 in percent, as two training seeds: mean 74.17, sd 48.33/√2 = 34.18
     let seeds = report(&["eval", "seeds", &path("good"), &path("poor")]);
     assert!((figure(&seeds, "best_of_n") - 74.1667).abs() < 1e-3, "{seeds}");

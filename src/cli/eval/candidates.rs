@@ -7,15 +7,18 @@ use crate::cli::demonstrations::task;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::collection::{Judge, Reading};
-use crate::eval::combine::Combined;
-use crate::eval::conformal;
-use crate::eval::localise::{Signal, best_threshold};
-use crate::eval::processbench::{self, Threshold};
+use crate::collection::{self, Judge};
+use crate::eval::columns::{columns, has_steps, is_content_free, main_of, names};
+use crate::eval::metrics::localise::choose::best_threshold;
+use crate::eval::metrics::localise::combine::{COMBINED, Combined};
+use crate::eval::metrics::localise::processbench::{self, Threshold};
+use crate::eval::metrics::localise::{conformal, grid};
+use crate::eval::metrics::steplabels;
 use crate::eval::report::{self, Options, ThresholdSource};
-use crate::eval::rerank::Method;
-use crate::eval::{ScoredTrace, grid, steplabels};
+use crate::eval::scored::{Column, Says};
+use crate::eval::{ScoredCandidate, ScoredTrace};
 use crate::task::{GradedCorruption, Task};
+use crate::trace::{LOGPROB, Reading};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -26,14 +29,37 @@ pub struct Candidates {
     /// The largest N to pick from or to draw; as many as every problem has, where it is not said
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     n: Option<u16>,
+    /// The reading that ranks candidates, for example reward.sum or the name of a file's number; the file's own reward or the reward model's calibrated one,
+    /// where it is not said
+    #[arg(long, value_name = "READING")]
+    rank_by: Option<Reading>,
     #[command(flatten)]
     recorded: RecordedArgs,
+}
+
+/// Arguments of `eval all`.
+#[derive(Args, Clone, Debug)]
+pub struct All {
+    #[command(flatten)]
+    candidates: Candidates,
+    /// The reading that marks first wrong steps, for example logprob.digits.sum; the reward, where it is not said
+    #[arg(long, value_name = "READING")]
+    detect_by: Option<Reading>,
+}
+
+impl All {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        self.candidates.make_by(Part::All, self.detect_by.as_ref(), how, reporter, interrupt)
+    }
 }
 
 /// Arguments of `eval localise`.
 #[derive(Args, Clone, Debug)]
 pub struct Localise {
-    /// Where thresholds come from: a number, for the reward; or a subset (a file's name without ending), whose best F1 chooses them for all, as ProcessBench
+    /// The reading that marks first wrong steps before all others, for example logprob.digits.sum; the reward, where it is not said
+    #[arg(long, value_name = "READING")]
+    detect_by: Option<Reading>,
+    /// Where thresholds come from: a number, for that reading; or a subset (a file's name without ending), whose best F1 chooses them for all, as ProcessBench
     /// does with gsm8k. Without it, the reward model's own, which no label has chosen
     #[arg(long, value_name = "NUMBER|SUBSET", allow_negative_numbers = true)]
     threshold: Option<String>,
@@ -76,6 +102,17 @@ pub enum Part {
 
 impl Candidates {
     pub fn make(&self, part: Part, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        self.make_by(part, None, how, reporter, interrupt)
+    }
+
+    fn make_by(
+        &self,
+        part: Part,
+        detect_by: Option<&Reading>,
+        how: &ReportArgs,
+        reporter: &mut Reporter,
+        interrupt: &Interrupt,
+    ) -> Result<Made> {
         let mut recorded = self.recorded.read(reporter, interrupt)?;
         let sizes = recorded.sizes(self.n.map(usize::from), reporter)?;
         let rows = recorded.pooled();
@@ -88,10 +125,15 @@ impl Candidates {
                 "the problems have one candidate each, so there is nothing to pick from; give files with several, or join them with `reasonscope data join`"
             );
         }
-        if part == Part::Calibrate && !recorded.has_rewards() {
+        let ranks = recorded.column("rank-by", self.rank_by.as_ref(), false)?;
+        recorded.column("detect-by", detect_by, true)?;
+        if part == Part::Calibrate && ranks.is_none() {
             bail!("there are no rewards to calibrate; score the candidates with --reward MODEL, or name a file that `score` wrote");
         }
-        let options = self.recorded.options(&recorded, what(part), sizes, how);
+        let mut options = self.recorded.options(&recorded, what(part), sizes, how);
+        options.rank_by.clone_from(&self.rank_by);
+        options.detect_by = detect_by.cloned();
+        options.full = part == Part::Rerank;
         let mut made = report::begin(&rows, &options);
         match part {
             Part::Rerank => report::reranking(&rows, &options)?.add_to(&mut made),
@@ -99,7 +141,7 @@ impl Candidates {
             Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
             Part::All => made = report::evaluate(&rows, &options)?,
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration, ..Made::default() })
+        Ok(Made { report: made, rows, calibration: recorded.calibration })
     }
 }
 
@@ -116,15 +158,10 @@ impl RecordedArgs {
     fn options(&self, recorded: &Recorded, what: &str, sizes: Vec<usize>, how: &ReportArgs) -> Options {
         let files = recorded.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
         let logprobs = recorded.policy.as_ref().map_or(String::new(), |p| format!("; log-probabilities of {p}"));
-        let answers = recorded.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
         Options {
             title: format!("{what} on {files}; reward: {}{logprobs}; seed {}", recorded.reward, how.seed),
             sizes,
-            main: match (recorded.has_rewards(), answers) {
-                (true, _) => Method::Reward(self.rewards.aggregation),
-                (false, true) => Method::Majority,
-                (false, false) => Method::LogProbMean,
-            },
+            aggregation: self.rewards.aggregation,
             calibration: recorded.calibration.clone(),
             bootstrap: how.bootstrap(),
             ..Options::default()
@@ -139,49 +176,62 @@ impl Localise {
         }
         let judge = self.recorded.judge(reporter, interrupt)?;
         let mut recorded = self.recorded.read_with(&judge, reporter, interrupt)?;
-        let combined = match self.experts.is_empty() {
-            true => None,
-            false => self.calibrate(&judge, &mut recorded, how.seed, reporter, interrupt)?,
-        };
-        let source = self.fix_thresholds(&mut recorded)?;
+        let detector = recorded.column("detect-by", self.detect_by.as_ref(), true)?;
+        if !self.experts.is_empty() {
+            self.calibrate(&judge, &mut recorded, how.seed, reporter, interrupt)?;
+        }
+        let source = self.fix_thresholds(&mut recorded, detector.as_ref())?;
         let rows = recorded.pooled();
-        let any = |f: &dyn Fn(&crate::eval::ScoredCandidate) -> bool| rows.iter().flat_map(|t| &t.candidates).any(f);
+        let any = |f: &dyn Fn(&ScoredCandidate) -> bool| rows.iter().flat_map(|t| &t.candidates).any(f);
         let labelled = any(&|c| c.labelled && c.first_error.is_some());
         let rated = any(&|c| c.step_labels.iter().any(Option::is_some));
         if !labelled && !rated {
             bail!("no candidate has a labelled first wrong step or labelled steps; name a file that has, for example ProcessBench's");
         }
         let mut options = self.recorded.options(&recorded, "First wrong step", vec![1], how);
-        options.combined_threshold = combined;
+        options.detect_by.clone_from(&self.detect_by);
         options.source = source;
+        options.full = true;
         let mut made = report::begin(&rows, &options);
         let bootstrap = how.bootstrap();
+        let standing = standing(&recorded, &columns(&rows), detector.as_ref());
+        let own = |c: &Column| recorded.calibration.threshold(&c.reading).map(|t| c.turn(t));
+        let named = |c: &Column, kind: &str| format!("{}, {kind}", c.reading);
+        let kind = |c: &Column| options.source.name(detector.as_ref().is_some_and(|d| d.reading == c.reading));
         if labelled {
             report::localisation(&rows, &options)?.add_to(&mut made);
-            let methods = methods(&recorded, &rows, &options.source);
+            let methods: Vec<(String, &Column, Threshold)> = standing
+                .iter()
+                .filter_map(|c| {
+                    let threshold = match &options.source {
+                        ThresholdSource::BestOn(name) => Threshold::BestOn(name),
+                        _ => Threshold::Fixed(own(c)?),
+                    };
+                    Some((named(c, &kind(c)), c, threshold))
+                })
+                .collect();
             if !methods.is_empty() && (recorded.subsets.len() > 1 || self.threshold.is_some()) {
                 let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
                 processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
             }
         }
         if rated {
-            let fixed: Vec<(String, Signal, f32)> = signals(&rows)
-                .filter_map(|s| {
-                    let own = own_threshold(&recorded, s);
-                    let best = best_threshold(s, &rows).map(|b| b.0);
-                    own.map(|t| (format!("{}, {}", s.name(), options.source.name(s)), s, t))
-                        .or(best.map(|t| (format!("{}, best", s.name()), s, t)))
+            let fixed: Vec<(String, &Column, f32)> = standing
+                .iter()
+                .filter_map(|c| {
+                    let best = || best_threshold(&c.reading, &rows).map(|b| (named(c, "best"), c, b.0));
+                    own(c).map(|t| (named(c, &kind(c)), c, t)).or_else(best)
                 })
                 .collect();
             if !fixed.is_empty() {
                 steplabels::section(&fixed, &rows, bootstrap)?.add_to(&mut made);
             }
-            let known: Vec<Signal> = signals(&rows).collect();
+            let known: Vec<Reading> = standing.iter().map(|c| c.reading.clone()).collect();
             if !known.is_empty() {
                 steplabels::ratings(&known, &rows, bootstrap)?.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration, combined_threshold: combined })
+        Ok(Made { report: made, rows, calibration: recorded.calibration })
     }
 
     fn on_grid(&self, k: usize, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
@@ -193,37 +243,31 @@ impl Localise {
         }
         let options = args.options(&recorded, &format!("First wrong interval of {k} tokens"), vec![1], how);
         let mut made = report::begin(&rows, &options);
-        grid::section(&rows, k, how.bootstrap())?.add_to(&mut made);
+        grid::section(&rows, k, &recorded.calibration, how.bootstrap())?.add_to(&mut made);
         Ok(Made { report: made, rows, ..Made::default() })
     }
 
-    /// Thresholds from experts and the combined detector from their twins; the detector's own threshold, where it could be fitted.
-    fn calibrate(
-        &self,
-        judge: &Judge,
-        recorded: &mut Recorded,
-        seed: u64,
-        reporter: &mut Reporter,
-        interrupt: &Interrupt,
-    ) -> Result<Option<f32>> {
+    /// Thresholds from experts, and the combined detector from their twins, with its own threshold where it could be fitted.
+    fn calibrate(&self, judge: &Judge, recorded: &mut Recorded, seed: u64, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<()> {
         let segmentation = &self.recorded.rewards.segment;
         let kinds = [GradedCorruption::NumberLittle, GradedCorruption::NumberLot, GradedCorruption::NumberSwap, GradedCorruption::Operator];
         let experts = Experts { files: &self.experts, task: self.expert_task, limit: self.expert_problems as usize };
         let twins = experts.twins(&kinds, segmentation, seed, reporter)?;
         reporter.stage("experts");
-        let twins = judge.read(twins, &Reading { segmentation, interrupt }, reporter)?;
+        let twins = judge.read(twins, &collection::Reading { segmentation, interrupt }, reporter)?;
         if interrupt.is_set() {
-            return Ok(None);
+            return Ok(());
         }
         let twins: Vec<ScoredTrace> = twins
             .iter()
             .map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity, self.recorded.task.and_then(Task::kind)))
             .collect();
-        let threshold = |signal: Signal| {
-            let least = |t: &ScoredTrace| signal.values(t.candidates.first()?).into_iter().flatten().reduce(f32::min);
+        let threshold = |column: &Column| {
+            let least =
+                |t: &ScoredTrace| t.candidates.first()?.steps(&column.reading).iter().copied().filter(|v| !v.is_nan()).reduce(f32::min);
             let mut least: Vec<f32> = twins.iter().filter_map(least).collect();
             least.sort_by(f32::total_cmp);
-            conformal::threshold(&least, self.false_alarms)
+            conformal::threshold(&least, self.false_alarms).map(|t| column.turn(t))
         };
         if conformal::threshold(&vec![0.0; twins.len()], self.false_alarms).is_none() {
             let needed = (1.0 / self.false_alarms - 1.0).ceil();
@@ -233,70 +277,66 @@ impl Localise {
                 self.false_alarms
             ));
         }
-        for signal in [Signal::Reward, Signal::LogProb, Signal::Entropy] {
-            signal.set_threshold(&mut recorded.calibration, threshold(signal));
+        let columns = columns(&twins);
+        let detector = recorded.column("detect-by", self.detect_by.as_ref(), true)?;
+        // What the experts do not say of a signal is not known of it.
+        recorded.calibration.thresholds.clear();
+        for column in standing(recorded, &columns, detector.as_ref()) {
+            if let Some(threshold) = threshold(&column) {
+                recorded.calibration.thresholds.insert(column.reading, threshold);
+            }
         }
-        match Combined::fit(&twins) {
+        let logprob = main_of(&columns, LOGPROB, &recorded.calibration).map(|c| c.reading.clone());
+        let fitted = match detector.map(|d| d.reading).zip(logprob) {
+            Some((reward, logprob)) => Combined::fit(&twins, [reward, logprob]).map_err(|e| e.to_string()),
+            None => Err("the combined detector needs a reward and log-probabilities".into()),
+        };
+        match fitted {
             Ok(combined) => {
                 for subset in &mut recorded.subsets {
                     combined.apply(&mut subset.traces)?;
                 }
-                Ok(combined.threshold)
+                if let Some(threshold) = combined.threshold {
+                    recorded.calibration.thresholds.insert(Reading::of(COMBINED), threshold);
+                }
             }
-            Err(error) => {
-                reporter.warn(&format!("{error}; give --policy too, or files with log-probabilities"));
-                Ok(None)
-            }
+            Err(error) => reporter.warn(&format!("{error}; give --policy too, or files with log-probabilities")),
         }
+        Ok(())
     }
 
     /// Puts the thresholds that `--threshold` asks for in the place of the reward model's own.
-    fn fix_thresholds(&self, recorded: &mut Recorded) -> Result<ThresholdSource> {
+    fn fix_thresholds(&self, recorded: &mut Recorded, detector: Option<&Column>) -> Result<ThresholdSource> {
         let Some(asked) = self.threshold.as_deref() else { return Ok(ThresholdSource::Calibrated) };
         if let Ok(number) = asked.parse::<f32>() {
             if !number.is_finite() {
-                return Err(Usage(format!("--threshold {asked}: not a number that rewards can be below")).into());
+                return Err(Usage(format!("--threshold {asked}: not a number that values can be below")).into());
             }
-            if !recorded.has_rewards() {
+            let Some(detector) = detector else {
                 return Err(Usage(format!(
-                    "--threshold {asked}: there are no rewards; name a --reward model, or a file that `score` wrote"
+                    "--threshold {asked}: there are no rewards; name a --reward model, a file that `score` wrote, or a reading with --detect-by"
                 ))
                 .into());
-            }
-            Signal::Reward.set_threshold(&mut recorded.calibration, Some(number));
+            };
+            recorded.calibration.thresholds.insert(detector.reading.clone(), number);
             return Ok(ThresholdSource::Given);
         }
         let Some(subset) = recorded.subsets.iter().find(|s| s.name == asked) else {
             let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
             return Err(Usage(format!("--threshold {asked}: neither a number nor one of the files {}", names.join(", "))).into());
         };
-        for signal in [Signal::Reward, Signal::LogProb, Signal::Entropy] {
-            signal.set_threshold(&mut recorded.calibration, best_threshold(signal, &subset.traces).map(|b| b.0));
-        }
+        let best = |c: Column| Some((best_threshold(&c.reading, &subset.traces).map(|b| c.turn(b.0))?, c.reading));
+        let chosen: Vec<(f32, Reading)> = standing(recorded, &columns(&subset.traces), detector).into_iter().filter_map(best).collect();
+        recorded.calibration.thresholds = chosen.into_iter().map(|(threshold, reading)| (reading, threshold)).collect();
         Ok(ThresholdSource::BestOn(asked.to_owned()))
     }
 }
 
-/// Every signal that is there, with where its threshold comes from.
-fn methods<'a>(recorded: &Recorded, rows: &[ScoredTrace], source: &'a ThresholdSource) -> Vec<(String, Signal, Threshold<'a>)> {
-    signals(rows)
-        .filter_map(|signal| {
-            let threshold = match source {
-                ThresholdSource::BestOn(name) => Threshold::BestOn(name),
-                _ => Threshold::Fixed(own_threshold(recorded, signal)?),
-            };
-            Some((format!("{}, {}", signal.name(), source.name(signal)), signal, threshold))
-        })
-        .collect()
-}
-
-/// The signals that the candidates have.
-fn signals(rows: &[ScoredTrace]) -> impl Iterator<Item = Signal> + '_ {
-    let known = |s: &Signal| rows.iter().flat_map(|t| &t.candidates).any(|c| s.values(c).iter().any(Option::is_some));
-    [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy].into_iter().filter(known)
-}
-
-/// The fixed threshold, low values deviating.
-fn own_threshold(recorded: &Recorded, signal: Signal) -> Option<f32> {
-    signal.threshold(&recorded.calibration)
+/// The reading that stands for each signal with step values, the detector's first; neither what is content-free nor what is fitted from others.
+fn standing(recorded: &Recorded, columns: &[Column], detector: Option<&Column>) -> Vec<Column> {
+    let main = |name: &&str| {
+        main_of(columns, name, &recorded.calibration).filter(|c| detector.is_none_or(|d| d.reading.signal != c.reading.signal))
+    };
+    let others = names(columns).into_iter().filter_map(|name| main(&name)).filter(|c| has_steps(c) && !is_content_free(c));
+    detector.into_iter().chain(others.filter(|c| c.says != Says::Fitted)).cloned().collect()
 }

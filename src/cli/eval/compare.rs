@@ -1,8 +1,9 @@
 //! `eval compare`: two evaluated runs side by side, paired by problem.
 
 use super::finish::{Made, ReportArgs};
-use crate::eval::compare::{Options, compare};
-use crate::eval::folder::read;
+use crate::eval::report::compare::{Options, compare};
+use crate::eval::report::folder::read;
+use crate::trace::Reading;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub struct Compare {
     /// Candidates to pick from; as many as every problem has, where it is not said
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     n: Option<u16>,
+    /// The reading that ranks candidates, for example reward.sum or the name of a file's number; the first run's default reward, where it is not said
+    #[arg(long, value_name = "READING")]
+    rank_by: Option<Reading>,
     /// Compare the problems that both have, and leave the others out
     #[arg(long)]
     shared_only: bool,
@@ -32,7 +36,7 @@ impl Compare {
             names: [name(&self.first), name(&self.second)],
             n: self.n.map(usize::from),
             calibrations: [a.calibration, b.calibration],
-            combined_thresholds: [a.combined_threshold, b.combined_threshold],
+            rank_by: self.rank_by.clone(),
             shared_only: self.shared_only,
             bootstrap: how.bootstrap(),
             ..Options::default()

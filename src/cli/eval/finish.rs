@@ -3,8 +3,8 @@
 use crate::cli::exit::{Exit, Gate, Usage};
 use crate::cli::output::Output;
 use crate::eval::ScoredTrace;
-use crate::eval::folder::{self, WriteOptions};
-use crate::eval::report::Report;
+use crate::eval::parts::Report;
+use crate::eval::report::folder::{self, WriteOptions};
 use crate::eval::stats::Bootstrap;
 use crate::trace::Calibration;
 use anyhow::Result;
@@ -50,8 +50,6 @@ pub struct Made {
     pub rows: Vec<ScoredTrace>,
     /// The thresholds that took part.
     pub calibration: Calibration,
-    /// … and that of reward and log-probability together.
-    pub combined_threshold: Option<f32>,
 }
 
 /// Shape of a report.
@@ -98,11 +96,7 @@ impl ReportArgs {
 
     /// Writes the folder of a report.
     pub fn write(&self, made: &Made, folder: &Path) -> Result<()> {
-        let options = WriteOptions {
-            calibration: made.calibration.clone(),
-            combined_threshold: made.combined_threshold,
-            into_foreign: self.into_foreign,
-        };
+        let options = WriteOptions { calibration: made.calibration.clone(), into_foreign: self.into_foreign };
         folder::write(&made.report, &made.rows, folder, &options)?;
         Ok(())
     }
@@ -134,7 +128,7 @@ impl ReportArgs {
 fn bound(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected FIGURE=VALUE, for example rerank_gain=10")?;
     let value: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
-    crate::eval::figures::check_name(name.trim().rsplit('.').next().unwrap_or_default()).map_err(|e| e.to_string())?;
+    crate::eval::report::figures::check_name(name.trim().rsplit('.').next().unwrap_or_default()).map_err(|e| e.to_string())?;
     if value.is_nan() { Err("not a number".into()) } else { Ok((name.trim().to_owned(), value)) }
 }
 

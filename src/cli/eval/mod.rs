@@ -17,7 +17,7 @@ use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use anyhow::Result;
-use candidates::{Candidates, Localise, Part};
+use candidates::{All, Candidates, Localise, Part};
 use clap::{Args, Parser, Subcommand};
 use finish::{Made, ReportArgs};
 use recipe::EvalRecipe;
@@ -44,7 +44,7 @@ enum What {
     /// Sample held-out stories live, rerank them and find their first wrong steps (this is what happens without a subcommand)
     Stories(With<stories::Stories>),
     /// Everything that recorded candidates have numbers for: reranking, pass@k, first wrong step, calibration
-    All(With<Candidates>),
+    All(With<All>),
     /// Best of N on recorded candidates: the reward beside random, length, log-probability, majority and oracle
     Rerank(With<Candidates>),
     /// pass@k, unbiased, of recorded candidates
@@ -112,7 +112,8 @@ impl What {
     fn report(&self) -> &ReportArgs {
         match self {
             What::Stories(With { report, .. }) => report,
-            What::All(With { report, .. }) | What::Rerank(With { report, .. }) => report,
+            What::All(With { report, .. }) => report,
+            What::Rerank(With { report, .. }) => report,
             What::Pass(With { report, .. }) | What::Calibrate(With { report, .. }) => report,
             What::Localise(With { report, .. }) => report,
             What::Transfer(With { report, .. }) => report,
@@ -127,7 +128,7 @@ impl What {
     fn make(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
         match self {
             What::Stories(w) => w.what.make(&w.report, reporter, interrupt),
-            What::All(w) => w.what.make(Part::All, &w.report, reporter, interrupt),
+            What::All(w) => w.what.make(&w.report, reporter, interrupt),
             What::Rerank(w) => w.what.make(Part::Rerank, &w.report, reporter, interrupt),
             What::Pass(w) => w.what.make(Part::Pass, &w.report, reporter, interrupt),
             What::Calibrate(w) => w.what.make(Part::Calibrate, &w.report, reporter, interrupt),

@@ -5,13 +5,16 @@ use crate::cli::demonstrations::{problems, task};
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::collection::{Collection, Judge, Reading, Size, Walk, draw, stem, whole};
+use crate::collection::{self, Collection, Judge, Size, Walk, draw, stem, whole};
+use crate::eval::ScoredTrace;
+use crate::eval::columns::{asked, columns, default_reading, has_steps};
 use crate::eval::grader::Grader;
-use crate::eval::{ScoredCandidate, ScoredTrace, grid};
+use crate::eval::metrics::localise::grid;
+use crate::eval::scored::{Column, Says};
 use crate::format::{FormatError, note};
 use crate::runtime::ModelRef;
 use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems};
-use crate::trace::{Calibration, Trace};
+use crate::trace::{Calibration, Reading, TokenClass, Trace};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -38,6 +41,10 @@ pub struct RecordedArgs {
     /// No rewards, those in the files neither: the baselines alone
     #[arg(long, conflicts_with = "reward")]
     pub baselines_only: bool,
+    /// Only this signal, or this one of its readings: reward, logprob.sum, logprob.digits.sum, check:equations, the name of a file's number; may be given
+    /// several times
+    #[arg(long = "signal", value_name = "READING")]
+    pub signals: Vec<Reading>,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Only so many problems of each file, drawn at random, the same ones every time
@@ -78,6 +85,14 @@ pub struct Recorded {
     pub reward: String,
     /// Whose log-probabilities, for titles.
     pub policy: Option<String>,
+    /// Every reading that some candidate has.
+    pub columns: Vec<Column>,
+}
+
+/// Whether a column is what a reading asks for; without a statistic it asks for all of the signal.
+fn is_of(column: &Column, asked: &Reading) -> bool {
+    let all = asked.statistic.is_none() && (asked.tokens == TokenClass::All || asked.tokens == column.reading.tokens);
+    column.reading == *asked || (all && column.reading.signal == asked.signal)
 }
 
 impl RecordedArgs {
@@ -123,11 +138,24 @@ impl RecordedArgs {
             }
             subsets.push(Subset { name: stem(file), traces });
         }
-        let named = |m: &Option<String>, has: bool| m.clone().unwrap_or_else(|| if has { "rewards in the files" } else { "none" }.into());
         let (policy, calibration) = (judge.policy_name.clone(), judge.calibration.clone());
-        let mut recorded = Recorded { reward: String::new(), policy, calibration, subsets };
-        recorded.reward = named(&judge.reward_name, recorded.has_rewards());
-        Ok(recorded)
+        let columns = subsets.iter().flat_map(|s| columns(&s.traces)).fold(Vec::<Column>::new(), |mut all, column| {
+            if all.iter().all(|c| c.reading != column.reading) {
+                all.push(column);
+            }
+            all
+        });
+        if let Some(missing) = self.signals.iter().find(|r| !columns.iter().any(|c| is_of(c, r))) {
+            return Err(
+                Usage(format!("--signal {missing}: no candidate has such a signal; leave --signal out to see which there are")).into()
+            );
+        }
+        let reward = match default_reading(&columns, &calibration) {
+            None => "none".into(),
+            Some(column) if column.says == Says::File => format!("{} in the files", column.reading.signal),
+            Some(_) => judge.reward_name.clone().unwrap_or_else(|| "rewards in the files".into()),
+        };
+        Ok(Recorded { reward, policy, calibration, subsets, columns })
     }
 
     fn grading(&self, reporter: &mut Reporter) -> Result<Option<Grading>> {
@@ -163,10 +191,10 @@ impl RecordedArgs {
             scored.class = note(c, "classification");
         }
         if self.baselines_only {
-            for c in &mut scored.candidates {
-                c.step_rewards = vec![None; c.n_steps];
-                c.outcome_reward = None;
-            }
+            scored.candidates.iter_mut().for_each(|c| c.keep(|column| !column.is_reward()));
+        }
+        if !self.signals.is_empty() {
+            scored.candidates.iter_mut().for_each(|c| c.keep(|column| self.signals.iter().any(|r| is_of(column, r))));
         }
         scored
     }
@@ -246,7 +274,7 @@ impl RecordedArgs {
             traces.push(self.scored(&trace));
             Ok::<_, anyhow::Error>(())
         };
-        let with = Reading { segmentation: &self.rewards.segment, interrupt };
+        let with = collection::Reading { segmentation: &self.rewards.segment, interrupt };
         let drawn = self.drawn(&list);
         let walk = Walk::new(list, drawn, None);
         let judged = judge.run(walk, &with, reporter, |i, trace| check.is_fresh(i, trace), done)?;
@@ -311,9 +339,17 @@ impl Check<'_> {
 }
 
 impl Recorded {
-    /// Whether any candidate has a reward.
-    pub fn has_rewards(&self) -> bool {
-        self.subsets.iter().flat_map(|s| &s.traces).flat_map(|t| &t.candidates).any(ScoredCandidate::has_reward)
+    /// The column that a reading asks for, for an option of this name; without one the default reward, where there is one. `steps`: it must have values of
+    /// steps.
+    pub fn column(&self, option: &str, reading: Option<&Reading>, steps: bool) -> Result<Option<Column>> {
+        let columns: Vec<Column> = self.columns.iter().filter(|c| !steps || has_steps(c)).cloned().collect();
+        let Some(reading) = reading else { return Ok(default_reading(&columns, &self.calibration).cloned()) };
+        if let Some(column) = asked(&columns, reading, &self.calibration) {
+            return Ok(Some(column.clone()));
+        }
+        let known: Vec<String> = columns.iter().map(|c| c.reading.to_string()).collect();
+        let level = if steps { " of steps" } else { "" };
+        Err(Usage(format!("--{option} {reading}: no candidate has such a signal{level}; there are {}", known.join(", "))).into())
     }
 
     /// All problems, whichever file they are from; an id that two files have is told apart by the file's name.

@@ -37,7 +37,7 @@ impl Search {
                 strategy,
                 granularity: self.stories.rewards.granularity,
                 aggregation: self.stories.rewards.aggregation,
-                statistic: Statistic::Min,
+                statistic: pair.calibration().reading.statistic.unwrap_or(Statistic::Min),
             };
             let found = guided(&pair, &self.stories.options(how.seed), &options, &mut |done| {
                 reporter.progress(done as u64, Some(self.stories.problems), "searched");

@@ -1,9 +1,9 @@
 //! `eval seeds`: the figures of reports that differ in the seed of training, with their mean and spread.
 
 use super::finish::Made;
-use crate::eval::effect::seeds_section;
-use crate::eval::folder::{figures, read};
-use crate::eval::report::Report;
+use crate::eval::parts::Report;
+use crate::eval::report::folder::{figures, read};
+use crate::eval::report::seeds::seeds_section;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::collections::BTreeMap;

@@ -5,7 +5,6 @@ use crate::cli::args::{DeviceArgs, RewardArgs, model, number, positive};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
-use crate::eval::rerank::Method;
 use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
 use crate::runtime::ModelRef;
 use crate::task::stories::Split;
@@ -113,12 +112,12 @@ impl Stories {
         let report = Options {
             title: stories.title(&pair, how.seed),
             sizes,
-            main: Method::Reward(stories.rewards.aggregation),
+            aggregation: stories.rewards.aggregation,
             calibration: pair.calibration().clone(),
             bootstrap: how.bootstrap(),
             ..Options::default()
         };
         let rows = scored(&traces, stories.rewards.granularity);
-        Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration, ..Made::default() })
+        Ok(Made { report: evaluate(&rows, &report)?, rows, calibration: report.calibration })
     }
 }

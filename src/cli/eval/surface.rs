@@ -7,12 +7,16 @@ use crate::cli::demonstrations::task;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::collection::{Judge, Reading};
-use crate::eval::pairs::{self, Pair};
-use crate::eval::report::Report;
-use crate::eval::{ScoredTrace, surface};
+use crate::eval::ScoredTrace;
+use crate::eval::columns::{columns, default_reading};
+use crate::eval::metrics::methods::other_scores;
+use crate::eval::metrics::pairs::{self, Pair};
+use crate::eval::metrics::score::Score;
+use crate::eval::metrics::surface;
+use crate::eval::parts::Report;
 use crate::runtime::ModelRef;
 use crate::task::{GradedCorruption, Task};
-use crate::trace::{Candidate, Trace, aggregate};
+use crate::trace::{Candidate, Trace};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -54,11 +58,9 @@ impl Surface {
         let mut rows: Vec<ScoredTrace> = traces.iter().map(|t| ScoredTrace::from_trace(t, self.rewards.granularity, None)).collect();
         let twins_of = rows.iter_mut().flat_map(|r| &mut r.candidates).zip(traces.iter().flat_map(|t| &t.candidates));
         twins_of.for_each(|(row, c)| row.class.clone_from(&c.policy));
-        let reward = |t: usize, c: usize| aggregate(self.rewards.aggregation, &rows[t].candidates[c].step_rewards);
-        let logprob = |t: usize, c: usize| {
-            let c = &rows[t].candidates[c];
-            c.logprob_sum.map(|sum| sum / c.n_tokens.max(1) as f32)
-        };
+        let columns = columns(&rows);
+        let reward = default_reading(&columns, &judge.calibration).map(|c| Score::by(c, self.rewards.aggregation));
+        let others = other_scores(&columns, reward.as_ref().map(|r| &r.reading), self.rewards.aggregation, &judge.calibration);
         let mut made = Report {
             title: format!(
                 "Logic or surface: {} expert solutions of {} and their spoiled twins under {}, seed {}",
@@ -70,8 +72,9 @@ impl Surface {
             ..Report::default()
         };
         let known = |pairs: &[Pair]| pairs.iter().any(|p| p.win().is_some());
-        for (name, score) in [("reward", &reward as &dyn Fn(usize, usize) -> Option<f32>), ("log-prob mean", &logprob)] {
-            let all = twins(&traces, score);
+        for score in reward.iter().chain(&others) {
+            let (name, is_reward) = (score.to_string(), Some(score) == reward.as_ref());
+            let all = twins(&traces, &|t, c| score.of(&rows[t].candidates[c]));
             if !known(&all) {
                 continue;
             }
@@ -82,15 +85,16 @@ impl Surface {
                 }
                 for chart in &mut section.charts {
                     chart.title = format!("{name}: {}", chart.title);
-                    chart.name = format!("{}-{}", chart.name, name.replace(' ', "-"));
+                    chart.name = format!("{}-{}", chart.name, name.replace([' ', '.', ':'], "-"));
                 }
-                if name != "reward" {
-                    section.figures = section.figures.into_iter().map(|(k, v)| (format!("logprob_{k}"), v)).collect();
+                if !is_reward {
+                    let signal = &score.reading.signal;
+                    section.figures = section.figures.into_iter().map(|(k, v)| (format!("{signal}_{k}"), v)).collect();
                 }
                 section.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows, calibration: judge.calibration.clone(), ..Made::default() })
+        Ok(Made { report: made, rows, calibration: judge.calibration.clone() })
     }
 }
 

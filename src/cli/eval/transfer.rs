@@ -6,9 +6,10 @@ use crate::cli::args::model;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::eval::report::Report;
-use crate::eval::transfer::{Entry, section};
+use crate::eval::metrics::transfer::{Entry, section};
+use crate::eval::parts::Report;
 use crate::runtime::ModelRef;
+use crate::trace::{Calibration, Reading};
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -18,6 +19,9 @@ pub struct Transfer {
     /// A reward model of the matrix, after the one that --reward names; may be given several times
     #[arg(long = "and", value_name = "MODEL", value_parser = model, requires = "reward", help_heading = "Models")]
     more: Vec<ModelRef>,
+    /// The reading that ranks candidates, for example reward.sum; the file's own reward or the reward model's calibrated one, where it is not said
+    #[arg(long, value_name = "READING")]
+    rank_by: Option<Reading>,
     /// Candidates to pick from; as many as every problem of a set has, where it is not said
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     n: Option<u16>,
@@ -30,25 +34,28 @@ impl Transfer {
         if self.recorded.baselines_only {
             return Err(Usage("eval transfer is about rewards; leave --baselines-only out".into()).into());
         }
-        let mut scored: Vec<(String, Vec<Subset>)> = Vec::new();
+        let mut scored: Vec<(String, Calibration, Vec<Subset>)> = Vec::new();
         for reward in std::iter::once(&self.recorded.reward).chain(&self.more) {
             let args = RecordedArgs { reward: reward.clone(), ..self.recorded.clone() };
             let recorded = args.read(reporter, interrupt)?;
-            if !recorded.has_rewards() {
+            if recorded.column("rank-by", self.rank_by.as_ref(), false)?.is_none() {
                 bail!("there are no rewards to transfer; name models with --reward and --and, or a file that `score` wrote");
             }
-            scored.push((recorded.reward, recorded.subsets));
+            scored.push((recorded.reward, recorded.calibration, recorded.subsets));
         }
         let entries: Vec<Entry> = scored
             .iter()
-            .flat_map(|(reward, sets)| sets.iter().map(move |set| Entry { reward, set: &set.name, traces: &set.traces }))
+            .flat_map(|(reward, calibration, sets)| {
+                let rank_by = self.rank_by.as_ref();
+                sets.iter().map(move |set| Entry { reward, set: &set.name, traces: &set.traces, rank_by, calibration })
+            })
             .collect();
         let title = format!("Transfer of {} rewards to {} sets of candidates; seed {}", scored.len(), self.recorded.files.len(), how.seed);
         let mut report = Report { title, ..Report::default() };
         section(&entries, self.recorded.rewards.aggregation, self.n.map(usize::from), how.bootstrap())?.add_to(&mut report);
         let rows = scored
             .into_iter()
-            .flat_map(|(reward, sets)| {
+            .flat_map(|(reward, _, sets)| {
                 sets.into_iter().flat_map(move |set| {
                     let reward = reward.clone();
                     set.traces.into_iter().map(move |mut t| {

@@ -3,7 +3,7 @@
 use super::axes::{Axis, Entry, frame, nothing, whisker};
 use super::pen::{MUTED, Pen, Point};
 use super::style::{Mark, color, dashes, marker};
-use crate::eval::chart::Line;
+use crate::eval::parts::chart::Line;
 use crate::eval::stats::Interval;
 use plotters::backend::DrawingBackend;
 

@@ -11,8 +11,8 @@ mod pen;
 mod reliability;
 mod style;
 
-use super::EvalError;
-use super::chart::{Chart, ChartKind};
+use crate::eval::EvalError;
+use crate::eval::parts::chart::{Chart, ChartKind};
 use pen::{BITMAP_TEXT, FINE, Pen, SVG_TEXT, WHITE, load_font};
 use plotters::backend::DrawingBackend;
 use plotters::prelude::{BitMapBackend, SVGBackend};
@@ -50,7 +50,7 @@ fn vector(chart: &Chart, heading: Option<&str>) -> Result<String, EvalError> {
     // The backend's pixels are fine ones; the reader's are not, and a page wants to be told what the picture shows.
     let start = out.find('>').map_or(out.len(), |i| i + 1);
     let (w, h) = size;
-    let name = super::html::escape(&chart.title);
+    let name = escape(&chart.title);
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {w} {h}\" role=\"img\" aria-label=\"{name}\">{}",
         &out[start..]
@@ -108,6 +108,24 @@ fn picture<B: DrawingBackend>(pen: &mut Pen<B>, chart: &Chart, heading: Option<&
         ChartKind::Bars { x, y, percent, groups, series } => bars::draw(pen, heading, (x, y, *percent), groups, series),
         ChartKind::Heat { value, y, x, rows, columns, values } => heat::draw(pen, heading, (value, y, x), (rows, columns), values),
     }
+}
+
+/// Text for HTML and XML, also inside a quoted attribute. Control characters, which XML cannot hold, become spaces.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => out.push(' '),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

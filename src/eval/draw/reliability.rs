@@ -4,7 +4,7 @@ use super::axes::{Axis, Entry, TICK, frame, nothing, whisker};
 use super::lines::ends;
 use super::pen::{Align, MUTED, NBSP, Pen, Point};
 use super::style::{BLUE, Mark, ORANGE, marker};
-use crate::eval::chart::ReliabilityBin;
+use crate::eval::parts::chart::ReliabilityBin;
 use plotters::backend::DrawingBackend;
 
 pub(super) fn draw<B: DrawingBackend>(pen: &mut Pen<B>, heading: Option<&str>, bins: &[ReliabilityBin]) {

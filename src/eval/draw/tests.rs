@@ -1,5 +1,5 @@
 use super::*;
-use crate::eval::chart::{Line, ReliabilityBin};
+use crate::eval::parts::chart::{Line, ReliabilityBin};
 use crate::eval::stats::Interval;
 
 fn interval(estimate: f64) -> Interval {
@@ -83,7 +83,7 @@ fn svg_names_its_series_and_stays_in_its_frame() {
     for (chart, names) in each_kind() {
         let svg = svg(&chart).unwrap();
         let flat = svg.replace('\n', "");
-        crate::eval::html::tests::balanced(&svg).unwrap();
+        crate::eval::report::html::tests::balanced(&svg).unwrap();
         for name in names {
             assert!(flat.contains(&format!(">{name}<")) || flat.contains(name), "{name} in {:?}", chart.kind);
         }

@@ -1,36 +1,43 @@
 //! What the reward says of single candidates: discrimination, correlation with the outcome, calibration.
 
-use super::{Options, main_aggregation};
-use crate::eval::correlate::Observations;
-use crate::eval::section::{Section, affordable, by_problem, numbers};
-use crate::eval::table::{Cell, Table};
-use crate::eval::{EvalError, ScoredCandidate, ScoredTrace, calibrate, figures, roc};
-use crate::trace::vote_weight;
+use super::{Options, figures};
+use crate::eval::columns::columns;
+use crate::eval::metrics::methods::{mean_logprob, other_scores};
+use crate::eval::metrics::{calibrate, roc};
+use crate::eval::parts::section::{Section, by_problem, numbers};
+use crate::eval::parts::table::{Cell, Table};
+use crate::eval::stats::correlate::Observations;
+use crate::eval::stats::resample::affordable;
+use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 
-/// What the main method's aggregated reward says of single candidates: discrimination, correlation, calibration. Empty without rewards.
+/// What the main method's score says of single candidates: discrimination, correlation, calibration. Empty where no signal is the main method's.
 ///
 /// # Errors
 /// As [`super::evaluate`].
 pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
-    let aggregation = main_aggregation(options.main);
-    let reward = |c: &ScoredCandidate| figures::reward(aggregation, c);
-    let mean = |sum: Option<f32>, c: &ScoredCandidate| sum.filter(|_| c.n_tokens > 0).map(|s| f64::from(s) / c.n_tokens as f64);
-    let scores = [
-        ("reward", by_problem(traces, |c| Some((reward(c)?, c.correct)))),
-        ("log-prob mean", by_problem(traces, |c| Some((mean(c.logprob_sum, c)?, c.correct)))),
-        ("critic log-prob mean", by_problem(traces, |c| Some((mean(c.critic_logprob_sum, c)?, c.correct)))),
-        ("entropy mean, negated", by_problem(traces, |c| Some((-f64::from(c.entropy_mean?), c.correct)))),
-        ("length, negated", by_problem(traces, |c| Some((-(c.length() as f64), c.correct)))),
-    ];
-    if scores[0].1.iter().all(Vec::is_empty) {
+    let main = options.main(traces);
+    let columns = columns(traces);
+    let Some(main) = main.score().filter(|s| columns.iter().any(|c| c.reading == s.reading)) else { return Ok(Section::default()) };
+    let reward = |c: &ScoredCandidate| figures::score(main, c);
+    let others = other_scores(&columns, Some(&main.reading), options.aggregation, &options.calibration);
+    let (mut titles, mut scores) = (vec![main.to_string()], vec![by_problem(traces, |c| Some((reward(c)?, c.correct)))]);
+    for other in others {
+        scores.push(by_problem(traces, |c| Some((f64::from(other.of(c)?), c.correct))));
+        titles.push(other.to_string());
+    }
+    scores.push(by_problem(traces, |c| Some((-(c.length() as f64), c.correct))));
+    titles.push("length, negated".into());
+    if scores[0].iter().all(Vec::is_empty) {
         return Ok(Section::default());
     }
-    let mut all = roc::section(&scores, options.bootstrap)?;
-    all.charts.extend(figures::histogram(aggregation, traces));
+    let named: Vec<roc::Score<'_>> = titles.iter().map(String::as_str).zip(scores).collect();
+    let mut all = roc::section(&named, options.bootstrap)?;
+    all.charts.extend(figures::histogram(main, traces));
     // Where some candidates have log-probabilities, those that have none are left out of all four.
-    let logprobs = scores[1].1.iter().any(|c| !c.is_empty());
+    let mean_logprob = mean_logprob();
+    let logprobs = columns.iter().any(|c| c.reading == mean_logprob.reading) && *main != mean_logprob;
     let observed = by_problem(traces, |c| {
-        let logprob = if logprobs { mean(c.logprob_sum, c)? } else { 0.0 };
+        let logprob = if logprobs { f64::from(mean_logprob.of(c)?) } else { 0.0 };
         Some([reward(c)?, f64::from(u8::from(c.correct)), c.length() as f64, logprob])
     });
     let observed = Observations::new(&observed);
@@ -41,8 +48,9 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
     }
     let title = "Aggregated reward against outcome: Spearman's correlation";
     let mut table = Table::new(title, &["given", "candidates", "rho", "low", "high"]);
-    let all_given: [(&str, &[usize]); 4] =
-        [("nothing", &[]), ("length", &[2]), ("log-prob mean", &[3]), ("length and log-prob mean", &[2, 3])];
+    let both = format!("length and {mean_logprob}");
+    let name = mean_logprob.to_string();
+    let all_given: [(&str, &[usize]); 4] = [("nothing", &[]), ("length", &[2]), (&name, &[3]), (&both, &[2, 3])];
     let (names, given): (Vec<&str>, Vec<&[usize]>) = all_given.into_iter().filter(|g| logprobs || !g.1.contains(&3)).unzip();
     let found = observed.partial_spearman(&given, options.bootstrap)?;
     for ((name, given), rho) in names.into_iter().zip(given).zip(found) {
@@ -52,7 +60,7 @@ pub fn candidates(traces: &[ScoredTrace], options: &Options) -> Result<Section, 
         table.rows.push([Cell::Text(name.into()), Cell::Count(observed.len())].into_iter().chain(numbers(rho)).collect());
     }
     all.tables.push(table);
-    let right = |c: &ScoredCandidate| Some((f64::from(vote_weight(aggregation, reward(c)? as f32)), c.correct));
-    let calibration = calibrate::section(&by_problem(traces, right), options.bootstrap)?;
+    let chance = |c: &ScoredCandidate| Some((f64::from(main.weight(c)?), c.correct));
+    let calibration = calibrate::section(&by_problem(traces, chance), options.bootstrap)?;
     Ok(all.followed_by(calibration))
 }

@@ -1,12 +1,18 @@
-//! The first wrong step, by every method that the data allows.
+//! The first wrong step, by every method that the data allows, and by the best reading of every signal.
 
 use super::Options;
-use crate::eval::effect::wide_note;
-use crate::eval::localise::{self, Comparison, Counts, Marker, Signal};
-use crate::eval::section::Section;
-use crate::eval::stats::{Interval, holm};
-use crate::eval::table::{Cell, Table};
-use crate::eval::{EvalError, ScoredTrace, conformal, onset};
+use crate::eval::columns::{columns, has_steps, is_content_free, main_of, names};
+use crate::eval::metrics::localise::choose::{Chosen, Validated, best_threshold, step_auroc, thresholds, validated};
+use crate::eval::metrics::localise::combine::COMBINED;
+use crate::eval::metrics::localise::{self, Comparison, Counts, Marker, conformal, onset};
+use crate::eval::parts::section::Section;
+use crate::eval::parts::table::{Cell, Table};
+use crate::eval::scored::{Column, Says};
+use crate::eval::stats::effect::wide_note;
+use crate::eval::stats::resample::affordable;
+use crate::eval::stats::{Interval, Paired, holm};
+use crate::eval::{EvalError, ScoredTrace};
+use crate::trace::Reading;
 use rayon::prelude::*;
 
 /// A localisation method with its counts a problem.
@@ -28,7 +34,11 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
     if !labelled().any(|c| c.first_error.is_some()) {
         return Ok(section);
     }
-    let located = located(traces, options);
+    let mut columns = columns(traces);
+    columns.retain(has_steps);
+    let detector = options.detector(&columns);
+    let standing = standing(&columns, detector.as_ref(), options);
+    let located = located(traces, &columns, &standing, detector.as_ref(), options);
     let drawn = Comparison::new(&located.iter().map(|l| l.counts.as_slice()).collect::<Vec<_>>(), options.bootstrap)?;
     let mut table = Table::new(
         "First wrong step (ProcessBench: acc_error, acc_correct, F1)",
@@ -54,27 +64,53 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
     }
     section.tables.push(table);
     section.notes.push("First wrong step: a trace is wrong where a step is labelled so, whatever its final answer.".into());
-    if located.first().is_some_and(|l| l.name.starts_with("reward")) {
-        section.tables.push(localisation_gains(&located, &drawn));
+    if let Some(detector) = &detector {
+        section.tables.push(gains(&located, detector, &drawn));
     }
-    let marked: Vec<(String, Marker)> = located.iter().filter_map(|l| Some((l.name.clone(), l.marker?))).collect();
+    section = section.followed_by(chosen(traces, &columns, detector.as_ref(), options)?);
+    let marked: Vec<(String, Marker)> = located.iter().filter_map(|l| Some((l.name.clone(), l.marker.clone()?))).collect();
     section = section.followed_by(onset::section(&marked, traces, options.bootstrap)?);
-    // One threshold a signal; the first is the calibrated one where there is one.
-    let mut seen = Vec::new();
-    let first = |m: &&(String, Marker)| matches!(m.1, Marker::Below(s, _) if !seen.contains(&s) && { seen.push(s); true });
-    let firsts: Vec<(String, Marker)> = marked.iter().filter(first).cloned().collect();
+    // One threshold a reading; the first is the calibrated one where there is one.
+    let mut seen: Vec<&Reading> = Vec::new();
+    let mut firsts: Vec<(String, Marker)> = Vec::new();
+    for (name, marker) in &marked {
+        if let Marker::Below(reading, _) = marker
+            && !seen.contains(&reading)
+        {
+            seen.push(reading);
+            firsts.push((name.clone(), marker.clone()));
+        }
+    }
     section.charts.push(onset::by_position(&firsts, traces, options.bootstrap)?);
-    let known = |s: &Signal| labelled().any(|c| c.first_error.is_none() && s.values(c).iter().any(Option::is_some));
-    let signals: Vec<Signal> = [Signal::Reward, Signal::LogProb, Signal::Entropy, Signal::Combined].into_iter().filter(known).collect();
-    if !signals.is_empty() && traces.len() > 1 {
-        section = section.followed_by(conformal::section(&signals, traces, options.bootstrap)?);
+    let known = |c: &&Column| labelled().any(|x| x.first_error.is_none() && x.has_steps(&c.reading));
+    let promised: Vec<Reading> = standing.iter().filter(known).map(|c| c.reading.clone()).collect();
+    if !promised.is_empty() && traces.len() > 1 {
+        section = section.followed_by(conformal::section(&promised, traces, options.bootstrap)?);
     }
     Ok(section)
 }
 
-/// The first method, a reward's, against all others that may leave a trace unmarked.
-fn localisation_gains(located: &[Located], drawn: &Comparison) -> Table {
-    let rivals: Vec<usize> = (0..located.len()).filter(|&i| located[i].marks_right && !located[i].name.starts_with("reward,")).collect();
+/// The column that stands for each signal, the detector's first; those that are calibrated stand beside it, and what is content-free has a table of its own.
+fn standing(columns: &[Column], detector: Option<&Column>, options: &Options) -> Vec<Column> {
+    let mut out: Vec<Column> = detector.into_iter().cloned().collect();
+    for name in names(columns) {
+        let main = main_of(columns, name, &options.calibration).filter(|c| detector.is_none_or(|d| d.reading.signal != c.reading.signal));
+        let calibrated = columns.iter().filter(|c| c.reading.signal == name && options.calibration.threshold(&c.reading).is_some());
+        for column in main.into_iter().chain(calibrated).filter(|c| !is_content_free(c)) {
+            if !out.iter().any(|c| c.reading == column.reading) {
+                out.push(column.clone());
+            }
+        }
+    }
+    // What is fitted from others stands behind them.
+    out.sort_by_key(|c| (c.says == Says::Fitted) && c.reading.signal == COMBINED);
+    out
+}
+
+/// The main detector against all others that may leave a trace unmarked, but for its own at another threshold.
+fn gains(located: &[Located], detector: &Column, drawn: &Comparison) -> Table {
+    let own = |l: &Located| matches!(&l.marker, Some(Marker::Below(r, _) | Marker::LargestDrop(r)) if *r == detector.reading);
+    let rivals: Vec<usize> = (0..located.len()).filter(|&i| located[i].marks_right && !own(&located[i])).collect();
     let test = |statistic: fn(&Counts) -> f64| rivals.iter().map(|&r| drawn.paired(0, r, statistic)).collect::<Vec<_>>();
     let (hits, f1s) = (test(Counts::acc_error), test(Counts::f1));
     let adjusted = holm(&f1s.iter().map(|t| t.p).collect::<Vec<_>>());
@@ -93,32 +129,32 @@ fn localisation_gains(located: &[Located], drawn: &Comparison) -> Table {
     table
 }
 
-/// Every method that the data allows; the reward, at its calibrated threshold if there is one, comes first.
-fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
-    let per = |marker: Marker| traces.par_iter().map(|t| localise::counts(marker, t)).collect::<Vec<_>>();
-    let fixed = &options.calibration;
+/// Every method that the data allows; the main detector, at its calibrated threshold if there is one, comes first.
+fn located(traces: &[ScoredTrace], columns: &[Column], standing: &[Column], detector: Option<&Column>, options: &Options) -> Vec<Located> {
+    let per = |marker: &Marker| traces.par_iter().map(|t| localise::counts(marker, t)).collect::<Vec<_>>();
     let mut out = Vec::new();
-    for signal in [Signal::Reward, Signal::LogProb, Signal::CriticLogProb, Signal::Entropy, Signal::Combined] {
-        let sign = if signal == Signal::Entropy { -1.0_f32 } else { 1.0 };
-        let threshold = if signal == Signal::Combined { options.combined_threshold } else { signal.threshold(fixed) };
-        let known = traces.iter().flat_map(|t| &t.candidates).any(|c| signal.values(c).iter().any(Option::is_some));
-        if !known {
-            continue;
-        }
-        let best = localise::best_threshold(signal, traces).map(|b| b.0);
-        for (kind, value) in [(options.source.name(signal), threshold), ("best".into(), best)] {
+    for column in standing {
+        let reading = &column.reading;
+        let is_main = detector.is_some_and(|d| d.reading == *reading);
+        let fixed = options.calibration.threshold(reading).map(|t| column.turn(t));
+        // A reading that is there because it is calibrated needs no other threshold.
+        let stands = is_main || main_of(columns, &reading.signal, &options.calibration).is_some_and(|c| c.reading == *reading);
+        let best = best_threshold(reading, traces).map(|b| b.0).filter(|_| stands);
+        for (kind, value) in [(options.source.name(is_main), fixed), ("best".into(), best)] {
             let Some(value) = value else { continue };
+            let marker = Marker::Below(reading.clone(), value);
             out.push(Located {
-                name: format!("{}, {kind}", signal.name()),
-                threshold: Some(f64::from(sign * value)),
+                name: format!("{reading}, {kind}"),
+                threshold: Some(f64::from(column.turn(value))),
                 marks_right: true,
-                marker: Some(Marker::Below(signal, value)),
-                counts: per(Marker::Below(signal, value)),
+                counts: per(&marker),
+                marker: Some(marker),
             });
         }
-        let name = format!("{}, largest drop", signal.name());
-        let marker = Marker::LargestDrop(signal);
-        out.push(Located { name, threshold: None, marks_right: false, marker: Some(marker), counts: per(marker) });
+        if stands {
+            let (name, marker) = (format!("{reading}, largest drop"), Marker::LargestDrop(reading.clone()));
+            out.push(Located { name, threshold: None, marks_right: false, counts: per(&marker), marker: Some(marker) });
+        }
     }
     let chance = |may_pass| traces.iter().map(|t| localise::chance_counts(t, may_pass)).collect::<Vec<_>>();
     for (name, marks_right) in [("chance, a step", false), ("chance, a step or none", true)] {
@@ -132,7 +168,107 @@ fn located(traces: &[ScoredTrace], options: &Options) -> Vec<Located> {
     // Where no answer is known to be right, nothing is known of the others either.
     if traces.iter().flat_map(|t| &t.candidates).any(|c| c.labelled && c.correct) {
         let (name, marker) = ("answer oracle, step 0".into(), Marker::AnswerOracle);
-        out.push(Located { name, threshold: None, marks_right: true, marker: Some(marker), counts: per(marker) });
+        out.push(Located { name, threshold: None, marks_right: true, counts: per(&marker), marker: Some(marker) });
     }
     out
+}
+
+/// What the best content-free detector is called.
+const CONTENT_FREE: &str = "content-free, best of them";
+
+/// Every signal with the reading and threshold that do best, chosen on other problems than they are judged on, and its lead over what knows nothing of a
+/// step's content; and, where everything is asked for, every reading.
+fn chosen(traces: &[ScoredTrace], columns: &[Column], detector: Option<&Column>, options: &Options) -> Result<Section, EvalError> {
+    let mut section = Section::default();
+    let seed = options.bootstrap.seed;
+    let chosen = thresholds(&columns.iter().map(|c| &c.reading).collect::<Vec<_>>(), traces, seed);
+    let family = |inside: &dyn Fn(&Column) -> bool| -> Vec<&Chosen> {
+        columns.iter().zip(&chosen).filter(|(column, _)| inside(column)).map(|(_, chosen)| chosen).collect()
+    };
+    let mut families: Vec<(String, Validated)> = Vec::new();
+    for name in names(columns) {
+        families.extend(validated(&family(&|c| c.reading.signal == name), traces, seed).map(|v| (name.to_owned(), v)));
+    }
+    families.extend(validated(&family(&is_content_free), traces, seed).map(|v| (CONTENT_FREE.to_owned(), v)));
+    if families.is_empty() {
+        return Ok(section);
+    }
+    let column = |reading: &Reading| columns.iter().find(|c| c.reading == *reading);
+    let best = |v: &Validated| -> Vec<Counts> {
+        let marker = Marker::Below(v.reading.clone(), v.best.0);
+        traces.par_iter().map(|t| localise::counts(&marker, t)).collect()
+    };
+    let on_labels: Vec<Vec<Counts>> = families.iter().map(|(_, v)| best(v)).collect();
+    let all: Vec<&[Counts]> = families.iter().map(|(_, v)| v.counts.as_slice()).chain(on_labels.iter().map(Vec::as_slice)).collect();
+    let drawn = Comparison::new(&all, affordable(options.bootstrap, all.len() * traces.len() / 2))?;
+    let free = families.iter().position(|f| f.0 == CONTENT_FREE);
+    let leads: Vec<Option<Paired>> = families
+        .iter()
+        .enumerate()
+        .map(|(k, (_, v))| {
+            let judges = column(&v.reading).is_some_and(|c| !is_content_free(c));
+            free.filter(|_| judges).map(|free| drawn.paired(k, free, Counts::f1))
+        })
+        .collect();
+    let mut adjusted = holm(&leads.iter().flatten().map(|l| l.p).collect::<Vec<_>>()).into_iter();
+    let title = "First wrong step by every signal: statistic and threshold chosen by cross-validation";
+    let heads = [
+        "signal",
+        "chosen",
+        "threshold",
+        "F1, cross-validated",
+        "F1, best on these labels",
+        "AUROC of steps",
+        "lead over content-free",
+        "p (Holm)",
+    ];
+    let mut table = Table::new(title, &heads);
+    for (k, ((name, v), lead)) in families.iter().zip(&leads).enumerate() {
+        let f1 = drawn.interval(k, Counts::f1);
+        let turned = column(&v.reading).map_or(v.best.0, |c| c.turn(v.best.0));
+        let p = lead.and_then(|_| adjusted.next());
+        table.rows.push(vec![
+            Cell::Text(name.clone()),
+            Cell::Text(v.reading.to_string()),
+            Cell::Number(f64::from(turned)),
+            Cell::Interval(f1),
+            Cell::Interval(drawn.interval(families.len() + k, Counts::f1)),
+            step_auroc(&v.reading, traces).map_or(Cell::Empty, Cell::Share),
+            lead.map_or(Cell::Empty, |l| Cell::Interval(l.difference)),
+            p.map_or(Cell::Empty, Cell::P),
+        ]);
+        if detector.is_some_and(|d| d.reading.signal == *name) {
+            section.figure("f1_held_out", 100.0 * f1.estimate);
+            section.figure("lead_over_content_free", lead.map_or(f64::NAN, |l| 100.0 * l.difference.estimate));
+        }
+        if name == CONTENT_FREE {
+            section.figure("f1_content_free", 100.0 * f1.estimate);
+        }
+    }
+    section.tables.push(table);
+    if options.full {
+        section.tables.push(every_reading(traces, columns, &chosen, seed));
+    }
+    section.notes.push(format!(
+        "Cross-validated: for each fifth of the problems (drawn by seed {seed}) the statistic and threshold with the best F1 on the other four; named are those with the best F1 on all. \
+         AUROC of steps: first wrong steps against right ones. Content-free detectors count a step's tokens, characters, digits or its place."
+    ));
+    Ok(section)
+}
+
+/// Each reading by itself.
+fn every_reading(traces: &[ScoredTrace], columns: &[Column], chosen: &[Chosen], seed: u64) -> Table {
+    let heads = ["reading", "threshold", "F1, cross-validated", "F1, best on these labels", "AUROC of steps"];
+    let mut table = Table::new("First wrong step by every reading: threshold chosen by cross-validation", &heads);
+    for (column, own) in columns.iter().zip(chosen) {
+        let Some(v) = validated(&[own], traces, seed) else { continue };
+        table.rows.push(vec![
+            Cell::Text(column.reading.to_string()),
+            Cell::Number(f64::from(column.turn(v.best.0))),
+            Cell::Share(localise::total_f1(&v.counts)),
+            Cell::Share(v.best.1),
+            step_auroc(&v.reading, traces).map_or(Cell::Empty, Cell::Share),
+        ]);
+    }
+    table
 }

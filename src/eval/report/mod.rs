@@ -1,22 +1,30 @@
-//! One report of reranking and localisation.
+//! Reports of scored candidates: their tables, pictures and figures; two runs side by side; a report as a folder.
 
 mod candidates;
+pub mod compare;
+pub mod figures;
+pub mod folder;
+pub mod html;
 mod localisation;
+mod pass;
 mod reranking;
+pub mod rows;
+pub mod seeds;
 
-use super::localise::Signal;
-use super::rerank::Method;
-use super::resample::Resampled;
-use super::section::Section;
-use super::stats::{Bootstrap, Interval};
-use super::{EvalError, ScoredTrace, passk};
-use crate::trace::{Aggregation, Calibration};
+use super::columns::{asked, columns, default_reading, has_steps};
+use super::metrics::methods::main_method;
+use super::metrics::rerank::Method;
+use super::parts::Report;
+use super::readings::LIKELIHOOD;
+use super::scored::Column;
+use super::stats::Bootstrap;
+use super::{EvalError, ScoredTrace};
+use crate::trace::{Aggregation, Calibration, Reading};
 
 pub use candidates::candidates;
 pub use localisation::localisation;
+pub use pass::pass;
 pub use reranking::reranking;
-
-pub use super::table::{Cell, Report, Table};
 
 /// Where fixed thresholds come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,18 +32,18 @@ pub enum ThresholdSource {
     /// No label has chosen them.
     #[default]
     Calibrated,
-    /// The reward's was said; the others are calibrated.
+    /// The main detector's was said; the others are calibrated.
     Given,
     /// They have the best F1 on the labels of these traces.
     BestOn(String),
 }
 
 impl ThresholdSource {
-    /// What a signal's threshold is called in tables.
-    pub fn name(&self, signal: Signal) -> String {
+    /// What a threshold is called in tables; `main`: whether it is the main detector's.
+    pub fn name(&self, main: bool) -> String {
         match self {
             Self::BestOn(subset) => format!("best on {subset}"),
-            Self::Given if signal == Signal::Reward => "given".into(),
+            Self::Given if main => "given".into(),
             _ => "calibrated".into(),
         }
     }
@@ -48,14 +56,18 @@ pub struct Options {
     pub title: String,
     /// Sizes N of the reranking; those above a problem's candidates are refused.
     pub sizes: Vec<usize>,
-    /// The method whose gains are tested, at the largest N.
-    pub main: Method,
-    /// Thresholds fixed beforehand.
+    /// The reading that ranks candidates, whose gains are tested at the largest N; `None`: the default one, see [`main_method`].
+    pub rank_by: Option<Reading>,
+    /// How its steps become one number.
+    pub aggregation: Aggregation,
+    /// The reading that marks first wrong steps; `None`: the default reward with step values.
+    pub detect_by: Option<Reading>,
+    /// Thresholds fixed beforehand, of a fitted detector among them.
     pub calibration: Calibration,
     /// Where they come from.
     pub source: ThresholdSource,
-    /// The same for [`Signal::Combined`]: [`super::combine::Combined::threshold`].
-    pub combined_threshold: Option<f32>,
+    /// Also a table of every reading of every signal.
+    pub full: bool,
     /// How to resample.
     pub bootstrap: Bootstrap,
 }
@@ -65,17 +77,36 @@ impl Default for Options {
         Self {
             title: "Evaluation".into(),
             sizes: vec![1, 2, 4, 8, 16],
-            main: Method::Reward(Aggregation::Mean),
+            rank_by: None,
+            aggregation: Aggregation::Mean,
+            detect_by: None,
             calibration: Calibration::default(),
             source: ThresholdSource::default(),
-            combined_threshold: None,
+            full: false,
             bootstrap: Bootstrap::default(),
         }
     }
 }
 
+impl Options {
+    /// The method whose gains are tested.
+    pub fn main(&self, traces: &[ScoredTrace]) -> Method {
+        main_method(traces, self.rank_by.as_ref(), self.aggregation, &self.calibration)
+    }
+
+    /// The column that marks first wrong steps before all others; `None` where nothing but baselines does.
+    pub fn detector(&self, columns: &[Column]) -> Option<Column> {
+        let with_steps: Vec<Column> = columns.iter().filter(|c| has_steps(c)).cloned().collect();
+        let column = match &self.detect_by {
+            Some(reading) => asked(&with_steps, reading, &self.calibration),
+            None => default_reading(&with_steps, &self.calibration),
+        };
+        column.cloned()
+    }
+}
+
 /// Reports reranking, the main method's gains, pass@k, localisation, discrimination, calibration and conformal coverage of scored traces, with the
-/// figures of [`super::figures::NAMES`].
+/// figures of [`figures::NAMES`].
 ///
 /// # Errors
 /// No traces, no sizes, a size above a problem's candidates (it is named), or too few resamples.
@@ -136,8 +167,8 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
     if candidates().any(|c| c.first_error.is_some()) {
         notes.push("Thresholds marked \"best\" are chosen on these very labels: an upper bound, kept for the baselines' benefit.".into());
     }
-    if candidates().any(|c| c.critic_logprob_sum.is_some()) {
-        notes.push("Critic log-prob: the log-probability under the reward model's own decoder, without its head.".into());
+    if columns(traces).iter().any(|c| c.reading.signal == LIKELIHOOD) {
+        notes.push(format!("{LIKELIHOOD}: the log-probability under the reward model's own decoder, without its head."));
     }
     if candidates().any(|c| c.n_tokens == 0) {
         notes.push("Length is in steps where a candidate has no tokens; --policy or --reward gives it tokens.".into());
@@ -146,32 +177,4 @@ fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
         notes.push(format!("{unreachable} wrong traces lack a step at their end; no method can mark it, and all are charged with it."));
     }
     notes
-}
-
-fn main_aggregation(method: Method) -> Aggregation {
-    match method {
-        Method::Reward(a) | Method::WeightedMajority(a) => a,
-        _ => Aggregation::default(),
-    }
-}
-
-/// pass@k, and what the samples are like.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn pass(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
-    let sizes = sizes(options)?;
-    let mut section = Section::default();
-    let names: Vec<String> = sizes.iter().map(|n| format!("k={n}")).collect();
-    let columns: Vec<&str> = [""].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let mut table = Table::new("pass@k, unbiased", &columns);
-    let values = sizes.iter().map(|k| passk::per_problem(traces, *k)).collect::<Result<Vec<_>, _>>()?;
-    let drawn = Resampled::of(&values.iter().map(Vec::as_slice).collect::<Vec<_>>(), options.bootstrap)?;
-    let at: Vec<Interval> = (0..sizes.len()).map(|k| drawn.interval(|s| s[k] / traces.len() as f64)).collect();
-    for (name, of) in [("pass_1", sizes.iter().position(|k| *k == 1)), ("pass_n", sizes.len().checked_sub(1))] {
-        section.figure(name, of.map_or(f64::NAN, |k| 100.0 * at[k].estimate));
-    }
-    table.rows.push([Cell::Text("policy".into())].into_iter().chain(at.into_iter().map(Cell::Interval)).collect());
-    section.tables.extend([table, passk::samples(traces, options.bootstrap)?]);
-    Ok(section)
 }

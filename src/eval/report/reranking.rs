@@ -1,59 +1,44 @@
-//! Best of N, and what the main method gains over the others.
+//! Best of N, what the main method gains over the others, and the best reading of every signal.
 
-use super::{Options, main_aggregation, sizes};
-use crate::eval::effect::{cohens_h, size_notes};
-use crate::eval::rerank::{self, Method, Point};
-use crate::eval::resample::Resampled;
-use crate::eval::section::{Section, numbers};
+use super::{Options, figures, sizes};
+use crate::eval::columns::columns;
+use crate::eval::metrics::methods::{all_scores, methods};
+use crate::eval::metrics::rerank::{Method, Point, per_problem_at, points};
+use crate::eval::metrics::score::Score;
+use crate::eval::parts::section::{Section, numbers};
+use crate::eval::parts::table::{Cell, Table};
+use crate::eval::stats::effect::{cohens_h, size_notes};
+use crate::eval::stats::resample::{Resampled, affordable, folds};
 use crate::eval::stats::{Paired, discordant, holm, mcnemar};
-use crate::eval::table::{Cell, Table};
-use crate::eval::{EvalError, ScoredCandidate, ScoredTrace, figures};
-use crate::trace::Aggregation;
+use crate::eval::{EvalError, ScoredTrace};
 
-/// What the candidates have the scores for; one aggregation where they have rewards of the whole alone.
-fn methods(traces: &[ScoredTrace], main: Method) -> Vec<Method> {
-    let any = |f: fn(&ScoredCandidate) -> bool| traces.iter().flat_map(|t| &t.candidates).any(f);
-    let (rewards, steps) = (any(ScoredCandidate::has_reward), any(|c| c.step_rewards.iter().any(Option::is_some)));
-    let (logprobs, answers) = (any(|c| c.logprob_sum.is_some()), any(|c| c.answer.is_some()));
-    let critic = any(|c| c.critic_logprob_sum.is_some());
-    let aggregated = |a: Aggregation| rewards && (steps || a == main_aggregation(main));
-    let usable = |m: &Method| match *m {
-        Method::Reward(a) => aggregated(a),
-        Method::WeightedMajority(a) => aggregated(a) && answers,
-        Method::Majority => answers,
-        Method::LogProbSum | Method::LogProbMean => logprobs,
-        Method::Greedy => traces.iter().all(|t| t.greedy.is_some()),
-        Method::EntropyMean => any(|c| c.entropy_mean.is_some()),
-        Method::CriticLogProbSum | Method::CriticLogProbMean => critic,
-        _ => true,
-    };
-    Method::all().into_iter().filter(usable).collect()
-}
+/// Parts of the problems of a cross-validation.
+const FOLDS: usize = 5;
 
-/// Best of N, and the main method's gains at the largest N.
+/// Best of N, the main method's gains at the largest N, and every signal with the reading that is chosen for it.
 ///
 /// # Errors
 /// As [`super::evaluate`].
 pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalError> {
     let sizes = sizes(options)?;
-    let methods = methods(traces, options.main);
-    let points = rerank::curve(traces, &methods, &sizes, options.bootstrap)?;
+    let main = options.main(traces);
+    let (methods, columns) = listed(traces, &main, &sizes, options)?;
+    let points = points(&methods, &sizes, &columns, options.bootstrap)?;
     let names: Vec<String> = sizes.iter().map(|n| format!("N={n}")).collect();
-    let columns: Vec<&str> = ["method"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let mut table = Table::new("Best of N: share of problems whose pick is right", &columns);
+    let heads: Vec<&str> = ["method"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let mut table = Table::new("Best of N: share of problems whose pick is right", &heads);
     for of in points.chunks(sizes.len()) {
         let cells = of.iter().map(|p| Cell::Interval(p.accuracy));
         table.rows.push([Cell::Text(of[0].method.name())].into_iter().chain(cells).collect());
     }
-    let at_largest: Vec<Point> = points.chunks(sizes.len()).filter_map(|of| of.last().cloned()).collect();
+    let largest: Vec<&Vec<f64>> = columns.chunks(sizes.len()).filter_map(<[Vec<f64>]>::last).collect();
     // Without the scores that it picks by, the main method is none.
-    let gains = match methods.contains(&options.main) {
-        true => gains(traces, &at_largest, &methods, options)?,
-        false => Gains::default(),
+    let gains = match methods.iter().position(|m| *m == main) {
+        Some(at) => gains(at, &methods, &largest, &points, options)?,
+        None => Gains::default(),
     };
-    let aggregation = main_aggregation(options.main);
-    let mut section = figures::reranking(options.main, aggregation, &points, &gains.of);
-    section.charts.push(figures::best_of_n(options.main, aggregation, &points));
+    let mut section = figures::reranking(&main, &points, &gains.of);
+    section.charts.push(figures::best_of_n(&main, &points));
     section.tables.push(table);
     section.tables.extend(gains.table);
     if sizes.len() > 1 {
@@ -62,7 +47,24 @@ pub fn reranking(traces: &[ScoredTrace], options: &Options) -> Result<Section, E
         section.notes.push(format!("Below all candidates: {what}."));
     }
     section.notes.extend(gains.notes);
-    Ok(section)
+    Ok(section.followed_by(chosen(traces, sizes.last().copied().unwrap_or(1), options)?))
+}
+
+/// The methods, with their columns at every size; a weighted vote that picks like a vote before it in every problem is left out.
+fn listed(traces: &[ScoredTrace], main: &Method, sizes: &[usize], options: &Options) -> Result<(Vec<Method>, Vec<Vec<f64>>), EvalError> {
+    let all = methods(traces, main, &options.calibration);
+    let columns = per_problem_at(&all, traces, sizes)?;
+    let (mut out, mut kept): (Vec<Method>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
+    for (method, of) in all.into_iter().zip(columns.chunks(sizes.len())) {
+        let votes = |m: &Method| matches!(m, Method::Majority | Method::WeightedMajority(_));
+        let mut before = out.iter().zip(kept.chunks(sizes.len()));
+        if matches!(method, Method::WeightedMajority(_)) && before.any(|(m, columns)| votes(m) && columns == of) {
+            continue;
+        }
+        out.push(method);
+        kept.extend_from_slice(of);
+    }
+    Ok((out, kept))
 }
 
 /// The gains of the main method, and what to say of the number of problems.
@@ -73,35 +75,91 @@ struct Gains {
     notes: Vec<String>,
 }
 
-/// The main method against every baseline at the largest N.
-fn gains(traces: &[ScoredTrace], points: &[Point], methods: &[Method], options: &Options) -> Result<Gains, EvalError> {
-    let n = points.first().map_or(0, |p| p.n);
-    let title = format!("Gain of {} at N={n}, percentage points", options.main.name());
+/// The main method against every method at the largest N that is no other reading of its own signal.
+fn gains(at: usize, methods: &[Method], columns: &[&Vec<f64>], points: &[Point], options: &Options) -> Result<Gains, EvalError> {
+    let (main, problems) = (&methods[at], columns[at].len());
+    let n = points.iter().map(|p| p.n).max().unwrap_or(0);
+    let title = format!("Gain of {} at N={n}, percentage points", main.name());
     let mut table = Table::new(&title, &["against", "gain", "Cohen's h", "h low", "h high", "p (bootstrap)", "p (Holm)", "p (McNemar)"]);
-    let main = rerank::per_problem(options.main, traces, n)?;
-    let rival = |m: &&Method| **m != options.main && !matches!(m, Method::Reward(_) | Method::Oracle);
-    let baselines: Vec<Method> = methods.iter().filter(rival).copied().collect();
-    let others = baselines.iter().map(|m| rerank::per_problem(*m, traces, n)).collect::<Result<Vec<_>, _>>()?;
-    let columns: Vec<&[f64]> = [&main].into_iter().chain(&others).map(Vec::as_slice).collect();
-    let drawn = Resampled::of(&columns, options.bootstrap)?;
-    let tests: Vec<Paired> = (1..columns.len()).map(|k| drawn.paired(|s| (s[0] - s[k]) / traces.len() as f64)).collect();
+    let own = |m: &Method| match (m, main) {
+        (Method::Best(a), Method::Best(b)) => a.reading.signal == b.reading.signal,
+        _ => m == main,
+    };
+    let rivals: Vec<usize> = (0..methods.len()).filter(|&k| !own(&methods[k]) && methods[k] != Method::Oracle).collect();
+    let compared: Vec<&[f64]> = [columns[at].as_slice()].into_iter().chain(rivals.iter().map(|&k| columns[k].as_slice())).collect();
+    let drawn = Resampled::of(&compared, options.bootstrap)?;
+    let share = |sum: f64| sum / problems as f64;
+    let tests: Vec<Paired> = (1..compared.len()).map(|k| drawn.paired(|s| share(s[0] - s[k]))).collect();
     let adjusted = holm(&tests.iter().map(|t| t.p).collect::<Vec<_>>());
-    let share = |sum: f64| sum / traces.len() as f64;
-    for (k, (((method, other), test), adjusted)) in baselines.iter().zip(&others).zip(&tests).zip(adjusted).enumerate() {
+    for (k, ((&rival, test), adjusted)) in rivals.iter().zip(&tests).zip(adjusted).enumerate() {
         // McNemar needs one yes or no a problem: not an expectation, not an average over blocks.
         let whole = |v: &[f64]| v.iter().all(|x| *x == 0.0 || *x == 1.0);
-        let exact = (whole(&main) && whole(other) && *method != Method::Random).then(|| {
+        let exact = (whole(compared[0]) && whole(compared[k + 1]) && methods[rival] != Method::Random).then(|| {
             let solved = |v: &[f64]| v.iter().map(|x| *x == 1.0).collect::<Vec<_>>();
-            let (first, second) = discordant(&solved(&main), &solved(other));
+            let (first, second) = discordant(&solved(compared[0]), &solved(compared[k + 1]));
             mcnemar(first, second)
         });
         let effect = numbers(drawn.interval(|s| cohens_h(share(s[0]), share(s[k + 1]))));
         let p = [Cell::P(test.p), Cell::P(adjusted), exact.map_or(Cell::Empty, Cell::P)];
-        table.rows.push([Cell::Text(method.name()), Cell::Interval(test.difference)].into_iter().chain(effect).chain(p).collect());
+        table.rows.push([Cell::Text(methods[rival].name()), Cell::Interval(test.difference)].into_iter().chain(effect).chain(p).collect());
     }
-    let sized = points.iter().filter(|p| p.method == options.main || p.method == Method::Random).map(|p| p.accuracy).collect::<Vec<_>>();
+    let sized: Vec<_> =
+        points.iter().filter(|p| p.n == n && (p.method == *main || p.method == Method::Random)).map(|p| p.accuracy).collect();
     // The hardest rival to tell apart that needs no model, where there is one.
-    let against = baselines.iter().position(|m| *m == Method::Majority).or_else(|| baselines.iter().position(|m| *m == Method::Random));
-    let notes = against.map_or_else(Vec::new, |k| size_notes(&main, &others[k], &baselines[k].name(), &sized, options.bootstrap.level));
-    Ok(Gains { table: Some(table), of: baselines.into_iter().zip(tests).collect(), notes })
+    let place = |m: Method| rivals.iter().position(|&k| methods[k] == m);
+    let against = place(Method::Majority).or_else(|| place(Method::Random));
+    let notes = against
+        .map_or_else(Vec::new, |k| size_notes(compared[0], compared[k + 1], &methods[rivals[k]].name(), &sized, options.bootstrap.level));
+    Ok(Gains { table: Some(table), of: rivals.iter().map(|&k| methods[k].clone()).zip(tests).collect(), notes })
+}
+
+/// Every signal with the reading and aggregation that do best, chosen on other problems than they are judged on; and, where everything is asked for, all.
+fn chosen(traces: &[ScoredTrace], n: usize, options: &Options) -> Result<Section, EvalError> {
+    let mut section = Section::default();
+    let families = all_scores(&columns(traces), traces);
+    if families.is_empty() || n < 2 {
+        return Ok(section);
+    }
+    let methods: Vec<Method> = families.iter().flat_map(|f| &f.1).cloned().map(Method::Best).collect();
+    let columns = per_problem_at(&methods, traces, &[n])?;
+    let fold = folds(traces.len(), FOLDS, options.bootstrap.seed);
+    let share = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let title = format!("Best of {n} by every signal: reading and aggregation chosen by cross-validation");
+    let mut table = Table::new(&title, &["signal", "chosen", "cross-validated", "best on these labels"]);
+    let title = format!("Best of {n} by every reading of every signal");
+    let mut full = Table::new(&title, &["signal", "method", "share right"]);
+    let (mut rows, mut judged, mut at) = (Vec::new(), Vec::new(), 0);
+    for (name, scores) in &families {
+        let own = &columns[at..at + scores.len()];
+        at += scores.len();
+        let best = first_best(scores.len(), |k| share(&own[k]));
+        let outside = |f: usize, k: usize| own[k].iter().zip(&fold).filter(|(_, of)| **of != f).map(|(x, _)| *x).sum::<f64>();
+        let picks: Vec<usize> = (0..FOLDS).map(|f| first_best(scores.len(), |k| outside(f, k))).collect();
+        let held_out: Vec<f64> = fold.iter().enumerate().map(|(i, &f)| own[picks[f]][i]).collect();
+        rows.push((name, &scores[best]));
+        judged.extend([held_out, own[best].clone()]);
+        full.rows.extend(scores.iter().zip(own).map(|(score, values)| row(name, score, share(values))));
+    }
+    let affordable = affordable(options.bootstrap, judged.len() * traces.len() / 8);
+    let drawn = Resampled::of(&judged.iter().map(Vec::as_slice).collect::<Vec<_>>(), affordable)?;
+    for (k, (name, score)) in rows.into_iter().enumerate() {
+        let of = |column: usize| Cell::Interval(drawn.interval(|s| s[column] / traces.len() as f64));
+        table.rows.push(vec![Cell::Text(name.clone()), Cell::Text(score.to_string()), of(2 * k), of(2 * k + 1)]);
+    }
+    section.tables.push(table);
+    section.tables.extend(options.full.then_some(full));
+    section.notes.push(format!(
+        "Cross-validated: for each fifth of the problems (drawn by seed {}) the reading and aggregation that do best on the other four; named is what does best on all.",
+        options.bootstrap.seed
+    ));
+    Ok(section)
+}
+
+fn row(name: &str, score: &Score, share: f64) -> Vec<Cell> {
+    vec![Cell::Text(name.to_owned()), Cell::Text(score.to_string()), Cell::Share(share)]
+}
+
+/// The first of the highest.
+fn first_best(n: usize, value: impl Fn(usize) -> f64) -> usize {
+    (0..n).reduce(|a, b| if value(b) > value(a) { b } else { a }).unwrap_or(0)
 }

@@ -10,7 +10,7 @@ mod reading;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Reading, Statistic, TokenClass};
 
-use super::{Aggregation, Granularity, Span, Step, aggregate};
+use super::{Aggregation, Granularity, Span, Step, aggregate, vote_weight};
 use serde::{Deserialize, Serialize};
 
 /// Name of the signal that a reward model gives, unless another one of the candidate has the name already.
@@ -67,6 +67,28 @@ pub enum Unit {
     /// Not known.
     #[default]
     Unknown,
+}
+
+impl Unit {
+    /// Steps' values as one number: [`aggregate`], but for the product of chances, which are chances already; `None` where no step has one.
+    pub fn aggregate(self, aggregation: Aggregation, steps: &[Option<f32>]) -> Option<f32> {
+        match (self, aggregation) {
+            (Self::Probability, Aggregation::Product) => {
+                let known = || steps.iter().flatten();
+                known().next().map(|_| known().map(|p| p.ln()).sum())
+            }
+            _ => aggregate(aggregation, steps),
+        }
+    }
+
+    /// A candidate's score as the weight of its vote, in 0..=1: [`vote_weight`], but for a chance, which is its own weight.
+    pub fn vote_weight(self, aggregation: Aggregation, score: f32) -> f32 {
+        match (self, aggregation) {
+            (Self::Probability, Aggregation::Product) => vote_weight(aggregation, score),
+            (Self::Probability, _) => score.clamp(0.0, 1.0),
+            _ => vote_weight(aggregation, score),
+        }
+    }
 }
 
 /// The value of one token.
@@ -212,7 +234,7 @@ impl Signal {
     pub fn candidate_value(&self, aggregation: Aggregation, step_values: &[Option<f32>]) -> Option<f32> {
         match self.values {
             Values::Candidate(value) => Some(value),
-            _ => aggregate(aggregation, step_values),
+            _ => self.unit.aggregate(aggregation, step_values),
         }
         .filter(|v| !v.is_nan())
     }
@@ -257,6 +279,19 @@ mod tests {
         // Granularity is a reward model's: other signals have a value a token.
         let policy = Signal::new("p", SignalSource::Policy, Values::Tokens(values));
         assert_eq!(policy.step_values(TokenClass::All, Statistic::Min, Granularity::Sparse, text, &steps), [Some(2.0), Some(6.0)]);
+    }
+
+    #[test]
+    fn chances_multiply_as_they_are() {
+        let steps = [Some(0.5), None, Some(0.25)];
+        let near = |a: Option<f32>, b: f32| assert!((a.unwrap() - b).abs() < 1e-6, "{a:?} {b}");
+        near(Unit::Probability.aggregate(Aggregation::Product, &steps), 0.125_f32.ln());
+        // σ(½) · σ(¼) = 0.622459 · 0.562177
+        near(Unit::Logit.aggregate(Aggregation::Product, &steps), (0.622_459_f32 * 0.562_177).ln());
+        near(Unit::Probability.aggregate(Aggregation::Mean, &steps), 0.375);
+        assert_eq!(Unit::Probability.aggregate(Aggregation::Product, &[None]), None);
+        near(Some(Unit::Probability.vote_weight(Aggregation::Product, 0.125_f32.ln())), 0.125);
+        assert_eq!((Unit::Probability.vote_weight(Aggregation::Mean, 0.9), Unit::Logit.vote_weight(Aggregation::Mean, 0.0)), (0.9, 0.5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a policy does on problems that nothing was trained on.
 
 use crate::eval::grader::Grader;
-use crate::eval::passk::pass_at_k;
+use crate::eval::metrics::passk::pass_at_k;
 use crate::generate::{Completion, Prompt};
 use crate::model::Decoder;
 use crate::run::Outcome;

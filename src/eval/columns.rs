@@ -1,0 +1,73 @@
+//! Which readings some candidates have, and which one stands for a signal or ranks where nobody said another.
+
+use super::scored::{Column, Level, Says, ScoredTrace};
+use crate::check;
+use crate::trace::{Calibration, REWARD, Reading, TokenClass};
+
+/// Every column that some candidate has, in the order in which they first appear.
+pub fn columns(traces: &[ScoredTrace]) -> Vec<Column> {
+    let mut out: Vec<Column> = Vec::new();
+    let mut before: Option<&[Column]> = None;
+    for candidate in traces.iter().flat_map(|t| &t.candidates) {
+        let own = candidate.columns();
+        // Most candidates share theirs.
+        if before.is_some_and(|b| std::ptr::eq(b, own)) {
+            continue;
+        }
+        before = Some(own);
+        for column in own {
+            if !out.iter().any(|c| c.reading == column.reading) {
+                out.push(column.clone());
+            }
+        }
+    }
+    out
+}
+
+/// The reading that stands for a signal: of the reward model at work the one that its calibration chose, of others their own.
+pub fn main_of<'a>(columns: &'a [Column], signal: &str, calibration: &Calibration) -> Option<&'a Column> {
+    let of = || columns.iter().filter(|c| c.reading.signal == signal);
+    let chosen = of().find(|c| c.reading == calibration.reading);
+    chosen.or_else(|| of().find(|c| c.main)).or_else(|| of().next())
+}
+
+/// The column that is asked for: a reading by its whole text, or the one that stands for the signal.
+pub fn asked<'a>(columns: &'a [Column], reading: &Reading, calibration: &Calibration) -> Option<&'a Column> {
+    let exact = columns.iter().find(|c| c.reading == *reading);
+    exact.or_else(|| {
+        (reading.statistic.is_none() && reading.tokens == TokenClass::All).then(|| main_of(columns, &reading.signal, calibration))?
+    })
+}
+
+/// The reading that ranks candidates and is called the reward where nobody said another: a number that came with the file, else another reward model's that
+/// the file holds, else the reward model's at work; see [`crate::trace::default_signal`]. `None`: nothing ranks them.
+pub fn default_reading<'a>(columns: &'a [Column], calibration: &Calibration) -> Option<&'a Column> {
+    let order = |c: &Column| match c.says {
+        Says::File => 0,
+        _ if c.reading.signal != REWARD => 1,
+        _ => 2,
+    };
+    let best = columns.iter().filter(|c| c.is_reward()).min_by_key(|c| order(c))?;
+    main_of(columns, &best.reading.signal, calibration)
+}
+
+/// Names of the signals, in their order.
+pub fn names(columns: &[Column]) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for column in columns {
+        if !out.contains(&column.reading.signal.as_str()) {
+            out.push(&column.reading.signal);
+        }
+    }
+    out
+}
+
+/// Whether a detector can be made of it: it says something of single steps.
+pub fn has_steps(column: &Column) -> bool {
+    column.level != Level::Candidate
+}
+
+/// Whether it knows nothing of what a step says.
+pub fn is_content_free(column: &Column) -> bool {
+    [check::TOKENS, check::CHARACTERS, check::DIGITS, check::POSITION].contains(&column.reading.signal.as_str())
+}
