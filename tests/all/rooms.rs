@@ -113,7 +113,8 @@ fn the_domain_knows_no_library_but_serde() {
         let mut files = Vec::new();
         sources(&src.join(room), &mut files);
         for file in files {
-            let code = code(&std::fs::read_to_string(&file).unwrap());
+            // What every room may use.
+            let code = code(&std::fs::read_to_string(&file).unwrap()).replace("crate::util::", "");
             for word in words {
                 assert!(!code.contains(word), "{}: {room} must not use {word}", file.display());
             }
