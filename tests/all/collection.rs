@@ -167,22 +167,22 @@ fn commands_see_problems_and_not_lines() {
     let rows = [chat(problem, "12 - 5 = 7."), chat(&other, "13 - 5 = 8."), chat(problem, "12 - 5 = 6.")];
     let file = write(dir.path(), "chat.jsonl", &rows);
     let want = [("openai-chat-0".to_owned(), 0), ("openai-chat-0".to_owned(), 1), ("openai-chat-1".to_owned(), 0)];
-    let (out, err, code) = run(&["score", &file], None);
+    let (out, err, code) = run(&["score", "--reward", "embedded", &file], None);
     assert_eq!((shape(&out), code), (want.to_vec(), 0), "{err}");
-    let (out, err, code) = run(&["score", &file, "--no-group"], None);
+    let (out, err, code) = run(&["score", "--reward", "embedded", &file, "--no-group"], None);
     assert!(code == 0 && shape(&out).iter().all(|s| s.1 == 0) && shape(&out).len() == 3, "{err}");
-    let (out, err, code) = run(&["score", &file, &file], None);
+    let (out, err, code) = run(&["score", "--reward", "embedded", &file, &file], None);
     assert_eq!((shape(&out), code), (want.to_vec(), 0), "{err}");
     // What comes from standard input is used while it comes: lines side by side are one problem.
-    let (out, err, code) = run(&["score", "-"], Some(&std::fs::read_to_string(&file).unwrap()));
+    let (out, err, code) = run(&["score", "--reward", "embedded", "-"], Some(&std::fs::read_to_string(&file).unwrap()));
     assert!(code == 0 && shape(&out).len() == 3 && shape(&out).iter().all(|s| s.1 == 0), "{err}");
     let (out, _, code) = run(&["generate", "--problems", &file, "-n", "1", "--max-tokens", "4"], None);
     assert_eq!((out.lines().count(), code), (2, 0));
     // What was done is known when the run is resumed.
     let scored = dir.path().join("scored.jsonl").display().to_string();
-    assert_eq!(run(&["score", &file, "-o", &scored], None).2, 0);
+    assert_eq!(run(&["score", "--reward", "embedded", &file, "-o", &scored], None).2, 0);
     let before = std::fs::read_to_string(&scored).unwrap();
-    let (_, err, code) = run(&["score", &file, "-o", &scored, "--resume"], None);
+    let (_, err, code) = run(&["score", "--reward", "embedded", &file, "-o", &scored, "--resume"], None);
     assert!(code == 0 && err.contains("2 traces were there already"), "{err}");
     assert_eq!(std::fs::read_to_string(&scored).unwrap(), before);
 }
