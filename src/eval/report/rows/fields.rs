@@ -43,6 +43,7 @@ pub enum Part {
 }
 
 /// What a field's values are.
+#[cfg(feature = "parquet")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
@@ -148,6 +149,7 @@ pub fn fields(traces: &[ScoredTrace], calibration: &Calibration) -> Vec<Field> {
 
 impl Part {
     /// What its values are.
+    #[cfg(feature = "parquet")]
     pub fn kind(&self) -> Kind {
         match self {
             Self::Id | Self::Answer | Self::Class => Kind::Text,
