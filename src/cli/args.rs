@@ -248,6 +248,11 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Tasks by name.
+pub(super) fn task(names: impl IntoIterator<Item = Task>) -> impl TypedValueParser<Value = Task> {
+    PossibleValuesParser::new(names.into_iter().map(Task::name)).map(|name| Task::parse(&name).unwrap_or(Task::Stories))
+}
+
 fn granularity(text: &str) -> Result<Granularity, String> {
     match text.split_once(':') {
         None => match text {

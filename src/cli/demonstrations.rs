@@ -2,16 +2,10 @@
 
 use crate::task::{Demonstration, Problem, Task, TaskError};
 use anyhow::{Context, Result, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-
-/// A task by its name.
-pub fn task() -> impl TypedValueParser<Value = Task> {
-    PossibleValuesParser::new(Task::ALL.map(Task::name)).map(|name| Task::parse(&name).unwrap_or(Task::Gsm8k))
-}
 
 /// All demonstrations of some files; fails on the first bad record.
 pub fn demonstrations(task: Task, files: &[PathBuf]) -> Result<Vec<Demonstration>> {

@@ -209,6 +209,12 @@ pub(super) fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option
     Ok(Some(out))
 }
 
+/// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.
+pub(super) fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
+    let text = String::from_utf8_lossy(bytes);
+    serde_json::from_str(&text).map_err(|e| FieldError::json(&e))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,10 @@
 
 use super::detect::Format;
 use super::error::{FieldError, FormatError};
+use super::fields::json;
 use super::input::Input;
 use super::key::{KeyMaker, NativeHead, ProblemKey, RecordHead};
-use super::list::{Record, Shared, json};
+use super::shared::{Record, Shared};
 use super::split::{LONGEST, Layout, Piece, Splitter};
 use serde::de::IgnoredAny;
 use serde_json::Value;

@@ -1,17 +1,19 @@
 //! The traces of files of any size: indexed in the background, parsed when asked for.
 
 use super::detect::{Format, Wanted};
-use super::error::{FieldError, FormatError};
+use super::error::FormatError;
+use super::fields::json;
 use super::index::{CHECKED, Indexer};
 use super::input::{Input, Keep};
 use super::key::{KeyMaker, ProblemKey};
 use super::problems;
+use super::shared::Shared;
 use super::split::Layout;
 use crate::trace::{Source, Trace};
 use serde_json::Value;
-use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How to open files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,12 +22,9 @@ pub struct Options {
     pub problems: bool,
 }
 
-/// Messages that are kept; further ones are only counted.
-const MESSAGES: usize = 1000;
 /// Parsed traces that are kept, and the bytes of their records.
 const CACHED: usize = 64;
 const CACHED_BYTES: usize = 32 << 20;
-const PAGE: usize = 1 << 16;
 
 /// The traces of one or more files, in order.
 ///
@@ -45,77 +44,6 @@ struct Opened {
     format: Format,
     layout: Layout,
     keep: Arc<Keep>,
-}
-
-/// What the list and the thread that reads the files share.
-#[derive(Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    pub changed: Condvar,
-    pub stop: AtomicBool,
-    pub read: AtomicU64,
-    total: AtomicU64,
-    /// Whether somebody takes the keys.
-    pub keyed: bool,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    /// Pages, so that growing never moves what is there.
-    records: Vec<Vec<Record>>,
-    pub len: usize,
-    /// The keys of records that nobody took yet, up to the last record.
-    pub keys: VecDeque<ProblemKey>,
-    /// First record of each file that has begun.
-    pub starts: Vec<usize>,
-    errors: Vec<FormatError>,
-    error_count: usize,
-    skipped: usize,
-    failed: HashSet<usize>,
-    complete: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub offset: u64,
-    pub len: u32,
-    pub number: u32,
-}
-
-impl State {
-    fn get(&self, index: usize) -> Option<(usize, Record)> {
-        let record = self.records.get(index / PAGE)?.get(index % PAGE)?;
-        Some((self.starts.partition_point(|&s| s <= index).saturating_sub(1), *record))
-    }
-
-    pub fn push(&mut self, record: Record) {
-        if self.len.is_multiple_of(PAGE) {
-            self.records.push(Vec::new());
-        }
-        if let Some(page) = self.records.last_mut() {
-            page.push(record);
-            self.len += 1;
-        }
-    }
-
-    pub fn last_mut(&mut self) -> Option<&mut Record> {
-        self.records.last_mut()?.last_mut()
-    }
-
-    pub fn report(&mut self, error: FormatError) {
-        self.error_count += 1;
-        self.skipped += usize::from(matches!(error, FormatError::Record { .. }));
-        if self.errors.len() < MESSAGES {
-            tracing::warn!("{error}");
-            self.errors.push(error);
-        }
-    }
-}
-
-impl Shared {
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl TraceList {
@@ -142,7 +70,7 @@ impl TraceList {
         for path in paths {
             inputs.push(Input::open(path.as_ref(), wanted)?);
         }
-        let shared = Arc::new(Shared { keyed, ..Shared::default() });
+        let shared = Arc::new(Shared::new(keyed));
         shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);
         let files =
             inputs.iter().map(|i| Opened { path: i.path.clone(), format: i.format, layout: i.layout, keep: Arc::clone(&i.keep) }).collect();
@@ -363,10 +291,4 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
     }
     trace.source = Some(source);
     Some(trace)
-}
-
-/// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.
-pub(super) fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T, FieldError> {
-    let text = String::from_utf8_lossy(bytes);
-    serde_json::from_str(&text).map_err(|e| FieldError::json(&e))
 }

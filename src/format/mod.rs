@@ -23,6 +23,7 @@ mod prmbench;
 mod problems;
 mod processbench;
 mod run_samples;
+mod shared;
 mod signals;
 mod split;
 mod stepwise;

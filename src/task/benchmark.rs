@@ -1,5 +1,6 @@
 //! The benchmarks by name: reading their records, grading completions.
 
+use super::record::{Record, field};
 use super::{CodeTests, Demonstration, Problem, TaskError, code, countdown, gsm8k, math, options, pubmedqa, stories};
 use crate::answer::{Judged, Kind, Question};
 use serde::{Deserialize, Serialize};
@@ -29,16 +30,6 @@ pub enum Task {
     HumanEval,
     /// MBPP: `prompt` or `text`, `code`, `test_list`, `test_imports` or `test_setup_code`; or the fields of HumanEval.
     Mbpp,
-}
-
-/// What a record says, before it has an id.
-pub(super) struct Record {
-    /// The problem.
-    pub text: String,
-    /// The expert's solution, or why there is none and what to do.
-    pub solution: Result<String, String>,
-    /// Reference answer.
-    pub gold: Option<String>,
 }
 
 impl Task {
@@ -164,7 +155,9 @@ impl Task {
             index += 1;
             let read = parse(&text).and_then(|value| {
                 let id = own_id(&value).unwrap_or_else(|| format!("{file}-{}", index - 1));
-                let tests = if self.runs_code() { code::tests(self, &value)? } else { None };
+                // In HumanEval's form, MBPP has lost the import that some of its solutions and tests need.
+                let setup = if self == Task::Mbpp { "import math" } else { "" };
+                let tests = if self.runs_code() { code::tests(&value, setup)? } else { None };
                 Ok((i + 1, format!("{}-{id}", self.name()), self.record(&value)?, tests))
             });
             Some(read.map_err(|reason| TaskError::Record { origin: origin.into(), line: i + 1, reason }))
@@ -203,17 +196,4 @@ fn native(value: &Value) -> Result<Record, String> {
     let answer = value.get("answer");
     let gold = answer.and_then(Value::as_str).map(str::to_owned).or_else(|| answer.and_then(Value::as_number).map(ToString::to_string));
     Ok(Record { text: field(value, "problem")?.trim().into(), solution: field(value, "solution").map(|s| s.trim_end().into()), gold })
-}
-
-/// A field that must be a non-empty text.
-pub(super) fn field<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
-    let text = value.get(name).and_then(Value::as_str).filter(|s| !s.trim().is_empty());
-    text.ok_or_else(|| format!("field `{name}` must be a non-empty text"))
-}
-
-/// The first of some fields that is a non-empty text; the error names the first.
-pub(super) fn field_of<'a>(value: &'a Value, names: &[&str]) -> Result<&'a str, String> {
-    let mut found = names.iter().map(|name| field(value, name));
-    let first = found.next().unwrap_or_else(|| Err("no field".into()));
-    first.or_else(|error| found.find_map(Result::ok).ok_or(error))
 }

@@ -1,7 +1,7 @@
 //! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt, Python code that continues or answers it, and tests. This makes the program whose
 //! run tells; running it is another room's work.
 
-use super::benchmark::{Record, Task, field, field_of};
+use super::record::{Record, field, field_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,8 +54,9 @@ fn indented_as(prompt: &str, body: &str) -> String {
 }
 
 /// The tests of a record: `test` with `entry_point`, of a prompt that completions continue (HumanEval, and MBPP in its form), or `test_list` with
-/// `test_imports` (a list) and `test_setup_code`, of functions that stand by themselves (MBPP). `None` where it has neither.
-pub(super) fn tests(task: Task, value: &Value) -> Result<Option<CodeTests>, String> {
+/// `test_imports` (a list) and `test_setup_code`, of functions that stand by themselves (MBPP). `None` where it has neither. `setup` is code that comes first in the tests of
+/// a prompt.
+pub(super) fn tests(value: &Value, setup: &str) -> Result<Option<CodeTests>, String> {
     let list: Vec<&str> = texts(value, "test_list").collect();
     if value.get("test").is_some() && (value.get("entry_point").is_some() || list.is_empty()) {
         let (entry_point, test) = (field(value, "entry_point")?.trim(), field(value, "test")?);
@@ -64,8 +65,7 @@ pub(super) fn tests(task: Task, value: &Value) -> Result<Option<CodeTests>, Stri
         let called = defined(solution).filter(|name| calls(test, name)).last();
         return Ok(Some(CodeTests {
             prefix: field(value, "prompt")?.to_owned(),
-            // In HumanEval's form, MBPP has lost the import that some of its solutions and tests need.
-            setup: if task == Task::Mbpp { "import math".into() } else { String::new() },
+            setup: setup.to_owned(),
             entry_point: called.unwrap_or(entry_point).to_owned(),
             tests: format!("{test}\ncheck({entry_point})\n"),
         }));
@@ -208,7 +208,7 @@ mod tests {
 
     fn human_eval() -> CodeTests {
         let value = json!({"prompt": PROMPT, "entry_point": "total", "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n"});
-        super::tests(Task::HumanEval, &value).unwrap().unwrap()
+        super::tests(&value, "").unwrap().unwrap()
     }
 
     #[test]
@@ -220,14 +220,14 @@ mod tests {
             "prompt": "def half(x):\n  ''' Halves. '''\n", "entry_point": "half", "canonical_solution": "  return x / 2\ndef total(x):\n  return 2 * half(x)",
             "test": "def check(candidate):\n  assert total(3) == 3"
         });
-        let t = super::tests(Task::Mbpp, &helped).unwrap().unwrap();
+        let t = super::tests(&helped, "import math").unwrap().unwrap();
         assert!(t.entry_point == "total" && t.tests.ends_with("== 3\ncheck(half)\n"), "{t:?}");
         let mbpp = json!({
             "text": "Add.", "code": "import math\ndef helper(a):\n  return a\ndef add_two(a, b):\n  return helper(a) + b\ndef other(): pass\n",
             "test_list": ["assert add_two(1, 2) == 3", "assert set([add_two(0, 1)]) == {1}"], "test_imports": ["import math"],
             "test_setup_code": "one = 1"
         });
-        let t = super::tests(Task::Mbpp, &mbpp).unwrap().unwrap();
+        let t = super::tests(&mbpp, "import math").unwrap().unwrap();
         assert_eq!((t.prefix.as_str(), t.setup.as_str(), t.entry_point.as_str()), ("", "import math\none = 1", "add_two"));
         assert_eq!(
             t.program("def add_two(a, b):\n  return a + b"),
@@ -238,8 +238,8 @@ mod tests {
             ]
             .concat()
         );
-        assert_eq!(super::tests(Task::Mbpp, &json!({"prompt": "P", "test_list": []})), Ok(None));
-        assert!(super::tests(Task::Mbpp, &json!({"prompt": "P", "test": "x"})).unwrap_err().contains("`entry_point`"));
+        assert_eq!(super::tests(&json!({"prompt": "P", "test_list": []}), "import math"), Ok(None));
+        assert!(super::tests(&json!({"prompt": "P", "test": "x"}), "import math").unwrap_err().contains("`entry_point`"));
         assert!(calls("assert f (1)", "f") && !calls("assert of(1)", "f") && !calls("assert f2(1)", "f"));
     }
 

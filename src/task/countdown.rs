@@ -1,6 +1,6 @@
 //! Countdown: reach a target with given numbers, each exactly once, by + − × ÷.
 
-use super::benchmark::{Record, field};
+use super::record::{Record, field};
 use crate::answer::is_expression;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! GSM8K (Cobbe et al. 2021): JSON lines with `question` and `answer`, the answer a step a line, `<<…>>` calculator notes, `#### gold`.
 
-use super::benchmark::{Record, field};
+use super::record::{Record, field};
 use crate::answer::{Kind, Question};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! MATH (Hendrycks et al. 2021): final answers in `\boxed{}`, compared by what they mean.
 
-use super::benchmark::{Record, field, field_of};
+use super::record::{Record, field, field_of};
 use crate::answer::boxed;
 use serde_json::Value;
 

@@ -10,6 +10,7 @@ pub mod gsm8k;
 mod math;
 mod options;
 mod pubmedqa;
+mod record;
 pub mod stories;
 mod training;
 

@@ -1,6 +1,6 @@
 //! Multiple choice: MMLU-Pro (arXiv 2406.01574) and MedReason (arXiv 2504.00993).
 
-use super::benchmark::{Record, field, field_of};
+use super::record::{Record, field, field_of};
 use crate::answer::option;
 use crate::trace::with_options;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! PubMedQA (arXiv 1909.06146): a question about an abstract, to be answered with yes, no or maybe.
 
-use super::benchmark::{Record, field, field_of};
+use super::record::{Record, field, field_of};
 use crate::answer::DECISIONS;
 use serde_json::Value;
 

@@ -1,7 +1,6 @@
 //! What can happen, and what is to be done about it.
 
-use super::source::Report;
-use super::state::Item;
+use super::source::{Ask, Item, Report};
 use super::theme::Role;
 use crate::runtime::{Request, Update};
 use crate::trace::Span;
@@ -176,7 +175,7 @@ pub enum Effect {
     /// Ask the models.
     Send(Request),
     /// Ask the file thread.
-    Ask(super::source::Ask),
+    Ask(Ask),
     /// Colour the code blocks of a candidate's text.
     Highlight(Item, usize, String, Vec<Span>),
     /// Use another theme.

@@ -6,6 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+/// One entry of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Item {
+    /// A problem the user wrote, by number.
+    Own(usize),
+    /// An entry of the source.
+    Recorded(usize),
+}
+
 /// Where traces are read from; indices are stable and grow.
 pub trait TraceSource: Send {
     /// How many traces are known by now, and whether that is all of them.

@@ -4,8 +4,8 @@ use super::Equation;
 use super::judge::{Judge, Pair, Rounded, Verdict};
 use super::lex::{Kind, Lexed, Shape, Token};
 use super::number::Value;
-use super::parse::Reader;
 use super::part::{Part, Side};
+use super::reader::Reader;
 use crate::trace::Span;
 
 /// All equations of a text that can be checked, in the order in which they end.

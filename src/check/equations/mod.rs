@@ -11,6 +11,7 @@ mod lex;
 mod number;
 mod parse;
 mod part;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod units;

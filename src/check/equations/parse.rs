@@ -6,70 +6,11 @@
 use super::count;
 use super::lex::{Kind, Shape, Sign, Token};
 use super::part::{Op, Part, Side};
+use super::reader::{Done, Entry, Reader};
 use super::units::Units;
 use super::words::{changes, factor, joins, slash};
 
-/// What waits on the stack.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Entry {
-    /// A sign, and how tightly it binds.
-    Op(Op, u8),
-    /// An open bracket; where a remark can be skipped: the token that closes it and the instructions before it.
-    Group { remark: Option<(usize, usize)> },
-}
-
-/// Reads sides; keeps its stacks between them.
-pub(super) struct Reader<'a> {
-    text: &'a str,
-    /// All instructions of all sides.
-    pub(super) ops: Vec<Op>,
-    pub(super) stack: Vec<Entry>,
-    /// Which bracket closes which.
-    mates: Vec<usize>,
-    opened: Vec<(usize, Shape)>,
-    pub(super) part: Part,
-    /// Nothing has been read of the current part yet.
-    fresh: bool,
-    /// A number or bracket is to come next.
-    operand: bool,
-    /// How many words followed the last number.
-    pub(super) words: usize,
-    /// What comes next is no closed arithmetic.
-    open: bool,
-    /// How many words came since.
-    since: usize,
-    /// The last two words, as bytes.
-    pub(super) lead: [(usize, usize); 2],
-    /// The two words in front of the current part.
-    front: [(usize, usize); 2],
-    /// Where the instructions of the current part begin.
-    base: usize,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            ops: Vec::new(),
-            stack: Vec::new(),
-            mates: Vec::new(),
-            opened: Vec::new(),
-            part: Part::default(),
-            fresh: true,
-            operand: true,
-            words: 0,
-            open: false,
-            since: 0,
-            lead: [(0, 0); 2],
-            front: [(0, 0); 2],
-            base: 0,
-        }
-    }
-
-    pub(super) fn text_of(&self, token: &Token) -> &'a str {
-        self.text.get(token.start()..token.end()).unwrap_or("")
-    }
-
+impl Reader<'_> {
     /// Reads the tokens between two signs of equality.
     pub(super) fn side(&mut self, tokens: &[Token]) -> Side {
         self.pair_up(tokens);
@@ -160,22 +101,6 @@ impl<'a> Reader<'a> {
         self.unwind(0);
         self.part.ops = self.base..self.ops.len();
         Some(std::mem::take(&mut self.part))
-    }
-
-    /// Emits waiting signs that bind at least as tightly, down to the last open bracket.
-    fn unwind(&mut self, least: u8) {
-        while let Some(Entry::Op(op, binding)) = self.stack.last().copied() {
-            if binding < least {
-                break;
-            }
-            self.stack.pop();
-            self.ops.push(op);
-        }
-    }
-
-    /// Ends the part before a token, where it can end.
-    pub(super) fn ends(&self, i: usize) -> (usize, Done) {
-        if self.outside() { (i, Done::Ends) } else { (i + 1, Done::Fails) }
     }
 
     /// Drops the innermost open remark; the token behind it.
@@ -270,14 +195,6 @@ impl<'a> Reader<'a> {
         Done::Goes
     }
 
-    pub(super) fn binary(&mut self, op: Op, binding: u8) {
-        // 3 / 1/4 is read both ways
-        self.part.unsure |= op == Op::Divide && matches!(self.stack.last(), Some(Entry::Op(Op::Divide, _)));
-        self.unwind(binding + u8::from(op == Op::Power));
-        self.stack.push(Entry::Op(op, binding));
-        self.operand = true;
-    }
-
     fn operator(&mut self, tokens: &[Token], i: usize) -> (usize, Done) {
         let token = &tokens[i];
         let next = tokens.get(i + 1);
@@ -346,10 +263,6 @@ impl<'a> Reader<'a> {
             _ => return (i + 1, Done::Fails),
         }
         (i + 1, Done::Goes)
-    }
-
-    fn outside(&self) -> bool {
-        !self.stack.iter().any(|e| matches!(e, Entry::Group { .. }))
     }
 
     /// The instructions of `1/2` where `1 1/2` stands here: a whole number, a space, and a fraction of two numbers.
@@ -421,15 +334,4 @@ impl<'a> Reader<'a> {
         let name = token.kind == Kind::Word && (2..=3).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase());
         name || (letter && (joined(before) || joined(after)))
     }
-}
-
-/// What became of a token.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Done {
-    /// The token was taken.
-    Goes,
-    /// The part ends before this token.
-    Ends,
-    /// The part is no closed arithmetic.
-    Fails,
 }

@@ -1,8 +1,8 @@
 //! What words between numbers mean to arithmetic: units, signs in words, and where a sentence goes on with something else.
 
 use super::lex::{Kind, Shape, Sign, Token};
-use super::parse::{Done, Entry, Reader};
 use super::part::Op;
+use super::reader::{Done, Entry, Reader};
 use super::units::Units;
 
 /// Words behind which a sentence goes on with something else.

@@ -3,7 +3,7 @@
 use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
 use super::recorded::{Recorded, RecordedArgs};
-use crate::cli::demonstrations::task;
+use crate::cli::args::task;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
@@ -68,7 +68,7 @@ pub struct Localise {
     #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
     experts: Vec<PathBuf>,
     /// The task of the expert solutions, which says how their records read
-    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
+    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task(Task::ALL))]
     expert_task: Task,
     /// Only the first expert solutions
     #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,7 +1,7 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, RewardArgs, local, model};
-use crate::cli::demonstrations::{problems, task};
+use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, RewardArgs, local, model, task};
+use crate::cli::demonstrations::problems;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
@@ -51,7 +51,7 @@ pub struct RecordedArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub problems: Option<u64>,
     /// Grade the candidates' final answers anew as this task does; without it, what the files say
-    #[arg(long, value_name = "TASK", value_parser = task())]
+    #[arg(long, value_name = "TASK", value_parser = task(Task::ALL))]
     pub task: Option<Task>,
     /// Problems of the task with their reference answers or tests, JSON lines, for candidates whose file lacks them; matched by the problem's text
     #[arg(long, value_name = "FILE", requires = "task")]

@@ -2,8 +2,7 @@
 
 use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
-use crate::cli::args::{DeviceArgs, RewardArgs, local, model};
-use crate::cli::demonstrations::task;
+use crate::cli::args::{DeviceArgs, RewardArgs, local, model, task};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::collection::{Judge, Reading};
@@ -28,7 +27,7 @@ pub struct Surface {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The task of the solutions, which says how their records read
-    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task())]
+    #[arg(long, value_name = "TASK", default_value = "gsm8k", value_parser = task(Task::ALL))]
     task: Task,
     /// Only the first solutions
     #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,16 +1,7 @@
 //! The list of problems: what is known of it, what of it is shown.
 
-use crate::tui::source::Row;
+use crate::tui::source::{Item, Row};
 use std::collections::HashMap;
-
-/// One entry of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Item {
-    /// A problem the user wrote, by number.
-    Own(usize),
-    /// An entry of the source.
-    Recorded(usize),
-}
 
 /// What the reward model found in a trace, for the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

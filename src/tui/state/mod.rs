@@ -11,14 +11,13 @@ mod signals;
 pub(crate) use derived::Derived;
 pub(crate) use doc::{Doc, Origin, gold_step};
 pub(crate) use editor::Editor;
-pub use list::Item;
 pub(crate) use list::{List, Mark};
 pub(crate) use scale::Scale;
 pub(crate) use sheet::{Line, Sheet};
 pub(crate) use signals::{SignalInfo, SignalLevel};
 
 use super::keymap::Context;
-use super::source::Query;
+use super::source::{Item, Query};
 use super::{Action, Field, Grade, Labels, Settings, detector_name};
 use crate::answer::Kind;
 use crate::runtime::{ModelsStatus, RequestId, Slot};

@@ -4,8 +4,8 @@ use super::models;
 use crate::runtime::Slot;
 use crate::trace::{Trace, default_signal};
 use crate::tui::action::Effect;
-use crate::tui::source::{Ask, Report};
-use crate::tui::state::{Doc, Focus, Item, Origin, State, View};
+use crate::tui::source::{Ask, Item, Report};
+use crate::tui::state::{Doc, Focus, Origin, State, View};
 
 /// Problems kept open; the least recently used one is forgotten first.
 const DOCS_KEPT: usize = 200;

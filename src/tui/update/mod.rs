@@ -9,8 +9,8 @@ mod signals;
 
 use super::action::{Action, Command, Effect};
 use super::settings::Field;
-use super::source::Ask;
-use super::state::{Editor, Focus, Hit, Item, Mark, Overlay, Search, State, View};
+use super::source::{Ask, Item};
+use super::state::{Editor, Focus, Hit, Mark, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
 use crate::trace::Granularity;
 

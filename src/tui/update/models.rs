@@ -3,8 +3,8 @@
 use crate::runtime::{Request, Slot, Update};
 use crate::trace::{Candidate, TraceEvent};
 use crate::tui::action::Effect;
-use crate::tui::source::Ask;
-use crate::tui::state::{Doc, Item, Origin, Run, State, View};
+use crate::tui::source::{Ask, Item};
+use crate::tui::state::{Doc, Origin, Run, State, View};
 
 /// Traces scored behind what is on screen, at most, around the cursor.
 const AHEAD: usize = 64;

@@ -1,7 +1,7 @@
 //! Moving through lists, steps and tokens, and searching.
 
 use crate::tui::action::{Command, Effect};
-use crate::tui::source::{Ask, Query, find_in};
+use crate::tui::source::{Ask, Item, Query, find_in};
 use crate::tui::state::{Doc, Focus, State, View, gold_step};
 
 pub(super) fn in_list(state: &mut State, command: Command, count: Option<usize>) {
@@ -199,7 +199,7 @@ pub(super) fn find(state: &mut State, onwards: bool, times: usize, effects: &mut
 fn find_in_list(state: &mut State, onwards: bool, effects: &mut Vec<Effect>) {
     let forward = onwards;
     let at = match state.list.item(state.list.at) {
-        Some(crate::tui::state::Item::Recorded(i)) => i,
+        Some(Item::Recorded(i)) => i,
         _ => 0,
     };
     let len = state.list.len.max(1);

@@ -4,7 +4,7 @@ use super::files::open;
 use super::{motion, settings_changed};
 use crate::tui::action::{Command, Effect};
 use crate::tui::settings::Field;
-use crate::tui::source::{Ask, Query};
+use crate::tui::source::{Ask, Item, Query};
 use crate::tui::state::{Editor, Focus, Overlay, Search, State};
 
 /// Runs a command on the overlay; says whether it was meant for it.
@@ -160,7 +160,7 @@ fn submit_problem(state: &mut State, effects: &mut Vec<Effect>) -> bool {
     state.list.own.push(text);
     state.draft = Editor::default();
     state.focus = Focus::Main;
-    let item = crate::tui::state::Item::Own(state.list.own.len() - 1);
+    let item = Item::Own(state.list.own.len() - 1);
     open(state, item, effects);
     true
 }

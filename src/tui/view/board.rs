@@ -2,7 +2,7 @@
 
 use super::format;
 use super::paint::Painter;
-use super::trace::{one_line, reward_style, verdict};
+use super::words::{one_line, reward_style, verdict};
 use crate::trace::Candidate;
 use crate::tui::state::{Doc, State, gold_step};
 use crate::tui::text::{fit, width};

@@ -2,7 +2,7 @@
 
 use super::format::signed;
 use super::paint::Painter;
-use super::trace::reward_style;
+use super::words::reward_style;
 use crate::tui::state::{Doc, State, View, gold_step};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;

@@ -3,7 +3,8 @@
 use super::board::{draw_board, draw_votes, spark};
 use super::format;
 use super::paint::Painter;
-use super::trace::{Look, one_line, reward_style, verdict};
+use super::trace::Look;
+use super::words::{one_line, ordinal, reward_style, verdict};
 use crate::tui::state::{Column, Doc, State};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
@@ -104,15 +105,4 @@ fn title(state: &State, doc: &Doc, p: &mut Painter<'_>, column: &Column, selecte
 /// A column without its title and its right margin.
 pub(in crate::tui) fn text_area(column: Rect) -> Rect {
     Rect { y: column.y + 1.min(column.height), height: column.height.saturating_sub(1), width: column.width.saturating_sub(1), ..column }
-}
-
-pub(super) fn ordinal(n: usize) -> String {
-    let end = match (n % 10, n % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{n}{end}")
 }

@@ -2,7 +2,7 @@
 
 use super::format::{amount, exact, finish, signed, thousands};
 use super::paint::Painter;
-use super::trace::{one_line, reward_style};
+use super::words::{one_line, ordinal, rank_name, reward_style, verdict};
 use crate::check::lint::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, StepKind};
@@ -206,7 +206,7 @@ fn said(doc: &Doc, reading: usize, value: f32, g: &Glyphs) -> Option<Said> {
         && info.orientation != Orientation::Neither
         && let Some(place) = doc.place_under(reading, doc.cursor.candidate)
     {
-        text.push_str(&format!(" ({})", super::compare::ordinal(place)));
+        text.push_str(&format!(" ({})", ordinal(place)));
     }
     let beyond = stated.is_some_and(|b| info.orientation.turn(value) < info.orientation.turn(b.value));
     Some(Said { name: doc.readings.all.get(reading)?.to_string(), value: text, beyond })
@@ -262,9 +262,9 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     let n = doc.candidates().len();
     let mut parts = Parts { p, area, x: area.x };
     parts.put("candidate", &format!("{}/{n}", doc.cursor.candidate + 1), strong);
-    if let Some((value, name)) = doc.readings.rank.and_then(|i| derived.taken.get(i)?.whole).zip(super::trace::rank_name(state, doc)) {
+    if let Some((value, name)) = doc.readings.rank.and_then(|i| derived.taken.get(i)?.whole).zip(rank_name(state, doc)) {
         let style = reward_style(parts.p, doc.rank_scale, Some(value));
-        let place = if n > 1 { format!(" ({})", super::compare::ordinal(derived.rank)) } else { String::new() };
+        let place = if n > 1 { format!(" ({})", ordinal(derived.rank)) } else { String::new() };
         parts.put(&name, &format!("{}{place}", exact(value, g)), style);
     }
     for &i in doc.readings.told.iter().filter(|i| Some(**i) != doc.readings.rank) {
@@ -274,7 +274,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         }
     }
     if let Some(answer) = &candidate.answer {
-        let (mark, role) = super::trace::verdict(candidate, g);
+        let (mark, role) = verdict(candidate, g);
         let style = parts.p.style(role);
         parts.put("answer", format!("{} {mark}", one_line(answer, 20)).trim_end(), style);
     }

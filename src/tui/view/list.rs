@@ -3,7 +3,8 @@
 use super::format;
 use super::paint::Painter;
 use crate::trace::GoldDeviation;
-use crate::tui::state::{Focus, Item, State};
+use crate::tui::source::Item;
+use crate::tui::state::{Focus, State};
 use crate::tui::text::width;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;

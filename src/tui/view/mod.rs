@@ -11,6 +11,7 @@ pub(super) mod page;
 pub(super) mod paint;
 pub(super) mod status;
 mod trace;
+mod words;
 
 use super::state::{State, View};
 use super::theme::{Role, Theme};

@@ -2,10 +2,11 @@
 
 use super::format;
 use super::paint::Painter;
+use super::words::{one_line, rank_name, verdict};
 use crate::check::lint::Severity;
 use crate::trace::{Candidate, Span, StepKind};
 use crate::tui::source::find_in;
-use crate::tui::state::{Derived, Doc, Focus, Line, Scale, Sheet, State, View, gold_step};
+use crate::tui::state::{Derived, Doc, Focus, Line, Sheet, State, View, gold_step};
 use crate::tui::text::wrap_plain;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
@@ -115,28 +116,6 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     if rule {
         p.rule(Rect { y: area.bottom() - 1, height: 1, ..area }, Role::Border);
     }
-}
-
-/// What ranks, by its name, and how its steps become one number where they do.
-pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
-    let reading = doc.ranked_by()?;
-    let steps = doc.info_of(doc.readings.rank?)?.has_steps();
-    Some(if steps { format!("{reading}, {}", state.settings.aggregation.name()) } else { reading.to_string() })
-}
-
-/// Glyph and role of a candidate's answer.
-pub(super) fn verdict(candidate: &Candidate, g: &crate::tui::Glyphs) -> (&'static str, Role) {
-    match candidate.correct {
-        Some(true) => (g.right, Role::Right),
-        Some(false) => (g.wrong, Role::Wrong),
-        None => ("", Role::Strong),
-    }
-}
-
-/// Text on one line, cut.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    crate::tui::text::fit(&line, limit).0.to_string()
 }
 
 pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
@@ -359,9 +338,4 @@ fn floor(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
-}
-
-/// The scale is the document's; kept here for the other views of it.
-pub(super) fn reward_style(p: &Painter<'_>, scale: Scale, reward: Option<f32>) -> Style {
-    p.theme.reward(reward.map_or(f32::NAN, |r| scale.place(r)))
 }

@@ -1,16 +1,18 @@
 //! `data`: what public data there is, fetching it, joining files, and how graders agree with stored verdicts.
 
-use super::args::OutputArgs;
+mod fetch;
+
+use super::args::{OutputArgs, task};
 use super::exit::{Exit, Usage};
-use super::fetch::Fetch;
 use super::output::Output;
 use super::progress::Reporter;
 use crate::format::{Joined, join, to_lines};
 use crate::task::catalogue::CATALOGUE;
 use crate::task::{Agreement, Task};
 use anyhow::{Result, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
+use fetch::Fetch;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -56,11 +58,6 @@ struct Check {
     /// Examples of each kind of disagreement
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     examples: usize,
-}
-
-/// Tasks by name.
-pub(super) fn task(names: impl IntoIterator<Item = Task>) -> impl TypedValueParser<Value = Task> {
-    PossibleValuesParser::new(names.into_iter().map(Task::name)).map(|name| Task::parse(&name).unwrap_or(Task::Stories))
 }
 
 fn graded() -> impl TypedValueParser<Value = Task> {

@@ -1,9 +1,8 @@
 //! `data fetch`: a task's data as JSON lines, or a model, from the Hugging Face hub.
 
-use super::args::OutputArgs;
-use super::data::task;
-use super::exit::{Exit, Usage};
-use super::progress::Reporter;
+use crate::cli::args::{OutputArgs, task};
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::progress::Reporter;
 use crate::hub::{Hub, Kind, Listing, Progress, Repo, Settings, Store, cache_dir, model_files};
 use crate::task::Task;
 use crate::task::catalogue::SplitFiles;
@@ -53,7 +52,7 @@ impl Fetch {
         } else {
             paths.iter().map(|p| format!("{}\n", p.display())).collect()
         };
-        super::print(&text)?;
+        crate::cli::print(&text)?;
         Ok(Exit::Ok)
     }
 

@@ -1,22 +1,24 @@
 //! `train RECIPE`, also `--train RECIPE`.
 
+mod inputs;
+mod record;
+mod table;
+
 use super::args::{CodeArgs, OutputArgs};
-use super::demonstrations::{demonstrations, problems};
 use super::exit::{Exit, Gate, Usage};
 use super::interrupt::Interrupt;
 use super::progress::{Reporter, metrics_note};
-use super::record::{FailOn, Recorder};
 use crate::diagnose::{Alarm, AlarmKind};
-use crate::format::{Options, TraceList};
 use crate::run::{RunFolder, stage};
-use crate::trace::Trace;
 use crate::train::table::Table;
-use crate::train::{Inputs, Metrics, Progress, Recipe, Session, TrainError, World, lacks_threshold, step_labels};
+use crate::train::{Metrics, Progress, Recipe, Session, TrainError, World, lacks_threshold};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use inputs::inputs;
+use record::{FailOn, Recorder};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -75,7 +77,7 @@ impl Train {
                 let what = "--demonstrations, --labels and --fail-on are for one run; give them with the recipe of one";
                 return Err(Usage(format!("{}: is a table of runs: {what}", self.recipe.display())).into());
             }
-            return super::table::run(&table, &self.set, &self.code, messages);
+            return table::run(&table, &self.set, &self.code, messages);
         }
         let recipe = Recipe::read(&self.recipe, &self.set)?;
         let mut warning = None;
@@ -164,35 +166,4 @@ impl Train {
             }
         }
     }
-}
-
-/// What the recipe's files hold.
-pub(super) fn inputs(recipe: &Recipe, more: Option<&Path>, more_labels: Option<&Path>) -> Result<Inputs> {
-    let task = recipe.data.task;
-    let label_files = recipe.reward.as_ref().and_then(|r| r.labels.as_ref()).map_or(&[][..], |l| &l.files);
-    let mut inputs =
-        Inputs { demonstrations: demonstrations(task, &recipe.data.files)?, labels: labelled(label_files)?, ..Inputs::default() };
-    if let Some(evaluation) = &recipe.evaluation {
-        inputs.problems = problems(task, &evaluation.files)?;
-    }
-    if let Some(more) = more {
-        inputs.more = demonstrations(task, &[more.to_owned()])?;
-    }
-    if let Some(file) = more_labels {
-        inputs.more_labels = labelled(&[file.to_owned()])?;
-        let known = |c| step_labels(c).iter().any(Option::is_some);
-        if !inputs.more_labels.iter().flat_map(|t| &t.candidates).any(known) {
-            bail!("{}: holds no labelled steps; mark some in the inspector with + and -", file.display());
-        }
-    }
-    Ok(inputs)
-}
-
-/// The labelled traces that the recipe names.
-fn labelled(files: &[PathBuf]) -> Result<Vec<Trace>> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
-    Ok(TraceList::open(&files, Options::default())?.iter().collect::<Result<_, _>>()?)
 }

@@ -1,12 +1,12 @@
 //! `train TABLE`: the runs of a table, several at a time, and the table that they give.
 
-use super::args::{CodeArgs, OutputArgs};
-use super::exit::Exit;
-use super::interrupt::Interrupt;
-use super::output;
-use super::progress::Reporter;
+use super::inputs::inputs;
 use super::record::Recorder;
-use super::train::inputs;
+use crate::cli::args::{CodeArgs, OutputArgs};
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output;
+use crate::cli::progress::Reporter;
 use crate::eval::grader::Grader;
 use crate::run::{RunFolder, stage};
 use crate::train::table::{Table, markdown, rows};
