@@ -235,7 +235,7 @@ impl Discriminator<'_> {
         })
     }
 
-    /// Trains the network, whose variables `optimiser` holds, against a fixed pool of policy samples (critic warm-up).
+    /// Trains the network, whose variables `optimiser` holds, against a fixed pool of policy samples.
     pub fn train(&self, stage: &Resumable, optimiser: AdamW, rollouts: &[Rollout], progress: &mut Progress) -> Result<AdamW, TrainError> {
         let pool = self.pool(rollouts);
         if pool.is_empty() && stage.steps > 0 && self.objective != Objective::Iq {

@@ -65,6 +65,7 @@ impl Trainer<'_> {
     /// Trains for the updates of the stage. `optimiser` holds the policy's variables, `reward` the reward model's where it goes on learning.
     pub fn train(&self, stage: &Resumable, optimiser: AdamW, reward: Option<AdamW>, progress: &mut Progress) -> Result<State, TrainError> {
         let mut state = State::one(optimiser);
+        // The name that its tensors have in checkpoints.
         state.optimisers.extend(reward.map(|r| ("critic-", r)));
         drive(stage, &mut state, progress, |step, state| self.update(step, stage, state))?;
         Ok(state)

@@ -88,7 +88,7 @@ impl RewardConfig {
     }
 }
 
-/// Experts against policy samples and corrupted experts: first against a fixed pool of samples (critic warm-up), then, under `rl`, against new ones.
+/// Experts against policy samples and corrupted experts: first against a fixed pool of samples, then, under `rl`, against new ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdversarialConfig {

@@ -25,7 +25,7 @@ pub fn discriminator<'d>(data: &'d Demonstrations, reward: &'d RewardConfig, net
     }
 }
 
-/// Experts against policy samples and corrupted experts (critic warm-up).
+/// Experts against policy samples and corrupted experts.
 pub struct Adversarial<'a> {
     /// The reward model.
     pub reward: &'a RewardConfig,
