@@ -1,9 +1,8 @@
 //! Which format a file is in, from what it holds.
 
 use super::error::{FieldError, FormatError};
-use super::{
-    best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, native, openai, prm800k, prmbench, problems, processbench, run_samples, stepwise,
-};
+use super::native::{self, run_samples};
+use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
 

@@ -1,11 +1,11 @@
 //! PRMBench (arXiv 2501.03124): a right solution and the same with faults put in, the faulty steps named, and the class of the fault.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_integer, join_steps, wrong};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_integer, join_steps, wrong};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     record.contains_key("original_process") && record.contains_key("modified_process")
 }
 
@@ -14,7 +14,7 @@ pub(super) fn fits(record: &Map<String, Value>) -> bool {
 ///
 /// The class of the fault (`classification`), its `reason`, and the question where it was changed too (`modified_question`) stay beside the modified
 /// candidate.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let (original, modified) = (record.texts("original_process")?, record.texts("modified_process")?);
     let given = record.array("error_steps")?;

@@ -1,25 +1,25 @@
 //! Samples for HumanEval's functions, and the file beside them that says which of them passed the tests.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_integer, lines, wrong};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_integer, lines, wrong};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
-pub(super) fn fits_samples(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_samples(record: &Map<String, Value>) -> bool {
     record.contains_key("prompt") && record.get("samples").is_some_and(Value::is_array)
 }
 
-pub(super) fn fits_verdicts(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_verdicts(record: &Map<String, Value>) -> bool {
     record.contains_key("task_id") && record.get("passed").is_some_and(Value::is_array) && !record.contains_key("samples")
 }
 
 /// The id of a record that names none, which are in the order of the benchmark: `HumanEval/0` is the first.
-pub(super) fn id_at(number: u32) -> String {
+pub(in crate::format) fn id_at(number: u32) -> String {
     format!("HumanEval/{}", number.saturating_sub(1))
 }
 
 /// A candidate an element of `samples`, the code that goes on from `prompt`; verdicts of `passed`, where it stands in the record itself.
-pub(super) fn parse_samples(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_samples(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let texts = record.texts("samples")?;
     let passed = if record.get("passed").is_some() { verdicts(&record)? } else { vec![None; texts.len()] };
@@ -41,8 +41,8 @@ pub(super) fn parse_samples(value: &Value) -> Result<Trace, FieldError> {
     })
 }
 
-/// Candidates that have a verdict and no text; [`join`](super::join()) puts them to their samples.
-pub(super) fn parse_verdicts(value: &Value) -> Result<Trace, FieldError> {
+/// Candidates that have a verdict and no text; [`join`](crate::format::join()) puts them to their samples.
+pub(in crate::format) fn parse_verdicts(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let candidates = verdicts(&record)?.into_iter().map(|correct| Candidate { correct, ..Candidate::default() }).collect();
     Ok(Trace { id: record.text("task_id")?.to_owned(), candidates, ..Trace::default() })

@@ -1,20 +1,20 @@
 //! Problems without candidates: JSON records or plain text, one a line.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_answer};
 use super::gsm8k::final_answer;
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_answer};
 use crate::trace::Trace;
 use serde_json::{Map, Value};
 
 const NAMES: [&str; 3] = ["problem", "question", "prompt"];
 const ANSWERS: [&str; 5] = ["gold_answer", "answer", "final_answer", "ground_truth", "gold"];
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     NAMES.iter().any(|k| record.get(*k).is_some_and(Value::is_string))
 }
 
 /// The problem under its first name that is there, and the reference answer where there is one (what follows `####` in a solution).
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let Some(name) = NAMES.into_iter().find(|k| record.get(k).is_some()) else {
         return Err(FieldError::new("problem", "is missing", "name it problem, question or prompt"));
@@ -33,6 +33,6 @@ pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
 }
 
 /// A line of plain text.
-pub(super) fn parse_text(line: &str) -> Trace {
+pub(in crate::format) fn parse_text(line: &str) -> Trace {
     Trace { problem: line.trim().to_owned(), ..Trace::default() }
 }

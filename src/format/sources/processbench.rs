@@ -1,16 +1,16 @@
 //! ProcessBench: steps of a model's solution and the index of the first wrong one.
 
-use super::error::FieldError;
-use super::fields::{Fields, join_steps};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, join_steps};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     record.contains_key("steps") && record.contains_key("label") && record.contains_key("final_answer_correct")
 }
 
 /// `label` counts from 0; −1 says that no step is wrong.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let parts = record.texts("steps")?;
     let (text, steps) = join_steps(&parts, "\n\n");

@@ -1,24 +1,24 @@
 //! Stepwise supervision: TRL's `prompt`, `completions`, `labels`, and Math-Shepherd's marked text.
 
-use super::error::FieldError;
-use super::fields::{Fields, join_steps, wrong};
 use super::openai::problem_of;
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, join_steps, wrong};
 use crate::trace::{Candidate, GoldDeviation, Segmentation, Step, Trace, segment};
 use serde_json::{Map, Value};
 
 /// Math-Shepherd's mark at the end of a step.
 const MARK: &str = "ки";
 
-pub(super) fn fits_trl(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_trl(record: &Map<String, Value>) -> bool {
     record.contains_key("prompt") && record.contains_key("completions") && record.contains_key("labels")
 }
 
-pub(super) fn fits_shepherd(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_shepherd(record: &Map<String, Value>) -> bool {
     record.get("input").and_then(Value::as_str).is_some_and(|s| s.contains(MARK)) && record.contains_key("label")
 }
 
 /// A step an element of `completions`, a label (true, false or a number) an element of `labels`.
-pub(super) fn parse_trl(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_trl(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let parts = record.texts("completions")?;
     let given = record.array("labels")?;
@@ -56,7 +56,7 @@ fn gold(steps: &[Step]) -> Option<GoldDeviation> {
 }
 
 /// `input` is problem and steps with a mark after each step; `label` is the same text with `+` or `-` in the marks' places. The marks stay in the text.
-pub(super) fn parse_shepherd(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_shepherd(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let (input, label) = (record.text("input")?, record.text("label")?);
     let first_mark = input.find(MARK).unwrap_or(input.len());

@@ -1,9 +1,11 @@
 //! The native format: a JSON line a candidate; consecutive lines of one `trace_id` are one trace.
 
+pub(super) mod run_samples;
+mod signals;
+
 use super::error::{FieldError, FormatError};
 use super::fields::{Fields, aligned, as_integer, numbers, one_of, spans, wrong};
-use super::openai::problem_of;
-use super::signals;
+use super::sources::openai::problem_of;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
     Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Token, TokenValue, Trace, segment,

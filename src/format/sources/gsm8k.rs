@@ -1,23 +1,23 @@
 //! GSM8K: expert solutions, and the four recorded model solutions a problem.
 
-use super::error::FieldError;
-use super::fields::{Fields, lines};
 use crate::answer::marked;
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, lines};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
 const SOLVERS: [&str; 4] = ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"];
 
-pub(super) fn fits_expert(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_expert(record: &Map<String, Value>) -> bool {
     record.contains_key("question") && record.get("answer").and_then(Value::as_str).is_some_and(|a| a.contains("####"))
 }
 
-pub(super) fn fits_solutions(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_solutions(record: &Map<String, Value>) -> bool {
     record.contains_key("question") && SOLVERS.iter().any(|s| record.contains_key(*s))
 }
 
 /// The expert's solution as the one candidate, a step a line, calculator notes kept.
-pub(super) fn parse_expert(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_expert(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let text = record.text("answer")?;
     let Some(answer) = final_answer(text) else {
@@ -41,7 +41,7 @@ pub(super) fn parse_expert(value: &Value) -> Result<Trace, FieldError> {
 }
 
 /// One candidate a recorded solver; whichever are there.
-pub(super) fn parse_solutions(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_solutions(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let mut candidates = Vec::new();
     for name in SOLVERS {
@@ -66,6 +66,6 @@ pub(super) fn parse_solutions(value: &Value) -> Result<Trace, FieldError> {
 }
 
 /// The final answer that a solution marks, as it stands there.
-pub(super) fn final_answer(text: &str) -> Option<String> {
+pub(in crate::format) fn final_answer(text: &str) -> Option<String> {
     marked(text).map(|a| a.trim().to_owned()).filter(|a| !a.is_empty())
 }

@@ -1,29 +1,29 @@
 //! MMLU-Pro (arXiv 2406.01574): questions with up to ten options, and what models answered.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_answer, as_text, wrong};
 use crate::answer::{Kind, Question};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_answer, as_text, wrong};
 use crate::trace::{Candidate, Segmentation, Trace, segment, with_options};
 use serde_json::{Map, Value};
 
 /// Fields that a model's words may stand in.
 const OUTPUTS: [&str; 3] = ["model_outputs", "text", "generated_text"];
 
-pub(super) fn fits_outputs(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_outputs(record: &Map<String, Value>) -> bool {
     record.contains_key("question_id") && record.contains_key("pred") && OUTPUTS.iter().any(|k| record.contains_key(*k))
 }
 
-pub(super) fn fits_questions(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits_questions(record: &Map<String, Value>) -> bool {
     let question = record.contains_key("question") && record.get("options").is_some_and(Value::is_array);
     question && record.contains_key("question_id") && !OUTPUTS.iter().any(|k| record.contains_key(*k))
 }
 
 /// One candidate: what a model answered. The question, its options and the right letter may stand in the record or in a file of questions; see
-/// [`join`](super::join()).
+/// [`join`](crate::format::join()).
 ///
 /// The verdict is `correct_text` before `correct`, and the answer `pred_from_text` before `pred`: the plain ones may be a guess that was drawn where the
 /// text gave no answer. Where there is neither verdict, `pred` and `answer` are compared.
-pub(super) fn parse_outputs(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_outputs(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let key = OUTPUTS.into_iter().find(|k| record.get(k).is_some()).unwrap_or(OUTPUTS[0]);
     let text = match record.need(key)? {
@@ -50,7 +50,7 @@ pub(super) fn parse_outputs(value: &Value) -> Result<Trace, FieldError> {
 }
 
 /// The question with its options, and one candidate without text that holds what else is known of it.
-pub(super) fn parse_questions(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse_questions(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let candidate = Candidate { extra: notes(&record)?, ..Candidate::default() };
     let problem = problem(&record)?;

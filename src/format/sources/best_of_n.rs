@@ -1,11 +1,11 @@
 //! Several samples a problem with a verdict and a reward model's score each, as Qwen2.5-Math's evaluation writes them.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_answer, as_text, wrong};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_answer, as_text, wrong};
 use crate::trace::{Candidate, Segmentation, Signal, Trace, segment};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     let lists = ["code", "pred", "score"].iter().all(|k| record.get(*k).is_some_and(Value::is_array));
     lists && record.contains_key("question") && record.contains_key("gt")
 }
@@ -14,7 +14,7 @@ pub(super) fn fits(record: &Map<String, Value>) -> bool {
 ///
 /// Despite their names, `score` says whether the answer is right, and `pred_score` is what the reward model says of the sample: one number, or one a
 /// step, of which the last is the sample's. So the latter is a signal of the whole candidate.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let texts = record.texts("code")?;
     let list = |key: &str| -> Result<Option<&[Value]>, FieldError> {

@@ -1,16 +1,16 @@
 //! Pools of answers to GSM8K questions: many candidates a question, each with the answer read off it and a verdict.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_answer, lines, wrong};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_answer, lines, wrong};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     record.contains_key("question") && record.contains_key("gold") && record.get("candidates").is_some_and(Value::is_array)
 }
 
 /// `question`, `gold` and `candidates`, each with `text`, `source` (who wrote it), `pred` (null: none was found) and `correct`.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let mut candidates = Vec::new();
     for fields in record.objects("candidates")? {

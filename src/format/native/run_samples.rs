@@ -1,7 +1,7 @@
 //! The newest rollouts of a training run, as runs of earlier versions wrote them to `samples.jsonl`: a JSON line a problem.
 
-use super::error::FieldError;
-use super::fields::Fields;
+use crate::format::error::FieldError;
+use crate::format::fields::Fields;
 use crate::trace::{Candidate, FinishReason, Segmentation, Signal, Span, Step, Trace, segment};
 use serde_json::{Map, Value, json};
 
@@ -10,14 +10,14 @@ pub const TRAINING: &str = "training";
 /// Name of the signal that a rollout as a whole was trained by.
 pub const TRAINING_TRACE: &str = "training:trace";
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     let named = ["stage", "step", "problem"].iter().all(|key| record.contains_key(*key));
     let first = record.get("candidates").and_then(Value::as_array).and_then(|c| c.first());
     named && first.is_none_or(|c| c.get("text").is_some())
 }
 
 /// Rewards of steps and of the whole are those that the policy was trained with. Stage and step are kept as fields of every candidate.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let extra = json!({ "stage": record.text("stage")?, "step": record.integer("step")? }).to_string();
     let candidates = record.objects("candidates")?.iter().map(|c| candidate(c, &extra)).collect::<Result<_, _>>()?;

@@ -1,8 +1,8 @@
 //! Signals in native records: the list `signals`, an object each, beside the fields that the reward model at work has of its own.
 
-use super::error::FieldError;
-use super::fields::{Fields, numbers, one_of, spans, wrong};
 use crate::check;
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, numbers, one_of, spans, wrong};
 use crate::trace::{Candidate, REWARD, Signal, TokenValue, Values};
 use serde_json::{Value, json};
 

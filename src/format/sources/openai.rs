@@ -1,11 +1,11 @@
 //! OpenAI-style chat records: messages, reasoning fields, `<think>` in the content, token log-probabilities.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_text, wrong};
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_text, wrong};
 use crate::trace::{Candidate, FinishReason, Segmentation, Span, Step, StepKind, Token, Trace, segment};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     let list = |v: Option<&Value>| v.is_some_and(Value::is_array);
     list(record.get("messages")) || (list(record.get("choices")) && (record.contains_key("prompt") || record.contains_key("object")))
 }
@@ -14,7 +14,7 @@ pub(super) fn fits(record: &Map<String, Value>) -> bool {
 ///
 /// Reasoning (`reasoning`, `reasoning_content`, or thinking parts of the content) comes first in the text, the content after a blank line; steps are
 /// cut automatically in each. `logprobs.content` may stand in the choice, the message or the record.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let messages = if record.get("messages").is_some() { record.objects("messages")? } else { Vec::new() };
     let model = record.opt_text("model")?;
@@ -57,7 +57,7 @@ fn finish(reason: &str) -> Option<FinishReason> {
 }
 
 /// The problem a list of messages poses: the user's text alone where there is one user message, else every turn with its role. System messages are left out.
-pub(super) fn problem_of(messages: &[Fields<'_>]) -> Result<String, FieldError> {
+pub(in crate::format) fn problem_of(messages: &[Fields<'_>]) -> Result<String, FieldError> {
     let mut turns = Vec::new();
     for message in messages {
         let role = message.text("role")?;

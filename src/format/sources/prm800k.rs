@@ -1,12 +1,12 @@
 //! PRM800K: for each step, completions rated −1, 0 or +1, one of which (or a human's) the solution went on with.
 
-use super::error::FieldError;
-use super::fields::{Fields, as_answer, as_integer, join_steps, wrong};
 use crate::answer::Question;
+use crate::format::error::FieldError;
+use crate::format::fields::{Fields, as_answer, as_integer, join_steps, wrong};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
-pub(super) fn fits(record: &Map<String, Value>) -> bool {
+pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     let has = |key: &str, inner: &str| record.get(key).and_then(|v| v.get(inner)).is_some();
     has("question", "problem") && has("label", "steps")
 }
@@ -24,7 +24,7 @@ impl<'a> Completion<'a> {
 
 /// The first candidate is the chosen path (a human's step where no completion was chosen, the first completion where there is neither);
 /// each completion beside it is a candidate that shares the path up to its step. Ratings become step labels; 0 (neutral) is no error.
-pub(super) fn parse(value: &Value) -> Result<Trace, FieldError> {
+pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let question = record.object("question")?;
     let label = record.object("label")?;
