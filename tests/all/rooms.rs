@@ -37,45 +37,52 @@ fn allowed(lib: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 /// Source without comments and without its `#[cfg(test)]` module, which may build its fixtures from any room.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    text.lines().map(|l| l.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let test = |at: &usize| text[*at..].lines().nth(1).is_some_and(|l| l.starts_with("mod ") && l.trim_end().ends_with(['{', '}']));
+    let end = text.match_indices("#[cfg(test)]\n").map(|m| m.0).find(test).unwrap_or(text.len());
+    text[..end].lines().map(|l| l.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Names that stand right after `prefix`, single or in a brace list.
+fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            None => vec![rest],
+            Some(list) => {
+                let (mut depth, mut names, mut begin) = (0usize, Vec::new(), 0);
+                for (i, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => {
+                            names.push(&list[begin..i]);
+                            break;
+                        }
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => {
+                            names.push(&list[begin..i]);
+                            begin = i + 1;
+                        }
+                        _ => {}
+                    }
+                }
+                names
+            }
+        };
+        for name in names {
+            found.insert(name.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    found
 }
 
 /// Rooms named right after `crate::` (or `reasonscope::`), single or in a brace list.
 fn used(code: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for start in ["crate::", "reasonscope::"] {
-        for (at, _) in code.match_indices(start) {
-            let rest = &code[at + start.len()..];
-            let names: Vec<&str> = match rest.strip_prefix('{') {
-                None => vec![rest],
-                Some(list) => {
-                    let (mut depth, mut names, mut begin) = (0usize, Vec::new(), 0);
-                    for (i, c) in list.char_indices() {
-                        match c {
-                            '{' => depth += 1,
-                            '}' if depth == 0 => {
-                                names.push(&list[begin..i]);
-                                break;
-                            }
-                            '}' => depth -= 1,
-                            ',' if depth == 0 => {
-                                names.push(&list[begin..i]);
-                                begin = i + 1;
-                            }
-                            _ => {}
-                        }
-                    }
-                    names
-                }
-            };
-            for name in names {
-                let name: String = name.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                found.insert(name);
-            }
-        }
-    }
-    found
+    &names_after(code, "crate::") | &names_after(code, "reasonscope::")
 }
 
 #[test]
@@ -141,4 +148,101 @@ fn the_reader_of_arrows_and_paths_reads_them() {
     let text =
         "use crate::{trace::{Span, Step}, model};\n// crate::tui\nlet x = crate::eval::f();\n#[cfg(test)]\nmod tests { use crate::train; }";
     assert_eq!(used(&code(text)), BTreeSet::from(["trace".into(), "model".into(), "eval".into()]));
+}
+
+/// For each module of a folder (a file, or a folder below it) the modules of the same folder that it uses, outside of tests.
+fn uses_inside(dir: &Path, path: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut modules: BTreeMap<String, Vec<(PathBuf, usize)>> = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let at = entry.unwrap().path();
+        let module = name(&at).trim_end_matches(".rs").to_owned();
+        if at.is_dir() {
+            let mut files = Vec::new();
+            sources(&at, &mut files);
+            let depth = |f: &PathBuf| f.strip_prefix(&at).unwrap().components().count() - usize::from(name(f) == "mod.rs");
+            modules.insert(module, files.into_iter().map(|f| (f.clone(), depth(&f))).collect());
+        } else if name(&at).ends_with(".rs") && module != "mod" {
+            modules.entry(module).or_default().push((at, 0));
+        }
+    }
+    let of = |(file, depth): &(PathBuf, usize)| {
+        if name(file) == "tests.rs" {
+            return BTreeSet::new();
+        }
+        let code = code(&std::fs::read_to_string(file).unwrap());
+        let mut used = names_after(&code, &"super::".repeat(depth + 1));
+        used.extend(names_after(&code, &format!("crate::{path}::")));
+        used
+    };
+    let known: BTreeSet<String> = modules.keys().cloned().collect();
+    let own = |(module, files): (&String, &Vec<(PathBuf, usize)>)| {
+        let used: BTreeSet<String> = files.iter().flat_map(of).filter(|u| known.contains(u) && u != module).collect();
+        (module.clone(), used)
+    };
+    modules.iter().map(own).collect()
+}
+
+/// What can be reached from `from`.
+fn reached(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    let (mut seen, mut left) = (BTreeSet::new(), vec![from.to_owned()]);
+    while let Some(at) = left.pop() {
+        for next in graph.get(&at).into_iter().flatten() {
+            if seen.insert(next.clone()) {
+                left.push(next.clone());
+            }
+        }
+    }
+    seen
+}
+
+fn circles(dir: &Path, path: &str, out: &mut Vec<String>) {
+    let graph = uses_inside(dir, path);
+    let in_circle: Vec<&String> = graph.keys().filter(|m| reached(&graph, m).contains(*m)).collect();
+    if !in_circle.is_empty() {
+        out.push(format!("{path}: {in_circle:?}"));
+    }
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let at = entry.unwrap().path();
+        if at.is_dir() {
+            circles(&at, &format!("{path}::{}", name(&at)), out);
+        }
+    }
+}
+
+#[test]
+fn no_files_of_a_room_use_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&src).unwrap() {
+        let at = entry.unwrap().path();
+        if at.is_dir() {
+            circles(&at, &name(&at), &mut found);
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn circles_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("mod.rs", "mod a; mod b; mod c; mod d; mod e;");
+    write("a.rs", "use super::{d::{D, E}, b::B, X};");
+    write("b.rs", "fn f() { crate::room::c::g(); }");
+    write("c/mod.rs", "mod inner;");
+    write("c/inner.rs", "use super::super::a::A;");
+    write("c/tests.rs", "use super::super::e::E;");
+    write("d.rs", "use super::e::E;\n// use super::a\n#[cfg(test)]\nmod tests { use super::super::a::A; }");
+    write("e.rs", "#[cfg(test)]\nmod tests;\nuse super::c::C;");
+    let mut found = Vec::new();
+    circles(dir.path(), "room", &mut found);
+    assert_eq!(found, ["room: [\"a\", \"b\", \"c\", \"d\", \"e\"]"]);
+    write("c/inner.rs", "use super::other;");
+    found.clear();
+    circles(dir.path(), "room", &mut found);
+    assert_eq!(found, Vec::<String>::new());
 }
