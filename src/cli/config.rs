@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Subcommands that read the file; the program without a subcommand is `inspect`.
 const COMMANDS: [&str; 2] = ["inspect", "watch"];
 /// Options that belong to one call and have no place in a file.
-const PER_CALL: [&str; 6] = ["help", "version", "problems", "train", "eval", "allow-code-execution"];
+const PER_CALL: [&str; 8] = ["help", "version", "json", "log", "problems", "train", "eval", "allow-code-execution"];
 
 /// Arguments of `config`.
 #[derive(Args, Debug)]
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_command_line_stands_before_the_file() {
         let file = "ascii = true\ntemperature = 0.5\naggregation = \"min\"\n";
-        assert_eq!(words(file, "inspect", &[]).unwrap(), ["--ascii", "--temperature=0.5", "--aggregation=min"]);
+        assert_eq!(words(file, "inspect", &[]).unwrap(), ["--aggregation=min", "--ascii", "--temperature=0.5"]);
         assert_eq!(words(file, "inspect", &["--temperature=1", "--aggregation", "sum"]).unwrap(), ["--ascii"]);
         assert_eq!(words("n = 3", "inspect", &["-n4"]), words("", "inspect", &[]), "a short option is one too");
         assert_eq!(words(file, "watch", &[]).unwrap(), ["--ascii"], "a run has no temperature");
