@@ -128,10 +128,11 @@ fn added(text: &str, name: &str, given: &[OsString], command: &Command) -> Resul
             out.extend(option(long, arg, value)?);
         }
     }
-    // A value that does not fit is the file's fault, and said to be.
+    // A value that does not fit is the file's fault, and said to be; what the command needs besides is the user's to give.
     let line = ["reasonscope", name].map(OsString::from).into_iter().chain(out.iter().cloned());
     if let Err(error) = command.clone().try_get_matches_from(line)
         && error.use_stderr()
+        && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
     {
         return Err(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned());
     }
