@@ -63,8 +63,9 @@ impl Web {
     /// One request; a success, a redirect that is not followed, or a range that cannot be had.
     async fn once(&self, client: &Client, method: Method, url: Url, from: u64) -> Result<Response, HubError> {
         let shown = url.to_string();
-        // The token is for the hub alone; the client keeps it from hosts that it is sent to.
-        let token = self.settings.token.as_ref().filter(|_| http::address(self.endpoint()).is_ok_and(|hub| hub.origin() == url.origin()));
+        // The token is for the hub alone, and the client keeps it from hosts that it is sent to; a name and a password in the address go instead of it.
+        let own = http::address(self.endpoint()).is_ok_and(|hub| hub.origin() == url.origin());
+        let token = self.settings.token.as_ref().filter(|_| own && url.username().is_empty());
         // The size and the tag are those of the bytes as they are.
         let mut request = client.request(method, url).header(ACCEPT_ENCODING, "identity");
         if from > 0 {

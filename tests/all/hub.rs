@@ -407,3 +407,35 @@ fn data_becomes_json_lines() {
     assert_eq!(says(&["data", "fetch", "math", "--model", "a/b"], 2, "cannot be used with"), 0);
     assert_eq!(says(&["data", "fetch", "gsm8k"], 1, "404"), 1);
 }
+
+#[test]
+fn the_hub_and_where_it_leads_are_reached_through_the_proxy_of_the_environment() {
+    let home = tempfile::tempdir().unwrap();
+    let rows = "{\"problem\": \"P\", \"solution\": \"\\\\boxed{1}\", \"answer\": \"1\"}";
+    let files = vec![stored("test.jsonl", rows, true)];
+    let proxy =
+        FakeServer::start(move |r, _| match (r.path.strip_prefix("http://hub.invalid"), r.path.strip_prefix("http://cdn.invalid/")) {
+            (Some(path), _) => {
+                let request = Received { path: path.into(), ..r.clone() };
+                answer(&request, "datasets/HuggingFaceH4/MATH-500", "datasets/HuggingFaceH4/MATH-500", &files, "http://cdn.invalid")
+            }
+            (_, Some("test.jsonl?signature=secret")) => ranged(r, &files[0].bytes),
+            _ => Reply::Whole(502, json!("not through here")),
+        });
+    let out = home.path().join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_reasonscope"))
+        .args(["data", "fetch", "math", "--split", "math500", "--output", out.to_str().unwrap()])
+        .envs([("HF_ENDPOINT", "http://hub.invalid"), ("HF_TOKEN", "hf-secret"), ("HTTP_PROXY", &proxy.root())])
+        .env("HF_HOME", home.path())
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (_, err, code) = texts(&output);
+    assert!(code == 0 && err.contains("1 records") && !err.contains("secret"), "{err}");
+    let token = |r: &Received| r.authorization.as_deref() == Some("Bearer hf-secret");
+    let asked = proxy.received();
+    assert!(asked.iter().all(|r| token(r) == r.path.starts_with("http://hub.invalid/")), "{asked:?}");
+    assert!(asked.iter().any(|r| r.path.starts_with("http://cdn.invalid/")));
+}
