@@ -115,14 +115,19 @@ impl Task {
     /// The final answer of a completion and whether it is right, read strictly and flexibly (see [`Judged`]); all unknown where only running code can
     /// tell (HumanEval, MBPP). A completion that marks no answer is wrong, but one that was `cut` off before its writer ended it is unknown.
     pub fn judge(self, problem: &Problem, completion: &str, cut: bool) -> Judged {
+        self.read(&problem.text, problem.gold.as_deref(), completion, cut)
+    }
+
+    /// The same for the text of a problem and its reference answer.
+    pub(super) fn read(self, problem: &str, gold: Option<&str>, completion: &str, cut: bool) -> Judged {
         let Some(kind) = self.kind() else { return Judged::default() };
-        let question = Question::new(kind, &problem.text, problem.gold.as_deref());
+        let question = Question::new(kind, problem, gold);
         let mut judged = question.judge(completion, cut);
         if self == Task::Stories {
             // The stories' own rule: a line `#### n` and nothing else in it.
             judged.answer = stories::final_answer(completion).map(|n| n.to_string());
             let right = judged.answer.as_ref().is_some_and(|a| question.is_reference(a));
-            judged.correct = (problem.gold.is_some() && (judged.answer.is_some() || !cut)).then_some(right);
+            judged.correct = (gold.is_some() && (judged.answer.is_some() || !cut)).then_some(right);
             judged.flexible = judged.correct.map(|right| right || judged.flexible == Some(true));
         }
         judged

@@ -6,6 +6,7 @@ pub mod catalogue;
 mod code;
 mod corrupt;
 mod countdown;
+mod grading;
 pub mod gsm8k;
 mod math;
 mod options;
@@ -18,6 +19,7 @@ pub use agreement::{Agreement, Disagreement, Example};
 pub use benchmark::Task;
 pub use code::CodeTests;
 pub use corrupt::{GradedCorruption, TextCorruption, corrupt_graded, corrupt_text, shuffle_steps};
+pub use grading::{grade, is_graded, judge};
 pub use training::{TRAINING_PROBLEMS, TrainingProblems};
 
 use serde::{Deserialize, Serialize};
