@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cli -> {tui, train, run, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
-//! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, trace}
+//! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, task, trace}
 //! runtime -> {generate, reward, model, trace}   run -> {format, trace}
 //! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, check, answer, trace}

@@ -20,12 +20,12 @@ pub struct Tally {
     pub strict: u64,
     /// Of those, the ones whose marked answer, or last number or option letter where they mark none, is the reference.
     pub flexible: u64,
-    /// Texts that could not be compared: cut off before they marked an answer, or without a reference.
+    /// Texts that were cut off before they marked an answer.
     pub unknown: u64,
 }
 
 impl Tally {
-    /// Counts a text.
+    /// Counts a text of a question that has a reference.
     pub fn add(&mut self, judged: &Judged) {
         self.graded += u64::from(judged.correct.is_some());
         self.strict += u64::from(judged.correct == Some(true));
@@ -33,12 +33,12 @@ impl Tally {
         self.unknown += u64::from(judged.correct.is_none());
     }
 
-    /// For people: `5 of 8 candidates have the reference answer where they mark one (strict-match), 6 where …; 1 unknown: …`.
+    /// For people: how many are right under either reading, and how many are unknown.
     pub fn describe(&self) -> String {
         let Self { graded, strict, flexible, unknown } = self;
-        let open = if *unknown > 0 { format!("; {unknown} unknown, cut off before an answer or without a reference") } else { String::new() };
+        let open = if *unknown > 0 { format!("; {unknown} unknown, cut off before an answer") } else { String::new() };
         format!(
-            "{strict} of {graded} candidates have the reference answer where they mark one (strict-match), {flexible} by their last number or option where they mark none (flexible-extract){open}"
+            "{strict} of {graded} candidates have the reference answer (strict-match), {flexible} by their last number or option (flexible-extract){open}"
         )
     }
 }

@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use super::demonstrations::task;
 use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
 use crate::format::{FormatError, Scoring};
@@ -131,9 +132,34 @@ pub struct GroupArgs {
 }
 
 impl GroupArgs {
-    /// Opens files of traces, or of problems alone.
-    pub fn open<S: AsRef<str>>(&self, files: &[S], problems: bool, segmentation: &Segmentation) -> Result<Collection, FormatError> {
-        Collection::open(files, &collection::Options { problems, apart: self.no_group, segmentation: segmentation.clone() })
+    /// Opens files of traces. What their files leave open of answers and verdicts is filled in; a named task grades all of them anew.
+    pub fn open<S: AsRef<str>>(&self, files: &[S], task: Option<Task>, segmentation: &Segmentation) -> Result<Collection, FormatError> {
+        Collection::open(files, &collection::Options { problems: false, apart: self.no_group, task, segmentation: segmentation.clone() })
+    }
+
+    /// Opens files of problems; candidates that they hold are left out.
+    pub fn open_problems<S: AsRef<str>>(&self, files: &[S], segmentation: &Segmentation) -> Result<Collection, FormatError> {
+        let options =
+            collection::Options { problems: true, apart: self.no_group, segmentation: segmentation.clone(), ..collection::Options::default() };
+        Collection::open(files, &options)
+    }
+}
+
+/// Whose grader reads final answers.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct TaskArgs {
+    /// Grade final answers as this task does; without it, by the kind of answer that each reference answer shows
+    #[arg(long, value_name = "TASK", value_parser = task())]
+    pub task: Option<Task>,
+}
+
+impl TaskArgs {
+    /// What is to be said where the answers are programs.
+    pub fn note(self) -> Option<String> {
+        let task = self.task.filter(|t| t.runs_code())?.name();
+        Some(format!(
+            "{task}: only running the programs tells right from wrong, and they are not run here; `reasonscope eval pass --task {task} --allow-code-execution` runs them"
+        ))
     }
 }
 

@@ -1,14 +1,15 @@
 //! `generate`: problems in, sampled candidates out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, TaskArgs, model};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
-use crate::answer::Question;
+use crate::answer::{self, Judged};
 use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;
 use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
+use crate::task::judge;
 use crate::trace::{REWARD, SignalSource, Trace};
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
@@ -42,6 +43,8 @@ pub struct Generate {
     #[command(flatten)]
     group: GroupArgs,
     #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
     rewards: RewardArgs,
@@ -51,7 +54,7 @@ impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
         let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
-        let collection = self.group.open(&self.problems, true, &self.rewards.segment)?;
+        let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
         let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
@@ -93,21 +96,20 @@ impl Generate {
         };
         let detector = status.calibration.detector();
         let done = |mut trace: Trace| {
-            let question = Question::guess(&trace.problem, trace.gold_answer.as_deref());
-            for candidate in &mut trace.candidates {
+            let judged: Vec<Judged> = trace.candidates.iter().map(|c| judge(self.task.task, &trace, c)).collect();
+            tally.add(&trace, &judged);
+            for (candidate, judged) in trace.candidates.iter_mut().zip(judged) {
                 candidate.policy = policy.clone();
                 candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
                 if let Some(SignalSource::Model(name)) = candidate.signals.iter_mut().find(|s| s.name == REWARD).map(|s| &mut s.source) {
                     *name = reward.clone().unwrap_or_default();
                 }
-                let judged = question.judge(&candidate.text, candidate.is_cut());
                 (candidate.answer, candidate.correct) = (judged.answer, judged.correct);
             }
             let scoring = self.rewards.scoring(&detector, &status.calibration);
             for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
                 output.line(&line)?;
             }
-            tally.add(&trace);
             output.flush()
         };
         let total = || walk.borrow().total().map(|t| t + self.problem.len() as u64);
@@ -121,7 +123,7 @@ impl Generate {
             reporter
                 .warn(&format!("interrupted: {} problems are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
-        tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        tally.tell(&mut reporter, self.task, &summary, (skipped, written.len()), &name);
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
             () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,
@@ -141,29 +143,31 @@ impl Generate {
 struct Tally {
     candidates: u64,
     tokens: u64,
-    judged: u64,
-    correct: u64,
+    answers: answer::Tally,
 }
 
 impl Tally {
-    fn add(&mut self, trace: &Trace) {
-        for c in &trace.candidates {
+    fn add(&mut self, trace: &Trace, judged: &[Judged]) {
+        for (c, judged) in trace.candidates.iter().zip(judged) {
             self.candidates += 1;
             self.tokens += c.tokens.len() as u64;
-            self.judged += u64::from(c.correct.is_some());
-            self.correct += u64::from(c.correct == Some(true));
+            if trace.gold_answer.is_some() {
+                self.answers.add(judged);
+            }
         }
     }
 
-    fn tell(&self, reporter: &mut Reporter, summary: &Summary, skipped: usize, kept: usize, name: &str) {
+    fn tell(&self, reporter: &mut Reporter, task: TaskArgs, summary: &Summary, (skipped, kept): (usize, usize), name: &str) {
         let rate = summary.tokens_per_second.map(|r| format!(", {r:.0} tokens/s")).unwrap_or_default();
         let kept_note = if kept > 0 { format!(" ({kept} problems were there already)") } else { String::new() };
         reporter.say(&format!(
             "{} candidates for {} problems, {} tokens in {:.1} s{rate}, into {name}{kept_note}",
             self.candidates, summary.traces, self.tokens, summary.seconds
         ));
-        if self.judged > 0 {
-            reporter.say(&format!("{} of {} candidates have the reference answer", self.correct, self.judged));
+        if let Some(note) = task.note() {
+            reporter.say(&note);
+        } else if self.answers != answer::Tally::default() {
+            reporter.say(&self.answers.describe());
         }
         if skipped > 0 {
             reporter.warn(&format!("{skipped} bad records were skipped"));
@@ -171,7 +175,8 @@ impl Tally {
         reporter.record(serde_json::json!({
             "event": "summary", "problems": summary.traces, "candidates": self.candidates, "failed": summary.failed, "skipped": skipped,
             "kept": kept, "interrupted": summary.interrupted, "seconds": summary.seconds, "tokens": self.tokens,
-            "tokens_per_second": summary.tokens_per_second, "judged": self.judged, "correct": self.correct, "output": name,
+            "tokens_per_second": summary.tokens_per_second, "judged": self.answers.graded, "correct": self.answers.strict,
+            "flexible": self.answers.flexible, "unknown": self.answers.unknown, "output": name,
         }));
     }
 }

@@ -1,11 +1,12 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, model};
+use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
 use super::exit::Exit;
-use crate::answer::{Judged, Question};
+use crate::answer::Judged;
 use crate::run::{RunFolder, trace_files};
 use crate::runtime::{Engine, ModelRef, Models};
 use crate::task::stories::{Split, story};
+use crate::task::{Task, judge};
 use crate::trace::Trace;
 use crate::tui;
 use anyhow::{Context, Result, bail};
@@ -42,6 +43,8 @@ pub struct LiveArgs {
     #[command(flatten)]
     pub group: GroupArgs,
     #[command(flatten)]
+    pub task: TaskArgs,
+    #[command(flatten)]
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
@@ -72,7 +75,7 @@ impl Inspect {
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
         let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
         let reward = live.reward.clone().unwrap_or_else(default).reward(live.device.device)?;
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = live.task.note().into_iter().collect();
         let traces: Box<dyn tui::TraceSource> = if recorded {
             open(&files, false, &live, &mut notes)?
         } else if !live.problems.is_empty() {
@@ -80,13 +83,15 @@ impl Inspect {
         } else {
             Box::new(Stories)
         };
+        let own_stories = !recorded && live.problems.is_empty();
+        let task = live.task.task.or(own_stories.then_some(Task::Stories));
         let ScreenArgs { theme, ascii, color } = live.screen;
         let options = tui::Options {
             traces,
             models: None,
             open_first: !recorded,
             segmentation: live.rewards.segment.clone(),
-            grade: Some(tui::Grade { kind: None, judge: Arc::new(judge) }),
+            grade: Some(tui::Grade { kind: task.and_then(Task::kind), judge: Arc::new(move |trace, i| judge_at(task, trace, i)) }),
             settings: tui::Settings {
                 n: usize::from(live.sampling.n),
                 sampling: live.sampling.sampling(),
@@ -120,14 +125,13 @@ impl Inspect {
 }
 
 /// Finds the final answer of a candidate.
-fn judge(trace: &Trace, candidate: usize) -> Judged {
+fn judge_at(task: Option<Task>, trace: &Trace, candidate: usize) -> Judged {
     #[cfg(debug_assertions)]
     #[allow(clippy::panic, reason = "the only way to a panic while the screen is taken, for the test that the terminal survives one")]
     if super::env("REASONSCOPE_TEST_PANIC").is_some() {
         std::panic::panic_any("a panic was asked for");
     }
-    let c = &trace.candidates[candidate];
-    Question::guess(&trace.problem, trace.gold_answer.as_deref()).judge(&c.text, c.is_cut())
+    trace.candidates.get(candidate).map(|c| judge(task, trace, c)).unwrap_or_default()
 }
 
 /// Opens files, and of the folders of runs what their policies wrote. What is left out of those is told to `notes`.
@@ -150,7 +154,9 @@ fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<Strin
         files.extend(found.iter().map(|f| f.display().to_string()));
         notes.extend(left_out);
     }
-    Ok(Box::new(tui::Recorded::new(live.group.open(&files, problems, &live.rewards.segment)?)))
+    let segment = &live.rewards.segment;
+    let collection = if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment)? };
+    Ok(Box::new(tui::Recorded::new(collection)))
 }
 
 /// Stories from the test pool, made when they are asked for.

@@ -1,13 +1,15 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, local, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, TaskArgs, local, model};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use super::resume::{Made, Written};
+use crate::answer;
 use crate::collection::{Judge, Judged, Reading, Shard, Summary, Walk, draw};
 use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
+use crate::task;
 use crate::trace::{GoldDeviation, Trace};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -42,6 +44,8 @@ pub struct Score {
     #[command(flatten)]
     group: GroupArgs,
     #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
     rewards: RewardArgs,
 }
 
@@ -50,7 +54,7 @@ impl Score {
         if self.reward == ModelRef::None && self.policy == ModelRef::None {
             return Err(Usage("nothing to score with: name a --reward model, a --policy, or both".into()).into());
         }
-        let collection = self.group.open(&self.files, false, &self.rewards.segment)?;
+        let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment)?;
         if let Some(out) = self.output.as_ref().and_then(|o| o.canonicalize().ok())
             && let Some(file) = self.files.iter().find(|f| std::fs::canonicalize(f).is_ok_and(|f| f == out))
         {
@@ -64,7 +68,11 @@ impl Score {
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;
         let mut tally = Tally::default();
         let detector = judge.calibration.detector();
+        let mut answers = answer::Tally::default();
         let done = |trace: Trace| {
+            if self.task.task.is_some() && trace.gold_answer.is_some() {
+                trace.candidates.iter().for_each(|c| answers.add(&task::judge(self.task.task, &trace, c)));
+            }
             let scoring = self.rewards.scoring(&detector, &judge.calibration);
             for line in to_lines(&trace, Some(&scoring)) {
                 output.line(&line)?;
@@ -82,6 +90,11 @@ impl Score {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
         tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        if let Some(note) = self.task.note() {
+            reporter.say(&note);
+        } else if answers != answer::Tally::default() {
+            reporter.say(&answers.describe());
+        }
         if let (Some(task), Some(_)) = (&judge.calibration.task, judge.calibration.false_alarm_rate) {
             reporter.say(&format!("the threshold is calibrated on {task}; on other text rewards and marks mean little"));
         }

@@ -1,7 +1,8 @@
 //! From files to judged candidates: the one way that every command goes.
 //!
 //! [`Collection::open`] reads files of every format in the background. What they say of one problem, on several lines or in several files, becomes one
-//! problem with several candidates; what two files say of one candidate, two reward models' scores for example, stands side by side on it. [`draw`] and
+//! problem with several candidates; what two files say of one candidate, two reward models' scores for example, stands side by side on it. Texts are cut into
+//! steps, and final answers read and graded, where the files leave that open. [`draw`] and
 //! [`Shard`] pick problems, [`Walk`] goes over them, and a [`Judge`] has models read them on the way.
 
 mod drive;

@@ -3,6 +3,7 @@
 use super::groups::{Groups, Mode};
 use super::sides::together;
 use crate::format::{self, Format, FormatError, TraceList};
+use crate::task::{Task, grade, is_graded};
 use crate::trace::{Segmentation, Trace, segment};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ pub struct Options {
     pub problems: bool,
     /// Records stay by themselves, also those about the same problem.
     pub apart: bool,
+    /// The task whose grader reads final answers anew; `None`: only what the files leave open is filled in. See [`grade`].
+    pub task: Option<Task>,
     /// How text is cut into steps where its file does not say it.
     pub segmentation: Segmentation,
 }
@@ -30,6 +33,7 @@ const CACHED: usize = 16;
 pub struct Collection {
     list: TraceList,
     groups: Mutex<Groups>,
+    task: Option<Task>,
     segmentation: Segmentation,
     /// The files' names without folders and endings.
     names: Vec<String>,
@@ -60,6 +64,7 @@ impl Collection {
         Ok(Self {
             list,
             groups: Mutex::new(Groups::new(mode, paths.len())),
+            task: options.task,
             segmentation: options.segmentation.clone(),
             names: names(paths),
             streams: streams || options.apart,
@@ -147,7 +152,7 @@ impl Collection {
             [one] => self.list.read(one)?,
             _ => self.read_all(&records)?,
         };
-        self.cut(&mut trace);
+        self.complete(&mut trace);
         Ok(trace)
     }
 
@@ -165,7 +170,7 @@ impl Collection {
         if size.records == 1 {
             let first = self.groups().of(index).next().unwrap_or(index);
             let trace = self.list.get(first)?;
-            if trace.candidates.iter().all(|c| !c.steps.is_empty()) {
+            if trace.candidates.iter().all(|c| !c.steps.is_empty()) && (trace.candidates.is_empty() || self.task.is_none() && is_graded(&trace)) {
                 return Ok(trace);
             }
         }
@@ -194,11 +199,12 @@ impl Collection {
         }
     }
 
-    /// Cuts what its file did not.
-    fn cut(&self, trace: &mut Trace) {
+    /// Cuts what its file did not, and reads and grades the final answers.
+    fn complete(&self, trace: &mut Trace) {
         for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
             candidate.steps = segment(&candidate.text, &self.segmentation);
         }
+        grade(self.task, trace);
     }
 
     /// What is wrong with the files as far as they are read, in order; the first 1,000 messages.

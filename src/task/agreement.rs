@@ -72,6 +72,16 @@ pub struct Agreement {
     pub without_verdict: usize,
     /// Candidates with one that the grader cannot judge: their trace has no reference answer.
     pub without_reference: usize,
+    /// Candidates with one that the grader does not judge: they were cut off before they marked an answer.
+    pub unfinished: usize,
+    /// Of the graded candidates, how many are right by the stored verdict.
+    pub stored_right: usize,
+    /// … by the marked answer, the grader's own verdict (`strict-match`).
+    pub strict_right: usize,
+    /// … by the last number or option letter of those that mark no answer, too (`flexible-extract`).
+    pub flexible_right: usize,
+    /// How many the flexible reading judges as the stored verdict does.
+    pub flexible_agree: usize,
     /// Disagreements by kind.
     pub kinds: BTreeMap<Disagreement, usize>,
     /// The first of every kind.
@@ -84,7 +94,21 @@ impl Agreement {
     /// Nothing counted yet; of every kind of disagreement the first `keep` are kept.
     pub fn new(task: Task, keep: usize) -> Self {
         let (kinds, examples) = (BTreeMap::new(), Vec::new());
-        Self { task, graded: 0, agree: 0, without_verdict: 0, without_reference: 0, kinds, examples, keep }
+        Self {
+            task,
+            graded: 0,
+            agree: 0,
+            without_verdict: 0,
+            without_reference: 0,
+            unfinished: 0,
+            stored_right: 0,
+            strict_right: 0,
+            flexible_right: 0,
+            flexible_agree: 0,
+            kinds,
+            examples,
+            keep,
+        }
     }
 
     /// The part on which both agree; `None` where nothing was graded.
@@ -102,10 +126,17 @@ impl Agreement {
             };
             let judged = self.task.judge(&problem, &c.text, c.is_cut());
             let Some(grade) = judged.correct else {
-                self.without_reference += 1;
+                match c.is_cut() && problem.gold.is_some() {
+                    true => self.unfinished += 1,
+                    false => self.without_reference += 1,
+                }
                 continue;
             };
             self.graded += 1;
+            self.stored_right += usize::from(verdict);
+            self.strict_right += usize::from(grade);
+            self.flexible_right += usize::from(judged.flexible == Some(true));
+            self.flexible_agree += usize::from(judged.flexible == Some(verdict));
             if grade == verdict {
                 self.agree += 1;
                 continue;
@@ -142,7 +173,7 @@ fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Candidate;
+    use crate::trace::{Candidate, FinishReason};
 
     #[test]
     fn every_kind_is_counted() {
@@ -165,8 +196,16 @@ mod tests {
         let trace = Trace { id: "t".into(), gold_answer: Some("4".into()), candidates, ..Trace::default() };
         let mut a = Agreement::new(Task::Gsm8k, 1);
         a.add(&trace);
-        a.add(&Trace { gold_answer: None, ..trace });
+        a.add(&Trace { gold_answer: None, ..trace.clone() });
         assert_eq!((a.graded, a.agree, a.without_verdict, a.without_reference), (7, 2, 2, 7));
+        // `four` has no number; the others mark an answer.
+        assert_eq!((a.stored_right, a.strict_right, a.flexible_right, a.flexible_agree, a.unfinished), (3, 4, 4, 2, 0));
+        let cut = Candidate { finish: Some(FinishReason::Length), ..c("so 4", None, Some(true)) };
+        let whole = c("so 4", None, Some(true));
+        a.add(&Trace { gold_answer: Some("4".into()), candidates: vec![cut, whole], ..Trace::default() });
+        assert_eq!((a.graded, a.unfinished, a.strict_right, a.flexible_right, a.flexible_agree), (8, 1, 4, 5, 3));
+        let mut a = Agreement::new(Task::Gsm8k, 1);
+        a.add(&trace);
         assert!(a.kinds.len() == 5 && a.kinds.values().all(|n| *n == 1) && a.examples.len() == 5);
         assert!((a.share().unwrap() - 2.0 / 7.0).abs() < 1e-12 && Agreement::new(Task::Gsm8k, 1).share().is_none());
         assert_eq!(a.examples[0].stored.as_deref(), Some("4"));

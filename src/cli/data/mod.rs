@@ -169,6 +169,14 @@ fn text(a: &Agreement, share: f64, joined: &Joined) -> Result<String> {
         "{traces} problems; {} candidates without a verdict, {} without a reference answer",
         a.without_verdict, a.without_reference
     )?;
+    if a.unfinished > 0 {
+        writeln!(text, "{} candidates unknown: cut off before they marked an answer", a.unfinished)?;
+    }
+    writeln!(
+        text,
+        "right: {} as stored, {} strict-match (the marked answer), {} flexible-extract (else the last number or option; {} verdicts agree)",
+        a.stored_right, a.strict_right, a.flexible_right, a.flexible_agree
+    )?;
     for (kind, count) in &a.kinds {
         writeln!(text, "\n{count:6}  {}", kind.describe())?;
         for e in a.examples.iter().filter(|e| e.kind == *kind) {

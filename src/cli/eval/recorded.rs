@@ -120,7 +120,7 @@ impl RecordedArgs {
         let mut subsets = Vec::with_capacity(self.files.len());
         for file in &self.files {
             reporter.stage(file);
-            let list = self.group.open(std::slice::from_ref(file), false, &self.rewards.segment)?;
+            let list = self.group.open(std::slice::from_ref(file), None, &self.rewards.segment)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
             let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
