@@ -139,8 +139,12 @@ impl GroupArgs {
 
     /// Opens files of problems; candidates that they hold are left out.
     pub fn open_problems<S: AsRef<str>>(&self, files: &[S], segmentation: &Segmentation) -> Result<Collection, FormatError> {
-        let options =
-            collection::Options { problems: true, apart: self.no_group, segmentation: segmentation.clone(), ..collection::Options::default() };
+        let options = collection::Options {
+            problems: true,
+            apart: self.no_group,
+            segmentation: segmentation.clone(),
+            ..collection::Options::default()
+        };
         Collection::open(files, &options)
     }
 }

@@ -155,7 +155,8 @@ fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<Strin
         notes.extend(left_out);
     }
     let segment = &live.rewards.segment;
-    let collection = if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment)? };
+    let collection =
+        if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment)? };
     Ok(Box::new(tui::Recorded::new(collection)))
 }
 

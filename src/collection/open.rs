@@ -170,7 +170,9 @@ impl Collection {
         if size.records == 1 {
             let first = self.groups().of(index).next().unwrap_or(index);
             let trace = self.list.get(first)?;
-            if trace.candidates.iter().all(|c| !c.steps.is_empty()) && (trace.candidates.is_empty() || self.task.is_none() && is_graded(&trace)) {
+            if trace.candidates.iter().all(|c| !c.steps.is_empty())
+                && (trace.candidates.is_empty() || self.task.is_none() && is_graded(&trace))
+            {
                 return Ok(trace);
             }
         }

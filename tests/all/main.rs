@@ -1,5 +1,6 @@
 //! Behaviour of the whole crate, in one binary.
 
+mod answers;
 mod candidate_sets;
 mod cli;
 mod code;

@@ -13,7 +13,7 @@ use crate::eval::metrics::localise::grid;
 use crate::eval::scored::{Column, Says};
 use crate::format::{FormatError, note};
 use crate::runtime::ModelRef;
-use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems};
+use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems, grade};
 use crate::trace::{Calibration, Reading, TokenClass, Trace};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
@@ -325,14 +325,17 @@ impl Check<'_> {
     /// Grades the candidates anew where that is asked for.
     fn grade(&self, trace: &mut Trace) -> Result<()> {
         let Some(Grading { task, grader, problems }) = self.grading else { return Ok(()) };
-        let own = Problem { id: trace.id.clone(), text: trace.problem.clone(), gold: trace.gold_answer.clone(), ..Problem::default() };
-        let problem = problems.get(trace.problem.trim()).unwrap_or(&own);
-        for c in &mut trace.candidates {
-            c.answer = task.judge(problem, &c.text, c.is_cut()).answer;
-            c.correct = grader.grade(*task, problem, &c.text)?;
-            if c.correct.is_none() {
-                bail!("{}: has no reference answer to grade with; name the problems' file with --answers", trace.id);
+        let known = problems.get(trace.problem.trim());
+        trace.gold_answer = known.and_then(|p| p.gold.clone()).or(trace.gold_answer.take());
+        grade(Some(*task), trace);
+        if task.runs_code() {
+            let own = Problem { id: trace.id.clone(), text: trace.problem.clone(), ..Problem::default() };
+            for c in &mut trace.candidates {
+                (c.answer, c.correct) = (None, grader.grade(*task, known.unwrap_or(&own), &c.text)?);
             }
+        }
+        if trace.candidates.iter().any(|c| c.correct.is_none() && (task.runs_code() || !c.is_cut() || trace.gold_answer.is_none())) {
+            bail!("{}: has no reference answer to grade with; name the problems' file with --answers", trace.id);
         }
         Ok(())
     }
