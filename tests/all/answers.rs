@@ -3,12 +3,13 @@
 use crate::fake_server::{FakeServer, Reply, models};
 use crate::tui_fixture::{Screen, Setup};
 use reasonscope::answer::Kind;
+use reasonscope::collection::{self, Collection};
 use reasonscope::eval::{
     ScoredTrace,
     rerank::{Method, pick},
 };
 use reasonscope::format::{Options, TraceList};
-use reasonscope::task::grade;
+use reasonscope::task::Task;
 use reasonscope::trace::{Granularity, Trace};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -39,6 +40,14 @@ fn file(dir: &Path, name: &str, reference: &str, texts: &[(&str, &str)], said: b
     path.to_str().unwrap().to_owned()
 }
 
+/// The problems of a file as every command reads them.
+fn open(path: &str, task: Option<Task>) -> Vec<Trace> {
+    let collection = Collection::open(&[path], &collection::Options { task, ..collection::Options::default() }).unwrap();
+    collection.wait_all();
+    (0..collection.len()).map(|i| Trace::clone(&collection.get(i).unwrap())).collect()
+}
+
+/// What a file says, and nothing else.
 fn load(path: &str) -> Vec<Trace> {
     let list = TraceList::open(&[path], Options::default()).unwrap();
     list.wait(usize::MAX - 1);
@@ -59,8 +68,9 @@ fn spellings_of_one_answer_vote_together_in_the_inspector_and_in_eval() {
     let texts: Vec<(&str, &str)> = texts.iter().map(|(t, a)| (t.as_str(), *a)).collect();
     for said in [true, false] {
         let path = file(dir.path(), "votes.jsonl", "18", &texts, said);
-        let mut traces = load(&path);
-        grade(None, &mut traces[0]);
+        let traces = open(&path, None);
+        let verdicts = |traces: &[Trace]| traces[0].candidates.iter().map(|c| c.correct).collect::<Vec<_>>();
+        assert_eq!(verdicts(&traces), verdicts(&open(&path, Some(Task::Gsm8k))), "a number is graded as GSM8K's are");
         let right: Vec<Option<bool>> = traces[0].candidates.iter().map(|c| c.correct).collect();
         assert_eq!(right, [false, true, false, true, true].map(Some), "said: {said}");
         let scored = ScoredTrace::from_trace(&traces[0], Granularity::Dense, None);
@@ -101,9 +111,11 @@ fn formulas_are_graded_by_what_they_mean_at_every_door() {
         let made: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         assert_eq!(made["figures"]["pass_1"], json!(60.0), "eval pass {task:?}");
     }
-    let mut traces = load(&path);
-    grade(None, &mut traces[0]);
-    let screen = votes_on_screen(traces);
+    assert_eq!(verdicts(&open(&path, Some(Task::HumanEval))), [None; 5], "programs are not run");
+    for task in [None, Some(Task::Math)] {
+        assert_eq!(verdicts(&open(&path, task)), wanted);
+    }
+    let screen = votes_on_screen(open(&path, None));
     assert!(screen.contains("majority \\sqrt{1/2} ×3"), "{screen}");
 }
 
@@ -165,7 +177,6 @@ fn strict_and_flexible_counts_stand_side_by_side() {
 
 #[test]
 fn answers_of_every_task_have_a_kind_but_programs() {
-    use reasonscope::task::Task;
     let kinds: Vec<Option<Kind>> = Task::ALL.into_iter().map(Task::kind).collect();
     assert!(Task::ALL.into_iter().zip(&kinds).all(|(t, k)| k.is_none() == t.runs_code()), "{kinds:?}");
 }
