@@ -1,6 +1,5 @@
 //! Options that several subcommands share.
 
-use super::demonstrations::task;
 use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
 use crate::format::{FormatError, Scoring};
@@ -153,7 +152,7 @@ impl GroupArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TaskArgs {
     /// Grade final answers as this task does; without it, by the kind of answer that each reference answer shows
-    #[arg(long, value_name = "TASK", value_parser = task())]
+    #[arg(long, value_name = "TASK", value_parser = task(Task::ALL))]
     pub task: Option<Task>,
 }
 

@@ -23,8 +23,14 @@ pub struct ScoredTrace {
 /// One scored candidate.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoredCandidate {
-    /// Whether the final answer is right.
+    /// Whether the final answer is right; `false` where that is not known.
     pub correct: bool,
+    /// Whether it is not known if the final answer is right: there is nothing to compare with, or the text was cut off before it marked one.
+    pub unknown: bool,
+    /// Whether the answer that the text marks is the reference (`strict-match`); `None` where nobody looked or could. Rows do not keep it.
+    pub strict: Option<bool>,
+    /// The same where a text that marks none is read for its last number or option letter (`flexible-extract`).
+    pub flexible: Option<bool>,
     /// Whether the first error is known; localisation passes over the others.
     pub labelled: bool,
     /// 0-based first wrong step; `None`: every step is right. `n_steps` stands for a missing step at the end, which no method can mark.
@@ -225,6 +231,9 @@ impl ScoredCandidate {
     pub fn from_candidate(candidate: &Candidate, granularity: Granularity) -> Self {
         Self {
             correct: candidate.correct == Some(true),
+            unknown: candidate.correct.is_none(),
+            strict: None,
+            flexible: None,
             labelled: candidate.gold.is_some(),
             first_error: match candidate.gold {
                 Some(GoldDeviation::Step(step)) => Some(step),

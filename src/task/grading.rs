@@ -22,36 +22,42 @@ pub fn judge(task: Option<Task>, trace: &Trace, candidate: &Candidate) -> Judged
     }
 }
 
-/// Puts answers and verdicts to the candidates of a recorded trace, and says how each text reads.
+/// Puts answers and verdicts to the candidates of a recorded trace.
 ///
 /// A named task grades all of them anew, except programs, which keep what their file says. Without one, only what the file leaves open is filled in: the
 /// answer that a text marks, and whether it is the reference. A text that marks none stays unknown unless its file says that its writer ended it there.
-pub fn grade(task: Option<Task>, trace: &mut Trace) -> Vec<Judged> {
-    let judged: Vec<Judged> = trace.candidates.iter().map(|c| judge(task, trace, c)).collect();
-    let Some(question) = question(task, trace) else { return judged };
-    let fill = |c: &Candidate, judged: &Judged| {
-        let answer = c.answer.clone().or_else(|| judged.answer.clone());
+pub fn grade(task: Option<Task>, trace: &mut Trace) {
+    let Some(question) = question(task, trace) else { return };
+    let fill = |c: &Candidate| {
+        if is_known(c, trace) {
+            return None;
+        }
+        let judged = judge(task, trace, c);
+        let answer = c.answer.clone().or(judged.answer);
         let compared = || trace.gold_answer.as_ref().and(answer.as_deref()).map(|a| question.is_reference(a));
         let ended = || judged.correct.filter(|_| c.finish == Some(FinishReason::Stop));
         let correct = c.correct.or_else(compared).or_else(ended);
-        (answer, correct)
+        Some((answer, correct))
     };
-    let found: Vec<(Option<String>, Option<bool>)> = trace
-        .candidates
-        .iter()
-        .zip(&judged)
-        .map(|(c, j)| if task.is_some() { (j.answer.clone(), j.correct) } else { fill(c, j) })
-        .collect();
+    let anew = |c: &Candidate| {
+        let judged = judge(task, trace, c);
+        Some((judged.answer, judged.correct))
+    };
+    let found: Vec<_> = trace.candidates.iter().map(|c| if task.is_some() { anew(c) } else { fill(c) }).collect();
     for (c, found) in trace.candidates.iter_mut().zip(found) {
-        (c.answer, c.correct) = found;
+        if let Some(found) = found {
+            (c.answer, c.correct) = found;
+        }
     }
-    judged
 }
 
 /// Whether [`grade`] without a task would find nothing to fill in.
 pub fn is_graded(trace: &Trace) -> bool {
-    let known = |c: &Candidate| c.answer.is_some() && (c.correct.is_some() || trace.gold_answer.is_none());
-    trace.candidates.iter().all(known)
+    trace.candidates.iter().all(|c| is_known(c, trace))
+}
+
+fn is_known(c: &Candidate, trace: &Trace) -> bool {
+    c.answer.is_some() && (c.correct.is_some() || trace.gold_answer.is_none())
 }
 
 #[cfg(test)]
@@ -84,10 +90,11 @@ mod tests {
         all.push(Candidate { correct: Some(false), ..candidate("so \\boxed{\\frac1{\\sqrt2}}", stop) });
         let mut t = trace("\\frac1{\\sqrt2}", all);
         assert!(!is_graded(&t));
-        let judged = grade(None, &mut t);
+        grade(None, &mut t);
         assert_eq!(correct(&t), [Some(true), Some(false), None, None, Some(false), Some(true), Some(false)], "what a file says stands");
         assert_eq!(t.candidates[0].answer.as_deref(), Some("\\frac{\\sqrt2}{2}"));
-        assert_eq!((judged[6].correct, judged[2].correct, judged[2].flexible), (Some(true), None, None));
+        let judged = |i: usize| judge(None, &t, &t.candidates[i]);
+        assert_eq!((judged(6).correct, judged(2).correct, judged(2).flexible), (Some(true), None, None));
         let before = t.clone();
         grade(None, &mut t);
         assert_eq!(t, before, "a second time finds nothing new");
@@ -98,13 +105,14 @@ mod tests {
         let wrong = Candidate { correct: Some(false), answer: Some("7".into()), ..candidate("#### 18", None) };
         let mut t = trace("18", vec![wrong, candidate("18", None)]);
         assert!(!is_graded(&t));
-        let judged = grade(Some(Task::Gsm8k), &mut t);
+        grade(Some(Task::Gsm8k), &mut t);
         assert_eq!((correct(&t), t.candidates[0].answer.as_deref()), (vec![Some(true), Some(false)], Some("18")));
-        assert_eq!(judged[1].flexible, Some(true));
+        assert_eq!(judge(Some(Task::Gsm8k), &t, &t.candidates[1]).flexible, Some(true));
         t.candidates.truncate(1);
         assert!(is_graded(&t));
         let before = t.clone();
-        let judged = grade(Some(Task::HumanEval), &mut t);
-        assert_eq!((t, judged), (before, vec![Judged::default()]));
+        grade(Some(Task::HumanEval), &mut t);
+        assert_eq!(t, before);
+        assert_eq!(judge(Some(Task::HumanEval), &t, &t.candidates[0]), Judged::default());
     }
 }

@@ -6,7 +6,7 @@ use reasonscope::answer::Kind;
 use reasonscope::collection::{self, Collection};
 use reasonscope::eval::{
     ScoredTrace,
-    rerank::{Method, pick},
+    metrics::rerank::{Method, pick},
 };
 use reasonscope::format::{Options, TraceList};
 use reasonscope::task::Task;
@@ -74,7 +74,7 @@ fn spellings_of_one_answer_vote_together_in_the_inspector_and_in_eval() {
         let right: Vec<Option<bool>> = traces[0].candidates.iter().map(|c| c.correct).collect();
         assert_eq!(right, [false, true, false, true, true].map(Some), "said: {said}");
         let scored = ScoredTrace::from_trace(&traces[0], Granularity::Dense, None);
-        assert!([1, 3, 4].contains(&pick(Method::Majority, &scored).unwrap()));
+        assert!([1, 3, 4].contains(&pick(&Method::Majority, &scored).unwrap()));
         let screen = votes_on_screen(traces);
         let line = screen.lines().find(|l| l.contains("majority")).unwrap_or_else(|| panic!("{screen}"));
         assert!(line.contains("majority 18 ×3"), "{line}");
@@ -110,6 +110,8 @@ fn formulas_are_graded_by_what_they_mean_at_every_door() {
         let output = run(&[&["eval", "pass", &path, "--json"], task].concat());
         let made: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         assert_eq!(made["figures"]["pass_1"], json!(60.0), "eval pass {task:?}");
+        let rows: Vec<&str> = made["tables"][0]["rows"].as_array().unwrap().iter().map(|r| r[""].as_str().unwrap()).collect();
+        assert_eq!(rows, ["policy", "strict-match", "flexible-extract"]);
     }
     assert_eq!(verdicts(&open(&path, Some(Task::HumanEval))), [None; 5], "programs are not run");
     for task in [None, Some(Task::Math)] {

@@ -13,7 +13,7 @@ use crate::eval::metrics::localise::grid;
 use crate::eval::scored::{Column, Says};
 use crate::format::{FormatError, note};
 use crate::runtime::ModelRef;
-use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems, grade};
+use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems, grade, judge};
 use crate::trace::{Calibration, Reading, TokenClass, Trace};
 use crate::train::training_problems;
 use anyhow::{Result, bail};
@@ -189,6 +189,10 @@ impl RecordedArgs {
         let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity, self.task.and_then(Task::kind));
         for (scored, c) in scored.candidates.iter_mut().zip(&trace.candidates) {
             scored.class = note(c, "classification");
+            if trace.gold_answer.is_some() {
+                let judged = judge(self.task, trace, c);
+                (scored.strict, scored.flexible) = (judged.correct, judged.flexible);
+            }
         }
         if self.baselines_only {
             scored.candidates.iter_mut().for_each(|c| c.keep(|column| !column.is_reward()));

@@ -1,6 +1,6 @@
 //! pass@k, unbiased (Chen et al. 2021).
 
-use crate::eval::{EvalError, ScoredTrace};
+use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 
 /// Chance that at least one of `k` candidates drawn without replacement from `n`, of which `correct` are right, is right:
 /// 1 − C(n−c, k)/C(n, k).
@@ -24,15 +24,15 @@ pub fn pass_at_k(n: usize, correct: usize, k: usize) -> Result<f64, EvalError> {
     Ok(1.0 - miss)
 }
 
-/// pass@k of every problem.
+/// pass@k of every problem, where `right` says which candidates are.
 ///
 /// # Errors
 /// As [`pass_at_k`], naming the problem.
-pub fn per_problem(traces: &[ScoredTrace], k: usize) -> Result<Vec<f64>, EvalError> {
+pub fn per_problem(traces: &[ScoredTrace], k: usize, right: impl Fn(&ScoredCandidate) -> bool) -> Result<Vec<f64>, EvalError> {
     traces
         .iter()
         .map(|t| {
-            let correct = t.candidates.iter().filter(|c| c.correct).count();
+            let correct = t.candidates.iter().filter(|c| right(c)).count();
             pass_at_k(t.candidates.len(), correct, k).map_err(|e| EvalError::Input(format!("problem {}: {e}", t.id)))
         })
         .collect()
@@ -59,6 +59,6 @@ mod tests {
         assert!(pass_at_k(4, 1, 0).is_err());
         assert!(pass_at_k(4, 5, 1).is_err());
         let trace = ScoredTrace::new("p7", vec![]);
-        assert!(per_problem(&[trace], 1).unwrap_err().to_string().contains("p7"));
+        assert!(per_problem(&[trace], 1, |c| c.correct).unwrap_err().to_string().contains("p7"));
     }
 }

@@ -148,9 +148,15 @@ pub fn begin(traces: &[ScoredTrace], options: &Options) -> Report {
 fn notes(traces: &[ScoredTrace], options: &Options) -> Vec<String> {
     let candidates = || traces.iter().flat_map(|t| &t.candidates);
     let right = candidates().filter(|c| c.correct).count();
+    let unknown = candidates().filter(|c| c.unknown).count();
+    let unknown = if unknown > 0 { format!("; of {unknown} that is not known, and they count as wrong") } else { String::new() };
     let unreachable = candidates().filter(|c| c.labelled && c.first_error.is_some_and(|e| e >= c.n_steps)).count();
     let mut notes = vec![
-        format!("{}, {}, {right} with the right answer.", count(traces.len(), "problem"), count(candidates().count(), "candidate")),
+        format!(
+            "{}, {}, {right} with the right answer{unknown}.",
+            count(traces.len(), "problem"),
+            count(candidates().count(), "candidate")
+        ),
         format!(
             "Shares in percent, with {:.0} % percentile bootstrap intervals over problems ({} resamples, seed {}).",
             100.0 * options.bootstrap.level,

@@ -8,6 +8,10 @@ use crate::eval::stats::resample::Resampled;
 use crate::eval::stats::{Bootstrap, Interval, bootstrap_mean};
 use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 
+/// How candidates are found right: as they were graded, and by either reading of their texts.
+const READINGS: [(&str, fn(&ScoredCandidate) -> bool); 3] =
+    [("policy", |c| c.correct), ("strict-match", |c| c.strict == Some(true)), ("flexible-extract", |c| c.flexible == Some(true))];
+
 /// pass@k, and what the samples are like.
 ///
 /// # Errors
@@ -18,13 +22,23 @@ pub fn pass(traces: &[ScoredTrace], options: &Options) -> Result<Section, EvalEr
     let names: Vec<String> = sizes.iter().map(|n| format!("k={n}")).collect();
     let columns: Vec<&str> = [""].into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut table = Table::new("pass@k, unbiased", &columns);
-    let values = sizes.iter().map(|k| passk::per_problem(traces, *k)).collect::<Result<Vec<_>, _>>()?;
-    let drawn = Resampled::of(&values.iter().map(Vec::as_slice).collect::<Vec<_>>(), options.bootstrap)?;
-    let at: Vec<Interval> = (0..sizes.len()).map(|k| drawn.interval(|s| s[k] / traces.len() as f64)).collect();
-    for (name, of) in [("pass_1", sizes.iter().position(|k| *k == 1)), ("pass_n", sizes.len().checked_sub(1))] {
-        section.figure(name, of.map_or(f64::NAN, |k| 100.0 * at[k].estimate));
+    let known = traces.iter().flat_map(|t| &t.candidates).any(|c| c.strict.is_some());
+    for (at, (name, right)) in READINGS.iter().take(if known { READINGS.len() } else { 1 }).enumerate() {
+        let values = sizes.iter().map(|k| passk::per_problem(traces, *k, right)).collect::<Result<Vec<_>, _>>()?;
+        let drawn = Resampled::of(&values.iter().map(Vec::as_slice).collect::<Vec<_>>(), options.bootstrap)?;
+        let shares: Vec<Interval> = (0..sizes.len()).map(|k| drawn.interval(|s| s[k] / traces.len() as f64)).collect();
+        if at == 0 {
+            for (name, of) in [("pass_1", sizes.iter().position(|k| *k == 1)), ("pass_n", sizes.len().checked_sub(1))] {
+                section.figure(name, of.map_or(f64::NAN, |k| 100.0 * shares[k].estimate));
+            }
+        }
+        table.rows.push([Cell::Text((*name).into())].into_iter().chain(shares.into_iter().map(Cell::Interval)).collect());
     }
-    table.rows.push([Cell::Text("policy".into())].into_iter().chain(at.into_iter().map(Cell::Interval)).collect());
+    if known {
+        section.notes.push(
+            "strict-match: the answer that a text marks; flexible-extract: else its last number or option letter (names of lm-evaluation-harness).".into(),
+        );
+    }
     section.tables.extend([table, samples(traces, options.bootstrap)?]);
     Ok(section)
 }
@@ -44,7 +58,15 @@ fn samples(traces: &[ScoredTrace], options: Bootstrap) -> Result<Table, EvalErro
         table.rows.push(vec![Cell::Text(name.into()), Cell::Interval(bootstrap_mean(&values, options)?)]);
         Ok(())
     };
+    let any = |f: fn(&ScoredCandidate) -> bool| traces.iter().flat_map(|t| &t.candidates).any(f);
     row("right", share(&|_, c| c.correct))?;
+    if any(|c| c.strict.is_some()) {
+        row("right, strict-match", share(&|_, c| c.strict == Some(true)))?;
+        row("right, flexible-extract", share(&|_, c| c.flexible == Some(true)))?;
+    }
+    if any(|c| c.unknown) {
+        row("unknown, counted as wrong", share(&|_, c| c.unknown))?;
+    }
     // Programs have no answers to agree on.
     let answers = traces.iter().flat_map(|t| &t.candidates).any(|c| c.answer.is_some());
     if answers {
@@ -79,5 +101,28 @@ mod tests {
         let table = samples(&[ScoredTrace::new("p", candidates)], Bootstrap::default()).unwrap();
         let cells: Vec<String> = table.rows.iter().map(|r| r[1].text()).collect();
         assert_eq!(cells, ["25.0 [25.0, 25.0]", "75.0 [75.0, 75.0]", "50.0 [50.0, 50.0]", "3.000"]);
+    }
+
+    #[test]
+    fn strict_and_flexible_stand_beside_each_other_where_texts_were_read() {
+        let of =
+            |strict, flexible, unknown| ScoredCandidate { strict, flexible, unknown, correct: strict == Some(true), ..Default::default() };
+        let candidates = vec![
+            of(Some(true), Some(true), false),
+            of(Some(false), Some(true), false),
+            of(None, None, true),
+            of(Some(false), Some(false), false),
+        ];
+        let traces = [ScoredTrace::new("p", candidates)];
+        let options = Options { sizes: vec![1], ..Options::default() };
+        let section = pass(&traces, &options).unwrap();
+        let cells = |table: &Table| table.rows.iter().map(|r| format!("{} {}", r[0].text(), r[1].text())).collect::<Vec<_>>();
+        assert_eq!(
+            cells(&section.tables[0]),
+            ["policy 25.0 [25.0, 25.0]", "strict-match 25.0 [25.0, 25.0]", "flexible-extract 50.0 [50.0, 50.0]"]
+        );
+        let samples = cells(&section.tables[1]);
+        assert!(samples.contains(&"unknown, counted as wrong 25.0 [25.0, 25.0]".into()), "{samples:?}");
+        assert!(samples.contains(&"right, flexible-extract 50.0 [50.0, 50.0]".into()), "{samples:?}");
     }
 }

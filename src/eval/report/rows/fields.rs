@@ -14,7 +14,7 @@ pub enum Part {
     Id,
     /// Place of the candidate in its problem.
     Index,
-    /// Whether the final answer is right.
+    /// Whether the final answer is right; empty where that is not known.
     Correct,
     /// Whether the first error is known.
     Labelled,
@@ -167,7 +167,7 @@ impl Part {
         match self {
             Self::Id => Value::Text(Some(&row.trace.id)),
             Self::Index => Value::Count(row.candidate.map(|c| c.0)),
-            Self::Correct => Value::Flag(c.map(|c| c.correct)),
+            Self::Correct => Value::Flag(c.filter(|c| !c.unknown).map(|c| c.correct)),
             Self::Labelled => Value::Flag(c.map(|c| c.labelled)),
             Self::FirstError => Value::Count(c.and_then(|c| c.first_error)),
             Self::Steps => Value::Count(c.map(|c| c.n_steps)),

@@ -122,7 +122,8 @@ impl Row<'_> {
 
     fn candidate(&self) -> Result<ScoredCandidate, RowError> {
         let mut candidate = ScoredCandidate {
-            correct: self.known_flag(&Part::Correct)?,
+            correct: self.flag(&Part::Correct)?.unwrap_or(false),
+            unknown: self.flag(&Part::Correct)?.is_none(),
             labelled: self.known_flag(&Part::Labelled)?,
             first_error: self.count(&Part::FirstError)?,
             n_steps: self.whole(&Part::Steps)?,
