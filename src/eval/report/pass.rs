@@ -8,8 +8,11 @@ use crate::eval::stats::resample::Resampled;
 use crate::eval::stats::{Bootstrap, Interval, bootstrap_mean};
 use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 
+/// Name of a way to read answers, and whether a candidate is right by it.
+type AnswerReading = (&'static str, fn(&ScoredCandidate) -> bool);
+
 /// How candidates are found right: as they were graded, and by either reading of their texts.
-const READINGS: [(&str, fn(&ScoredCandidate) -> bool); 3] =
+const READINGS: [AnswerReading; 3] =
     [("policy", |c| c.correct), ("strict-match", |c| c.strict == Some(true)), ("flexible-extract", |c| c.flexible == Some(true))];
 
 /// pass@k, and what the samples are like.
