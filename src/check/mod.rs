@@ -33,6 +33,12 @@ pub fn all_signals(candidate: &Candidate) -> Vec<Cow<'_, Signal>> {
     all
 }
 
+/// The signal of this name among all; the checks run only where no other signal has it.
+pub fn find<'a>(candidate: &'a Candidate, name: &str) -> Option<Cow<'a, Signal>> {
+    let known = candidate.all_signals().into_iter().find(|s| s.name == name);
+    known.or_else(|| signals(candidate).into_iter().find(|s| s.name == name).map(Cow::Owned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +69,8 @@ mod tests {
         assert_eq!(all.iter().filter(|s| s.name == EQUATIONS).count(), 1);
         assert_eq!(all[0].values, Values::Steps(vec![Some(0.5)]));
         assert!(all.iter().any(|s| s.name == CHARACTERS));
+        assert_eq!(find(&candidate, EQUATIONS).map(|s| s.values.clone()), Some(Values::Steps(vec![Some(0.5)])));
+        assert!(find(&candidate, DIGITS).is_some() && find(&candidate, "none").is_none());
     }
 
     #[test]

@@ -35,14 +35,6 @@ pub fn ranks(scores: &[Option<f32>]) -> Vec<Option<usize>> {
     scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(|s| 1 + scores.iter().flatten().filter(|o| **o > s).count())).collect()
 }
 
-/// A candidate's score as the weight of its vote, in 0..=1: e^score for `Product` (a log-probability), σ(score) for the others (log-odds).
-pub fn vote_weight(aggregation: Aggregation, score: f32) -> f32 {
-    match aggregation {
-        Aggregation::Product => score.min(0.0).exp(),
-        _ => 1.0 / (1.0 + (-score).exp()),
-    }
-}
-
 /// Where two candidates part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Divergence {
@@ -117,14 +109,13 @@ mod tests {
         assert_eq!(scores("reward.min", Granularity::Sparse, Aggregation::Mean)[0], Some(-3.0));
         assert_eq!(scores("score", Granularity::Dense, Aggregation::Mean), [Some(9.0), Some(0.5), None, None]);
         assert_eq!(scores("given", Granularity::Dense, Aggregation::Mean), [None, None, Some(-0.25), None], "high is good");
+        let doubts = Signal { orientation: Orientation::Low, ..Signal::given_steps("doubt", vec![Some(1.0), Some(5.0)]) };
+        let mut d = candidate("x\ny", None);
+        d.put_signal(doubts);
+        let worst = candidate_scores(&[d], &"doubt".parse().unwrap(), Granularity::Dense, Aggregation::Min);
+        assert_eq!(worst, [Some(-5.0)], "the least good step is the one of most doubt");
         assert_eq!(default_signal(&all), Some("score"), "what the file says stands first");
         assert_eq!((default_signal(&all[3..]), default_signal(&[])), (None, None));
-    }
-
-    #[test]
-    fn a_score_weighs_a_vote() {
-        assert_eq!(vote_weight(Aggregation::Mean, 0.0), 0.5);
-        assert_eq!(vote_weight(Aggregation::Product, 0.5f32.ln()), 0.5);
     }
 
     #[test]

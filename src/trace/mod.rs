@@ -14,7 +14,7 @@ mod signal;
 mod store;
 
 pub use choices::with_options;
-pub use compare::{Divergence, candidate_scores, common_steps, divergence, rank, ranks, vote_weight};
+pub use compare::{Divergence, candidate_scores, common_steps, divergence, rank, ranks};
 pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};

@@ -3,7 +3,7 @@
 use crate::eval::ScoredCandidate;
 use crate::eval::columns::is_content_free;
 use crate::eval::scored::{Column, Level, Says, known};
-use crate::trace::{Aggregation, Reading, Statistic, Unit};
+use crate::trace::{Aggregation, Reading, Statistic};
 use std::fmt;
 
 /// How a reading becomes one number for the candidate.
@@ -81,9 +81,7 @@ impl Score {
     pub fn weight(&self, candidate: &ScoredCandidate) -> Option<f32> {
         let score = self.of(candidate)?;
         let (column, ..) = candidate.entry(&self.reading)?;
-        let aggregation = if let Over::Steps(a) = self.over { a } else { Aggregation::Mean };
-        // A chance of being wrong, turned, is its negative.
-        let turned = if column.unit == Unit::Probability && score < 0.0 { 1.0 + score } else { score };
-        Some(column.unit.vote_weight(aggregation, turned))
+        let over = if let Over::Steps(a) = self.over { Some(a) } else { None };
+        Some(column.unit.vote_weight(over, score))
     }
 }

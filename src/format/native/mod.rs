@@ -6,6 +6,7 @@ mod signals;
 use super::error::{FieldError, FormatError};
 use super::fields::{Fields, aligned, as_integer, numbers, one_of, spans, wrong};
 use super::sources::openai::problem_of;
+use crate::check;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
     Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Token, TokenValue, Trace, segment,
@@ -172,7 +173,7 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
     let granularity = scoring.map_or(Granularity::Dense, |s| s.granularity);
     let statistic = scoring.map_or(Statistic::default(), Scoring::statistic);
     let steps = if scored { Some(c.step_rewards(statistic, granularity)) } else { given.map(<[_]>::to_vec) };
-    let watched = scoring.and_then(|s| c.all_signals().into_iter().find(|a| a.name == s.detector.reading.signal && a.has_values()));
+    let watched = scoring.and_then(|s| check::find(c, &s.detector.reading.signal)).filter(|w| w.has_values());
     let judged = scoring.is_some_and(|s| watched.as_ref().is_some_and(|w| can_judge(s, w)));
     let marked = scoring.zip(watched.as_ref()).and_then(|(s, w)| s.detector.first(w, c, c.steps.len(), s.granularity, s.calibration));
     let deviation = if judged { marked.as_ref() } else { c.deviation.as_ref() };

@@ -10,7 +10,7 @@ mod reading;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Reading, Statistic, TokenClass};
 
-use super::{Aggregation, Granularity, Span, Step, aggregate, vote_weight};
+use super::{Aggregation, Granularity, Span, Step, aggregate};
 use serde::{Deserialize, Serialize};
 
 /// Name of the signal that a reward model gives, unless another one of the candidate has the name already.
@@ -81,12 +81,14 @@ impl Unit {
         }
     }
 
-    /// A candidate's score as the weight of its vote, in 0..=1: [`vote_weight`], but for a chance, which is its own weight.
-    pub fn vote_weight(self, aggregation: Aggregation, score: f32) -> f32 {
+    /// A candidate's score, turned so that high is good, as the weight of its vote, in 0..=1: e^score of a product (a log-probability), the score itself of a chance
+    /// (a negative one is a turned chance of being wrong), σ(score) of anything else. `aggregation`: how its steps became the score; `None` for a signal of the whole.
+    pub fn vote_weight(self, aggregation: Option<Aggregation>, score: f32) -> f32 {
         match (self, aggregation) {
-            (Self::Probability, Aggregation::Product) => vote_weight(aggregation, score),
+            (_, Some(Aggregation::Product)) => score.min(0.0).exp(),
+            (Self::Probability, _) if score < 0.0 => (1.0 + score).clamp(0.0, 1.0),
             (Self::Probability, _) => score.clamp(0.0, 1.0),
-            _ => vote_weight(aggregation, score),
+            _ => 1.0 / (1.0 + (-score).exp()),
         }
     }
 }
@@ -230,11 +232,17 @@ impl Signal {
         }
     }
 
-    /// One number for the candidate: its steps' values put together, or the value of the whole. `None` where there is none, or where it is not a number.
+    /// One number for the candidate, in the signal's own unit: its steps' values put together, or the value of the whole. `None` where there is none, or where
+    /// it is not a number.
+    ///
+    /// Steps are put together as they judge, high being good: the `min` of a signal whose low values are good is its highest, worst step.
     pub fn candidate_value(&self, aggregation: Aggregation, step_values: &[Option<f32>]) -> Option<f32> {
         match self.values {
             Values::Candidate(value) => Some(value),
-            _ => self.unit.aggregate(aggregation, step_values),
+            _ => {
+                let turned: Vec<Option<f32>> = step_values.iter().map(|v| v.map(|v| self.orientation.turn(v))).collect();
+                self.unit.aggregate(aggregation, &turned).map(|v| self.orientation.turn(v))
+            }
         }
         .filter(|v| !v.is_nan())
     }
@@ -290,8 +298,8 @@ mod tests {
         near(Unit::Logit.aggregate(Aggregation::Product, &steps), (0.622_459_f32 * 0.562_177).ln());
         near(Unit::Probability.aggregate(Aggregation::Mean, &steps), 0.375);
         assert_eq!(Unit::Probability.aggregate(Aggregation::Product, &[None]), None);
-        near(Some(Unit::Probability.vote_weight(Aggregation::Product, 0.125_f32.ln())), 0.125);
-        assert_eq!((Unit::Probability.vote_weight(Aggregation::Mean, 0.9), Unit::Logit.vote_weight(Aggregation::Mean, 0.0)), (0.9, 0.5));
+        near(Some(Unit::Probability.vote_weight(Some(Aggregation::Product), 0.125_f32.ln())), 0.125);
+        assert_eq!((Unit::Probability.vote_weight(Some(Aggregation::Mean), 0.9), Unit::Logit.vote_weight(None, 0.0)), (0.9, 0.5));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::check::lint::{Lint, lint};
 use crate::trace::{
     Calibration, Candidate, Detector, Deviation, GoldDeviation, Reading, Segmentation, Signal, Span, Statistic, Trace, TraceEvent,
-    TraceStore, Unit, rank as rank_order, step_of_each, vote_weight,
+    TraceStore, Unit, rank as rank_order, step_of_each,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Settings};
@@ -287,7 +287,10 @@ impl Doc {
             self.derived[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
         }
         (self.scale, self.rank_scale) = (scale, rank_scale);
-        let weights: Vec<Option<f32>> = scores.iter().map(|s| s.map(|s| vote_weight(settings.aggregation, s))).collect();
+        let judge = rank.and_then(|i| self.info_of(i));
+        let over = judge.filter(|s| s.has_steps()).map(|_| settings.aggregation);
+        let weight = |score: f32| Some(judge?.unit.vote_weight(over, score));
+        let weights: Vec<Option<f32>> = scores.iter().map(|s| s.and_then(weight)).collect();
         let trace = self.store.trace();
         let reference = trace.gold_answer.as_deref();
         let question =
