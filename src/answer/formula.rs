@@ -17,17 +17,51 @@ pub fn same_math(a: &str, b: &str) -> bool {
 pub(super) struct Formula {
     /// In one layout.
     plain: String,
-    /// Its values where its variables have values of their own, for a formula that is understood.
+    /// Its values where its variables have values of their own, for one that is understood and has no parts.
     values: Option<[f64; POINTS]>,
+    parts: Parts,
 }
+
+/// What a formula is made of.
+#[derive(Clone, Debug)]
+enum Parts {
+    /// Nothing that is compared by itself.
+    None,
+    /// The cells of its rows.
+    Matrix(Vec<Vec<Formula>>),
+    /// What stands between commas, and the brackets around it.
+    List(Option<(char, char)>, Vec<Formula>),
+    /// Both sides of an equation.
+    Sides(Box<[Formula; 2]>),
+}
+
+/// Parts inside parts are read as deep as this.
+const DEPTH: usize = 4;
 
 impl Formula {
     /// Reads an answer.
     pub fn of(answer: &str) -> Self {
-        let plain = plain(answer);
+        Self::read(&plain(answer), 0)
+    }
+
+    fn read(plain: &str, depth: usize) -> Self {
+        let part = |text: &str| Self::read(text, depth + 1);
+        let list = list(plain);
+        let parts = if depth >= DEPTH {
+            Parts::None
+        } else if let Some(rows) = matrix(plain) {
+            Parts::Matrix(rows.iter().map(|row| row.iter().map(|c| part(c)).collect()).collect())
+        } else if list.parts.len() > 1 {
+            Parts::List(list.brackets, list.parts.iter().map(|p| part(p)).collect())
+        } else if let Some((left, right)) = plain.split_once('=') {
+            Parts::Sides(Box::new([part(left), part(right)]))
+        } else {
+            Parts::None
+        };
         let mut values = [0.0; POINTS];
-        let known = values.iter_mut().zip(0..).all(|(value, point)| evaluate(&plain, point).map(|v| *value = v).is_some());
-        Self { values: known.then_some(values), plain }
+        let mut value = |(point, value): (u64, &mut f64)| evaluate(plain, point).map(|v| *value = v).is_some();
+        let known = matches!(parts, Parts::None) && (0..).zip(&mut values).all(&mut value);
+        Self { plain: plain.to_owned(), values: known.then_some(values), parts }
     }
 
     /// Equal for two that are written alike up to their layout, or are the same number; formulas of other keys may yet be the same.
@@ -37,13 +71,29 @@ impl Formula {
 
     /// Whether two mean the same.
     pub fn same(&self, other: &Self) -> bool {
-        match (self.values, other.values) {
-            (Some(a), Some(b)) if !(whole(&self.plain) && whole(&other.plain)) => {
-                a.iter().zip(b).all(|(a, b)| close(*a, b)) || same_word(&self.plain, &other.plain)
+        if self.plain == other.plain {
+            return true;
+        }
+        if whole(&self.plain) && whole(&other.plain) {
+            return self.key() == other.key();
+        }
+        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        match (&self.parts, &other.parts) {
+            (Parts::Matrix(a), Parts::Matrix(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| all(a, b)),
+            (Parts::List(x, a), Parts::List(y, b)) if x != y || a.len() != b.len() => false,
+            (Parts::List(Some(('(' | '[', _)), a), Parts::List(_, b)) => all(a, b),
+            (Parts::List(_, a), Parts::List(_, b)) => {
+                a.iter().all(|a| b.iter().any(|b| a.same(b))) && b.iter().all(|b| a.iter().any(|a| a.same(b)))
             }
-            // What has a value is neither a list nor an equation, and so what has none is another thing.
-            (Some(_), None) | (None, Some(_)) => false,
-            _ => same(&self.plain, &other.plain, 0),
+            (Parts::Sides(a), Parts::Sides(b)) => {
+                let [left, right] = &**b;
+                all(&a[..], &b[..]) || (a[0].same(right) && a[1].same(left))
+            }
+            (Parts::None, Parts::None) => {
+                self.values.zip(other.values).is_some_and(|(a, b)| a.iter().zip(b).all(|(a, b)| close(*a, b)))
+                    || same_word(&self.plain, &other.plain)
+            }
+            _ => false,
         }
     }
 }
@@ -63,36 +113,6 @@ fn whole(text: &str) -> bool {
 /// Whether both are the same word but for its case; single letters are variables.
 fn same_word(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) && a.chars().all(|c| c.is_ascii_alphabetic()) && a.len() > 1
-}
-
-fn same(a: &str, b: &str, depth: usize) -> bool {
-    if a == b {
-        return true;
-    }
-    if whole(a) && whole(b) {
-        return number::key(a) == number::key(b);
-    }
-    if let (Some(a), Some(b)) = (matrix(a), matrix(b)) {
-        return a.len() == b.len()
-            && a.iter().zip(&b).all(|(a, b)| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, depth + 1)));
-    }
-    let (left, right) = (list(a), list(b));
-    if depth < 4 && (left.parts.len() > 1 || right.parts.len() > 1) {
-        let same = |a: &&str, b: &&str| same(a, b, depth + 1);
-        return left.brackets == right.brackets
-            && left.parts.len() == right.parts.len()
-            && match left.brackets {
-                Some(('(' | '[', _)) => left.parts.iter().zip(&right.parts).all(|(a, b)| same(a, b)),
-                _ => {
-                    left.parts.iter().all(|a| right.parts.iter().any(|b| same(a, b)))
-                        && right.parts.iter().all(|b| left.parts.iter().any(|a| same(a, b)))
-                }
-            };
-    }
-    if let (Some((la, ra)), Some((lb, rb))) = (a.split_once('='), b.split_once('=')) {
-        return (same(la, lb, depth) && same(ra, rb, depth)) || (same(la, rb, depth) && same(ra, lb, depth));
-    }
-    (0..POINTS as u64).all(|point| evaluate(a, point).zip(evaluate(b, point)).is_some_and(|(x, y)| close(x, y))) || same_word(a, b)
 }
 
 /// The parts between the commas outside all brackets, and the brackets around them all.
@@ -305,6 +325,10 @@ mod tests {
                 })
                 .collect::<String>()
         };
+        for long in ["=", "(", "(1,", "\\{", "\\begin{pmatrix}&", "1=("] {
+            let (a, b) = (long.repeat(20_000), format!("{}1", long.repeat(20_000)));
+            assert!(same_math(&a, &a) && !same_math(&a, &b), "{long}");
+        }
         for _ in 0..20_000 {
             let (a, b) = (text(), text());
             assert_eq!(same_math(&a, &b), same_math(&b, &a), "{a:?} {b:?}");

@@ -2,6 +2,7 @@
 
 use super::question::{Form, Question};
 use crate::util::hash::fnv1a;
+use crate::util::seed::splitmix64;
 use std::collections::HashMap;
 
 /// An answer and who gave it.
@@ -24,7 +25,7 @@ pub struct Vote {
 pub struct Ballot {
     class: Vec<Option<usize>>,
     answers: Vec<String>,
-    /// A class's rank in a tie; the highest wins.
+    /// What decides a class's rank in a tie: a hash of the problem's identity and the answer.
     luck: Vec<u64>,
 }
 
@@ -77,7 +78,7 @@ impl Ballot {
     }
 
     fn with(id: &str, class: Vec<Option<usize>>, answers: Vec<String>) -> Self {
-        let luck = answers.iter().map(|answer| luck(id, answer)).collect();
+        let luck = answers.iter().map(|answer| fnv1a(id.bytes().chain([0]).chain(answer.bytes()))).collect();
         Self { class, answers, luck }
     }
 
@@ -93,24 +94,31 @@ impl Ballot {
 
     /// Votes of all candidates, most first. `weight` says what a candidate's vote counts, ≥ 0; without one, or with NaN, it does not vote.
     pub fn votes(&self, weight: impl Fn(usize) -> Option<f64>) -> Vec<Vote> {
+        let weight = |i: usize| weight(i).filter(|w| !w.is_nan());
         let all: Vec<usize> = (0..self.class.len()).collect();
-        let totals = self.totals(&all, weight);
-        let vote = |(class, weight): (usize, Option<f64>)| {
-            let gave = all.iter().copied().filter(|&i| self.class[i] == Some(class));
-            Some((class, Vote { answer: self.answers[class].clone(), candidates: gave.collect(), weight: weight? }))
+        let (totals, luck) = (self.totals(&all, weight), self.luck_among(&all));
+        let vote = |(class, total): (usize, Option<f64>)| {
+            let gave = all.iter().copied().filter(|&i| self.class[i] == Some(class) && weight(i).is_some());
+            Some((class, Vote { answer: self.answers[class].clone(), candidates: gave.collect(), weight: total? }))
         };
         let mut out: Vec<(usize, Vote)> = totals.into_iter().enumerate().filter_map(vote).collect();
-        out.sort_by(|(i, a), (j, b)| b.weight.total_cmp(&a.weight).then(self.luck[*j].cmp(&self.luck[*i])));
+        out.sort_by(|(i, a), (j, b)| b.weight.total_cmp(&a.weight).then(luck(*j).cmp(&luck(*i))));
         out.into_iter().map(|(_, vote)| vote).collect()
     }
 
     /// The first of some candidates that gave the answer with the most votes of them; `None` where none of them votes. Weights as in
     /// [`votes`](Self::votes).
     pub fn winner(&self, candidates: &[usize], weight: impl Fn(usize) -> Option<f64>) -> Option<usize> {
-        let totals = self.totals(candidates, weight);
+        let (totals, luck) = (self.totals(candidates, weight), self.luck_among(candidates));
         let voted = totals.into_iter().enumerate().filter_map(|(class, total)| Some((class, total?)));
-        let (best, _) = voted.max_by(|(i, a), (j, b)| a.total_cmp(b).then(self.luck[*i].cmp(&self.luck[*j])))?;
+        let (best, _) = voted.max_by(|(i, a), (j, b)| a.total_cmp(b).then(luck(*i).cmp(&luck(*j))))?;
         candidates.iter().copied().find(|&i| self.class.get(i) == Some(&Some(best)))
+    }
+
+    /// A class's rank in a tie among some candidates: another for each choice of them, so that what a mean over many choices says is not one throw of the dice.
+    fn luck_among(&self, candidates: &[usize]) -> impl Fn(usize) -> u64 {
+        let choice = candidates.iter().fold(0_u64, |sum, &i| sum.wrapping_add(splitmix64(i as u64)));
+        move |class| splitmix64(self.luck[class] ^ choice)
     }
 
     /// The sum of the weights of each class; `None` where nobody votes for it.
@@ -152,15 +160,6 @@ fn join(forms: &[Form]) -> Vec<usize> {
     root
 }
 
-/// FNV-1a of identity and answer, well mixed.
-fn luck(id: &str, answer: &str) -> u64 {
-    let mut x = fnv1a(id.bytes().chain([0]).chain(answer.bytes()));
-    for shift in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
-        x = (x ^ (x >> 31)).wrapping_mul(shift);
-    }
-    x ^ (x >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Kind;
@@ -188,6 +187,7 @@ mod tests {
         let weighted = b.votes(|i| weights[i]);
         assert_eq!((weighted.len(), weighted[0].answer.as_str(), weighted[0].candidates.as_slice()), (2, "7", &[1, 3][..]));
         assert!((weighted[0].weight - 0.6).abs() < 1e-12);
+        assert_eq!(weighted[1].candidates, [0], "who has no weight does not vote");
         assert_eq!(ballot(Kind::Text, &["", " ", "-"]).votes(|_| Some(1.0)), []);
         let formulas = ["\\frac{\\sqrt2}{2}", "x+1", "\\frac1{\\sqrt2}", "1 + x", "\\sqrt{1/2}", "(1,2)", "(2,1)"];
         let b = ballot(Kind::Formula, &formulas);
@@ -236,6 +236,11 @@ mod tests {
         let one = |_: usize| Some(1.0);
         assert_eq!((b.winner(&[4, 0, 1], one), b.winner(&[2, 0, 3], one), b.winner(&[], one)), (Some(4), Some(2), None));
         assert_eq!(b.winner(&[0, 1], |_| None), None);
+        let many = ballot(Kind::Number, &["7", "18"].repeat(200));
+        let won = (0..200).filter(|i| many.winner(&[2 * i, 2 * i + 1], one) == Some(2 * i)).count();
+        // Binomial with n = 200: five standard deviations are 35.
+        assert!((65..=135).contains(&won), "chance is drawn anew for each pair: {won}");
+        assert_eq!(many.winner(&[0, 1], one).map(|i| i % 2), many.winner(&[1, 0], one).map(|i| i % 2), "the order decides nothing");
         assert_eq!(b.winner(&[0, 1, 3], |i| Some(if i == 0 { 3.0 } else { 1.0 })), Some(0));
         let alike = Ballot::alike("p", (0..5).map(|i| b.answer_of(i)));
         assert_eq!(alike.votes(one), b.votes(one), "answers written by a ballot make the same one");
