@@ -3,8 +3,8 @@
 use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, TaskArgs, model};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
+use super::output::resume::{Made, Written};
 use super::progress::Reporter;
-use super::resume::{Made, Written};
 use crate::answer::{self, Judged};
 use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;

@@ -104,7 +104,7 @@ impl Inspect {
                 ..tui::Settings::default()
             },
             theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
-            theme_dirs: super::themes::directories(),
+            theme_dirs: super::about::themes::directories(),
             depth: color.depth(),
             ascii: ascii || !tui::Glyphs::locale_is_utf8(super::env),
             labels: Some(tui::Labels::open(&live.labels).with_context(|| format!("--labels {}", live.labels.display()))?),

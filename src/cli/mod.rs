@@ -1,25 +1,18 @@
 //! Arguments, and one file a subcommand.
 
+mod about;
 pub mod args;
-mod completions;
-mod config;
 mod data;
 mod demonstrations;
-mod doctor;
 mod eval;
 pub mod exit;
 mod generate;
 mod inspect;
 mod interrupt;
-mod keys;
 pub mod log;
-mod man;
 mod output;
 mod progress;
-mod recipe;
-mod resume;
 mod score;
-mod themes;
 mod train;
 mod watch;
 
@@ -67,7 +60,7 @@ enum Command {
     /// Train by a recipe
     Train(train::Train),
     /// Print a recipe with every key, what it means and its default
-    Recipe(recipe::ShowRecipe),
+    Recipe(about::recipe::ShowRecipe),
     /// Watch a training run: curves, newest rollouts coloured by reward, alarms
     Watch(watch::Watch),
     /// Evaluate: rerank, localise, pass@k, calibration, transfer, search, beside the baselines; live or on recorded candidates
@@ -75,17 +68,17 @@ enum Command {
     /// Public data: list, fetch, join, and check graders against it
     Data(data::Data),
     /// List the themes
-    Themes(themes::Themes),
+    Themes(about::themes::Themes),
     /// List the keys
-    Keys(keys::Keys),
+    Keys(about::keys::Keys),
     /// Print completions for a shell
-    Completions(completions::Completions),
+    Completions(about::completions::Completions),
     /// Print the manual page
-    Man(man::Man),
+    Man(about::man::Man),
     /// Print a configuration file for the screens with every key and its default, commented out
-    Config(config::Config),
+    Config(about::config::Config),
     /// Say what is found on this machine, and what to do about what is not
-    Doctor(doctor::Doctor),
+    Doctor(about::doctor::Doctor),
 }
 
 /// Reads the command line, does what it says, reports errors on standard error, and returns the exit.
@@ -95,7 +88,7 @@ pub fn main() -> Exit {
         // Started by this program, for one program of a model: no time to lose on the rest of the command line.
         return if sandbox::enter(args.next().as_deref().and_then(OsStr::to_str)) { Exit::Ok } else { Exit::Failed };
     }
-    let args = match config::with_config(flags_last(with_subcommand(std::env::args_os())), &command()) {
+    let args = match about::config::with_config(flags_last(with_subcommand(std::env::args_os())), &command()) {
         Ok(args) => args,
         Err(error) => {
             tell(&error, false);

@@ -3,8 +3,8 @@
 use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, TaskArgs, local, model};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
+use super::output::resume::{Made, Written};
 use super::progress::Reporter;
-use super::resume::{Made, Written};
 use crate::answer;
 use crate::collection::{Judge, Judged, Reading, Shard, Summary, Walk, draw};
 use crate::format::{Scoring, to_lines};

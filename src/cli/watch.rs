@@ -34,7 +34,7 @@ impl Watch {
         let options = tui::WatchOptions {
             name,
             theme: self.screen.theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),
-            theme_dirs: super::themes::directories(),
+            theme_dirs: super::about::themes::directories(),
             depth: self.screen.color.depth(),
             ascii: self.screen.ascii || !tui::Glyphs::locale_is_utf8(super::env),
         };

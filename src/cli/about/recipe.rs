@@ -1,6 +1,6 @@
 //! `recipe`: a recipe with every key.
 
-use super::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::train::Recipe;
 use anyhow::Result;
 use clap::Args;
@@ -10,8 +10,8 @@ use clap::Args;
 pub struct ShowRecipe {}
 
 impl ShowRecipe {
-    pub(super) fn run(self) -> Result<Exit> {
-        super::print(&Recipe::commented()?)?;
+    pub(in crate::cli) fn run(self) -> Result<Exit> {
+        crate::cli::print(&Recipe::commented()?)?;
         Ok(Exit::Ok)
     }
 }

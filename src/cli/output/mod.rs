@@ -1,5 +1,7 @@
 //! Where results go: standard output, or a file that appears whole.
 
+pub(super) mod resume;
+
 use crate::util::atomic::{self, AtomicFile};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};

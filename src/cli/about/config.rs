@@ -3,7 +3,7 @@
 //! Its keys are the long options of `inspect` and `watch`, and what it says stands where the command line says nothing. Commands that make figures or files never read it:
 //! what they do is on their command line and in their recipes alone.
 
-use super::exit::{Exit, Usage};
+use crate::cli::exit::{Exit, Usage};
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, Args, Command};
 use std::ffi::OsString;
@@ -24,16 +24,16 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) fn run(self) -> Result<Exit> {
-        let path = path(super::env);
+    pub(in crate::cli) fn run(self) -> Result<Exit> {
+        let path = path(crate::cli::env);
         let text = match (self.path, &path) {
             (true, Some(path)) => format!("{}\n", path.display()),
             (true, None) => {
                 return Err(Usage("there is no home directory to keep a configuration in; set REASONSCOPE_CONFIG".into()).into());
             }
-            (false, _) => commented(&super::command()),
+            (false, _) => commented(&crate::cli::command()),
         };
-        super::print(&text)?;
+        crate::cli::print(&text)?;
         Ok(Exit::Ok)
     }
 }
@@ -85,9 +85,9 @@ fn commented(command: &Command) -> String {
 ///
 /// # Errors
 /// The file cannot be read, is no TOML, or has a key or a value that does not fit; it is named with its remedy.
-pub(super) fn with_config(args: Vec<OsString>, command: &Command) -> Result<Vec<OsString>> {
-    let named = super::env("REASONSCOPE_CONFIG").is_some_and(|v| !v.is_empty());
-    let Some(path) = path(super::env).filter(|p| named || p.is_file()) else { return Ok(args) };
+pub(in crate::cli) fn with_config(args: Vec<OsString>, command: &Command) -> Result<Vec<OsString>> {
+    let named = crate::cli::env("REASONSCOPE_CONFIG").is_some_and(|v| !v.is_empty());
+    let Some(path) = path(crate::cli::env).filter(|p| named || p.is_file()) else { return Ok(args) };
     let first = args.get(1).and_then(|a| a.to_str()).unwrap_or_default();
     let (name, words) = if COMMANDS.contains(&first) { (first, 2) } else { ("inspect", 1) };
     let other = !first.starts_with('-') && !first.is_empty() && words == 1;
@@ -165,13 +165,13 @@ mod tests {
 
     fn words(text: &str, name: &str, given: &[&str]) -> Result<Vec<String>, String> {
         let given: Vec<OsString> = given.iter().map(OsString::from).collect();
-        let out = added(text, name, &given, &super::super::command())?;
+        let out = added(text, name, &given, &crate::cli::command())?;
         Ok(out.into_iter().map(|w| w.into_string().unwrap()).collect())
     }
 
     #[test]
     fn the_printed_file_is_accepted_and_has_every_key() {
-        let command = super::super::command();
+        let command = crate::cli::command();
         let text = commented(&command);
         for (name, arg) in options(&command) {
             assert!(text.contains(&format!("\n# {name} = ")), "{name}");

@@ -1,6 +1,6 @@
 //! `completions SHELL`.
 
-use super::exit::Exit;
+use crate::cli::exit::Exit;
 use anyhow::Result;
 use clap::Args;
 
@@ -12,10 +12,10 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Result<Exit> {
+    pub(in crate::cli) fn run(self) -> Result<Exit> {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut super::command(), "reasonscope", &mut text);
-        super::print(&String::from_utf8_lossy(&text))?;
+        clap_complete::generate(self.shell, &mut crate::cli::command(), "reasonscope", &mut text);
+        crate::cli::print(&String::from_utf8_lossy(&text))?;
         Ok(Exit::Ok)
     }
 }

@@ -1,7 +1,7 @@
 //! `doctor`: what is found on this machine, and what to do about what is not.
 
-use super::args::{DeviceArgs, OutputArgs, model, own_executable};
-use super::exit::Exit;
+use crate::cli::args::{DeviceArgs, OutputArgs, model, own_executable};
+use crate::cli::exit::Exit;
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Guards, Python};
 use crate::tui;
@@ -80,14 +80,14 @@ impl Finding {
 }
 
 impl Doctor {
-    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+    pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut findings = program();
         findings.extend(devices(self.device.device));
         findings.extend(models(&self.models, self.device.device));
         findings.push(code());
         findings.extend(directories());
         findings.extend(terminal());
-        super::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
+        crate::cli::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
         Ok(if findings.iter().any(|f| f.state == State::Broken) { Exit::Failed } else { Exit::Ok })
     }
 }
@@ -235,13 +235,13 @@ fn terminal() -> Vec<Finding> {
             .remedy("the inspector needs one; score and generate do not")
     };
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(var).find(|v| !v.is_empty()).unwrap_or_else(|| "no locale is set".into());
-    let characters = if tui::Glyphs::locale_is_utf8(super::env) {
+    let characters = if tui::Glyphs::locale_is_utf8(crate::cli::env) {
         Finding::new("terminal", "characters", State::Fine, format!("UTF-8 ({locale})"))
     } else {
         Finding::new("terminal", "characters", State::Absent, format!("not UTF-8 ({locale})"))
             .remedy("set LANG to a UTF-8 locale; until then the inspector draws with ASCII")
     };
-    let (colours, remedy) = match tui::ColorDepth::from_env(super::env) {
+    let (colours, remedy) = match tui::ColorDepth::from_env(crate::cli::env) {
         tui::ColorDepth::TrueColor => ("24 bits", None),
         tui::ColorDepth::Ansi256 => ("256", Some("where the terminal has 24 bits, set COLORTERM=truecolor or use --color truecolor")),
         tui::ColorDepth::Ansi16 => ("16", Some("where the terminal has more, set TERM to what it is, or use --color")),

@@ -1,6 +1,6 @@
 //! `man`: the manual page, one section a subcommand.
 
-use super::exit::Exit;
+use crate::cli::exit::Exit;
 use anyhow::Result;
 use clap::Args;
 use std::io::Write;
@@ -10,15 +10,15 @@ use std::io::Write;
 pub struct Man {}
 
 impl Man {
-    pub(super) fn run(self) -> Result<Exit> {
-        super::print(&String::from_utf8_lossy(&page()?))?;
+    pub(in crate::cli) fn run(self) -> Result<Exit> {
+        crate::cli::print(&String::from_utf8_lossy(&page()?))?;
         Ok(Exit::Ok)
     }
 }
 
 /// The page in roff.
 fn page() -> Result<Vec<u8>> {
-    let mut command = super::command();
+    let mut command = crate::cli::command();
     command.build();
     let mut page = Vec::new();
     let main = clap_mangen::Man::new(command.clone());
@@ -39,7 +39,7 @@ fn page() -> Result<Vec<u8>> {
     }
     // Sections that clap does not know.
     writeln!(page, ".SH \"EXIT STATUS\"")?;
-    for line in super::exit::HELP.lines().skip(1) {
+    for line in crate::cli::exit::HELP.lines().skip(1) {
         let (code, meaning) = line.trim().split_once(' ').unwrap_or((line, ""));
         writeln!(page, ".TP\n\\fB{code}\\fR\n{}", meaning.trim())?;
     }

@@ -1,7 +1,7 @@
 //! `themes`: the themes that there are.
 
-use super::args::OutputArgs;
-use super::exit::Exit;
+use crate::cli::args::OutputArgs;
+use crate::cli::exit::Exit;
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
@@ -14,11 +14,11 @@ pub struct Themes {}
 
 /// Directories with the user's own themes.
 pub fn directories() -> Vec<PathBuf> {
-    tui::user_theme_dir(super::env).into_iter().collect()
+    tui::user_theme_dir(crate::cli::env).into_iter().collect()
 }
 
 impl Themes {
-    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+    pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let themes = tui::themes(&directories());
         let text = if messages.json {
             let list: Vec<serde_json::Value> = themes
@@ -43,7 +43,7 @@ impl Themes {
             }
             text
         };
-        super::print(&text)?;
+        crate::cli::print(&text)?;
         Ok(Exit::Ok)
     }
 }

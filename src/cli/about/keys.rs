@@ -1,7 +1,7 @@
 //! `keys`: what every key does.
 
-use super::args::OutputArgs;
-use super::exit::Exit;
+use crate::cli::args::OutputArgs;
+use crate::cli::exit::Exit;
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 pub struct Keys {}
 
 impl Keys {
-    pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
+    pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let text = if messages.json {
             let list: Vec<serde_json::Value> = tui::BINDINGS
                 .iter()
@@ -33,7 +33,7 @@ impl Keys {
             }
             text
         };
-        super::print(&text)?;
+        crate::cli::print(&text)?;
         Ok(Exit::Ok)
     }
 }

@@ -1,6 +1,6 @@
 //! `--resume`: what an earlier run already wrote.
 
-use super::output::Output;
+use super::Output;
 use crate::format::note;
 use crate::trace::{Granularity, Sampling, Trace};
 use anyhow::{Context, Result, bail};

@@ -1,0 +1,9 @@
+//! The commands that tell of the program itself: its keys, themes, configuration, recipes, manual, and what it finds on this machine.
+
+pub(super) mod completions;
+pub(super) mod config;
+pub(super) mod doctor;
+pub(super) mod keys;
+pub(super) mod man;
+pub(super) mod recipe;
+pub(super) mod themes;
