@@ -1,5 +1,6 @@
 //! How long a step is and where it stands: what a detector must beat, since it knows nothing of the content.
 
+use super::Check;
 use crate::trace::{Candidate, Orientation, Signal, SignalSource, Step, Unit, Values, step_of_each};
 
 /// Name of the signal: the policy's tokens in the step.
@@ -11,8 +12,11 @@ pub const DIGITS: &str = "check:digits";
 /// Name of the signal: the step's place among the steps, from 1.
 pub const POSITION: &str = "check:position";
 
+/// How long each step is and where it stands.
+pub(super) const CHECK: Check = Check { names: &[TOKENS, CHARACTERS, DIGITS, POSITION], signals };
+
 /// Counts in a step, low ones good: long steps and late ones deviate more often. The tokens only where the candidate has the policy's.
-pub(super) fn signals(candidate: &Candidate) -> Vec<Signal> {
+fn signals(candidate: &Candidate) -> Vec<Signal> {
     if candidate.steps.is_empty() {
         return Vec::new();
     }

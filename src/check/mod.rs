@@ -1,6 +1,6 @@
 //! Judgements of a candidate by rule, which need no model: signals, and lints.
 //!
-//! To add a signal, write a file with a function from a candidate to its signals and put it into [`ALL`]; whatever ranks, colours, marks, writes and reports
+//! To add a signal, write a file with a [`Check`] and put it into [`ALL`]; whatever ranks, colours, marks, writes and reports
 //! signals does so with it too.
 
 pub mod equations;
@@ -13,15 +13,21 @@ pub use length::{CHARACTERS, DIGITS, POSITION, TOKENS};
 use crate::trace::{Candidate, Signal};
 use std::borrow::Cow;
 
-/// A check: the signals that it has for a candidate, none where it can say nothing.
-pub type Check = fn(&Candidate) -> Vec<Signal>;
+/// A check.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// The names of its signals.
+    pub names: &'static [&'static str],
+    /// The signals that it has for a candidate, none where it can say nothing.
+    pub signals: fn(&Candidate) -> Vec<Signal>,
+}
 
 /// Every check.
-pub const ALL: [Check; 2] = [equations::signals, length::signals];
+pub const ALL: [Check; 2] = [equations::CHECK, length::CHECK];
 
 /// The signals of every check for a candidate, by its text, steps and tokens as they are now.
 pub fn signals(candidate: &Candidate) -> Vec<Signal> {
-    ALL.iter().flat_map(|check| check(candidate)).collect()
+    ALL.iter().flat_map(|check| (check.signals)(candidate)).collect()
 }
 
 /// Every signal of a candidate: the stored ones, those that the policy's tokens give, and the checks'. A stored signal stands before a derived one of its
@@ -33,10 +39,15 @@ pub fn all_signals(candidate: &Candidate) -> Vec<Cow<'_, Signal>> {
     all
 }
 
-/// The signal of this name among all; the checks run only where no other signal has it.
+/// Whether a check has a signal of this name.
+pub fn makes(name: &str) -> bool {
+    ALL.iter().any(|check| check.names.contains(&name))
+}
+
+/// The signal of this name among all; a check runs only where no other signal has its name.
 pub fn find<'a>(candidate: &'a Candidate, name: &str) -> Option<Cow<'a, Signal>> {
-    let known = candidate.all_signals().into_iter().find(|s| s.name == name);
-    known.or_else(|| signals(candidate).into_iter().find(|s| s.name == name).map(Cow::Owned))
+    let made = |check: &Check| (check.signals)(candidate).into_iter().find(|s| s.name == name).map(Cow::Owned);
+    candidate.named(name).or_else(|| ALL.iter().find(|check| check.names.contains(&name)).and_then(made))
 }
 
 #[cfg(test)]
@@ -54,6 +65,7 @@ mod tests {
         assert_eq!(names.len(), signals.len());
         assert!([EQUATIONS, CHARACTERS, DIGITS, POSITION].iter().all(|n| names.contains(n)), "{names:?}");
         for signal in &signals {
+            assert!(makes(&signal.name), "{} is in no list of names", signal.name);
             assert_eq!(signal.source, SignalSource::Check, "{}", signal.name);
             assert!(matches!(&signal.values, Values::Steps(v) if v.len() == 3), "{}", signal.name);
         }

@@ -114,7 +114,7 @@ pub struct SignalArgs {
     /// Rank candidates by this signal [default: the file's own number, else another model's in the file, else the reward model's]
     #[arg(long, value_name = "READING")]
     pub rank_by: Option<Reading>,
-    /// Mark the first deviation by this signal at its threshold, or with `:drop` by its largest drop [default: by what ranks]
+    /// Mark the first deviation by this signal at its threshold, or with `:drop` by its largest drop [default: by what colours]
     #[arg(long, value_name = "READING[:drop]", value_parser = detector)]
     pub detect_by: Option<Detector>,
     /// How the tokens of a step become one value where a signal does not name it [default: as it was calibrated]

@@ -131,7 +131,7 @@ impl Tally {
             }
             let signal = c.signal(&reading.signal);
             self.rewards.extend(signal.and_then(|s| s.candidate_value(how.aggregation, &c.step_values(s, reading, how.granularity))));
-            let first = signal.and_then(|s| how.detector.first(s, c, c.steps.len(), how.granularity, how.calibration));
+            let Some(first) = how.first(c) else { continue };
             let marked = first.map(|d| d.step);
             self.marked += u64::from(marked.is_some());
             match c.gold {

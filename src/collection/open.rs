@@ -4,7 +4,7 @@ use super::groups::{Groups, Mode};
 use super::sides::together;
 use crate::format::{self, Format, FormatError, TraceList};
 use crate::task::{Task, grade, is_graded};
-use crate::trace::{Segmentation, Trace, segment};
+use crate::trace::{Segmentation, Trace, segment, settle_units, units_agree};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -171,6 +171,7 @@ impl Collection {
             let first = self.groups().of(index).next().unwrap_or(index);
             let trace = self.list.get(first)?;
             if trace.candidates.iter().all(|c| !c.steps.is_empty())
+                && units_agree(&trace.candidates)
                 && (trace.candidates.is_empty() || self.task.is_none() && is_graded(&trace))
             {
                 return Ok(trace);
@@ -206,6 +207,7 @@ impl Collection {
         for candidate in trace.candidates.iter_mut().filter(|c| c.steps.is_empty()) {
             candidate.steps = segment(&candidate.text, &self.segmentation);
         }
+        settle_units(&mut trace.candidates);
         grade(self.task, trace);
     }
 

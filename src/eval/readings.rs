@@ -36,9 +36,9 @@ pub fn main_statistic(signal: &Signal) -> Option<Statistic> {
     own.or(readings.first()).and_then(|r| r.1)
 }
 
-/// Everything that judges a candidate and has a value.
+/// Everything that judges a candidate and has a value, but for people's labels, which are what the others are held against.
 pub fn signals(candidate: &Candidate) -> Vec<Cow<'_, Signal>> {
     let mut all = check::all_signals(candidate);
-    all.retain(|s| s.has_values());
+    all.retain(|s| s.has_values() && s.source != SignalSource::Person);
     all
 }

@@ -1,6 +1,6 @@
-//! Candidates of a problem side by side: ranks, and where they part.
+//! Candidates of a problem side by side: their scores and ranks.
 
-use super::{Aggregation, Candidate, Granularity, Reading};
+use super::{Aggregation, Candidate, Granularity, Reading, SignalSource, Unit};
 
 /// One score a candidate by a reading of one of its signals, high is good: its steps' values aggregated, or the value of the whole. `None` where a candidate
 /// has no such signal or the signal no value.
@@ -11,9 +11,8 @@ pub fn candidate_scores(
     aggregation: Aggregation,
 ) -> Vec<Option<f32>> {
     let score = |c: &Candidate| {
-        let all = c.all_signals();
-        let signal = all.iter().find(|s| s.name == reading.signal)?;
-        let steps = c.step_values(signal, reading, granularity);
+        let signal = c.named(&reading.signal)?;
+        let steps = c.step_values(&signal, reading, granularity);
         Some(signal.orientation.turn(signal.candidate_value(aggregation, &steps)?))
     };
     candidates.iter().map(score).collect()
@@ -35,52 +34,35 @@ pub fn ranks(scores: &[Option<f32>]) -> Vec<Option<usize>> {
     scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(|s| 1 + scores.iter().flatten().filter(|o| **o > s).count())).collect()
 }
 
-/// Where two candidates part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Divergence {
-    /// Number of leading steps they share; the next step is the first that differs (or one of the two has none).
-    pub step: usize,
-    /// Byte in the first candidate's text at which that step's texts part.
-    pub left: usize,
-    /// The same in the second candidate's text.
-    pub right: usize,
+/// Whether the candidates agree on what each number of the file is. A value a step is taken for a probability where all of a candidate's lie in 0 to 1, so
+/// the candidates of a problem may differ.
+pub(crate) fn units_agree(candidates: &[Candidate]) -> bool {
+    candidates.iter().flat_map(|c| &c.signals).all(|s| s.source != SignalSource::File || s.unit == unit_of_all(candidates, &s.name))
 }
 
-/// Where two candidates part, `None` where all their steps agree. Steps are compared by their words; differences in whitespace do not count.
-pub fn divergence(left: &Candidate, right: &Candidate) -> Option<Divergence> {
-    let step = shared(left, right);
-    if step == left.steps.len() && step == right.steps.len() {
-        return None;
+/// Makes a number of the file one thing in all candidates: what it is in none is not known for sure, so it is [`Unit::Unknown`] in all.
+pub(crate) fn settle_units(candidates: &mut [Candidate]) {
+    if units_agree(candidates) {
+        return;
     }
-    let ((left_start, a), (right_start, b)) = (step_at(left, step), step_at(right, step));
-    let common: usize = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum();
-    Some(Divergence { step, left: left_start + common, right: right_start + common })
+    let names: Vec<String> = candidates.iter().flat_map(|c| &c.signals).map(|s| s.name.clone()).collect();
+    for name in names {
+        let unit = unit_of_all(candidates, &name);
+        let own = candidates.iter_mut().flat_map(|c| &mut c.signals).filter(|s| s.source == SignalSource::File && s.name == name);
+        own.for_each(|s| s.unit = unit);
+    }
 }
 
-/// Start and text of a step; the end of the text where there is none.
-fn step_at(candidate: &Candidate, step: usize) -> (usize, &str) {
-    let text = &candidate.text;
-    candidate.steps.get(step).map_or((text.len(), ""), |s| (s.span.start, s.span.of(text)))
-}
-
-/// Number of leading steps that all the candidates share; all of its steps for a single one, 0 for none.
-pub fn common_steps(candidates: &[Candidate]) -> usize {
-    let Some((first, rest)) = candidates.split_first() else { return 0 };
-    rest.iter().map(|c| shared(first, c)).min().unwrap_or(first.steps.len())
-}
-
-fn shared(a: &Candidate, b: &Candidate) -> usize {
-    a.steps
-        .iter()
-        .zip(&b.steps)
-        .take_while(|(x, y)| x.kind == y.kind && x.span.of(&a.text).split_whitespace().eq(y.span.of(&b.text).split_whitespace()))
-        .count()
+fn unit_of_all(candidates: &[Candidate], name: &str) -> Unit {
+    let mut units = candidates.iter().filter_map(|c| c.signal(name)).filter(|s| s.source == SignalSource::File).map(|s| s.unit);
+    let first = units.next().unwrap_or_default();
+    if units.all(|u| u == first) { first } else { Unit::Unknown }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Orientation, Segmentation, Signal, Span, Step, TokenValue, default_signal, segment};
+    use crate::trace::{LABEL, Orientation, Segmentation, Signal, SignalSource, Span, TokenValue, Unit, default_signal, segment};
 
     fn candidate(text: &str, answer: Option<&str>) -> Candidate {
         Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), answer: answer.map(Into::into), ..Candidate::default() }
@@ -114,22 +96,23 @@ mod tests {
         d.put_signal(doubts);
         let worst = candidate_scores(&[d], &"doubt".parse().unwrap(), Granularity::Dense, Aggregation::Min);
         assert_eq!(worst, [Some(-5.0)], "the least good step is the one of most doubt");
+        let mut labelled = candidate("x\ny", None);
+        (labelled.steps[0].label, labelled.steps[1].label) = (Some(1.0), Some(0.0));
+        let by = labelled.named(LABEL).unwrap();
+        assert_eq!((by.source.clone(), by.unit), (SignalSource::Person, Unit::Probability));
+        assert_eq!(candidate_scores(&[labelled], &LABEL.parse().unwrap(), Granularity::Dense, Aggregation::Mean), [Some(0.5)]);
         assert_eq!(default_signal(&all), Some("score"), "what the file says stands first");
         assert_eq!((default_signal(&all[3..]), default_signal(&[])), (None, None));
     }
 
     #[test]
-    fn candidates_part_at_a_step_and_a_byte() {
-        let a = candidate("one  two\nthrée = 3\nend", None);
-        let b = candidate("one two\nthréé = 4", None);
-        assert_eq!(divergence(&a, &b), Some(Divergence { step: 1, left: 9 + 5, right: 8 + 5 }));
-        assert_eq!(divergence(&a, &a), None);
-        let shorter = candidate("one two", None);
-        assert_eq!(divergence(&a, &shorter), Some(Divergence { step: 1, left: 9, right: 7 }));
-        assert_eq!(common_steps(&[a.clone(), b, a.clone()]), 1);
-        assert_eq!((common_steps(&[]), common_steps(std::slice::from_ref(&a))), (0, 3));
-        let mut other = a.clone();
-        other.steps[0] = Step { kind: crate::trace::StepKind::Answer, ..other.steps[0] };
-        assert_eq!(common_steps(&[a, other]), 0);
+    fn a_number_of_the_file_is_one_thing_in_all_candidates() {
+        let of = |name: &str, value: f32| Signal::given_steps(name, vec![Some(value)]);
+        let with = |signals: Vec<Signal>| Candidate { signals, ..candidate("x", None) };
+        let mut both = [with(vec![of("a", 0.5), of("b", 0.5)]), with(vec![of("a", 1.5), of("b", 1.0)])];
+        let units = |c: &Candidate| c.signals.iter().map(|s| s.unit).collect::<Vec<_>>();
+        assert_eq!((units(&both[0]), units_agree(&both)), (vec![Unit::Probability, Unit::Probability], false));
+        settle_units(&mut both);
+        assert!(both.iter().all(|c| units(c) == [Unit::Unknown, Unit::Probability]) && units_agree(&both), "1.5 is no probability");
     }
 }

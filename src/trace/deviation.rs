@@ -170,8 +170,14 @@ impl Detector {
         }
     }
 
-    /// The first deviating step among the first `closed` steps of a candidate. `signal`: the one that the reading names. The threshold is the calibration's,
-    /// or else the one that came with the signal for this very reading.
+    /// Whether a signal can be judged by this detector: its steps differ, and there is a threshold where the rule needs one.
+    pub fn can_judge(&self, signal: &Signal, granularity: Granularity, calibration: &Calibration) -> bool {
+        let bound = || signal.threshold_of(&self.reading, calibration).is_some();
+        signal.has_steps() && !signal.is_alike(granularity) && (self.rule == Rule::LargestDrop || bound())
+    }
+
+    /// The first deviating step among the first `closed` steps of a candidate. `signal`: the one that the reading names. The threshold is that of
+    /// [`Signal::threshold_of`]. `None` too where the detector cannot judge the signal.
     pub fn first(
         &self,
         signal: &Signal,
@@ -180,9 +186,12 @@ impl Detector {
         granularity: Granularity,
         calibration: &Calibration,
     ) -> Option<Deviation> {
+        if !self.can_judge(signal, granularity, calibration) {
+            return None;
+        }
         let values = candidate.step_values(signal, &self.reading, granularity);
-        let own = signal.threshold.as_ref().filter(|t| t.reading == self.reading).map(|t| t.value);
-        self.mark(signal.orientation, &values[..closed.min(values.len())], calibration.threshold(&self.reading).or(own))
+        let threshold = signal.threshold_of(&self.reading, calibration).map(|t| t.value);
+        self.mark(signal.orientation, &values[..closed.min(values.len())], threshold)
     }
 }
 

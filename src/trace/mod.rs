@@ -14,15 +14,16 @@ mod signal;
 mod store;
 
 pub use choices::with_options;
-pub use compare::{Divergence, candidate_scores, common_steps, divergence, rank, ranks};
+pub use compare::{candidate_scores, rank, ranks};
+pub(crate) use compare::{settle_units, units_agree};
 pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent};
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{
-    ENTROPY, LOGPROB, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass, TokenValue, Unit,
-    Values, policy_signals,
+    ENTROPY, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass,
+    TokenValue, Unit, Values, policy_signals,
 };
 pub use store::{Applied, TraceStore};
 
@@ -153,10 +154,20 @@ impl Candidate {
         }
     }
 
-    /// The stored signals, and those that the policy's tokens give. A stored signal stands before a derived one of its name.
+    /// The stored signals, and those that the policy's tokens and the labels of steps give. A stored signal stands before a derived one of its name.
     pub fn all_signals(&self) -> Vec<Cow<'_, Signal>> {
-        let derived = policy_signals(self).into_iter().filter(|d| self.signal(&d.name).is_none());
+        let derived = self.derived_signals().filter(|d| self.signal(&d.name).is_none());
         self.signals.iter().map(Cow::Borrowed).chain(derived.map(Cow::Owned)).collect()
+    }
+
+    fn derived_signals(&self) -> impl Iterator<Item = Signal> {
+        policy_signals(self).into_iter().chain(Signal::labels(&self.steps))
+    }
+
+    /// The signal of this name among [`all_signals`](Self::all_signals).
+    pub fn named(&self, name: &str) -> Option<Cow<'_, Signal>> {
+        let derived = || self.derived_signals().find(|s| s.name == name).map(Cow::Owned);
+        self.signal(name).map(Cow::Borrowed).or_else(derived)
     }
 
     /// One value a step of a signal under a reading, in the signal's own unit; see [`Signal::step_values`].
@@ -225,13 +236,8 @@ impl Candidate {
 /// The name of the signal that ranks candidates where nobody said another: a number that came with the file, else another reward model's that the file
 /// holds, else the reward model's at work. `None`: nothing ranks them.
 pub fn default_signal(candidates: &[Candidate]) -> Option<&str> {
-    let order = |s: &Signal| match &s.source {
-        SignalSource::File => 0,
-        _ if s.name != REWARD => 1,
-        _ => 2,
-    };
     let all = candidates.iter().flat_map(|c| &c.signals).filter(|s| s.is_reward() && s.has_values());
-    all.min_by_key(|s| order(s)).map(|s| s.name.as_str())
+    all.min_by_key(|s| s.place()).map(|s| s.name.as_str())
 }
 
 /// The labelled first deviation of a candidate.

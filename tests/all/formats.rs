@@ -3,8 +3,8 @@
 use flate2::{Compression, write::GzEncoder};
 use reasonscope::format::{Format, FormatError, Options, Scoring, TraceList, to_lines, write_file};
 use reasonscope::trace::{
-    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Orientation, Segmentation, Signal, SignalSource, Span, Statistic,
-    Threshold, TokenValue, Trace, Values, segment,
+    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Orientation, REWARD, Segmentation, Signal, SignalSource, Span,
+    Statistic, Threshold, TokenValue, Trace, segment,
 };
 use serde_json::Value;
 use std::io::Write;
@@ -183,6 +183,10 @@ fn scored_records_hold_what_the_rule_and_granularity_say() {
     assert_eq!(line["step_rewards"], serde_json::json!([-2.0, -2.0]));
     assert_eq!(line["granularity"], "sparse");
     assert_eq!(line["token_rewards"], serde_json::json!([0.5, -2.0]));
+    assert_eq!(line.get("first_deviation"), None, "one reward for all steps marks none");
+    assert_eq!(line["reward_threshold"], serde_json::json!({ "reading": "reward.min", "value": 1.0 }));
+    let scoring = Scoring { granularity: Granularity::Dense, ..scoring };
+    let line: Value = serde_json::from_str(&to_lines(&traces[0], Some(&scoring))[1]).unwrap();
     assert_eq!((&line["first_deviation"], &line["deviation_threshold"]), (&serde_json::json!(0), &serde_json::json!(1.0)));
     let calm = Calibration::at(Calibration::default().reading, -9.0);
     let scoring = Scoring { calibration: &calm, ..scoring };
@@ -200,7 +204,12 @@ fn signals_of_every_kind_are_written_and_read_again() {
     candidate.signals[0].source = SignalSource::Model("first".into());
     candidate.begin_rewards("second");
     candidate = candidate.with_rewards(spans.iter().map(|s| TokenValue { span: *s, value: 0.25 }).collect());
+    let own = Threshold { reading: "reward.sum".parse().unwrap(), value: -1.0, false_alarm_rate: Some(0.05), task: None };
+    let reward = candidate.signals.iter_mut().find(|s| s.name == REWARD).unwrap();
+    (reward.statistic, reward.threshold) = (Statistic::Sum, Some(own.clone()));
     candidate.put_signal(Signal::given("pred_score", 0.75));
+    candidate.put_signal(Signal { orientation: Orientation::Low, ..Signal::given_steps("given", vec![Some(0.5), None]) });
+    candidate.put_signal(Signal::given("outcome", 0.125));
     candidate.put_signal(Signal { orientation: Orientation::Low, ..Signal::given_steps("doubt", vec![Some(0.5), None]) });
     let threshold = Threshold { reading: "doubt".parse().unwrap(), value: 0.4, false_alarm_rate: Some(0.1), task: Some("x".into()) };
     candidate.signals.iter_mut().filter(|s| s.name == "doubt").for_each(|s| s.threshold = Some(threshold.clone()));
@@ -226,8 +235,20 @@ fn signals_of_every_kind_are_written_and_read_again() {
     let scoring =
         Scoring { granularity: Granularity::Dense, aggregation: Aggregation::Mean, detector: &detector, calibration: &calibration };
     let judged = again("judged.jsonl", Some(&scoring));
-    assert_eq!(judged.signal("check:equations").map(|s| &s.values), Some(&Values::Steps(vec![Some(-1.0), None])));
-    assert_eq!(judged.signals.len(), plain.signals.len() + 4, "equations, characters, digits, position; it has no tokens");
+    assert_eq!(judged.signal("outcome").and_then(Signal::whole), Some(0.125), "the file's own number survives the reward's aggregate");
+    assert_eq!(judged.signals.len(), plain.signals.len(), "checks are made anew, not read");
+    assert_eq!(judged.signal(REWARD).and_then(|s| s.threshold.clone()), Some(own));
+    let line: Value = serde_json::from_str(&std::fs::read_to_string(dir.path().join("judged.jsonl")).unwrap()).unwrap();
+    assert_eq!(
+        (&line["outcome_reward"], &line["statistic"]),
+        (&serde_json::json!(0.375), &serde_json::json!("sum")),
+        "as it was calibrated"
+    );
+    let listed: Vec<&Value> = line["signals"].as_array().unwrap().iter().collect();
+    let checks: Vec<&Value> = listed.iter().filter(|s| s["source"] == "check").map(|s| &s["name"]).collect();
+    assert_eq!(checks, ["check:equations", "check:characters", "check:digits", "check:position"], "it has no tokens");
+    let equations = listed.iter().find(|s| s["name"] == "check:equations").unwrap();
+    assert_eq!(equations["step_values"], serde_json::json!([-1.0, null]));
 }
 
 #[test]

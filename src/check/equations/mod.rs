@@ -52,8 +52,11 @@ pub fn step_values(text: &str, steps: impl IntoIterator<Item = Span>) -> Vec<Opt
     steps.into_iter().map(value).collect()
 }
 
+/// False arithmetic.
+pub(super) const CHECK: super::Check = super::Check { names: &[EQUATIONS], signals };
+
 /// The signal [`EQUATIONS`] of a candidate; none where no step has an equation that can be checked.
-pub(super) fn signals(candidate: &Candidate) -> Vec<Signal> {
+fn signals(candidate: &Candidate) -> Vec<Signal> {
     let values = step_values(&candidate.text, candidate.steps.iter().map(|s| s.span));
     let signal = Signal { unit: Unit::Count, ..Signal::new(EQUATIONS, SignalSource::Check, Values::Steps(values)) };
     Some(signal).filter(Signal::has_values).into_iter().collect()

@@ -9,7 +9,7 @@ use super::sources::openai::problem_of;
 use crate::check;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
-    Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Token, TokenValue, Trace, segment,
+    Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Threshold, Token, TokenValue, Trace, segment,
 };
 use crate::util::atomic;
 use serde::{Deserialize, Serialize};
@@ -38,10 +38,16 @@ pub struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    /// The statistic of `step_rewards`.
-    fn statistic(&self) -> Statistic {
-        let reading = if self.detector.reading.signal == REWARD { &self.detector.reading } else { &self.calibration.reading };
-        reading.statistic.unwrap_or_default()
+    /// How the reward's tokens become `step_rewards`.
+    fn reading(&self) -> &Reading {
+        if self.detector.reading.signal == REWARD { &self.detector.reading } else { &self.calibration.reading }
+    }
+
+    /// Whether the detector can judge a candidate, and if so its first deviation.
+    pub fn first(&self, candidate: &Candidate) -> Option<Option<Deviation>> {
+        let watched = check::find(candidate, &self.detector.reading.signal).filter(|w| w.has_values())?;
+        let can = self.detector.can_judge(&watched, self.granularity, self.calibration);
+        can.then(|| self.detector.first(&watched, candidate, candidate.steps.len(), self.granularity, self.calibration))
     }
 }
 
@@ -103,6 +109,8 @@ struct Record<'a> {
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward_model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_threshold: Option<Threshold>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signals: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +120,7 @@ struct Record<'a> {
 }
 
 /// Fields of a record that end in the trace; any other is kept in `Candidate::extra`, and so is `source`, which says where a record first came from.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 33] = [
     "schema_version",
     "trace_id",
     "candidate",
@@ -144,6 +152,7 @@ const KNOWN: [&str; 32] = [
     "finish",
     "policy",
     "reward_model",
+    "reward_threshold",
     "signals",
 ];
 
@@ -166,21 +175,26 @@ pub fn write_file<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>, 
 
 fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<&Scoring<'_>>) -> Record<'a> {
     let spans: Vec<Span> = c.tokens.iter().map(|t| t.span).collect();
-    let rewards = c.rewards();
+    let reward = c.signal(REWARD).filter(|s| signals::has_fields(s, true) && !s.tokens().is_empty());
+    let rewards = reward.map_or(&[][..], Signal::tokens);
     let reward_spans: Vec<Span> = rewards.iter().map(|r| r.span).collect();
-    let scored = !rewards.is_empty();
-    let given = c.signal(signals::GIVEN).and_then(signals::steps);
+    let scored = reward.is_some();
+    let own = |name: &str| c.signal(name).filter(|s| signals::has_fields(s, scored));
+    let given = own(signals::GIVEN).and_then(signals::steps);
     let granularity = scoring.map_or(Granularity::Dense, |s| s.granularity);
-    let statistic = scoring.map_or(Statistic::default(), Scoring::statistic);
-    let steps = if scored { Some(c.step_rewards(statistic, granularity)) } else { given.map(<[_]>::to_vec) };
-    let watched = scoring.and_then(|s| check::find(c, &s.detector.reading.signal)).filter(|w| w.has_values());
-    let judged = scoring.is_some_and(|s| watched.as_ref().is_some_and(|w| can_judge(s, w)));
-    let marked = scoring.zip(watched.as_ref()).and_then(|(s, w)| s.detector.first(w, c, c.steps.len(), s.granularity, s.calibration));
-    let deviation = if judged { marked.as_ref() } else { c.deviation.as_ref() };
+    // Where nothing is calibrated now, a reward is read as it was calibrated before.
+    let own_bound = reward.is_some_and(|r| r.threshold.is_some());
+    let now = scoring.filter(|s| !own_bound || s.calibration.threshold(s.reading()).is_some());
+    let reading = now.map_or_else(|| Reading::of(REWARD), |s| s.reading().clone());
+    let statistic = reading.statistic.or(reward.map(|r| r.statistic)).unwrap_or_default();
+    let steps = reward.map(|r| c.step_values(r, &reading, granularity));
+    let first = scoring.and_then(|s| s.first(c));
+    let judged = first.is_some();
+    let deviation = if let Some(found) = &first { found.as_ref() } else { c.deviation.as_ref() };
     let by = deviation.map(|d| &d.by).or_else(|| scoring.filter(|_| judged).map(|s| s.detector));
-    let aggregated =
-        || scoring.filter(|_| scored).and_then(|s| crate::trace::aggregate(s.aggregation, steps.as_deref().unwrap_or_default()));
-    let outcome = c.signal(signals::OUTCOME).and_then(Signal::whole).or_else(aggregated);
+    let aggregate = |r: &Signal| r.candidate_value(scoring?.aggregation, steps.as_deref().unwrap_or_default());
+    let outcome = reward.map_or_else(|| own(signals::OUTCOME).and_then(Signal::whole), aggregate);
+    let stated = |r: &Signal| scoring.and_then(|s| r.threshold_of(s.reading(), s.calibration)).or_else(|| r.threshold.clone());
     let gold = |g| match g {
         GoldDeviation::None => -1,
         GoldDeviation::Step(s) => s as i64,
@@ -203,7 +217,7 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         token_rewards: scored.then(|| rewards.iter().map(|r| r.value).collect()),
         granularity: scored.then_some(granularity),
         statistic: scored.then_some(statistic).filter(|s| *s != Statistic::default()),
-        step_rewards: steps,
+        step_rewards: steps.or_else(|| given.map(<[_]>::to_vec)),
         given_rewards: given.filter(|_| scored).map(<[_]>::to_vec),
         outcome_reward: outcome.filter(|x| !x.is_nan()),
         labels: c.steps.iter().any(|s| s.label.is_some()).then(|| c.steps.iter().map(|s| s.label).collect()),
@@ -217,21 +231,11 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         correct: c.correct,
         finish: c.finish.as_ref(),
         policy: c.policy.as_deref(),
-        reward_model: c.reward_model(),
-        signals: signals::written(c, scoring.is_some()),
+        reward_model: reward.and(c.reward_model()),
+        reward_threshold: reward.and_then(stated),
+        signals: signals::written(c, scored, scoring.is_some()),
         source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
         extra,
-    }
-}
-
-/// Whether the rule has what it needs.
-fn can_judge(scoring: &Scoring<'_>, signal: &Signal) -> bool {
-    match scoring.detector.rule {
-        Rule::LargestDrop => true,
-        Rule::Threshold => {
-            let own = signal.threshold.as_ref().is_some_and(|t| t.reading == scoring.detector.reading);
-            own || scoring.calibration.threshold(&scoring.detector.reading).is_some()
-        }
     }
 }
 
@@ -324,7 +328,11 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
         };
         let logits = numbers(record, "token_rewards", reward_spans.len(), name)?.unwrap_or_default();
         let tokens = reward_spans.into_iter().zip(logits).map(|(span, l)| TokenValue { span, value: l.unwrap_or(f32::NAN) }).collect();
-        signals.push(Signal::reward(record.opt_text("reward_model")?.unwrap_or_default(), tokens));
+        signals.push(Signal {
+            statistic: one_of(record, "statistic", "sum, mean, min, max or last")?.unwrap_or_default(),
+            threshold: one_of(record, "reward_threshold", "an object with `reading` and `value`")?,
+            ..Signal::reward(record.opt_text("reward_model")?.unwrap_or_default(), tokens)
+        });
     }
     signals::read(record, &text, n, &mut signals)?;
 

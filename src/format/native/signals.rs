@@ -3,7 +3,7 @@
 use crate::check;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, numbers, one_of, spans, wrong};
-use crate::trace::{Candidate, REWARD, Signal, TokenValue, Values};
+use crate::trace::{Candidate, REWARD, Signal, SignalSource, TokenValue, Values};
 use serde_json::{Value, json};
 
 /// Name of the numbers a step that came with a file without more being known of them: the field `step_rewards` (or `given_rewards` beside token rewards).
@@ -16,15 +16,28 @@ pub(super) fn steps(signal: &Signal) -> Option<&[Option<f32>]> {
     if let Values::Steps(values) = &signal.values { Some(values) } else { None }
 }
 
-/// The signals of a candidate that no other field holds, with `judged` those of the checks too.
-pub(super) fn written(candidate: &Candidate, judged: bool) -> Vec<Value> {
-    let own_field = |s: &Signal| match s.name.as_str() {
-        REWARD => matches!(s.values, Values::Tokens(_)),
-        GIVEN => matches!(s.values, Values::Steps(_)),
-        OUTCOME => matches!(s.values, Values::Candidate(_)),
-        _ => false,
+/// Whether the fields of its own hold all that a signal says; any other stands in the list. Beside a reward model's token rewards `outcome_reward` is their
+/// aggregate, and the file's own number is in the list.
+pub(super) fn has_fields(signal: &Signal, scored: bool) -> bool {
+    let plain = match (signal.name.as_str(), &signal.values) {
+        (REWARD, Values::Tokens(_)) => {
+            let SignalSource::Model(model) = &signal.source else { return false };
+            Signal { statistic: signal.statistic, threshold: signal.threshold.clone(), ..Signal::reward(model.as_str(), Vec::new()) }
+        }
+        (GIVEN, Values::Steps(values)) => Signal { values: Values::Steps(Vec::new()), ..Signal::given_steps(GIVEN, values.clone()) },
+        (OUTCOME, Values::Candidate(_)) if !scored => Signal::given(OUTCOME, f32::NAN),
+        _ => return false,
     };
-    let mut out: Vec<Value> = candidate.signals.iter().filter(|s| !own_field(s)).map(object).collect();
+    // Values that are not a number are not equal to themselves: the rest is what is compared.
+    let same = |a: &Signal, b: &Signal| {
+        (&a.source, a.orientation, a.unit, a.statistic, &a.threshold) == (&b.source, b.orientation, b.unit, b.statistic, &b.threshold)
+    };
+    same(signal, &plain)
+}
+
+/// The signals of a candidate that no other field holds, with `judged` those of the checks too.
+pub(super) fn written(candidate: &Candidate, scored: bool, judged: bool) -> Vec<Value> {
+    let mut out: Vec<Value> = candidate.signals.iter().filter(|s| !has_fields(s, scored)).map(object).collect();
     if judged {
         out.extend(check::signals(candidate).iter().filter(|s| candidate.signal(&s.name).is_none()).map(object));
     }
@@ -50,7 +63,7 @@ fn object(signal: &Signal) -> Value {
     out
 }
 
-/// Reads the list; a name that is there already is an error.
+/// Reads the list; a name that is there already is an error. What a check of this program said is left out: it says it anew, of the text as it is now.
 pub(super) fn read(record: &Fields<'_>, text: &str, steps: usize, signals: &mut Vec<Signal>) -> Result<(), FieldError> {
     if record.get("signals").is_none() {
         return Ok(());
@@ -65,13 +78,15 @@ pub(super) fn read(record: &Fields<'_>, text: &str, steps: usize, signals: &mut 
             ));
         }
         let values = values(&object, text, steps)?;
-        let mut signal = Signal::new(name, crate::trace::SignalSource::File, values);
+        let mut signal = Signal::new(name, SignalSource::File, values);
         signal.source = one_of(&object, "source", "{\"model\": NAME}, policy, file, check or person")?.unwrap_or(signal.source);
         signal.orientation = one_of(&object, "orientation", "high, low or neither")?.unwrap_or_default();
         signal.unit = one_of(&object, "unit", "logit, probability, nats, count or unknown")?.unwrap_or_default();
         signal.statistic = one_of(&object, "statistic", "sum, mean, min, max or last")?.unwrap_or_default();
         signal.threshold = one_of(&object, "threshold", "an object with `reading` and `value`")?;
-        signals.push(signal);
+        if signal.source != SignalSource::Check || !check::makes(&signal.name) {
+            signals.push(signal);
+        }
     }
     Ok(())
 }

@@ -10,11 +10,14 @@ mod reading;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Reading, Statistic, TokenClass};
 
-use super::{Aggregation, Granularity, Span, Step, aggregate};
+use super::{Aggregation, Calibration, Granularity, Span, Step, aggregate};
 use serde::{Deserialize, Serialize};
 
 /// Name of the signal that a reward model gives, unless another one of the candidate has the name already.
 pub const REWARD: &str = "reward";
+
+/// Name of the signal of the labels that people or a checker put on single steps.
+pub const LABEL: &str = "label";
 
 /// Who says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +117,17 @@ pub enum Values {
     Candidate(f32),
 }
 
+/// What a signal has a value for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Each token.
+    Token,
+    /// Each step.
+    Step,
+    /// The candidate as a whole.
+    Candidate,
+}
+
 /// What one source says of a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
@@ -177,6 +191,12 @@ impl Signal {
         Self { unit, ..Self::new(name, SignalSource::File, Values::Steps(values)) }
     }
 
+    /// The labels of steps under the name [`LABEL`]; `None` where no step has one.
+    pub fn labels(steps: &[Step]) -> Option<Self> {
+        let values = steps.iter().map(|s| s.label).collect();
+        Some(Self { source: SignalSource::Person, ..Self::given_steps(LABEL, values) }).filter(Self::has_values)
+    }
+
     /// A number for the whole candidate that came with the file under the name of its field.
     pub fn given(name: impl Into<String>, value: f32) -> Self {
         Self::new(name, SignalSource::File, Values::Candidate(value))
@@ -185,6 +205,71 @@ impl Signal {
     /// Its token values; empty where it has none.
     pub fn tokens(&self) -> &[TokenValue] {
         if let Values::Tokens(tokens) = &self.values { tokens } else { &[] }
+    }
+
+    /// What it has a value for.
+    pub fn level(&self) -> Level {
+        match self.values {
+            Values::Tokens(_) => Level::Token,
+            Values::Steps(_) => Level::Step,
+            Values::Candidate(_) => Level::Candidate,
+        }
+    }
+
+    /// Whether it says something of single steps.
+    pub fn has_steps(&self) -> bool {
+        self.level() != Level::Candidate
+    }
+
+    /// Everything of it but its values.
+    pub fn header(&self) -> Self {
+        let values = match self.level() {
+            Level::Token => Values::Tokens(Vec::new()),
+            Level::Step => Values::Steps(Vec::new()),
+            Level::Candidate => Values::Candidate(f32::NAN),
+        };
+        Self {
+            name: self.name.clone(),
+            source: self.source.clone(),
+            orientation: self.orientation,
+            unit: self.unit,
+            values,
+            statistic: self.statistic,
+            threshold: self.threshold.clone(),
+        }
+    }
+
+    /// Its place among the signals of a problem where nobody asks for one: 0 a judgement of the file, 1 of a reward model that is not at work, 2 of the one that
+    /// is, 3 what is no judgement of either.
+    pub fn place(&self) -> u8 {
+        match self.source {
+            _ if !self.is_reward() => 3,
+            SignalSource::File => 0,
+            _ if self.name != REWARD => 1,
+            _ => 2,
+        }
+    }
+
+    /// Whether every step has the same value under a granularity, so that none can be marked: a reward model's one reward for the whole.
+    pub fn is_alike(&self, granularity: Granularity) -> bool {
+        granularity == Granularity::Sparse && self.level() == Level::Token && matches!(self.source, SignalSource::Model(_))
+    }
+
+    /// The reading with all said that makes a difference, and nothing else: a statistic and a class of tokens where there are tokens.
+    pub fn full_reading(&self, reading: &Reading) -> Reading {
+        match self.level() {
+            Level::Token => Reading { statistic: Some(reading.statistic.unwrap_or(self.statistic)), ..reading.clone() },
+            Level::Step | Level::Candidate => Reading::of(self.name.as_str()),
+        }
+    }
+
+    /// The threshold of a reading: the calibration's, or else the one that came with the signal, for this very reading.
+    pub fn threshold_of(&self, reading: &Reading, calibration: &Calibration) -> Option<Threshold> {
+        let full = self.full_reading(reading);
+        let bare = Reading::of(self.name.as_str());
+        let unsaid = || calibration.stated(&bare).filter(|_| full == self.full_reading(&bare));
+        let own = || self.threshold.as_ref().filter(|t| self.full_reading(&t.reading) == full).cloned();
+        calibration.stated(&full).or_else(unsaid).or_else(own)
     }
 
     /// The value of the whole candidate, where it is a signal of that level.

@@ -2,13 +2,13 @@
 
 use super::Sheet;
 use super::scale::{Scale, token_scale};
-use super::signals::{Readings, SignalInfo, info};
+use super::signals::{Readings, header, named};
+use crate::check;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Deviation, Granularity, Reading, Signal, SignalSource, Span, TokenValue, step_of_each,
     token_rewards,
 };
 use crate::tui::theme::Role;
-use std::borrow::Cow;
 
 /// What a reading says of a candidate, in the signal's own unit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,8 +33,10 @@ pub(crate) struct Heat {
 pub(crate) struct Derived {
     /// What the readings say, in their order.
     pub taken: Vec<Taken>,
-    /// The signals that it has.
-    pub signals: Vec<SignalInfo>,
+    /// The signals that it has, without values.
+    pub signals: Vec<Signal>,
+    /// The signals of the checks.
+    checks: Vec<Signal>,
     /// Its number under the reading that ranks, turned so that high is good.
     pub score: Option<f32>,
     pub deviation: Option<Deviation>,
@@ -64,6 +66,7 @@ impl Default for Derived {
         Self {
             taken: Vec::new(),
             signals: Vec::new(),
+            checks: Vec::new(),
             score: None,
             deviation: None,
             beside: None,
@@ -98,19 +101,30 @@ impl Derived {
         (self.deviation.as_ref().map(|d| d.step) != Some(step)).then_some(step)
     }
 
-    /// Takes the readings of a candidate; `all`: its signals.
-    pub fn take(&mut self, candidate: &Candidate, all: &[Cow<'_, Signal>], readings: &Readings, how: (Granularity, Aggregation)) {
+    /// Finds out which signals a candidate has; those of the checks once it is whole.
+    pub fn survey(&mut self, candidate: &Candidate, growing: bool) {
+        self.checks = if growing { Vec::new() } else { check::signals(candidate) };
+        let stored = candidate.all_signals();
+        let all = stored.iter().map(AsRef::as_ref).chain(&self.checks);
+        self.signals = all.filter(|s: &&Signal| s.has_values()).map(|s| header(s, candidate)).collect();
+    }
+
+    /// Takes the readings of a candidate.
+    pub fn take(&mut self, candidate: &Candidate, readings: &Readings, how: (Granularity, Aggregation)) {
         let (granularity, aggregation) = how;
         self.stale = false;
         self.heat = Heat::default();
         self.colour = readings.colour;
         let steps = candidate.steps.len();
+        // A stored signal stands before a check of its name.
+        let stored = candidate.all_signals();
+        let all = || stored.iter().map(AsRef::as_ref).chain(&self.checks);
         let one = |reading: &Reading| {
-            let Some(signal) = all.iter().find(|s| s.name == reading.signal) else {
+            let Some(signal) = all().find(|s: &&Signal| s.name == reading.signal) else {
                 return Taken { steps: vec![None; steps], whole: None };
             };
             let values = candidate.step_values(signal, reading, granularity);
-            let whole = signal.candidate_value(aggregation, &values).filter(|v| v.is_finite());
+            let whole = signal.candidate_value(aggregation, &values);
             Taken { steps: values, whole }
         };
         self.taken = readings.all.iter().map(one).collect();
@@ -132,13 +146,13 @@ impl Derived {
         self.heat = Heat { signal: signal.map(str::to_owned), tokens: Vec::new() };
         let all = candidate.all_signals();
         let Some(found) = signal.and_then(|name| all.iter().find(|s| s.name == name)) else { return };
-        let Some(info) = info(&self.signals, &found.name) else { return };
+        let Some(header) = named(&self.signals, &found.name) else { return };
         let tokens = found.tokens();
         let values: Vec<f32> = match found.source {
             SignalSource::Model(_) => shared(candidate, tokens, granularity),
             _ => tokens.iter().map(|t| t.value).collect(),
         };
-        let scale = steps.unwrap_or_else(|| token_scale(info, calibration, || values.clone()));
+        let scale = steps.unwrap_or_else(|| token_scale(header, calibration, || values.clone()));
         self.heat.tokens = tokens.iter().zip(&values).map(|(t, v)| (t.span, scale.place(*v))).collect();
     }
 }

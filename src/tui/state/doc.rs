@@ -1,16 +1,15 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
-use super::signals::{Bound, Choice, ONE_FOR_ALL, Readings, SignalInfo, SignalLevel, alike, info, signals_of};
+use super::signals::{Bound, Choice, ONE_FOR_ALL, Readings, named, union};
 use super::{Derived, Scale};
 use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::check::lint::{Lint, lint};
 use crate::trace::{
-    Calibration, Candidate, Detector, Deviation, GoldDeviation, Reading, Segmentation, Signal, Span, Statistic, Trace, TraceEvent,
-    TraceStore, Unit, rank as rank_order, step_of_each,
+    Calibration, Candidate, Detector, Deviation, GoldDeviation, Level, Orientation, Reading, Segmentation, Signal, SignalSource, Span,
+    Statistic, Trace, TraceEvent, TraceStore, Unit, rank as rank_order, ranks, step_of_each,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Settings};
-use std::borrow::Cow;
 
 /// Where the candidates come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub(crate) struct Doc {
     pub store: TraceStore,
     pub derived: Vec<Derived>,
     /// The signals that its candidates have, rewards first.
-    pub known: Vec<SignalInfo>,
+    pub known: Vec<Signal>,
     /// What is read of every candidate, and what for.
     pub readings: Readings,
     /// Where each reading turns from bad to good; `None` where that is not known.
@@ -51,6 +50,8 @@ pub(crate) struct Doc {
     /// Candidates, best first; those that nothing ranks last.
     pub order: Vec<usize>,
     pub votes: Votes,
+    /// What the votes are counted from.
+    ballot: Ballot,
     /// Most severe first; of growing candidates once all have ended.
     pub lints: Vec<Lint>,
     /// How step values are coloured.
@@ -99,6 +100,7 @@ impl Doc {
             bounds: Vec::new(),
             order: Vec::new(),
             votes: Votes::default(),
+            ballot: Ballot::default(),
             lints: Vec::new(),
             scale: Scale::default(),
             rank_scale: Scale::default(),
@@ -194,31 +196,32 @@ impl Doc {
         if same && self.derived.iter().all(|d| !d.stale) {
             return;
         }
+        let changed = self.derived.iter().any(|d| d.stale);
         let told = told || self.inputs.as_ref().is_some_and(|i| i.told);
         let candidates = &self.store.trace().candidates;
         let live = self.origin == Origin::Live;
         let growing = |i: usize| live && candidates[i].finish.is_none();
-        let changed = self.derived.iter().zip(candidates).enumerate().map(|(i, (d, c))| d.stale.then(|| signals_of(c, growing(i))));
-        let mut signals: Vec<Option<Vec<Cow<'_, Signal>>>> = changed.collect();
-        for ((derived, candidate), all) in self.derived.iter_mut().zip(candidates).zip(&signals) {
-            if let Some(all) = all {
-                derived.signals = all.iter().filter(|s| s.has_values()).map(|s| SignalInfo::of(s, candidate)).collect();
+        for (i, (derived, candidate)) in self.derived.iter_mut().zip(candidates).enumerate() {
+            if derived.stale {
+                derived.survey(candidate, growing(i));
             }
         }
-        self.known = union(&self.derived);
+        self.known = union(self.derived.iter().flat_map(|d| &d.signals));
         let choice = Choice { settings, calibration, known: &self.known, candidates };
         let readings = choice.readings(told);
         let all = !same || readings != self.readings;
-        for (i, ((derived, candidate), signals)) in self.derived.iter_mut().zip(candidates).zip(&mut signals).enumerate() {
+        for (derived, candidate) in self.derived.iter_mut().zip(candidates) {
             if all || derived.stale {
-                let signals = signals.take().unwrap_or_else(|| signals_of(candidate, growing(i)));
-                derived.take(candidate, &signals, &readings, (settings.granularity, settings.aggregation));
+                derived.take(candidate, &readings, (settings.granularity, settings.aggregation));
             }
         }
         self.readings = readings;
         self.bounds = (0..self.readings.all.len()).map(|i| choice.bound(&self.readings.all[i], || self.values(i))).collect();
+        if changed {
+            self.ballot = self.count();
+        }
         self.judge(settings);
-        if !(0..self.candidates().len()).any(|i| self.growing(i)) {
+        if changed && !(0..self.candidates().len()).any(|i| self.growing(i)) {
             self.lints = lint(self.trace());
         }
         if !same {
@@ -228,19 +231,19 @@ impl Doc {
 
     /// Everything that a reading says of the candidates' steps, or of the candidates where it knows no steps.
     fn values(&self, reading: usize) -> Vec<f32> {
-        let whole = self.info_of(reading).is_some_and(|i| i.level == SignalLevel::Candidate);
+        let whole = self.signal_of(reading).is_some_and(|s| !s.has_steps());
         let taken = self.derived.iter().filter_map(|d| d.taken.get(reading));
         if whole { taken.filter_map(|t| t.whole).collect() } else { taken.flat_map(|t| t.steps.iter().flatten().copied()).collect() }
     }
 
     /// The signal that a reading is of.
-    pub fn info_of(&self, reading: usize) -> Option<&SignalInfo> {
-        info(&self.known, &self.readings.all.get(reading)?.signal)
+    pub fn signal_of(&self, reading: usize) -> Option<&Signal> {
+        named(&self.known, &self.readings.all.get(reading)?.signal)
     }
 
     /// The unit of a reading's values.
     pub fn unit_of(&self, reading: Option<usize>) -> Unit {
-        reading.and_then(|i| self.info_of(i)).map(|i| i.unit).unwrap_or_default()
+        reading.and_then(|i| self.signal_of(i)).map(|i| i.unit).unwrap_or_default()
     }
 
     /// The reading that ranks.
@@ -255,7 +258,7 @@ impl Doc {
 
     /// Ranks the candidates and marks their deviations by what was read of them.
     fn judge(&mut self, settings: &Settings) {
-        let orientation = |i: usize| self.info_of(i).map(|s| s.orientation).unwrap_or_default();
+        let orientation = |i: usize| self.signal_of(i).map(|s| s.orientation).unwrap_or_default();
         let Readings { rank, colour, detect, beside, .. } = &self.readings;
         let scale = colour.map(|i| Scale::of(self.bounds[i].as_ref(), orientation(i), self.values(i))).unwrap_or_default();
         let wholes = |i: usize| self.derived.iter().filter_map(|d| d.taken[i].whole).collect();
@@ -267,14 +270,14 @@ impl Doc {
         let scores: Vec<Option<f32>> =
             self.derived.iter().map(|d| rank.and_then(|i| Some(orientation(i).turn(d.taken.get(i)?.whole?)))).collect();
         let marked = |by: &Option<(usize, Detector)>| -> Vec<Option<Deviation>> {
-            let (Some((i, detector)), Some(signal)) = (by, by.as_ref().and_then(|b| self.info_of(b.0))) else {
+            let (Some((i, detector)), Some(signal)) = (by, by.as_ref().and_then(|b| self.signal_of(b.0))) else {
                 return vec![None; self.derived.len()];
             };
             let threshold = self.bounds[*i].as_ref().map(|b| b.value);
             let one = |(k, d): (usize, &Derived)| {
                 let steps = &d.taken[*i].steps;
                 let steps = &steps[..self.store.closed(k).min(steps.len())];
-                if alike(signal, settings.granularity) { None } else { detector.mark(signal.orientation, steps, threshold) }
+                if signal.is_alike(settings.granularity) { None } else { detector.mark(signal.orientation, steps, threshold) }
             };
             self.derived.iter().enumerate().map(one).collect()
         };
@@ -283,33 +286,40 @@ impl Doc {
         for (i, ((derived, deviation), beside)) in self.derived.iter_mut().zip(deviations).zip(besides).enumerate() {
             (derived.score, derived.deviation, derived.beside) = (scores[i], deviation, beside);
         }
-        for (place, &i) in self.order.iter().enumerate() {
-            self.derived[i].rank = if scores[i].is_some() { place + 1 } else { 0 };
+        for (derived, place) in self.derived.iter_mut().zip(ranks(&scores)) {
+            derived.rank = place.unwrap_or(0);
         }
         (self.scale, self.rank_scale) = (scale, rank_scale);
-        let judge = rank.and_then(|i| self.info_of(i));
+        let judge = rank.and_then(|i| self.signal_of(i));
         let over = judge.filter(|s| s.has_steps()).map(|_| settings.aggregation);
         let weight = |score: f32| Some(judge?.unit.vote_weight(over, score));
         let weights: Vec<Option<f32>> = scores.iter().map(|s| s.and_then(weight)).collect();
+        let ballot = &self.ballot;
+        self.votes = Votes { plain: ballot.votes(|_| Some(1.0)), weighted: ballot.votes(|i| weights[i].map(f64::from)) };
+    }
+
+    /// The answers of the candidates as they are now.
+    fn count(&self) -> Ballot {
         let trace = self.store.trace();
         let reference = trace.gold_answer.as_deref();
         let question =
             self.kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
-        let ballot = Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()));
-        self.votes = Votes { plain: ballot.votes(|_| Some(1.0)), weighted: ballot.votes(|i| weights[i].map(f64::from)) };
+        Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()))
     }
 
     /// Why no step can be marked, where the granularity is why.
     pub fn unmarked(&self, settings: &Settings) -> Option<&'static str> {
-        let signal = self.info_of(self.readings.detect.as_ref()?.0)?;
-        alike(signal, settings.granularity).then_some(ONE_FOR_ALL)
+        let signal = self.signal_of(self.readings.detect.as_ref()?.0)?;
+        signal.is_alike(settings.granularity).then_some(ONE_FOR_ALL)
     }
 
     /// Finds the colours of a candidate's tokens under a signal, unless they are known.
     pub fn warm(&mut self, candidate: usize, signal: Option<&str>, settings: &Settings, calibration: &Calibration) {
         let steps = self.coloured_by().filter(|r| Some(r.signal.as_str()) == signal && r.statistic != Some(Statistic::Sum));
-        let steps =
-            steps.and_then(|r| info(&self.known, &r.signal)).filter(|i| i.is_model && i.level == SignalLevel::Token).map(|_| self.scale);
+        let steps = steps
+            .and_then(|r| named(&self.known, &r.signal))
+            .filter(|s| s.level() == Level::Token && matches!(s.source, SignalSource::Model(_)))
+            .map(|_| self.scale);
         if let (Some(c), Some(derived)) = (self.store.trace().candidates.get(candidate), self.derived.get_mut(candidate)) {
             derived.warm(c, signal, settings.granularity, calibration, steps);
         }
@@ -322,23 +332,11 @@ impl Doc {
 
     /// A candidate's place under a reading, 1 for the best; `None` where it has no value, or nothing is better or worse by it.
     pub fn place_under(&self, reading: usize, candidate: usize) -> Option<usize> {
-        let signal = self.info_of(reading)?;
+        let signal = self.signal_of(reading).filter(|s| s.orientation != Orientation::Neither)?;
         let number = |d: &Derived| Some(signal.orientation.turn(d.taken.get(reading)?.whole?));
         let own = number(self.derived.get(candidate)?)?;
         Some(1 + self.derived.iter().filter_map(number).filter(|n| *n > own).count())
     }
-}
-
-/// The signals of all candidates, those that may rank first.
-fn union(derived: &[Derived]) -> Vec<SignalInfo> {
-    let mut known: Vec<SignalInfo> = Vec::new();
-    for signal in derived.iter().flat_map(|d| &d.signals) {
-        if info(&known, &signal.name).is_none() {
-            known.push(signal.clone());
-        }
-    }
-    known.sort_by_key(|s| s.place);
-    known
 }
 
 /// The labelled first wrong step, where there is one.

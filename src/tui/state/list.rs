@@ -3,15 +3,6 @@
 use crate::tui::source::{Item, Row};
 use std::collections::HashMap;
 
-/// What the reward model found in a trace, for the list.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Mark {
-    /// Predicted first deviation of the candidate that the label is of (the first one).
-    pub deviation: Option<usize>,
-    /// Its reward.
-    pub reward: Option<f32>,
-}
-
 /// The list's data and cursor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
@@ -20,7 +11,8 @@ pub(crate) struct List {
     pub len: usize,
     pub complete: bool,
     rows: HashMap<usize, Row>,
-    pub marks: HashMap<Item, Mark>,
+    /// Of problems that were judged: the predicted first deviation of the candidate that the label is of, or of the first one.
+    pub marks: HashMap<Item, Option<usize>>,
     /// Indices the filter lets through; `None`: all.
     pub matches: Option<Vec<usize>>,
     pub filtering: bool,

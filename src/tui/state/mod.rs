@@ -11,10 +11,9 @@ mod signals;
 pub(crate) use derived::Derived;
 pub(crate) use doc::{Doc, Origin, gold_step};
 pub(crate) use editor::Editor;
-pub(crate) use list::{List, Mark};
+pub(crate) use list::List;
 pub(crate) use scale::Scale;
 pub(crate) use sheet::{Line, Sheet};
-pub(crate) use signals::{SignalInfo, SignalLevel};
 
 use super::keymap::Context;
 use super::source::{Item, Query};

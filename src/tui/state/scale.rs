@@ -1,7 +1,7 @@
 //! How values are coloured.
 
-use super::signals::{Bound, SignalInfo};
-use crate::trace::{Calibration, Orientation, Reading, Statistic, Unit};
+use super::signals::Bound;
+use crate::trace::{Calibration, Orientation, Reading, Signal, Statistic, Unit};
 
 /// How values are coloured: the pivot is neutral, `range` away from it is the end of the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,18 +48,18 @@ impl Scale {
 }
 
 /// The scale of single tokens of a signal. `values`: those of a candidate.
-pub(super) fn token_scale(info: &SignalInfo, calibration: &Calibration, values: impl Fn() -> Vec<f32>) -> Scale {
+pub(super) fn token_scale(signal: &Signal, calibration: &Calibration, values: impl Fn() -> Vec<f32>) -> Scale {
     // The least or the greatest token of a step is held against a threshold for tokens.
-    let extreme = if info.orientation == Orientation::Low { Statistic::Max } else { Statistic::Min };
-    let stated = info.threshold(&Reading::new(info.name.as_str(), extreme), calibration);
+    let extreme = if signal.orientation == Orientation::Low { Statistic::Max } else { Statistic::Min };
+    let stated = signal.threshold_of(&Reading::new(signal.name.as_str(), extreme), calibration);
     let bound = stated.map(|t| Bound { value: t.value, stated: Some(t) });
-    match (bound, info.unit, info.orientation) {
+    match (bound, signal.unit, signal.orientation) {
         // From 6 nats to sure, from 3 nats of doubt to none.
-        (None, Unit::Nats, Orientation::Low) => Scale { pivot: 1.5, range: 1.5, orientation: info.orientation, name: "pivot" },
-        (None, Unit::Nats, _) => Scale { pivot: -3.0, range: 3.0, orientation: info.orientation, name: "pivot" },
-        (None, Unit::Probability, _) => Scale { pivot: 0.5, range: 0.5, orientation: info.orientation, name: "pivot" },
-        (None, Unit::Logit, _) => Scale::of(Some(&Bound { value: 0.0, stated: None }), info.orientation, values()),
-        (bound, _, _) => Scale::of(bound.as_ref(), info.orientation, values()),
+        (None, Unit::Nats, Orientation::Low) => Scale { pivot: 1.5, range: 1.5, orientation: signal.orientation, name: "pivot" },
+        (None, Unit::Nats, _) => Scale { pivot: -3.0, range: 3.0, orientation: signal.orientation, name: "pivot" },
+        (None, Unit::Probability, _) => Scale { pivot: 0.5, range: 0.5, orientation: signal.orientation, name: "pivot" },
+        (None, Unit::Logit, _) => Scale::of(Some(&Bound { value: 0.0, stated: None }), signal.orientation, values()),
+        (bound, _, _) => Scale::of(bound.as_ref(), signal.orientation, values()),
     }
 }
 

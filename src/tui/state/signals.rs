@@ -1,100 +1,26 @@
 //! The signals of an opened problem, and which of them ranks, colours and marks.
 
-use crate::check;
-use crate::trace::{
-    Calibration, Candidate, Detector, Granularity, Orientation, REWARD, Reading, Signal, SignalSource, Statistic, Threshold, TokenClass,
-    Unit, Values, default_signal,
-};
+use crate::trace::{Calibration, Candidate, Detector, Orientation, Reading, Signal, Threshold, TokenClass, Unit, default_signal};
 use crate::tui::settings::{Beside, Settings};
-use std::borrow::Cow;
 
-/// Every signal of a candidate; those of the checks once it is whole.
-pub(super) fn signals_of(candidate: &Candidate, growing: bool) -> Vec<Cow<'_, Signal>> {
-    if growing { candidate.all_signals() } else { check::all_signals(candidate) }
+/// Where good and bad part by a signal's unit alone.
+fn middle(signal: &Signal) -> Option<f32> {
+    match (signal.unit, signal.orientation) {
+        (Unit::Logit, _) => Some(0.0),
+        (Unit::Probability, _) => Some(0.5),
+        // Counted downwards: so many faults.
+        (Unit::Count, Orientation::High) => Some(0.0),
+        _ => None,
+    }
 }
 
-/// What a signal has a value for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SignalLevel {
-    Token,
-    Step,
-    Candidate,
-}
-
-/// A signal that some candidate of the problem has, without its values.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SignalInfo {
-    pub name: String,
-    pub level: SignalLevel,
-    pub orientation: Orientation,
-    pub unit: Unit,
-    pub statistic: Statistic,
-    pub threshold: Option<Threshold>,
-    /// A model's or the file's judgement, rather than a policy's numbers or a rule's.
-    pub is_reward: bool,
-    /// A reward model gave it, so that the granularity is its.
-    pub is_model: bool,
-    /// Its place among the signals: rewards of the file, of other models, of the model at work, then the rest.
-    pub place: u8,
-}
-
-impl SignalInfo {
-    pub fn of(signal: &Signal, candidate: &Candidate) -> Self {
-        // A file of an older version has the threshold beside the step that it marked.
-        let marked = candidate.deviation.as_ref().filter(|d| d.by.reading.signal == signal.name && d.threshold.is_finite());
-        let old = marked.map(|d| Threshold { reading: d.by.reading.clone(), value: d.threshold, false_alarm_rate: None, task: None });
-        Self {
-            name: signal.name.clone(),
-            level: match signal.values {
-                Values::Tokens(_) => SignalLevel::Token,
-                Values::Steps(_) => SignalLevel::Step,
-                Values::Candidate(_) => SignalLevel::Candidate,
-            },
-            orientation: signal.orientation,
-            unit: signal.unit,
-            statistic: signal.statistic,
-            threshold: signal.threshold.clone().or(old),
-            is_reward: signal.is_reward(),
-            is_model: matches!(signal.source, SignalSource::Model(_)),
-            place: match signal.source {
-                _ if !signal.is_reward() => 3,
-                SignalSource::File => 0,
-                _ if signal.name != REWARD => 1,
-                _ => 2,
-            },
-        }
-    }
-
-    /// Where good and bad part by the unit alone.
-    fn middle(&self) -> Option<f32> {
-        match (self.unit, self.orientation) {
-            (Unit::Logit, _) => Some(0.0),
-            (Unit::Probability, _) => Some(0.5),
-            // Counted downwards: so many faults.
-            (Unit::Count, Orientation::High) => Some(0.0),
-            _ => None,
-        }
-    }
-
-    /// Whether it says something of single steps.
-    pub fn has_steps(&self) -> bool {
-        self.level != SignalLevel::Candidate
-    }
-
-    /// The reading with everything said that makes a difference: a statistic and a class of tokens where there are tokens, and nothing else.
-    fn whole(&self, reading: &Reading) -> Reading {
-        match self.level {
-            SignalLevel::Token => Reading { statistic: Some(reading.statistic.unwrap_or(self.statistic)), ..reading.clone() },
-            SignalLevel::Step | SignalLevel::Candidate => Reading::of(self.name.as_str()),
-        }
-    }
-
-    /// The threshold of a reading: the calibration's, or the one that came with the signal.
-    pub(super) fn threshold(&self, reading: &Reading, calibration: &Calibration) -> Option<Threshold> {
-        let own = || self.threshold.as_ref().filter(|t| self.whole(&t.reading) == *reading).cloned();
-        let bare = Reading::of(self.name.as_str());
-        calibration.stated(reading).or_else(|| calibration.stated(&bare).filter(|_| *reading == self.whole(&bare))).or_else(own)
-    }
+/// A signal without its values. A file of an older version has its threshold beside the step that it marked.
+pub(super) fn header(signal: &Signal, candidate: &Candidate) -> Signal {
+    let marked = candidate.deviation.as_ref().filter(|d| d.by.reading.signal == signal.name && d.threshold.is_finite());
+    let old = || marked.map(|d| Threshold { reading: d.by.reading.clone(), value: d.threshold, false_alarm_rate: None, task: None });
+    let mut header = signal.header();
+    header.threshold = header.threshold.or_else(old);
+    header
 }
 
 /// Where a reading's values turn from bad to good.
@@ -127,7 +53,8 @@ pub(crate) struct Readings {
 pub(super) struct Choice<'a> {
     pub settings: &'a Settings,
     pub calibration: &'a Calibration,
-    pub known: &'a [SignalInfo],
+    /// The signals of all candidates, without values.
+    pub known: &'a [Signal],
     pub candidates: &'a [Candidate],
 }
 
@@ -135,8 +62,8 @@ pub(super) struct Choice<'a> {
 const COLUMNS: usize = 3;
 
 impl Choice<'_> {
-    fn info(&self, name: &str) -> Option<&SignalInfo> {
-        info(self.known, name)
+    fn signal(&self, name: &str) -> Option<&Signal> {
+        named(self.known, name)
     }
 
     /// How a signal is read where its statistic is not named.
@@ -145,17 +72,21 @@ impl Choice<'_> {
     }
 
     /// The reading of a signal that has a threshold, unless the user asks for a statistic or a class of tokens.
-    fn calibrated(&self, info: &SignalInfo) -> Option<Reading> {
+    fn calibrated(&self, signal: &Signal) -> Option<Reading> {
         let asked = self.settings.statistic.is_some() || self.settings.tokens != TokenClass::All;
-        let mut readings = self.calibration.thresholds.keys().filter(|r| r.signal == info.name && !asked);
-        readings.clone().find(|r| **r == self.calibration.reading).or_else(|| readings.next()).map(|r| info.whole(r))
+        let mut readings = self.calibration.thresholds.keys().filter(|r| r.signal == signal.name && !asked);
+        let own = || signal.threshold.as_ref().filter(|_| !asked).map(|t| &t.reading);
+        let chosen = readings.clone().find(|r| **r == self.calibration.reading);
+        chosen.or_else(|| readings.next()).or_else(own).map(|r| signal.full_reading(r))
     }
 
     /// A reading with the settings' statistic and class of tokens where it names none; `None` where the problem has no such signal.
     fn said(&self, reading: &Reading) -> Option<Reading> {
-        let info = self.info(&reading.signal)?;
+        let signal = self.signal(&reading.signal)?;
         let mut reading = reading.clone();
-        let calibrated = Some(&self.calibration.reading).filter(|r| r.signal == reading.signal && reading.signal == REWARD);
+        // What the model was calibrated with, or else what came with the signal.
+        let chosen = Some(&self.calibration.reading).filter(|r| r.signal == signal.name && self.calibration.threshold(r).is_some());
+        let calibrated = chosen.or(signal.threshold.as_ref().map(|t| &t.reading));
         if reading.statistic.is_none() && reading.tokens == TokenClass::All && self.settings.tokens == TokenClass::All {
             reading.tokens = calibrated.map_or(TokenClass::All, |r| r.tokens);
         }
@@ -163,7 +94,7 @@ impl Choice<'_> {
             reading.tokens = TokenClass::Digits;
         }
         reading.statistic = reading.statistic.or(self.settings.statistic).or(calibrated.and_then(|r| r.statistic));
-        Some(info.whole(&reading))
+        Some(signal.full_reading(&reading))
     }
 
     /// What ranks: what the user said, or the default.
@@ -176,21 +107,18 @@ impl Choice<'_> {
 
     /// What colours the steps: what the user said, what ranks where it knows steps, or the first reward that does.
     fn colour(&self, rank: Option<&Reading>) -> Option<Reading> {
-        let steps = |r: &Reading| self.info(&r.signal).is_some_and(SignalInfo::has_steps);
+        let steps = |r: &Reading| self.signal(&r.signal).is_some_and(Signal::has_steps);
         if let Some(reading) = self.settings.colour_by.as_ref() {
             return self.said(reading).filter(|r| steps(r));
         }
         let shown = || self.settings.shown.iter().filter_map(|r| self.said(r)).find(|r| steps(r));
-        let reward = || self.known.iter().find(|i| i.is_reward && i.has_steps()).and_then(|i| self.reading(&i.name));
+        let reward = || self.known.iter().find(|s| s.is_reward() && s.has_steps()).and_then(|i| self.reading(&i.name));
         rank.filter(|r| steps(r)).cloned().or_else(shown).or_else(reward)
     }
 
     fn detect(&self, colour: Option<&Reading>) -> Option<Detector> {
         match &self.settings.detect_by {
-            Some(d) => {
-                let info = self.info(&d.reading.signal)?;
-                Some(Detector { reading: info.whole(&d.reading), rule: d.rule })
-            }
+            Some(d) => Some(Detector { reading: self.said(&d.reading)?, rule: d.rule }),
             None => colour.cloned().map(Detector::below),
         }
     }
@@ -198,13 +126,13 @@ impl Choice<'_> {
     /// What marks beside the detector: what the user said, or the next reward that knows steps.
     fn beside(&self, detect: Option<&Detector>) -> Option<Detector> {
         let watched = &detect?.reading.signal;
-        let other = |name: &str| name != watched && self.info(name).is_some_and(SignalInfo::has_steps);
+        let other = |name: &str| name != watched && self.signal(name).is_some_and(Signal::has_steps);
         match &self.settings.beside {
             Beside::Off => None,
-            Beside::By(d) => Some(Detector { reading: self.info(&d.reading.signal)?.whole(&d.reading), rule: d.rule }),
+            Beside::By(d) => Some(Detector { reading: self.said(&d.reading)?, rule: d.rule }),
             Beside::Default => {
                 let shown = self.settings.shown.iter().filter(|r| other(&r.signal)).filter_map(|r| self.said(r));
-                let rewards = self.known.iter().filter(|i| i.is_reward && other(&i.name)).filter_map(|i| self.reading(&i.name));
+                let rewards = self.known.iter().filter(|s| s.is_reward() && other(&s.name)).filter_map(|s| self.reading(&s.name));
                 shown.chain(rewards).find(|r| self.may_mark(r)).map(Detector::below)
             }
         }
@@ -212,8 +140,8 @@ impl Choice<'_> {
 
     /// Whether a reading may have a bound.
     fn may_mark(&self, reading: &Reading) -> bool {
-        let bound = |i: &SignalInfo| i.unit == Unit::Unknown || i.middle().is_some() || i.threshold(reading, self.calibration).is_some();
-        self.info(&reading.signal).is_some_and(bound)
+        let bound = |s: &Signal| s.unit == Unit::Unknown || middle(s).is_some() || s.threshold_of(reading, self.calibration).is_some();
+        self.signal(&reading.signal).is_some_and(bound)
     }
 
     /// The readings to take. `told`: also those of signals that only the lines below tell of.
@@ -230,7 +158,7 @@ impl Choice<'_> {
         let detect = self.detect(colour.as_ref());
         let beside = self.beside(detect.as_ref());
         let shown: Vec<Reading> = self.settings.shown.iter().filter_map(|r| self.said(r)).collect();
-        let rewards = self.known.iter().filter(|i| i.is_reward).filter_map(|i| self.reading(&i.name));
+        let rewards = self.known.iter().filter(|s| s.is_reward()).filter_map(|s| self.reading(&s.name));
         let columns: Vec<Reading> =
             shown.iter().cloned().chain(rewards).filter(|r| Some(&r.signal) != rank.as_ref().map(|r| &r.signal)).collect();
         out.rank = rank.map(&mut place);
@@ -244,7 +172,7 @@ impl Choice<'_> {
                     out.columns.push(at);
                 }
             }
-            let rest = self.known.iter().filter_map(|i| self.calibrated(i).or_else(|| self.reading(&i.name)));
+            let rest = self.known.iter().filter_map(|s| self.calibrated(s).or_else(|| self.reading(&s.name)));
             for reading in shown.into_iter().chain(rest) {
                 let at = place(reading);
                 if Some(at) != out.colour && !out.told.contains(&at) {
@@ -258,14 +186,14 @@ impl Choice<'_> {
 
     /// The bound of a reading, by its threshold or the middle of its unit. `values`: all that it says of the problem.
     pub fn bound(&self, reading: &Reading, values: impl Fn() -> Vec<f32>) -> Option<Bound> {
-        let info = self.info(&reading.signal)?;
-        let stated = info.threshold(reading, self.calibration);
+        let signal = self.signal(&reading.signal)?;
+        let stated = signal.threshold_of(reading, self.calibration);
         // Numbers of both signs are taken for log-odds.
         let both_signs = || {
             let values = values();
             (values.iter().any(|v| *v < 0.0) && values.iter().any(|v| *v > 0.0)).then_some(0.0)
         };
-        let middle = || if info.unit == Unit::Unknown { both_signs() } else { info.middle() };
+        let middle = || if signal.unit == Unit::Unknown { both_signs() } else { middle(signal) };
         let value = stated.as_ref().map(|t| t.value).or_else(middle)?;
         Some(Bound { value, stated })
     }
@@ -275,14 +203,14 @@ impl Choice<'_> {
     pub fn detectors(&self) -> Vec<Detector> {
         let colour = self.colour(self.rank().as_ref());
         let mut out: Vec<Detector> = colour.iter().cloned().map(Detector::drop).collect();
-        for info in self.known.iter().filter(|i| i.has_steps() && i.orientation != Orientation::Neither) {
-            let calibrated = self.calibration.thresholds.keys().filter(|r| r.signal == info.name);
-            let mut readings: Vec<Reading> = calibrated.map(|r| info.whole(r)).collect();
-            let own = self.reading(&info.name);
-            let natural = own.filter(|r| info.threshold(r, self.calibration).is_some() || info.middle().is_some());
+        for signal in self.known.iter().filter(|s| s.has_steps() && s.orientation != Orientation::Neither) {
+            let calibrated = self.calibration.thresholds.keys().filter(|r| r.signal == signal.name);
+            let mut readings: Vec<Reading> = calibrated.map(|r| signal.full_reading(r)).collect();
+            let own = self.reading(&signal.name);
+            let natural = own.filter(|r| signal.threshold_of(r, self.calibration).is_some() || middle(signal).is_some());
             readings.extend(natural.filter(|r| !readings.contains(r)));
             if readings.is_empty() {
-                out.extend(self.reading(&info.name).map(Detector::drop));
+                out.extend(self.reading(&signal.name).map(Detector::drop));
             }
             out.extend(readings.into_iter().map(Detector::below));
         }
@@ -297,22 +225,33 @@ impl Choice<'_> {
     }
 }
 
-pub(crate) fn info<'a>(known: &'a [SignalInfo], name: &str) -> Option<&'a SignalInfo> {
-    known.iter().find(|i| i.name == name)
+/// The signal of a name.
+pub(super) fn named<'a>(known: &'a [Signal], name: &str) -> Option<&'a Signal> {
+    known.iter().find(|s| s.name == name)
+}
+
+/// The signals of all candidates without their values, those that may rank first. A threshold is taken from whichever candidate has one.
+pub(super) fn union<'a>(headers: impl IntoIterator<Item = &'a Signal>) -> Vec<Signal> {
+    let mut known: Vec<Signal> = Vec::new();
+    for signal in headers {
+        match known.iter_mut().find(|s| s.name == signal.name) {
+            None => known.push(signal.clone()),
+            Some(first) if first.threshold.is_none() => first.threshold.clone_from(&signal.threshold),
+            Some(_) => {}
+        }
+    }
+    known.sort_by_key(Signal::place);
+    known
 }
 
 /// Why no step can be marked: a reward model's one reward for all steps says nothing of any.
 pub(crate) const ONE_FOR_ALL: &str = "one reward for all steps, so none is marked";
 
-/// Whether a signal has the same value in every step.
-pub(super) fn alike(info: &SignalInfo, granularity: Granularity) -> bool {
-    granularity == Granularity::Sparse && info.is_model && info.level == SignalLevel::Token
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Span, TokenValue, segment};
+    use crate::check;
+    use crate::trace::{Span, Statistic, TokenValue, segment};
 
     fn candidate(signals: Vec<Signal>) -> Candidate {
         let text = "a 1\nb 2";
@@ -323,15 +262,9 @@ mod tests {
         vec![TokenValue { span: Span::new(0, 3), value: 1.0 }, TokenValue { span: Span::new(4, 7), value: -1.0 }]
     }
 
-    fn readings(candidates: &[Candidate], settings: &Settings, calibration: &Calibration) -> (Vec<SignalInfo>, Readings, Vec<String>) {
-        let mut known: Vec<SignalInfo> = Vec::new();
-        for c in candidates {
-            for s in signals_of(c, false).iter().filter(|s| s.has_values()) {
-                if info(&known, &s.name).is_none() {
-                    known.push(SignalInfo::of(s, c));
-                }
-            }
-        }
+    fn readings(candidates: &[Candidate], settings: &Settings, calibration: &Calibration) -> (Vec<Signal>, Readings, Vec<String>) {
+        let of = |c: &Candidate| check::all_signals(c).iter().filter(|s| s.has_values()).map(|s| header(s, c)).collect::<Vec<_>>();
+        let known = union(&candidates.iter().flat_map(of).collect::<Vec<_>>());
         let choice = Choice { settings, calibration, known: &known, candidates };
         let (readings, detectors) = (choice.readings(true), choice.detectors().iter().map(crate::tui::detector_name).collect());
         (known, readings, detectors)
@@ -378,5 +311,17 @@ mod tests {
             (bound("reward.sum"), bound("reward.min"), bound("given")),
             (Some((-2.0, true)), Some((0.0, false)), Some((0.5, false)))
         );
+    }
+
+    #[test]
+    fn a_threshold_that_one_candidate_brings_holds_for_all() {
+        let threshold = Threshold { reading: "reward.sum".parse().unwrap(), value: -3.0, false_alarm_rate: None, task: None };
+        let marked = Signal { threshold: Some(threshold), ..Signal::reward("m", tokens()) };
+        let both = [candidate(vec![Signal::reward("m", tokens())]), candidate(vec![marked])];
+        let (known, r, _) = readings(&both, &Settings::default(), &Calibration::default());
+        assert_eq!(name(&r, r.rank).as_deref(), Some("reward.sum"), "read as it was calibrated");
+        let (settings, calibration) = (Settings::default(), Calibration::default());
+        let choice = Choice { settings: &settings, calibration: &calibration, known: &known, candidates: &both };
+        assert_eq!(choice.bound(&"reward.sum".parse().unwrap(), Vec::new).map(|b| (b.value, b.stated.is_some())), Some((-3.0, true)));
     }
 }

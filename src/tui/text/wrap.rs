@@ -79,13 +79,6 @@ impl WrapCache {
         &self.code
     }
 
-    /// Rows `start..end` of a step; empty at the end where the step has none.
-    pub fn rows_of(&self, step: usize) -> std::ops::Range<usize> {
-        let Some(first) = self.blocks.iter().position(|b| b.step == Some(step)) else { return self.rows.len()..self.rows.len() };
-        let count = self.rows[self.blocks[first].row..].iter().take_while(|r| r.step == Some(step)).count();
-        self.blocks[first].row..self.blocks[first].row + count
-    }
-
     /// The step shown on `row`, or the nearest before it that has one.
     pub fn step_at(&self, row: usize) -> usize {
         let end = (row + 1).min(self.rows.len());
@@ -269,7 +262,6 @@ mod tests {
         let steps = [Step { span: Span::new(0, 8), ..Step::default() }, Step { span: Span::new(9, 11), ..Step::default() }];
         let mut cache = WrapCache::default();
         cache.update(text, &steps, 2);
-        assert_eq!((cache.rows_of(0), cache.rows_of(1), cache.rows_of(7)), (0..3, 3..4, 4..4));
         assert_eq!((cache.step_at(2), cache.step_at(3), cache.step_at(99)), (0, 1, 1));
     }
 }

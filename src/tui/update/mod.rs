@@ -10,7 +10,7 @@ mod signals;
 use super::action::{Action, Command, Effect};
 use super::settings::Field;
 use super::source::{Ask, Item};
-use super::state::{Editor, Focus, Hit, Mark, Overlay, Search, State, View};
+use super::state::{Editor, Focus, Hit, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
 use crate::trace::Granularity;
 
@@ -296,7 +296,7 @@ pub(super) fn mark(state: &mut State, item: Item) {
     let Some(doc) = state.docs.get(&item) else { return };
     let labelled = doc.candidates().iter().position(|c| c.gold.is_some()).unwrap_or(0);
     let Some(derived) = doc.derived.get(labelled) else { return };
-    if derived.score.is_some() {
-        state.list.marks.insert(item, Mark { deviation: derived.deviation.as_ref().map(|d| d.step), reward: derived.score });
+    if derived.score.is_some() || doc.readings.detect.is_some() {
+        state.list.marks.insert(item, derived.deviation.as_ref().map(|d| d.step));
     }
 }

@@ -1,14 +1,14 @@
 //! Which signal ranks, colours, marks: choosing among those of the opened problem.
 
-use crate::trace::{Detector, Reading};
+use crate::trace::{Detector, Level, Reading};
 use crate::tui::settings::{Beside, Field, turn};
-use crate::tui::state::{SignalLevel, State};
+use crate::tui::state::State;
 
 /// Takes the next value of a setting whose values are signals of the opened problem, or the one before.
 pub(super) fn choose(state: &mut State, field: Field, by: i64) {
     let Some(doc) = state.doc() else { return };
-    let named = |wanted: fn(SignalLevel) -> bool| {
-        let all = doc.known.iter().filter(move |i| wanted(i.level)).map(|i| Reading::of(i.name.as_str()));
+    let named = |wanted: fn(Level) -> bool| {
+        let all = doc.known.iter().filter(move |s| wanted(s.level())).map(|s| Reading::of(s.name.as_str()));
         std::iter::once(None).chain(all.map(Some)).collect::<Vec<_>>()
     };
     let settings = &state.settings;
@@ -19,7 +19,7 @@ pub(super) fn choose(state: &mut State, field: Field, by: i64) {
     };
     match field {
         Field::RankBy => state.settings.rank_by = next(named(|_| true), &settings.rank_by),
-        Field::ColourBy => state.settings.colour_by = next(named(|l| l != SignalLevel::Candidate), &settings.colour_by),
+        Field::ColourBy => state.settings.colour_by = next(named(|l| l != Level::Candidate), &settings.colour_by),
         Field::Rule => {
             let detectors = doc.detectors(settings, &state.models.calibration);
             let all: Vec<Option<Detector>> = std::iter::once(None).chain(detectors.into_iter().map(Some)).collect();
@@ -39,7 +39,7 @@ pub(super) fn choose(state: &mut State, field: Field, by: i64) {
 /// The next signal that tokens are coloured by; after the last one none.
 pub(super) fn next_heat(state: &mut State) {
     let Some(doc) = state.doc() else { return };
-    let names: Vec<&String> = doc.known.iter().filter(|i| i.level == SignalLevel::Token).map(|i| &i.name).collect();
+    let names: Vec<&String> = doc.known.iter().filter(|s| s.level() == Level::Token).map(|s| &s.name).collect();
     let at = state.heat.as_ref().and_then(|h| names.iter().position(|n| *n == h));
     let next = match (at, &state.heat) {
         (Some(at), _) => names.get(at + 1),

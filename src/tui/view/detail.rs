@@ -5,9 +5,9 @@ use super::paint::Painter;
 use super::words::{one_line, ordinal, rank_name, reward_style, verdict};
 use crate::check::lint::Severity;
 use crate::runtime::Slot;
-use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, StepKind};
+use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, Signal, SignalSource, StepKind};
 use crate::tui::detector_name;
-use crate::tui::state::{Derived, Doc, SignalInfo, State};
+use crate::tui::state::{Derived, Doc, State};
 use crate::tui::text::width;
 use crate::tui::theme::{Glyphs, Role};
 use ratatui::layout::Rect;
@@ -128,7 +128,7 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
             let busy = state.open.is_some_and(|open| {
                 state.scoring.values().any(|i| *i == open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done)
             });
-            let none = if doc.readings.colour.is_none() && doc.known.iter().all(|s| !s.is_reward) {
+            let none = if doc.readings.colour.is_none() && doc.known.iter().all(|s| !s.is_reward()) {
                 "none: name a model with --reward"
             } else {
                 "none"
@@ -190,12 +190,14 @@ struct Said {
 /// What each signal but the one that colours says of a step: the value in its own unit, its threshold where one is known, and the candidate's place by it
 /// among several.
 fn told(doc: &Doc, derived: &Derived, step: usize, g: &Glyphs) -> Vec<Said> {
-    let steps = doc.readings.told.iter().filter(|i| doc.info_of(**i).is_some_and(SignalInfo::has_steps));
+    // A label is said in words.
+    let told = |s: &Signal| s.has_steps() && s.source != SignalSource::Person;
+    let steps = doc.readings.told.iter().filter(|i| doc.signal_of(**i).is_some_and(told));
     steps.filter_map(|&i| said(doc, i, derived.taken.get(i)?.steps.get(step).copied().flatten()?, g)).collect()
 }
 
 fn said(doc: &Doc, reading: usize, value: f32, g: &Glyphs) -> Option<Said> {
-    let info = doc.info_of(reading)?;
+    let info = doc.signal_of(reading)?;
     let mut text = amount(value, info.unit, g).trim().to_owned();
     let stated = doc.bounds.get(reading).and_then(Option::as_ref).filter(|b| b.stated.is_some());
     if let Some(bound) = stated {
@@ -268,7 +270,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         parts.put(&name, &format!("{}{place}", exact(value, g)), style);
     }
     for &i in doc.readings.told.iter().filter(|i| Some(**i) != doc.readings.rank) {
-        let whole = doc.info_of(i).filter(|i| !i.has_steps()).and_then(|_| derived.taken.get(i)?.whole);
+        let whole = doc.signal_of(i).filter(|i| !i.has_steps()).and_then(|_| derived.taken.get(i)?.whole);
         if let Some(said) = whole.and_then(|value| said(doc, i, value, g)) {
             parts.said(&said);
         }

@@ -111,10 +111,9 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
     };
     let gold = row.and_then(|r| r.gold);
     if columns.predicted {
-        let mark = state.list.marks.get(&item);
-        if let Some(mark) = mark {
-            let shown = mark.deviation.map_or_else(|| g.unknown.to_string(), |s| format!("{}{}", g.deviation, s + 1));
-            let agrees = match (gold, mark.deviation) {
+        if let Some(&marked) = state.list.marks.get(&item) {
+            let shown = marked.map_or_else(|| g.unknown.to_string(), |s| format!("{}{}", g.deviation, s + 1));
+            let agrees = match (gold, marked) {
                 (Some(GoldDeviation::Step(a)), Some(b)) => Some(a == b),
                 (Some(GoldDeviation::None), b) => Some(b.is_none()),
                 (Some(GoldDeviation::Step(_)), None) => Some(false),
@@ -123,7 +122,7 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
             let role = match agrees {
                 Some(true) => Role::Right,
                 Some(false) => Role::Wrong,
-                None if mark.deviation.is_some() => Role::Wrong,
+                None if marked.is_some() => Role::Wrong,
                 None => Role::Faint,
             };
             p.right(right, area.y, MARK, &shown, keep(p.style(role)));

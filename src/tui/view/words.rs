@@ -10,7 +10,7 @@ use ratatui::style::Style;
 /// What ranks, by its name, and how its steps become one number where they do.
 pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
     let reading = doc.ranked_by()?;
-    let steps = doc.info_of(doc.readings.rank?)?.has_steps();
+    let steps = doc.signal_of(doc.readings.rank?)?.has_steps();
     Some(if steps { format!("{reading}, {}", state.settings.aggregation.name()) } else { reading.to_string() })
 }
 
