@@ -1,9 +1,7 @@
 //! GGUF files: metadata to a [`Config`], tensors under their Hugging Face names, quantised weights kept so.
 
-use super::{
-    ChatTemplate, Codes, Config, LinearWeight, ModelError, Progress, RopeScaling, TextTokenizer, WeightSource, config_json::supported,
-    load::Counter,
-};
+use super::{config_json::supported, safetensors::Counter};
+use crate::model::{ChatTemplate, Codes, Config, LinearWeight, ModelError, Progress, RopeScaling, TextTokenizer, WeightSource};
 use candle_core::{
     DType, Device, Tensor,
     quantized::{
@@ -22,8 +20,8 @@ use std::{
 
 /// A GGUF file's header, and the file to read tensors from.
 pub struct GgufFile {
-    pub(super) content: Content,
-    pub(super) path: PathBuf,
+    pub(in crate::model) content: Content,
+    pub(in crate::model) path: PathBuf,
     reader: Mutex<BufReader<File>>,
 }
 
@@ -57,22 +55,22 @@ impl GgufFile {
         Ok(Self { content, path: path.into(), reader: Mutex::new(reader) })
     }
 
-    pub(super) fn error(&self, what: impl Into<String>, remedy: &str) -> ModelError {
+    pub(in crate::model) fn error(&self, what: impl Into<String>, remedy: &str) -> ModelError {
         ModelError::File { path: self.path.clone(), what: what.into(), remedy: remedy.into() }
     }
 
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::model) fn text(&self, key: &str) -> Option<&str> {
         match self.content.metadata.get(key) {
             Some(Value::String(s)) => Some(s),
             _ => None,
         }
     }
 
-    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+    pub(in crate::model) fn flag(&self, key: &str) -> Option<bool> {
         self.content.metadata.get(key).and_then(|v| v.to_bool().ok())
     }
 
-    pub(super) fn count(&self, key: &str) -> Option<usize> {
+    pub(in crate::model) fn count(&self, key: &str) -> Option<usize> {
         whole(self.content.metadata.get(key)?)
     }
 
@@ -87,7 +85,7 @@ impl GgufFile {
     /// The shape, from the metadata. Errors name the missing or unsupported key.
     pub fn config(&self) -> Result<Config, ModelError> {
         let arch = self.text("general.architecture").ok_or_else(|| self.error("general.architecture is missing", &supported()))?;
-        if !super::FAMILIES.contains(&arch) {
+        if !crate::model::FAMILIES.contains(&arch) {
             return Err(self.error(format!("general.architecture {arch:?} is not supported"), &supported()));
         }
         let key = |name: &str| format!("{arch}.{name}");

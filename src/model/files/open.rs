@@ -1,8 +1,8 @@
 //! Where a model's files are: a directory, one GGUF file, or inside the program.
 
 use super::peft::{ADAPTER_CONFIG, PeftConfig, adapted};
-use super::{ChatTemplate, Config, GgufFile, ModelError, Progress, SafetensorsSource, TextTokenizer, WeightSource, parse_config};
 use crate::hub;
+use crate::model::{ChatTemplate, Config, GgufFile, ModelError, Progress, SafetensorsSource, TextTokenizer, WeightSource, parse_config};
 use candle_core::{DType, Device};
 use std::{
     borrow::Cow,

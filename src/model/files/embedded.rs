@@ -1,10 +1,10 @@
 //! The default models inside the program: a small policy and a small reward model, trained by `samples/recipes/embedded.toml`.
 
-use super::ModelFiles;
+use crate::model::ModelFiles;
 
 macro_rules! files {
     ($folder:literal, $($name:literal),+) => {
-        &[$(($name, include_bytes!(concat!("../../assets/", $folder, "/", $name)) as &[u8])),+]
+        &[$(($name, include_bytes!(concat!("../../../assets/", $folder, "/", $name)) as &[u8])),+]
     };
 }
 

@@ -1,6 +1,6 @@
 //! Weights from safetensors files: one, or shards with an index.
 
-use super::{ModelError, ModelFiles, WeightSource};
+use crate::model::{ModelError, ModelFiles, WeightSource};
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use std::{
@@ -23,7 +23,7 @@ const SINGLE: &str = "model.safetensors";
 /// Names the shards where there are several.
 const INDEX: &str = "model.safetensors.index.json";
 /// The token embedding.
-pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
+pub(in crate::model) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// A header longer than this is no header.
 const MAX_HEADER: u64 = 100 << 20;
 /// What to do about a damaged file.
@@ -155,17 +155,17 @@ impl WeightSource for SafetensorsSource {
 }
 
 /// Adds up bytes and tells the part of the whole.
-pub(super) struct Counter {
+pub(in crate::model) struct Counter {
     total: u64,
     done: AtomicU64,
     progress: Option<Progress>,
 }
 
 impl Counter {
-    pub(super) fn new(total: u64, progress: Option<Progress>) -> Self {
+    pub(in crate::model) fn new(total: u64, progress: Option<Progress>) -> Self {
         Self { total, done: AtomicU64::new(0), progress }
     }
-    pub(super) fn add(&self, bytes: u64) {
+    pub(in crate::model) fn add(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(progress) = &self.progress {
             progress((done as f64 / self.total.max(1) as f64).min(1.0) as f32);

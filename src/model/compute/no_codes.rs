@@ -1,6 +1,6 @@
 //! On processors without the instructions of `codes.rs` no matrix is kept in codes.
 
-use super::ModelError;
+use crate::model::ModelError;
 use candle_core::quantized::QTensor;
 
 /// A matrix of codes, which this processor never has.

@@ -1,6 +1,6 @@
 //! `config.json` and `generation_config.json` of Hugging Face into a [`Config`].
 
-use super::{Config, ModelError, RopeScaling};
+use crate::model::{Config, ModelError, RopeScaling};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -107,7 +107,7 @@ pub fn parse_config(text: &[u8], generation: Option<&[u8]>, path: &Path) -> Resu
 }
 
 /// The remedy for a family that is not supported.
-pub(super) fn supported() -> String {
+pub(in crate::model) fn supported() -> String {
     format!("supported families: {}", FAMILIES.join(", "))
 }
 

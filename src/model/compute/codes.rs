@@ -4,7 +4,8 @@
 //! Activations are rounded to 8 bits, a scale for every 32 of them, as llama.cpp does.
 #![allow(unsafe_code)]
 
-use super::{ModelError, kernels::simd, threads};
+use super::{kernels::simd, threads};
+use crate::model::ModelError;
 use candle_core::quantized::{GgmlDType, QTensor};
 use half::f16;
 

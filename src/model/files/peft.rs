@@ -1,6 +1,6 @@
 //! Adapters in the files of Hugging Face PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
-use super::{Config, LoraConfig, LoraSource, ModelError, SafetensorsSource, WeightSource};
+use crate::model::{Config, LoraConfig, LoraSource, ModelError, SafetensorsSource, WeightSource};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ impl WeightSource for PeftSource {
 }
 
 /// The weights of a base, whose shape is `shape`, with the adapter in the directory `dir`, for inference.
-pub(super) fn adapted(
+pub(in crate::model) fn adapted(
     base: Box<dyn WeightSource>,
     shape: &Config,
     dir: &Path,

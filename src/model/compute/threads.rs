@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// The calling thread takes part instead of going to sleep, which matters for work of tens of microseconds. On one of rayon's own workers, whose
 /// fellows are busy already, it does everything.
-pub(super) fn share(n: usize, f: impl Fn(usize) + Sync) {
+pub(in crate::model) fn share(n: usize, f: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     let work = || {
         loop {
@@ -29,7 +29,7 @@ pub(super) fn share(n: usize, f: impl Fn(usize) + Sync) {
 }
 
 /// Whether there are other threads to share work with: the caller is none of rayon's workers.
-pub(super) fn idle() -> bool {
+pub(in crate::model) fn idle() -> bool {
     rayon::current_thread_index().is_none() && rayon::current_num_threads() > 1
 }
 

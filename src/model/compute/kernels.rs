@@ -4,7 +4,7 @@ use super::gemm::{Mat, gemm};
 use pulp::Arch;
 
 /// Runs `f` compiled for the widest vectors of this processor.
-pub(super) fn simd<R>(f: impl FnOnce() -> R) -> R {
+pub(in crate::model) fn simd<R>(f: impl FnOnce() -> R) -> R {
     struct Run<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Run<F> {
         type Output = R;
@@ -18,7 +18,7 @@ pub(super) fn simd<R>(f: impl FnOnce() -> R) -> R {
 
 /// eˣ to about 2 ulp, 0 below −87; straight-line, so that loops over it become vector code.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::model) fn exp(x: f32) -> f32 {
     let c = x.clamp(-87.0, 88.0);
     let n = (c * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
     let r = (c - n * 0.693_359_4) + n * 2.121_944_4e-4;

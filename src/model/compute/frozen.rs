@@ -1,16 +1,16 @@
 //! A linear layer whose weight gets no gradient, on any device and in any float type.
 
-use super::LinearWeight;
 use super::storage::{fused, slice, tensor, with};
+use crate::model::LinearWeight;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, MetalStorage, Result, Shape, Storage, Tensor, bail};
 
 /// x·wᵀ with a `w` `[out, in]` that gets no gradient, on any device and in any float type.
-pub(super) fn frozen(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+pub(in crate::model) fn frozen(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Frozen(LinearWeight::Dense(w.clone())))
 }
 
-pub(super) struct Frozen(pub(super) LinearWeight);
+pub(in crate::model) struct Frozen(pub(in crate::model) LinearWeight);
 
 /// x·wᵀ on the storage of a device.
 fn matmul<S: BackendStorage>(x: &S, lx: &Layout, w: &S, lw: &Layout) -> Result<(S, Shape)> {

@@ -2,11 +2,11 @@
 //!
 //! With y = W·x + s·B·(A·x): dx = Wᵀg + s·Aᵀ(Bᵀg), dA = s·(Bᵀg)·xᵀ, dB = s·g·(A·x)ᵀ, and W, which is frozen, has no gradient (arXiv 2106.09685).
 
-use super::LinearWeight;
 use super::frozen::Frozen;
 use super::gemm::{Mat, gemm};
 use super::ops;
 use super::storage::{fused, slice, tensor, with};
+use crate::model::LinearWeight;
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Module, Result, Shape, Tensor};
 use std::borrow::Cow;
@@ -31,7 +31,7 @@ impl LinearWeight {
     /// x·wᵀ: `[n, in]` → `[n, out]`, differentiable in x, in a dense weight and in an adapter.
     ///
     /// A quantised matrix is multiplied as what it stands for if `exact`; otherwise activations are rounded with it, and no gradient passes.
-    pub(super) fn forward(&self, x: &Tensor, exact: bool) -> Result<Tensor> {
+    pub(in crate::model) fn forward(&self, x: &Tensor, exact: bool) -> Result<Tensor> {
         match self {
             Self::Dense(w) => ops::linear(x, w),
             Self::Lora(l) if exact && fused(x) => {
@@ -46,12 +46,12 @@ impl LinearWeight {
     }
 
     /// Whether it has an adapter that is being trained.
-    pub(super) fn adapts(&self) -> bool {
+    pub(in crate::model) fn adapts(&self) -> bool {
         matches!(self, Self::Lora(l) if l.a.is_variable())
     }
 
     /// The tensors that may be variables.
-    pub(super) fn variables(&self) -> Vec<Tensor> {
+    pub(in crate::model) fn variables(&self) -> Vec<Tensor> {
         match self {
             Self::Dense(w) => vec![w.clone()],
             Self::Lora(l) => vec![l.a.clone(), l.b.clone()],
@@ -61,7 +61,7 @@ impl LinearWeight {
 
     /// The same weight as inference reads it fastest: a dense f32 matrix on the CPU, its adapter merged, is transposed, so that a product with few rows need
     /// not lay it out anew; what is stored in another form stays as it is.
-    pub(super) fn for_inference(self) -> Result<Self> {
+    pub(in crate::model) fn for_inference(self) -> Result<Self> {
         let native = match &self {
             Self::Dense(w) => fused(w),
             Self::Lora(l) => matches!(&l.base, Self::Dense(w) if fused(w)),
@@ -88,7 +88,7 @@ impl LinearWeight {
         }
     }
 
-    pub(super) fn dims(&self) -> Result<(usize, usize)> {
+    pub(in crate::model) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Dense(w) => w.dims2(),
             Self::Columns(w) => w.dims2().map(|(k, out)| (out, k)),
@@ -132,7 +132,7 @@ impl LinearWeight {
     }
 
     /// x·wᵀ of rows in f32.
-    pub(super) fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
+    pub(in crate::model) fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
         let (out, k) = self.dims()?;
         let n = x.len() / k;
         let mut y = vec![0.0; n * out];
@@ -147,7 +147,7 @@ impl LinearWeight {
     }
 
     /// g·w of rows in f32: the gradient of x.
-    pub(super) fn gradient(&self, g: &[f32]) -> Result<Vec<f32>> {
+    pub(in crate::model) fn gradient(&self, g: &[f32]) -> Result<Vec<f32>> {
         let (out, k) = self.dims()?;
         let n = g.len() / out;
         let mut dx = vec![0.0; n * k];

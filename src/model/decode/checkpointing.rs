@@ -1,6 +1,6 @@
 //! Gradient checkpointing (arXiv 1604.06174): of a function only the argument is kept, and the backward pass computes it again.
 
-use super::ModelError;
+use crate::model::ModelError;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, Error, Layout, MetalStorage, Result, Shape, Storage, Tensor, TensorId, Var, bail};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ type Aside = Arc<Mutex<HashMap<TensorId, Tensor>>>;
 ///
 /// candle takes gradients of two arguments from an operation and a block has more weights. So f's second argument is the end of a chain of
 /// scalars with a link for every weight: candle asks the links only after f, and each gives the gradient that f has put aside for it.
-pub(super) fn checkpoint(
+pub(in crate::model) fn checkpoint(
     x: &Tensor,
     weights: Vec<Tensor>,
     f: impl Fn(&Tensor) -> std::result::Result<Tensor, ModelError> + Send + Sync + 'static,

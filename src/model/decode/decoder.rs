@@ -2,10 +2,10 @@
 
 use super::cache::KvCache;
 use super::checkpointing::checkpoint;
-use super::kernels::{Heads, Rotary};
-use super::ops::{self, AttentionPlan};
-use super::rotary::rotary;
-use super::{Config, LinearWeight, ModelError, WeightSource};
+use crate::model::compute::kernels::{Heads, Rotary};
+use crate::model::compute::ops::{self, AttentionPlan};
+use crate::model::compute::rotary::rotary;
+use crate::model::{Config, LinearWeight, ModelError, WeightSource};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 

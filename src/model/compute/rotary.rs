@@ -1,11 +1,11 @@
 //! Rotary angles with the scalings in use.
 
 use super::kernels::Rotary;
-use super::{Config, RopeScaling};
+use crate::model::{Config, RopeScaling};
 use std::f64::consts::PI;
 
 /// cos and sin for positions `0..positions`, half-split order (arXiv 2104.09864; scalings as Hugging Face computes them).
-pub(super) fn rotary(config: &Config, positions: usize) -> Rotary {
+pub(in crate::model) fn rotary(config: &Config, positions: usize) -> Rotary {
     let half = config.head_dim / 2;
     let base = |i: usize| config.rope_theta.powf(-(2.0 * i as f64) / config.head_dim as f64);
     let mut amplitude = 1.0;

@@ -1,6 +1,6 @@
 //! Tokenizers rebuilt from GGUF metadata, with the ids that the model's own `tokenizer.json` gives.
 
-use super::{GgufFile, ModelError, TextTokenizer};
+use crate::model::{GgufFile, ModelError, TextTokenizer};
 use candle_core::quantized::gguf_file::Value;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 const REMEDY: &str = "put the model's tokenizer.json beside the file";
 
 /// The tokenizer of a GGUF file: byte-level BPE (`gpt2`) with a known pre-tokenizer, or SentencePiece BPE (`llama`).
-pub(super) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, ModelError> {
+pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, ModelError> {
     let kind = file.text("tokenizer.ggml.model").ok_or_else(|| file.error("tokenizer.ggml.model is missing", REMEDY))?;
     let tokens = strings(file, "tokenizer.ggml.tokens")?;
     let types: Vec<i64> = match file.content.metadata.get("tokenizer.ggml.token_type") {

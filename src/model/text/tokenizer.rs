@@ -1,6 +1,6 @@
 //! Text to token ids and back, with the bytes that each token stands for.
 
-use super::{Config, ModelError};
+use crate::model::{Config, ModelError};
 use crate::trace::Span;
 use crate::util::hash::{fnv1a, fnv1a_on};
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -218,7 +218,7 @@ impl TextTokenizer {
 
     /// The one framing of a problem for models without chat template: the problem and a newline, its lines encoded one by one.
     pub fn frame_problem(&self, problem: &str) -> Result<Encoded, ModelError> {
-        self.encode_lines(&super::prompt(None, problem)?)
+        self.encode_lines(&crate::model::prompt(None, problem)?)
     }
 
     /// The one framing of a completion, whoever wrote it: its lines encoded one by one, and the end token.

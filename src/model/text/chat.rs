@@ -1,6 +1,6 @@
 //! Chat templates: Jinja as Hugging Face models carry it, rendered by minijinja.
 
-use super::{ModelError, ModelFiles, TextTokenizer};
+use crate::model::{ModelError, ModelFiles, TextTokenizer};
 use minijinja::value::{Kwargs, Serde, ValueKind};
 use minijinja::{Environment, ErrorKind, State, Value, syntax::SyntaxConfig};
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Drawing the next token from a distribution.
 
-use super::ModelError;
-use super::kernels::{exp, simd};
+use crate::model::ModelError;
+use crate::model::compute::kernels::{exp, simd};
 use crate::trace::Sampling;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

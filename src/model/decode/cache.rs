@@ -1,9 +1,9 @@
 //! Key–value caches: one row a growing sequence, rows that continue a shared prompt share its keys and values.
 
-use super::ModelError;
-use super::kernels::{Heads, KeyValues, Rotary, cached_attention};
-use super::ops;
-use super::threads;
+use crate::model::ModelError;
+use crate::model::compute::kernels::{Heads, KeyValues, Rotary, cached_attention};
+use crate::model::compute::ops;
+use crate::model::compute::threads;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
@@ -30,7 +30,7 @@ pub struct KvCache {
 
 impl KvCache {
     /// An empty cache for `layers` blocks.
-    pub(super) fn new(layers: usize, device: &Device, dtype: DType) -> Self {
+    pub(in crate::model) fn new(layers: usize, device: &Device, dtype: DType) -> Self {
         Self { rows: Vec::new(), layers, host: device.is_cpu() && dtype == DType::F32 }
     }
 
@@ -63,7 +63,7 @@ impl KvCache {
     }
 
     /// Checks that the chunks can be appended: rows exist, appear once, and fit `context` positions.
-    pub(super) fn check(&self, chunks: &[(usize, &[u32])], context: usize) -> Result<(), ModelError> {
+    pub(in crate::model) fn check(&self, chunks: &[(usize, &[u32])], context: usize) -> Result<(), ModelError> {
         for (i, (row, ids)) in chunks.iter().enumerate() {
             if *row >= self.rows.len() || chunks[..i].iter().any(|c| c.0 == *row) {
                 return Err(ModelError::Input(format!("cache row {row} is absent or named twice in one call")));
@@ -78,14 +78,14 @@ impl KvCache {
         Ok(())
     }
 
-    pub(super) fn grow(&mut self, chunks: &[(usize, &[u32])]) {
+    pub(in crate::model) fn grow(&mut self, chunks: &[(usize, &[u32])]) {
         for (row, ids) in chunks {
             self.rows[*row].len += ids.len();
         }
     }
 
     /// Appends the new keys and values of one layer and attends. q `[n, q heads·dim]`, k, v `[n, kv heads·dim]`, rows of the chunks one after the other.
-    pub(super) fn attend(
+    pub(in crate::model) fn attend(
         &mut self,
         layer: usize,
         (q, k, v): (&Tensor, &Tensor, &Tensor),
@@ -95,7 +95,8 @@ impl KvCache {
     ) -> Result<Tensor, ModelError> {
         if self.host {
             let shape = q.shape().clone();
-            let out = super::storage::with([q, k, v], |[q, k, v]| self.attend_host(layer, (q, k, v), chunks, heads, rotary))?;
+            let out =
+                crate::model::compute::storage::with([q, k, v], |[q, k, v]| self.attend_host(layer, (q, k, v), chunks, heads, rotary))?;
             Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
         } else {
             self.attend_device(layer, (q, k, v), chunks, heads, rotary)

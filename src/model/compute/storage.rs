@@ -3,12 +3,12 @@
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor, bail};
 
 /// Whether the fused kernels compute with `x`.
-pub(super) fn fused(x: &Tensor) -> bool {
+pub(in crate::model) fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 /// The elements of a contiguous f32 storage.
-pub(super) fn slice<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
+pub(in crate::model) fn slice<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
     match (s, l.contiguous_offsets()) {
         (CpuStorage::F32(v), Some((a, b))) => Ok(&v[a..b]),
         _ => bail!("fused operations read contiguous f32"),
@@ -30,6 +30,6 @@ pub(crate) fn with<R, const N: usize>(tensors: [&Tensor; N], f: impl FnOnce([&[f
 }
 
 /// A tensor of the shape of `like`.
-pub(super) fn tensor(data: Vec<f32>, like: &Tensor) -> Result<Tensor> {
+pub(in crate::model) fn tensor(data: Vec<f32>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(data, like.shape(), &Device::Cpu)
 }
