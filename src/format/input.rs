@@ -3,6 +3,7 @@
 use super::detect::{Format, Wanted, foreign, plain_text, unknown};
 use super::error::FormatError;
 use super::split::{Layout, Splitter};
+use crate::util::work::count;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::fs::File;
@@ -125,7 +126,7 @@ impl Input {
         let mut head = Vec::new();
         let mut broken = None;
         let mut chunk = vec![0; 1 << 16];
-        let mut tried = 0;
+        let mut tries = Tries::default();
         let (format, layout) = loop {
             let (end, fresh) = match rest.read(&mut chunk) {
                 Ok(n) => {
@@ -138,11 +139,9 @@ impl Input {
                     (true, true)
                 }
             };
-            // a record that many chunks do not complete is not looked for after each of them
-            if !end && !fresh && (head.len() < 2 * tried || head.len() < 16) {
+            if !end && !tries.again(head.len(), fresh) {
                 continue;
             }
-            tried = head.len();
             match detect(path, &head, end, wanted) {
                 Ok(Some(found)) => break found,
                 Err(e) if broken.is_none() => return Err(e),
@@ -159,8 +158,37 @@ impl Input {
     }
 }
 
+/// When a beginning that grows is looked at again: each time it is twice as long, and while it is short after some of its lines, which may come slowly. So
+/// all looks together cost what the beginning is long.
+#[derive(Default)]
+struct Tries {
+    /// Its length at the last look that it had doubled for.
+    at: usize,
+    /// Looks since then.
+    since: usize,
+}
+
+impl Tries {
+    /// Bytes up to which single lines are looked at.
+    const SHORT: usize = 1 << 20;
+    /// Looks between two doublings, at most.
+    const LINES: usize = 16;
+
+    /// `fresh`: a line has ended since the last look.
+    fn again(&mut self, len: usize, fresh: bool) -> bool {
+        if len >= 16 && len >= 2 * self.at {
+            (self.at, self.since) = (len, 0);
+            return true;
+        }
+        let line = fresh && len <= Self::SHORT && self.since < Self::LINES;
+        self.since += usize::from(line);
+        line
+    }
+}
+
 /// The format and layout that a beginning shows; `None` where more of it is needed.
 fn detect(path: &str, head: &[u8], end: bool, wanted: Wanted) -> Result<Option<(Format, Layout)>, FormatError> {
+    count(head.len());
     if let Some(error) = foreign(path, head) {
         return Err(error);
     }
@@ -267,4 +295,38 @@ fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
         splitter.finish(&mut sink);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::work::{done, grows_with_the_text};
+
+    fn open(text: &str, piece: usize) -> Result<Input, FormatError> {
+        struct Pieces(Vec<u8>, usize, usize);
+        impl Read for Pieces {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                let n = self.2.min(out.len()).min(self.0.len() - self.1);
+                out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
+                self.1 += n;
+                Ok(n)
+            }
+        }
+        Input::from_reader("f", Box::new(Pieces(text.as_bytes().to_vec(), 0, piece)), None, Wanted::Traces)
+    }
+
+    #[test]
+    fn a_beginning_without_end_is_not_read_again_and_again() {
+        for unit in ["{\"a\":1", "{\"a\":1\n", "[1,\n", "{\"a\":\n", "[[", "{}\n"] {
+            grows_with_the_text(unit, |n| unit.repeat(n), |text| assert!(open(text, 100).is_err()));
+        }
+    }
+
+    #[test]
+    fn a_line_that_comes_in_two_pieces_tells_the_format_at_once() {
+        let line = "{\"problem\": \"p\", \"steps\": [\"a\"], \"label\": -1, \"final_answer_correct\": true}\n";
+        let text = format!("{line}{}", "x".repeat(1000));
+        let looked = done(|| assert_eq!(open(&text, line.len() - 9).map(|i| i.head.len()).ok(), Some(2 + 2 * (line.len() - 9))));
+        assert!(looked < 4 * line.len(), "{looked}");
+    }
 }

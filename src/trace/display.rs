@@ -1,6 +1,7 @@
 //! Model text made safe for a terminal, with a map back to its bytes.
 
 use super::Span;
+use crate::util::work::count;
 use std::borrow::Cow;
 
 /// Text without terminal escapes, control characters shown as glyphs, and where every byte of it came from.
@@ -35,13 +36,13 @@ impl SafeText {
             return Self { text: text.to_owned(), runs: Vec::new() };
         }
         let mut out = Self { text: String::with_capacity(text.len()), runs: Vec::new() };
-        let mut at = 0;
+        let (mut at, mut escapes) = (0, Escapes::default());
         while let Some(c) = text[at..].chars().next() {
             let after = at + c.len_utf8();
             if !needs_change(c) {
                 out.push(&text[at..after], Span::new(at, after), true);
                 at = after;
-            } else if let Some(end) = escape_end(text, at) {
+            } else if let Some(end) = escapes.end(text, at) {
                 out.push("", Span::new(at, end), false);
                 at = end;
             } else {
@@ -140,20 +141,59 @@ fn glyph(c: char, ascii: bool) -> String {
     }
 }
 
-/// End of the escape sequence that starts at `at`, `None` where none starts or it does not end before its line does.
-fn escape_end(text: &str, at: usize) -> Option<usize> {
-    let mut rest = text[at..].char_indices().map(|(i, c)| (at + i, c));
-    let (_, first) = rest.next()?;
-    let second = match first {
-        '\u{1B}' => rest.next()?.1,
-        '\u{90}' => 'P',
-        '\u{98}' => 'X',
-        '\u{9B}' => '[',
-        '\u{9D}' => ']',
-        '\u{9E}' => '^',
-        '\u{9F}' => '_',
-        _ => return None,
-    };
+/// Finds escape sequences in a text that is read from its start to its end.
+#[derive(Default)]
+struct Escapes {
+    /// No string sequence that begins before this byte ends on its line: a line of a thousand that do not end is looked through once.
+    endless_before: usize,
+}
+
+impl Escapes {
+    /// End of the escape sequence that starts at `at`, `None` where none starts or it does not end before its line does.
+    fn end(&mut self, text: &str, at: usize) -> Option<usize> {
+        let mut rest = text[at..].char_indices().map(|(i, c)| (at + i, c)).inspect(|_| count(1));
+        let (_, first) = rest.next()?;
+        let second = match first {
+            '\u{1B}' => rest.next()?.1,
+            '\u{90}' => 'P',
+            '\u{98}' => 'X',
+            '\u{9B}' => '[',
+            '\u{9D}' => ']',
+            '\u{9E}' => '^',
+            '\u{9F}' => '_',
+            _ => return None,
+        };
+        if matches!(second, 'P' | 'X' | ']' | '^' | '_') {
+            if at < self.endless_before {
+                return None;
+            }
+            let (end, looked) = string_end(rest);
+            if end.is_none() {
+                self.endless_before = looked.unwrap_or(text.len());
+            }
+            return end;
+        }
+        control_end(rest, second, at)
+    }
+}
+
+/// End of a string sequence after its introducer, or the line feed before which there is none; neither where the text ends.
+fn string_end(rest: impl Iterator<Item = (usize, char)>) -> (Option<usize>, Option<usize>) {
+    let mut escaped = false;
+    for (i, c) in rest {
+        match c {
+            '\u{07}' | '\u{9C}' => return (Some(i + c.len_utf8()), None),
+            '\\' if escaped => return (Some(i + 1), None),
+            '\n' => return (None, Some(i)),
+            _ => {}
+        }
+        escaped = c == '\u{1B}';
+    }
+    (None, None)
+}
+
+/// End of a control sequence, of one with intermediate bytes, or of two bytes. `second`: what follows the escape character at `at`.
+fn control_end(rest: impl Iterator<Item = (usize, char)>, second: char, at: usize) -> Option<usize> {
     match second {
         '[' => {
             for (i, c) in rest {
@@ -162,19 +202,6 @@ fn escape_end(text: &str, at: usize) -> Option<usize> {
                     '\u{40}'..='\u{7E}' => return Some(i + 1),
                     _ => return None,
                 }
-            }
-            None
-        }
-        'P' | 'X' | ']' | '^' | '_' => {
-            let mut escaped = false;
-            for (i, c) in rest {
-                match c {
-                    '\u{07}' | '\u{9C}' => return Some(i + c.len_utf8()),
-                    '\\' if escaped => return Some(i + 1),
-                    '\n' => return None,
-                    _ => {}
-                }
-                escaped = c == '\u{1B}';
             }
             None
         }
@@ -197,6 +224,7 @@ fn escape_end(text: &str, at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::util::work::grows_with_the_text;
 
     #[test]
     fn plain_text_is_borrowed() {
@@ -229,6 +257,21 @@ mod tests {
             assert!(is_safe(&safe.text), "{s:?} -> {:?}", safe.text);
             assert_eq!(safe.text.matches('\n').count(), s.matches('\n').count(), "{s:?}");
         }
+    }
+
+    #[test]
+    fn work_grows_no_faster_than_a_hostile_text() {
+        for unit in ["\x1b]", "\u{9d}", "\x1bP1", "\x1b", "\x1b[", "\x1b[1;", "\x1b(", "\x1b]\n", "\x1b]\x1b\\", "\0", "\u{202e}"] {
+            grows_with_the_text(
+                &format!("{unit:?}"),
+                |n| format!("\0{}", unit.repeat(n)),
+                |text| {
+                    count(1);
+                    drop(SafeText::new(text, false));
+                },
+            );
+        }
+        assert_eq!(sanitize("\x1b]a\x1b]b\n\x1b]c\x07d"), "␛]a␛]b\nd", "the next line's sequences are looked for anew");
     }
 
     #[test]

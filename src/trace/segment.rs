@@ -2,6 +2,7 @@
 
 use super::segment_rules::{Match, is_abbreviation, step_marker, tag_at};
 use super::{Span, Step, StepKind};
+use crate::util::work::count;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -190,6 +191,7 @@ impl Segmenter {
 
     /// Judges one character, tag or separator at `pos`; false where the text has ended or more of it is needed.
     fn judge(&mut self, text: &str, closed: &mut Vec<Step>) -> bool {
+        count(1);
         let at = self.scan.pos;
         let rest = &text[at..];
         let Some(c) = rest.chars().next() else { return false };
@@ -430,6 +432,7 @@ fn is_wide_stop(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::util::work::grows_with_the_text;
 
     const TEXTS: &[&str] = &[
         "",
@@ -617,5 +620,18 @@ mod tests {
         assert_eq!("blank".parse(), Ok(Segmentation::BlankLine));
         assert_eq!("sep:\\n\\n".parse(), Ok(Segmentation::Separator("\n\n".into())));
         assert!("sep:".parse::<Segmentation>().unwrap_err().contains("sep:TEXT"));
+    }
+
+    #[test]
+    fn work_grows_no_faster_than_a_hostile_text() {
+        let units =
+            ["- ", "- 1. ", "A. ", ". ", "$$", "\\[", "<think", "`", "``` ", "Step ", "# Step 1", "1) ", "\n", "\n\n", " \n-", "e.g. "];
+        for unit in units {
+            for how in ["auto", "blank", "line", "step", "sentence", "sep:ab"] {
+                let how: Segmentation = how.parse().unwrap();
+                let both = |n: usize| format!("{}{}", "- ".repeat(n), unit.repeat(n));
+                grows_with_the_text(&format!("{unit:?} {how:?}"), both, |text| drop(segment(text, &how)));
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the segmenter recognises: tags, step headings, and full stops that end no sentence.
 
 use super::StepKind;
+use crate::util::work::count;
 
 /// Whether something stands at the start of a text that may still grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub(super) fn step_marker(rest: &str, finished: bool, colon: bool) -> Match<()> 
 const SHORT: [&str; 18] =
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "e.g", "i.e", "eg", "ie", "cf", "eq", "eqs", "fig", "figs", "approx", "viz"];
 
+/// Bytes before a list's number, at most.
+const LONGEST_OPENING: usize = 64;
+
 /// Whether a full stop after `line` (the line up to it) belongs to a shortened word, an initial or a list number.
 pub(super) fn is_abbreviation(line: &str) -> bool {
     const LONGEST: usize = 12;
@@ -90,10 +94,15 @@ pub(super) fn is_abbreviation(line: &str) -> bool {
     };
     let word = line[start..].trim_start_matches(['(', '[', '"', '\'', '*', '_', '“']);
     let before = &line[..start];
-    let opens_line = before.chars().all(|c| c.is_whitespace() || matches!(c, '#' | '*' | '-' | '>' | '_'));
+    // What opens a list is short; a longer run of such characters is none, and is not read again for each full stop behind it.
+    let opens = |c: char| {
+        count(1);
+        c.is_whitespace() || matches!(c, '#' | '*' | '-' | '>' | '_')
+    };
+    let opens_line = || before.len() <= LONGEST_OPENING && before.chars().all(opens);
     let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let letter = word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase());
     // "John F. Kennedy", but not "the answer is F. Next"
     let after_name = || before.split_whitespace().next_back().is_some_and(|w| w.chars().next().is_some_and(char::is_uppercase));
-    (opens_line && (number || letter)) || (letter && word != "I" && after_name()) || SHORT.contains(&word.to_lowercase().as_str())
+    ((number || letter) && opens_line()) || (letter && word != "I" && after_name()) || SHORT.contains(&word.to_lowercase().as_str())
 }

@@ -1,5 +1,6 @@
-//! What every room may use: files that appear whole, hashes, seeds.
+//! What every room may use: files that appear whole, hashes, seeds, counts of work.
 
 pub mod atomic;
 pub mod hash;
 pub mod seed;
+pub mod work;

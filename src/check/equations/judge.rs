@@ -1,8 +1,8 @@
 //! Whether the two sides of an equation agree, under every reading that a kind reader would try.
 
-use super::count;
 use super::number::{Fraction, Value, Written};
 use super::part::{Op, Part};
+use crate::util::work::count;
 
 /// Longer sides are read one way only.
 const LONG: usize = 256;

@@ -1,7 +1,7 @@
 //! From text to the tokens of arithmetic: numbers, signs, brackets, words, and where a clause ends. One pass, linear.
 
-use super::count;
 use super::number::Written;
+use crate::util::work::count;
 
 /// What a token is. Fractions and powers of LaTeX come out as brackets and signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

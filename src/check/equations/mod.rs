@@ -17,9 +17,6 @@ mod tests;
 mod units;
 mod words;
 
-#[cfg(test)]
-use tests::count;
-
 use crate::trace::{Candidate, Signal, SignalSource, Span, Unit, Values};
 
 /// Name of the signal.
@@ -61,7 +58,3 @@ fn signals(candidate: &Candidate) -> Vec<Signal> {
     let signal = Signal { unit: Unit::Count, ..Signal::new(EQUATIONS, SignalSource::Check, Values::Steps(values)) };
     Some(signal).filter(Signal::has_values).into_iter().collect()
 }
-
-/// Counts work done, so that a test can tell that it grows no faster than the text.
-#[cfg(not(test))]
-fn count(_: usize) {}

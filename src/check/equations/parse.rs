@@ -3,12 +3,12 @@
 //! A side is often part of a sentence: "so he has 3 + 4 apples left". Its *head* is the arithmetic that it begins with, its *tail* the arithmetic
 //! that it ends with; what holds a variable, or words that change the meaning ("half of", "than"), is neither.
 
-use super::count;
 use super::lex::{Kind, Shape, Sign, Token};
 use super::part::{Op, Part, Side};
 use super::reader::{Done, Entry, Reader};
 use super::units::Units;
 use super::words::{changes, factor, joins, slash};
+use crate::util::work::count;
 
 impl Reader<'_> {
     /// Reads the tokens between two signs of equality.

@@ -1,13 +1,5 @@
 use super::*;
-use std::cell::Cell;
-
-thread_local! {
-    static WORK: Cell<usize> = const { Cell::new(0) };
-}
-
-pub(super) fn count(work: usize) {
-    WORK.set(WORK.get() + work);
-}
+use crate::util::work;
 
 /// What is said of a text: `+` for each equation that holds, `-` for each that does not.
 fn said(text: &str) -> String {
@@ -274,11 +266,7 @@ fn any_text_survives() {
 
 #[test]
 fn work_grows_no_faster_than_the_text() {
-    let work = |text: &str| {
-        WORK.set(0);
-        equations(text);
-        WORK.get() as f64 / text.len() as f64
-    };
+    let work = |text: &str| work::done(|| drop(equations(text))) as f64 / text.len() as f64;
     let units = [
         "1+1=",
         "1+1=3=",
