@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use reasonscope::answer::{canonical, marked};
-use reasonscope::eval::metrics::rerank::{Method, accuracy};
+use reasonscope::eval::metrics::rerank::{Method, per_problem_at};
 use reasonscope::eval::report::figures::check_name;
 use reasonscope::eval::report::{Options, evaluate};
 use reasonscope::eval::scored::{Column, Level, Says};
@@ -212,6 +212,9 @@ fn a_real_pool_gives_its_known_figures() {
         })
         .collect();
     assert_eq!(groups.len(), 660);
+    let accuracy = |method: &Method, g: &ScoredTrace| {
+        per_problem_at(std::slice::from_ref(method), std::slice::from_ref(g), &[g.candidates.len()]).unwrap()[0][0]
+    };
     let mean = |method: &Method| groups.iter().map(|g| accuracy(method, g)).sum::<f64>() / groups.len() as f64;
     for (method, known, within) in [(Method::Random, 0.302, 0.002), (Method::Majority, 0.585, 0.008), (Method::Oracle, 0.936, 0.002)] {
         let found = mean(&method);
