@@ -8,8 +8,9 @@ use crate::eval::parts::{Cell, Table};
 use crate::eval::stats::resample::{Resampled, halves};
 use crate::eval::stats::special::clopper_pearson;
 use crate::eval::stats::{Bootstrap, Interval};
-use crate::reward::conformal_threshold;
 use crate::trace::Reading;
+
+pub use crate::reward::conformal_threshold;
 
 /// Promised false-alarm rates of a report.
 pub const LEVELS: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
