@@ -25,6 +25,11 @@ impl<'a> Question<'a> {
         Self::new(Kind::guess(problem, reference), problem, reference)
     }
 
+    /// A question whose answer is of a `kind`, as a task names it; where none does, of the kind that is guessed.
+    pub fn of(kind: Option<Kind>, problem: &'a str, reference: Option<&'a str>) -> Self {
+        kind.map_or_else(|| Self::guess(problem, reference), |kind| Self::new(kind, problem, reference))
+    }
+
     /// What kind of answer it asks for.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -42,14 +47,14 @@ impl<'a> Question<'a> {
         Some(self.canonical(&found?)).filter(|a| !a.is_empty())
     }
 
-    /// The answer that a text may mean: the marked one, else its last number, option letter or decision, in canonical form.
-    pub fn flexible(&self, text: &str) -> Option<String> {
-        self.marked(text).or_else(|| match self.kind {
+    /// The last number, option letter or decision of a text, in canonical form.
+    fn last(&self, text: &str) -> Option<String> {
+        match self.kind {
             Kind::Number | Kind::Formula => number::last_number(text),
             Kind::Choice if self.is_lettered() => options::last_letter(text, self.problem).map(String::from),
             Kind::Decision => decision::last_word(text).map(str::to_owned),
             Kind::Choice | Kind::Expression | Kind::Text => None,
-        })
+        }
     }
 
     /// Reads a text's answer and compares it with the reference. A text that marks no answer is wrong, but one that was `cut` off before its writer
@@ -60,7 +65,7 @@ impl<'a> Question<'a> {
         let right = |found: Option<&str>| found.is_some_and(|found| self.is_reference(found));
         let known = comparable && (answer.is_some() || !cut);
         let correct = known.then(|| right(answer.as_deref()));
-        let flexible = known.then(|| right(self.flexible(text).as_deref()));
+        let flexible = correct.map(|strict| if answer.is_some() { strict } else { right(self.last(text).as_deref()) });
         Judged { answer, correct, flexible }
     }
 

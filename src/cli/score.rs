@@ -6,7 +6,7 @@ use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
 use super::progress::Reporter;
 use crate::answer;
-use crate::collection::{Judge, Judged, Reading, Shard, Summary, Walk, draw};
+use crate::collection::{Judge, ReadOptions, ReadSummary, Shard, Summary, Walk, draw};
 use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
 use crate::task;
@@ -82,8 +82,8 @@ impl Score {
         };
         let drawn = self.problems.map(|n| draw(&collection, n));
         let walk = Walk::new(collection, drawn, self.shard);
-        let with = Reading { segmentation: &self.rewards.segment, interrupt: &interrupt };
-        let Judged { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |_, t| !written.has(t), done)?;
+        let with = ReadOptions { segmentation: &self.rewards.segment, interrupt: &interrupt };
+        let ReadSummary { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |_, t| !written.has(t), done)?;
         let name = output.name().to_string();
         output.finish()?;
         if summary.interrupted {

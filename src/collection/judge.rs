@@ -25,7 +25,7 @@ pub struct Judge {
 
 /// How traces are read.
 #[derive(Clone, Copy)]
-pub struct Reading<'a> {
+pub struct ReadOptions<'a> {
     /// How text without given steps is cut.
     pub segmentation: &'a Segmentation,
     /// When to stop.
@@ -33,7 +33,7 @@ pub struct Reading<'a> {
 }
 
 /// What became of the input.
-pub struct Judged {
+pub struct ReadSummary {
     /// How the run ended.
     pub summary: Summary,
     /// Bad records that were skipped.
@@ -79,11 +79,11 @@ impl Judge {
     pub fn run<L: Listener, E: From<ReadError>>(
         &self,
         walk: Walk,
-        with: &Reading,
+        with: &ReadOptions,
         reporter: &mut L,
         wanted: impl Fn(usize, &Trace) -> bool,
         done: impl FnMut(Trace) -> Result<(), E>,
-    ) -> Result<Judged, E> {
+    ) -> Result<ReadSummary, E> {
         let walk = RefCell::new(walk);
         let next = |reporter: &mut L| loop {
             match walk.borrow_mut().next(reporter) {
@@ -93,14 +93,14 @@ impl Judge {
         };
         let summary = self.drive(with, reporter, || walk.borrow().total(), next, done)?;
         let Bad { skipped, broken } = walk.into_inner().close(reporter);
-        Ok(Judged { summary, skipped, broken })
+        Ok(ReadSummary { summary, skipped, broken })
     }
 
     /// The same for traces that are at hand. Those of an interrupted run are not whole.
     ///
     /// # Errors
     /// A model cannot read one.
-    pub fn read<L: Listener>(&self, traces: Vec<Trace>, with: &Reading, reporter: &mut L) -> Result<Vec<Trace>, ReadError> {
+    pub fn read<L: Listener>(&self, traces: Vec<Trace>, with: &ReadOptions, reporter: &mut L) -> Result<Vec<Trace>, ReadError> {
         let (total, mut out) = (traces.len() as u64, Vec::with_capacity(traces.len()));
         let mut traces = traces.into_iter();
         let next = |_: &mut L| traces.next().map_or(Next::End, |t| Next::Problem(0, Box::new(t)));
@@ -115,20 +115,20 @@ impl Judge {
             },
         )?;
         if !summary.interrupted {
-            whole(&Judged { summary, skipped: 0, broken: false })?;
+            whole(&ReadSummary { summary, skipped: 0, broken: false })?;
         }
         Ok(out)
     }
 
     fn drive<L: Listener, E: From<ReadError>>(
         &self,
-        with: &Reading,
+        with: &ReadOptions,
         reporter: &mut L,
         total: impl Fn() -> Option<u64>,
         mut next: impl FnMut(&mut L) -> Next,
         mut done: impl FnMut(Trace) -> Result<(), E>,
     ) -> Result<Summary, E> {
-        let Reading { segmentation, interrupt } = *with;
+        let ReadOptions { segmentation, interrupt } = *with;
         let mut next = |reporter: &mut L| {
             Ok::<_, E>(match next(reporter) {
                 Next::Problem(i, trace) => Next::Problem(i, Box::new(self.prepare(*trace, segmentation)?)),
@@ -178,7 +178,7 @@ impl Judge {
 ///
 /// # Errors
 /// A file breaks off, or the models could not read all traces.
-pub fn whole(judged: &Judged) -> Result<(), ReadError> {
+pub fn whole(judged: &ReadSummary) -> Result<(), ReadError> {
     match judged.summary.failed {
         _ if judged.broken => Err(ReadError::Broken),
         0 => Ok(()),

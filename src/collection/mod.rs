@@ -14,9 +14,9 @@ mod sides;
 mod walk;
 
 pub use drive::{Headless, Summary, drive, ready};
-pub use judge::{Judge, Judged, ReadError, Reading, whole};
+pub use judge::{Judge, ReadError, ReadOptions, ReadSummary, whole};
 pub use open::{Collection, Options, Size, stem};
-pub use pick::{Shard, draw};
+pub use pick::{Shard, draw, shuffled};
 pub use walk::{Bad, Next, Walk};
 
 /// Who hears how reading goes on.

@@ -32,15 +32,20 @@ impl Shard {
     }
 }
 
-/// Numbers of `limit` problems with candidates, drawn at random, the same ones every time, in the order of the files: a file's own order often means something,
-/// such as right ones last. Waits until all files are read.
-pub fn draw(collection: &Collection, limit: u64) -> Vec<usize> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+/// The numbers of all problems in the random order in which some are drawn, the same one every time: a file's own order often means something, such as right
+/// ones last. Waits until all files are read.
+pub fn shuffled(collection: &Collection) -> Vec<usize> {
     collection.wait_all();
     let mut order: Vec<usize> = (0..collection.len()).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-    let mut drawn: Vec<usize> =
-        order.into_iter().filter(|&i| collection.read(i).is_ok_and(|t| !t.candidates.is_empty())).take(limit).collect();
+    order
+}
+
+/// Numbers of the first `limit` problems with candidates in [`shuffled`] order, in the order of the files.
+pub fn draw(collection: &Collection, limit: u64) -> Vec<usize> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let with_candidates = |i: &usize| collection.read(*i).is_ok_and(|t| !t.candidates.is_empty());
+    let mut drawn: Vec<usize> = shuffled(collection).into_iter().filter(with_candidates).take(limit).collect();
     drawn.sort_unstable();
     drawn
 }

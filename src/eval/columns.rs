@@ -1,20 +1,20 @@
 //! Which readings some candidates have, and which one stands for a signal or ranks where nobody said another.
 
-use super::scored::{Column, Level, Says, ScoredTrace};
+use super::scored::{Column, Says, ScoredTrace};
 use crate::check;
-use crate::trace::{Calibration, REWARD, Reading, TokenClass};
+use crate::trace::{Calibration, Level, REWARD, Reading, TokenClass};
+use std::collections::HashSet;
 
 /// Every column that some candidate has, in the order in which they first appear.
 pub fn columns(traces: &[ScoredTrace]) -> Vec<Column> {
     let mut out: Vec<Column> = Vec::new();
-    let mut before: Option<&[Column]> = None;
+    let mut seen: HashSet<*const [Column]> = HashSet::new();
     for candidate in traces.iter().flat_map(|t| &t.candidates) {
         let own = candidate.columns();
         // Most candidates share theirs.
-        if before.is_some_and(|b| std::ptr::eq(b, own)) {
+        if !seen.insert(own) {
             continue;
         }
-        before = Some(own);
         for column in own {
             if !out.iter().any(|c| c.reading == column.reading) {
                 out.push(column.clone());
@@ -60,6 +60,13 @@ pub fn names(columns: &[Column]) -> Vec<&str> {
         }
     }
     out
+}
+
+/// The column that stands for each signal with values of steps, the detector's first; what is content-free is left out.
+pub fn standing(columns: &[Column], detector: Option<&Column>, calibration: &Calibration) -> Vec<Column> {
+    let main = |name: &str| main_of(columns, name, calibration).filter(|c| detector.is_none_or(|d| d.reading.signal != c.reading.signal));
+    let others = names(columns).into_iter().filter_map(main).filter(|c| has_steps(c) && !is_content_free(c));
+    detector.into_iter().chain(others).cloned().collect()
 }
 
 /// Whether a detector can be made of it: it says something of single steps.

@@ -4,17 +4,30 @@
 //! stand for right ones: those that repeat the demonstration, or, where there is none, those that agree with most samples of the problem.
 
 use crate::answer::{Ballot, Kind, Question};
-use crate::trace::{Calibration, Candidate, Granularity, Reading};
+use crate::trace::{Calibration, Candidate, Granularity, Orientation, Reading};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// For each reading the worst value over a candidate's steps, turned so that low is bad; `None` where the candidate lacks one of them.
-fn worst(c: &Candidate, readings: &[Reading]) -> Option<Vec<f32>> {
+/// The split-conformal threshold (arXiv 2107.07511 §1): of the `n` worst steps of right traces, ascending, the ⌊α(n+1)⌋-th; a fresh right trace has a step
+/// below it with probability at most `rate`. `None` where there are too few, and nothing may be marked.
+pub fn conformal_threshold(ascending: &[f32], rate: f64) -> Option<f32> {
+    // A hair above, so that 0.1 · 10 is not 0.999…, also where the rate was a number of single precision.
+    let k = (rate * (ascending.len() + 1) as f64 * (1.0 + 1e-7)).floor() as usize;
+    ascending.get(k.checked_sub(1)?).copied()
+}
+
+/// The worst of the known values of a candidate's steps, which are turned so that high is good.
+pub fn worst(steps: impl IntoIterator<Item = f32>) -> Option<f32> {
+    steps.into_iter().reduce(f32::min)
+}
+
+/// For each reading the worst step of a candidate, turned so that high is good, and how it was turned; `None` where the candidate lacks one of them.
+fn worst_steps(c: &Candidate, readings: &[Reading]) -> Option<Vec<(f32, Orientation)>> {
     let all = c.all_signals();
     let one = |r: &Reading| {
         let signal = all.iter().find(|s| s.name == r.signal)?;
         let steps = c.step_values(signal, r, Granularity::Dense);
-        steps.into_iter().flatten().map(|v| signal.orientation.turn(v)).reduce(f32::min)
+        Some((worst(steps.into_iter().flatten().map(|v| signal.orientation.turn(v)))?, signal.orientation))
     };
     readings.iter().map(one).collect()
 }
@@ -60,19 +73,17 @@ pub fn stand_ins(group: &Group, which: StandIns) -> Vec<&Candidate> {
     }
 }
 
-/// Split-conformal thresholds (arXiv 2107.07511 §1) of every reading: the ⌊α(n+1)⌋-th smallest worst step of the `n` stand-ins, so that a fresh trace like
-/// them is marked with probability at most `false_alarm_rate`. `chosen` is the reading of the reward that marks deviations.
+/// The [`conformal_threshold`] of every reading by the worst steps of the stand-ins, so that a fresh trace like them is marked with probability at most
+/// `false_alarm_rate`. `chosen` is the reading of the reward that marks deviations.
 pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns, chosen: &Reading, readings: &[Reading]) -> Calibration {
-    let found: Vec<Vec<f32>> = groups.iter().flat_map(|g| stand_ins(g, which)).filter_map(|c| worst(c, readings)).collect();
-    let n = found.len();
-    let k = (false_alarm_rate * (n + 1) as f32).floor() as usize;
+    let found: Vec<Vec<(f32, Orientation)>> =
+        groups.iter().flat_map(|g| stand_ins(g, which)).filter_map(|c| worst_steps(c, readings)).collect();
     let mut thresholds = BTreeMap::new();
     for (column, reading) in readings.iter().enumerate() {
-        let mut values: Vec<f32> = found.iter().map(|f| f[column]).collect();
+        let mut values: Vec<f32> = found.iter().map(|f| f[column].0).collect();
         values.sort_by(f32::total_cmp);
-        let low_is_good = reading.signal == crate::trace::ENTROPY;
-        if let Some(value) = k.checked_sub(1).and_then(|k| values.get(k)) {
-            thresholds.insert(reading.clone(), if low_is_good { -value } else { *value });
+        if let (Some(value), Some(first)) = (conformal_threshold(&values, f64::from(false_alarm_rate)), found.first()) {
+            thresholds.insert(reading.clone(), first[column].1.turn(value));
         }
     }
     let how = match which {
@@ -84,8 +95,8 @@ pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns, chose
         thresholds,
         false_alarm_rate: Some(false_alarm_rate),
         task: None,
-        samples: n,
-        method: format!("split conformal on {n} samples of the policy, of {} problems kept aside, {how}", groups.len()),
+        samples: found.len(),
+        method: format!("split conformal on {} samples of the policy, of {} problems kept aside, {how}", found.len(), groups.len()),
     }
 }
 
@@ -116,6 +127,15 @@ mod tests {
             ..Default::default()
         }
         .with_rewards(vec![TokenValue { span, value: reward }])
+    }
+
+    #[test]
+    fn thresholds_are_order_statistics() {
+        let ascending: Vec<f32> = (1..=9).map(|i| i as f32).collect();
+        let of = |rate| conformal_threshold(&ascending, rate);
+        assert_eq!([0.05, 0.1, 0.2, 0.25, 0.9].map(of), [None, Some(1.0), Some(2.0), Some(2.0), Some(9.0)]);
+        assert_eq!(of(f64::from(0.7_f32)), Some(7.0), "single precision has it below 0.7");
+        assert_eq!(conformal_threshold(&[], 0.5), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod local;
 mod net;
 mod score;
 
-pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, stand_ins};
+pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, conformal_threshold, stand_ins, worst};
 pub use card::RewardCard;
 pub use local::LocalReward;
 pub(crate) use net::Under;

@@ -6,11 +6,8 @@ use crate::trace::{Candidate, FinishReason, Trace};
 
 /// The question that a trace puts; `None` for a task whose answers are programs.
 fn question(task: Option<Task>, trace: &Trace) -> Option<Question<'_>> {
-    let reference = trace.gold_answer.as_deref();
-    match task {
-        None => Some(Question::guess(&trace.problem, reference)),
-        Some(task) => task.kind().map(|kind| Question::new(kind, &trace.problem, reference)),
-    }
+    let kind = task.and_then(Task::kind);
+    (task.is_none() || kind.is_some()).then(|| Question::of(kind, &trace.problem, trace.gold_answer.as_deref()))
 }
 
 /// What a candidate of a trace answers and whether that is right, as the grader of `task` says; without a task, as the kind of answer that the reference

@@ -170,6 +170,14 @@ impl Candidate {
         self.signal(name).map(Cow::Borrowed).or_else(derived)
     }
 
+    /// The labels that came with the steps as ratings: 1 right, 0 neither, −1 wrong; `None` where a step has none. On a scale without negative labels 0 is
+    /// wrong; beside them it is PRM800K's neutral one.
+    pub fn ratings(&self) -> Vec<Option<i8>> {
+        let signed = self.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
+        let rating = |l: f32| if signed { i8::from(l > 0.0) - i8::from(l < 0.0) } else { 2 * i8::from(l > 0.5) - 1 };
+        self.steps.iter().map(|s| s.label.map(rating)).collect()
+    }
+
     /// One value a step of a signal under a reading, in the signal's own unit; see [`Signal::step_values`].
     pub fn step_values(&self, signal: &Signal, reading: &Reading, granularity: Granularity) -> Vec<Option<f32>> {
         signal.step_values(reading.tokens, reading.statistic.unwrap_or(signal.statistic), granularity, &self.text, &self.steps)
@@ -285,4 +293,20 @@ pub struct Token {
     pub logprob: Option<f32>,
     /// Entropy of the policy's next-token distribution at this position, in nats, at temperature 1.
     pub entropy: Option<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_of_0_is_wrong_where_none_is_negative() {
+        let of = |labels: &[Option<f32>]| {
+            let steps = labels.iter().map(|&label| Step { label, ..Step::default() }).collect();
+            Candidate { steps, ..Candidate::default() }.ratings()
+        };
+        assert_eq!(of(&[Some(1.0), Some(0.0), None, Some(0.75)]), [Some(1), Some(-1), None, Some(1)]);
+        assert_eq!(of(&[Some(1.0), Some(0.0), Some(-1.0)]), [Some(1), Some(0), Some(-1)]);
+        assert_eq!(of(&[None]), [None]);
+    }
 }

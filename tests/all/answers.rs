@@ -4,10 +4,7 @@ use crate::fake_server::{FakeServer, Reply, models};
 use crate::tui_fixture::{Screen, Setup};
 use reasonscope::answer::Kind;
 use reasonscope::collection::{self, Collection};
-use reasonscope::eval::{
-    ScoredTrace,
-    metrics::rerank::{Method, pick},
-};
+use reasonscope::eval::ScoredTrace;
 use reasonscope::format::{Options, TraceList};
 use reasonscope::task::Task;
 use reasonscope::trace::{Granularity, Trace};
@@ -74,7 +71,7 @@ fn spellings_of_one_answer_vote_together_in_the_inspector_and_in_eval() {
         let right: Vec<Option<bool>> = traces[0].candidates.iter().map(|c| c.correct).collect();
         assert_eq!(right, [false, true, false, true, true].map(Some), "said: {said}");
         let scored = ScoredTrace::from_trace(&traces[0], Granularity::Dense, None);
-        assert!([1, 3, 4].contains(&pick(&Method::Majority, &scored).unwrap()));
+        assert_eq!(scored.ballot().votes(|_| Some(1.0))[0].candidates, [1, 3, 4]);
         let screen = votes_on_screen(traces);
         let line = screen.lines().find(|l| l.contains("majority")).unwrap_or_else(|| panic!("{screen}"));
         assert!(line.contains("majority 18 ×3"), "{line}");

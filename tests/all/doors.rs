@@ -5,7 +5,7 @@ use crate::tui_fixture::{Screen, Setup};
 use reasonscope::collection::{self, Collection};
 use reasonscope::eval::ScoredTrace;
 use reasonscope::eval::metrics::methods::main_method;
-use reasonscope::eval::metrics::rerank::{Method, pick};
+use reasonscope::eval::metrics::rerank::{Method, per_problem_at};
 use reasonscope::format::to_lines;
 use reasonscope::task::Task;
 use reasonscope::trace::{Aggregation, Calibration, Granularity, Trace, candidate_scores, default_signal, ranks};
@@ -124,17 +124,19 @@ fn all_doors(corpus: &str, path: &Path, task: Option<Task>, dir: &Path) {
         else {
             panic!("{corpus}: no reading of {name}")
         };
-        let picked = pick(&Method::Best(best), &read).unwrap();
-        assert!(places[picked] == Some(1) || places.iter().all(Option::is_none), "{corpus}, {}: #{picked} {places:?}", trace.id);
+        let accuracy = |method: Method| {
+            per_problem_at(&[method], std::slice::from_ref(&read), &[read.candidates.len()]).unwrap_or_else(|e| panic!("{corpus}: {e}"))[0]
+                [0]
+        };
+        let right = |i: usize| f64::from(u8::from(read.candidates[i].correct));
+        let first = places.iter().position(|p| *p == Some(1)).unwrap_or(0);
+        assert_eq!(accuracy(Method::Best(best)), right(first), "{corpus}, {}: {places:?}", trace.id);
         // Votes.
-        let answers = read.candidates.iter().filter(|c| c.answer.is_some()).count();
-        if trace.candidates.len() > 1 && answers > 0 {
-            let chosen = pick(&Method::Majority, &read).unwrap();
-            let own = read.candidates[chosen].answer.clone();
-            let votes = read.candidates.iter().filter(|c| c.answer == own).count();
+        if let Some(vote) = read.ballot().votes(|_| Some(1.0)).first().filter(|_| trace.candidates.len() > 1) {
             let (answer, count) = majority.unwrap_or_else(|| panic!("{corpus}, {}: no majority on screen", trace.id));
-            assert_eq!(count, votes, "{corpus}, {}", trace.id);
-            assert!(own.unwrap().starts_with(answer.trim_end_matches('…')), "{corpus}, {}: {answer}", trace.id);
+            assert_eq!(count, vote.candidates.len(), "{corpus}, {}", trace.id);
+            assert!(vote.answer.starts_with(answer.trim_end_matches('…')), "{corpus}, {}: {answer}", trace.id);
+            assert_eq!(accuracy(Method::Majority), right(vote.candidates[0]), "{corpus}, {}", trace.id);
             voted += 1;
         }
     }

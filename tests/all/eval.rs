@@ -3,14 +3,14 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use reasonscope::answer::{canonical, marked};
-use reasonscope::eval::metrics::rerank::{Method, accuracy};
+use reasonscope::eval::metrics::rerank::{Method, per_problem_at};
 use reasonscope::eval::report::figures::check_name;
 use reasonscope::eval::report::{Options, evaluate};
-use reasonscope::eval::scored::{Column, Level, Says};
+use reasonscope::eval::scored::{Column, Says};
 use reasonscope::eval::stats::Bootstrap;
 use reasonscope::eval::{ScoredCandidate, ScoredTrace};
 use reasonscope::task::stories::{Corruption, Split, Story, check, corrupt, story};
-use reasonscope::trace::{Aggregation, Calibration, Orientation, Reading, Unit};
+use reasonscope::trace::{Aggregation, Calibration, Level, Orientation, Reading, Unit};
 
 /// How the test rewards a line, given its index, the first wrong line and a source of chance.
 type Reward = fn(usize, Option<usize>, &mut ChaCha8Rng) -> f32;
@@ -27,10 +27,10 @@ fn candidate(story: &Story, text: &str, reward: Reward, rng: &mut ChaCha8Rng) ->
         ..ScoredCandidate::default()
     };
     let lines = verdict.lines;
-    let policy = |reading: &str| Column { level: Level::Tokens, unit: Unit::Nats, ..Column::steps(reading.parse().unwrap(), Says::Policy) };
+    let policy = |reading: &str| Column { level: Level::Token, unit: Unit::Nats, ..Column::steps(reading.parse().unwrap(), Says::Policy) };
     let rewards: Vec<f32> = (0..lines).map(|i| reward(i, verdict.first_error, rng)).collect();
     c.put(
-        Column { level: Level::Tokens, unit: Unit::Logit, ..Column::steps("reward.min".parse().unwrap(), Says::Model) },
+        Column { level: Level::Token, unit: Unit::Logit, ..Column::steps("reward.min".parse().unwrap(), Says::Model) },
         &rewards,
         f32::NAN,
     );
@@ -145,7 +145,7 @@ fn the_statistic_is_chosen_on_other_problems_and_held_against_what_is_content_fr
     // A second reading of the same reward, which says nothing, and the length of a step, which does not either.
     for c in all.iter_mut().flat_map(|t| &mut t.candidates) {
         let flat = vec![1.0; c.n_steps];
-        c.put(Column { level: Level::Tokens, main: false, ..Column::steps("reward.sum".parse().unwrap(), Says::Model) }, &flat, f32::NAN);
+        c.put(Column { level: Level::Token, main: false, ..Column::steps("reward.sum".parse().unwrap(), Says::Model) }, &flat, f32::NAN);
         let length =
             Column { orientation: Orientation::Low, unit: Unit::Count, ..Column::steps(Reading::of("check:characters"), Says::Check) };
         c.put(length, &flat, f32::NAN);
@@ -212,6 +212,9 @@ fn a_real_pool_gives_its_known_figures() {
         })
         .collect();
     assert_eq!(groups.len(), 660);
+    let accuracy = |method: &Method, g: &ScoredTrace| {
+        per_problem_at(std::slice::from_ref(method), std::slice::from_ref(g), &[g.candidates.len()]).unwrap()[0][0]
+    };
     let mean = |method: &Method| groups.iter().map(|g| accuracy(method, g)).sum::<f64>() / groups.len() as f64;
     for (method, known, within) in [(Method::Random, 0.302, 0.002), (Method::Majority, 0.585, 0.008), (Method::Oracle, 0.936, 0.002)] {
         let found = mean(&method);

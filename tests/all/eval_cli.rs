@@ -196,6 +196,57 @@ fn recorded_candidates_give_the_figures_that_they_were_made_for() {
 }
 
 #[test]
+fn pooled_files_break_ties_as_each_does_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..60)
+        .flat_map(|p| (0..2).map(move |c| (p, c)))
+        .map(|(p, c)| {
+            let record = json!({
+                "schema_version": 1, "trace_id": format!("p{p}"), "candidate": c, "problem": format!("Problem {p}?"), "gold_answer": "1",
+                "text": "aa", "answer": if c == 0 { "1" } else { "2" }, "correct": c == 0,
+            });
+            format!("{record}\n")
+        })
+        .collect();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (one, two, folder) = (path("one.jsonl"), path("two.jsonl"), path("report"));
+    for file in [&one, &two] {
+        std::fs::write(file, &lines).unwrap();
+    }
+    let majority = |made: &Value| figure(made, "majority");
+    let (alone, both) = (report(&["eval", "rerank", &one]), report(&["eval", "rerank", &one, &two, "--report", &folder]));
+    assert_eq!((figure(&both, "problems"), majority(&both)), (120.0, majority(&alone)));
+    assert!((20.0..80.0).contains(&majority(&alone)), "chance decides");
+    let rows = std::fs::read_to_string(dir.path().join("report/rows.csv")).unwrap();
+    assert!(rows.contains("\none/p0,") && rows.contains("\ntwo/p0,"), "rows tell the files apart: {}", &rows[..200]);
+    // Problems with fewer candidates are left out of the file that they are in.
+    std::fs::write(&two, lines.lines().filter(|l| l.contains("\"p1\"") || l.contains("\"candidate\":0")).collect::<Vec<_>>().join("\n"))
+        .unwrap();
+    let less = report(&["eval", "rerank", &two, &one, "-n", "2", "--report", &path("less")]);
+    let rows = std::fs::read_to_string(dir.path().join("less/rows.csv")).unwrap();
+    assert_eq!((figure(&less, "problems"), rows.matches("\ntwo/").count(), rows.matches("\none/").count()), (61.0, 2, 120));
+}
+
+#[test]
+fn problems_are_drawn_among_those_with_candidates() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = own_rewards(dir.path());
+    let some = |n: &str| report(&["eval", "rerank", &file, "--problems", n]);
+    assert_eq!(figure(&some("7"), "problems"), 7.0);
+    assert_eq!(some("7"), some("7"), "the same ones every time");
+    assert_eq!(figure(&some("1000"), "problems"), 40.0);
+    let mut lines = std::fs::read_to_string(&file).unwrap();
+    for p in 0..400 {
+        lines += &format!(
+            "{}\n",
+            json!({ "schema_version": 1, "trace_id": format!("bare{p}"), "problem": format!("Bare {p}?"), "gold_answer": "1" })
+        );
+    }
+    std::fs::write(&file, lines).unwrap();
+    assert_eq!(figure(&some("7"), "problems"), 7.0, "what has no candidates is not counted");
+}
+
+#[test]
 fn gates_end_with_3_and_unknown_figures_with_2() {
     let dir = tempfile::tempdir().unwrap();
     let file = candidates(dir.path(), "made.jsonl", 6);

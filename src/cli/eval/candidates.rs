@@ -7,13 +7,15 @@ use crate::cli::args::task;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::collection::{self, Judge};
-use crate::eval::columns::{columns, has_steps, is_content_free, main_of, names};
+use crate::collection::{Judge, ReadOptions};
+use crate::eval::columns::{columns, main_of, standing};
 use crate::eval::metrics::localise::choose::best_threshold;
 use crate::eval::metrics::localise::combine::{COMBINED, Combined};
+use crate::eval::metrics::localise::conformal::conformal_threshold;
+use crate::eval::metrics::localise::grid;
 use crate::eval::metrics::localise::processbench::{self, Threshold};
-use crate::eval::metrics::localise::{conformal, grid};
 use crate::eval::metrics::steplabels;
+use crate::eval::parts::Report;
 use crate::eval::report::{self, Options, ThresholdSource};
 use crate::eval::scored::{Column, Says};
 use crate::eval::{ScoredCandidate, ScoredTrace};
@@ -113,10 +115,10 @@ impl Candidates {
         reporter: &mut Reporter,
         interrupt: &Interrupt,
     ) -> Result<Made> {
-        let mut recorded = self.recorded.read(reporter, interrupt)?;
+        let args = RecordedArgs { texts: matches!(part, Part::Pass | Part::All), ..self.recorded.clone() };
+        let mut recorded = args.read(reporter, interrupt)?;
         let sizes = recorded.sizes(self.n.map(usize::from), reporter)?;
-        let rows = recorded.pooled();
-        if !rows.iter().flat_map(|t| &t.candidates).any(|c| c.correct) {
+        if !recorded.traces.iter().flat_map(|t| &t.candidates).any(|c| c.correct) {
             let remedy = "their files must say which candidates are `correct`, or which answer is right";
             bail!("no candidate is known to be right, so there is nothing to tell apart; {remedy}");
         }
@@ -130,18 +132,19 @@ impl Candidates {
         if part == Part::Calibrate && ranks.is_none() {
             bail!("there are no rewards to calibrate; score the candidates with --reward MODEL, or name a file that `score` wrote");
         }
-        let mut options = self.recorded.options(&recorded, what(part), sizes, how);
+        let mut options = args.options(&recorded, what(part), sizes, how);
+        let rows = &recorded.traces;
         options.rank_by.clone_from(&self.rank_by);
         options.detect_by = detect_by.cloned();
         options.full = part == Part::Rerank;
-        let mut made = report::begin(&rows, &options);
+        let mut made = report::begin(rows, &options);
         match part {
-            Part::Rerank => report::reranking(&rows, &options)?.add_to(&mut made),
-            Part::Pass => report::pass(&rows, &options)?.add_to(&mut made),
-            Part::Calibrate => report::candidates(&rows, &options)?.add_to(&mut made),
-            Part::All => made = report::evaluate(&rows, &options)?,
+            Part::Rerank => report::reranking(rows, &options)?.add_to(&mut made),
+            Part::Pass => report::pass(rows, &options)?.add_to(&mut made),
+            Part::Calibrate => report::candidates(rows, &options)?.add_to(&mut made),
+            Part::All => made = report::evaluate(rows, &options)?,
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration })
+        Ok(recorded.made(made))
     }
 }
 
@@ -156,7 +159,7 @@ fn what(part: Part) -> &'static str {
 
 impl RecordedArgs {
     fn options(&self, recorded: &Recorded, what: &str, sizes: Vec<usize>, how: &ReportArgs) -> Options {
-        let files = recorded.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        let files = recorded.subsets().map(|s| s.0).collect::<Vec<_>>().join(", ");
         let logprobs = recorded.policy.as_ref().map_or(String::new(), |p| format!("; log-probabilities of {p}"));
         Options {
             title: format!("{what} on {files}; reward: {}{logprobs}; seed {}", recorded.reward, how.seed),
@@ -181,7 +184,7 @@ impl Localise {
             self.calibrate(&judge, &mut recorded, how.seed, reporter, interrupt)?;
         }
         let source = self.fix_thresholds(&mut recorded, detector.as_ref())?;
-        let rows = recorded.pooled();
+        let rows = &recorded.traces;
         let any = |f: &dyn Fn(&ScoredCandidate) -> bool| rows.iter().flat_map(|t| &t.candidates).any(f);
         let labelled = any(&|c| c.labelled && c.first_error.is_some());
         let rated = any(&|c| c.step_labels.iter().any(Option::is_some));
@@ -192,14 +195,14 @@ impl Localise {
         options.detect_by.clone_from(&self.detect_by);
         options.source = source;
         options.full = true;
-        let mut made = report::begin(&rows, &options);
+        let mut made = report::begin(rows, &options);
         let bootstrap = how.bootstrap();
-        let standing = standing(&recorded, &columns(&rows), detector.as_ref());
+        let standing = recorded.standing(&columns(rows), detector.as_ref());
         let own = |c: &Column| recorded.calibration.threshold(&c.reading).map(|t| c.turn(t));
         let named = |c: &Column, kind: &str| format!("{}, {kind}", c.reading);
         let kind = |c: &Column| options.source.name(detector.as_ref().is_some_and(|d| d.reading == c.reading));
         if labelled {
-            report::localisation(&rows, &options)?.add_to(&mut made);
+            report::localisation(rows, &options)?.add_to(&mut made);
             let methods: Vec<(String, &Column, Threshold)> = standing
                 .iter()
                 .filter_map(|c| {
@@ -210,8 +213,8 @@ impl Localise {
                     Some((named(c, &kind(c)), c, threshold))
                 })
                 .collect();
-            if !methods.is_empty() && (recorded.subsets.len() > 1 || self.threshold.is_some()) {
-                let subsets: Vec<_> = recorded.subsets.iter().map(|s| (s.name.as_str(), s.traces.as_slice())).collect();
+            let subsets: Vec<_> = recorded.subsets().collect();
+            if !methods.is_empty() && (subsets.len() > 1 || self.threshold.is_some()) {
                 processbench::section(&methods, &subsets, bootstrap)?.add_to(&mut made);
             }
         }
@@ -219,32 +222,32 @@ impl Localise {
             let fixed: Vec<(String, &Column, f32)> = standing
                 .iter()
                 .filter_map(|c| {
-                    let best = || best_threshold(&c.reading, &rows).map(|b| (named(c, "best"), c, b.0));
+                    let best = || best_threshold(&c.reading, rows).map(|b| (named(c, "best"), c, b.0));
                     own(c).map(|t| (named(c, &kind(c)), c, t)).or_else(best)
                 })
                 .collect();
             if !fixed.is_empty() {
-                steplabels::section(&fixed, &rows, bootstrap)?.add_to(&mut made);
+                steplabels::section(&fixed, rows, bootstrap)?.add_to(&mut made);
             }
             let known: Vec<Reading> = standing.iter().map(|c| c.reading.clone()).collect();
             if !known.is_empty() {
-                steplabels::ratings(&known, &rows, bootstrap)?.add_to(&mut made);
+                steplabels::ratings(&known, rows, bootstrap)?.add_to(&mut made);
             }
         }
-        Ok(Made { report: made, rows, calibration: recorded.calibration })
+        Ok(recorded.made(made))
     }
 
     fn on_grid(&self, k: usize, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
         let args = RecordedArgs { grid: Some(k), ..self.recorded.clone() };
         let recorded = args.read(reporter, interrupt)?;
-        let rows = recorded.pooled();
+        let rows = &recorded.traces;
         if rows.iter().flat_map(|t| &t.candidates).all(|c| c.first_error.is_none()) {
             bail!("no candidate has tokens and a labelled first wrong step; read the file with --policy, which gives it tokens");
         }
         let options = args.options(&recorded, &format!("First wrong interval of {k} tokens"), vec![1], how);
-        let mut made = report::begin(&rows, &options);
-        grid::section(&rows, k, &recorded.calibration, how.bootstrap())?.add_to(&mut made);
-        Ok(Made { report: made, rows, ..Made::default() })
+        let mut made = report::begin(rows, &options);
+        grid::section(rows, k, &recorded.calibration, how.bootstrap())?.add_to(&mut made);
+        Ok(Made { report: made, rows: recorded.into_rows(), ..Made::default() })
     }
 
     /// Thresholds from experts, and the combined detector from their twins, with its own threshold where it could be fitted.
@@ -254,7 +257,7 @@ impl Localise {
         let experts = Experts { files: &self.experts, task: self.expert_task, limit: self.expert_problems as usize };
         let twins = experts.twins(&kinds, segmentation, seed, reporter)?;
         reporter.stage("experts");
-        let twins = judge.read(twins, &collection::Reading { segmentation, interrupt }, reporter)?;
+        let twins = judge.read(twins, &ReadOptions { segmentation, interrupt }, reporter)?;
         if interrupt.is_set() {
             return Ok(());
         }
@@ -263,13 +266,11 @@ impl Localise {
             .map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity, self.recorded.task.and_then(Task::kind)))
             .collect();
         let threshold = |column: &Column| {
-            let least =
-                |t: &ScoredTrace| t.candidates.first()?.steps(&column.reading).iter().copied().filter(|v| !v.is_nan()).reduce(f32::min);
-            let mut least: Vec<f32> = twins.iter().filter_map(least).collect();
-            least.sort_by(f32::total_cmp);
-            conformal::threshold(&least, self.false_alarms).map(|t| column.turn(t))
+            let mut worst: Vec<f32> = twins.iter().filter_map(|t| t.candidates.first()?.worst_step(&column.reading)).collect();
+            worst.sort_by(f32::total_cmp);
+            conformal_threshold(&worst, self.false_alarms).map(|t| column.turn(t))
         };
-        if conformal::threshold(&vec![0.0; twins.len()], self.false_alarms).is_none() {
+        if conformal_threshold(&vec![0.0; twins.len()], self.false_alarms).is_none() {
             let needed = (1.0 / self.false_alarms - 1.0).ceil();
             let n = twins.len();
             reporter.warn(&format!(
@@ -281,7 +282,7 @@ impl Localise {
         let detector = recorded.column("detect-by", self.detect_by.as_ref(), true)?;
         // What the experts do not say of a signal is not known of it.
         recorded.calibration.thresholds.clear();
-        for column in standing(recorded, &columns, detector.as_ref()) {
+        for column in recorded.standing(&columns, detector.as_ref()) {
             if let Some(threshold) = threshold(&column) {
                 recorded.calibration.thresholds.insert(column.reading, threshold);
             }
@@ -293,9 +294,7 @@ impl Localise {
         };
         match fitted {
             Ok(combined) => {
-                for subset in &mut recorded.subsets {
-                    combined.apply(&mut subset.traces)?;
-                }
+                combined.apply(&mut recorded.traces)?;
                 if let Some(threshold) = combined.threshold {
                     recorded.calibration.thresholds.insert(Reading::of(COMBINED), threshold);
                 }
@@ -321,22 +320,27 @@ impl Localise {
             recorded.calibration.thresholds.insert(detector.reading.clone(), number);
             return Ok(ThresholdSource::Given);
         }
-        let Some(subset) = recorded.subsets.iter().find(|s| s.name == asked) else {
-            let names: Vec<&str> = recorded.subsets.iter().map(|s| s.name.as_str()).collect();
+        let Some((_, traces)) = recorded.subsets().find(|s| s.0 == asked) else {
+            let names: Vec<&str> = recorded.subsets().map(|s| s.0).collect();
             return Err(Usage(format!("--threshold {asked}: neither a number nor one of the files {}", names.join(", "))).into());
         };
-        let best = |c: Column| Some((best_threshold(&c.reading, &subset.traces).map(|b| c.turn(b.0))?, c.reading));
-        let chosen: Vec<(f32, Reading)> = standing(recorded, &columns(&subset.traces), detector).into_iter().filter_map(best).collect();
+        let best = |c: Column| Some((best_threshold(&c.reading, traces).map(|b| c.turn(b.0))?, c.reading));
+        let chosen: Vec<(f32, Reading)> = recorded.standing(&columns(traces), detector).into_iter().filter_map(best).collect();
         recorded.calibration.thresholds = chosen.into_iter().map(|(threshold, reading)| (reading, threshold)).collect();
         Ok(ThresholdSource::BestOn(asked.to_owned()))
     }
 }
 
-/// The reading that stands for each signal with step values, the detector's first; neither what is content-free nor what is fitted from others.
-fn standing(recorded: &Recorded, columns: &[Column], detector: Option<&Column>) -> Vec<Column> {
-    let main = |name: &&str| {
-        main_of(columns, name, &recorded.calibration).filter(|c| detector.is_none_or(|d| d.reading.signal != c.reading.signal))
-    };
-    let others = names(columns).into_iter().filter_map(|name| main(&name)).filter(|c| has_steps(c) && !is_content_free(c));
-    detector.into_iter().chain(others.filter(|c| c.says != Says::Fitted)).cloned().collect()
+impl Recorded {
+    /// A report on it with its rows and thresholds.
+    fn made(self, report: Report) -> Made {
+        Made { report, calibration: self.calibration.clone(), rows: self.into_rows() }
+    }
+
+    /// See [`standing`]; without what is fitted from other signals.
+    fn standing(&self, columns: &[Column], detector: Option<&Column>) -> Vec<Column> {
+        let mut all = standing(columns, detector, &self.calibration);
+        all.retain(|c| c.says != Says::Fitted || detector.is_some_and(|d| d.reading == c.reading));
+        all
+    }
 }

@@ -5,7 +5,7 @@ use crate::cli::demonstrations::problems;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::collection::{self, Collection, Judge, Size, Walk, draw, stem, whole};
+use crate::collection::{Collection, Judge, ReadOptions, Size, Walk, draw, shuffled, stem, whole};
 use crate::eval::ScoredTrace;
 use crate::eval::columns::{asked, columns, default_reading, has_steps};
 use crate::eval::grader::Grader;
@@ -19,7 +19,8 @@ use crate::train::training_problems;
 use anyhow::{Result, bail};
 use clap::Args;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -65,20 +66,25 @@ pub struct RecordedArgs {
     /// Intervals of this many tokens take the place of steps.
     #[arg(skip)]
     pub grid: Option<usize>,
+    /// Texts are read for their answers by both readings of pass@k, strict and flexible, whatever the file says of them.
+    #[arg(skip)]
+    pub texts: bool,
 }
 
 /// The candidates of one file.
-pub struct Subset {
+struct Subset {
     /// The file's name without its folder and endings.
-    pub name: String,
-    /// Its problems.
-    pub traces: Vec<ScoredTrace>,
+    name: String,
+    /// Its problems among all.
+    problems: Range<usize>,
 }
 
 /// What was read.
 pub struct Recorded {
+    /// The problems of all files, one file's after another's.
+    pub traces: Vec<ScoredTrace>,
     /// A file each.
-    pub subsets: Vec<Subset>,
+    subsets: Vec<Subset>,
     /// The reward model's thresholds, where one was named.
     pub calibration: Calibration,
     /// What the rewards are, for titles.
@@ -117,10 +123,10 @@ impl RecordedArgs {
             let what = "keeps no list of its training problems (training_problems.bin), so that a file with some of them cannot be refused";
             reporter.warn(&format!("{}: {what}", self.reward));
         }
-        let mut subsets = Vec::with_capacity(self.files.len());
+        let (mut all, mut subsets) = (Vec::new(), Vec::with_capacity(self.files.len()));
         for file in &self.files {
             reporter.stage(file);
-            let list = self.group.open(std::slice::from_ref(file), None, &self.rewards.segment)?;
+            let list = self.group.open(std::slice::from_ref(file), self.task, &self.rewards.segment)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
             let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
@@ -136,15 +142,11 @@ impl RecordedArgs {
             if traces.is_empty() {
                 bail!("{file}: has no candidates to evaluate; sample some with `reasonscope generate`");
             }
-            subsets.push(Subset { name: stem(file), traces });
+            subsets.push(Subset { name: stem(file), problems: all.len()..all.len() + traces.len() });
+            all.extend(traces);
         }
         let (policy, calibration) = (judge.policy_name.clone(), judge.calibration.clone());
-        let columns = subsets.iter().flat_map(|s| columns(&s.traces)).fold(Vec::<Column>::new(), |mut all, column| {
-            if all.iter().all(|c| c.reading != column.reading) {
-                all.push(column);
-            }
-            all
-        });
+        let columns = columns(&all);
         if let Some(missing) = self.signals.iter().find(|r| !columns.iter().any(|c| is_of(c, r))) {
             return Err(
                 Usage(format!("--signal {missing}: no candidate has such a signal; leave --signal out to see which there are")).into()
@@ -155,7 +157,7 @@ impl RecordedArgs {
             Some(column) if column.says == Says::File => format!("{} in the files", column.reading.signal),
             Some(_) => judge.reward_name.clone().unwrap_or_else(|| "rewards in the files".into()),
         };
-        Ok(Recorded { reward, policy, calibration, subsets, columns })
+        Ok(Recorded { traces: all, subsets, reward, policy, calibration, columns })
     }
 
     fn grading(&self, reporter: &mut Reporter) -> Result<Option<Grading>> {
@@ -189,7 +191,7 @@ impl RecordedArgs {
         let mut scored = ScoredTrace::from_trace(trace, self.rewards.granularity, self.task.and_then(Task::kind));
         for (scored, c) in scored.candidates.iter_mut().zip(&trace.candidates) {
             scored.class = note(c, "classification");
-            if trace.gold_answer.is_some() {
+            if self.texts && trace.gold_answer.is_some() {
                 let judged = judge(self.task, trace, c);
                 (scored.strict, scored.flexible) = (judged.correct, judged.flexible);
             }
@@ -203,41 +205,42 @@ impl RecordedArgs {
         scored
     }
 
-    /// The traces that are wanted, where not all are.
-    fn drawn(&self, list: &Collection) -> Option<Vec<usize>> {
-        self.problems.map(|n| draw(list, n))
-    }
-
-    /// On all threads; a text is dropped as soon as its numbers are taken. Problems are read while their file is; those that turn out to have more
-    /// candidates elsewhere in it are read once more.
+    /// On all threads; a text is dropped as soon as its numbers are taken. Problems are read while their file is, those that are drawn when it is read; those
+    /// that turn out to have more candidates elsewhere in it are read once more.
     fn as_they_are(&self, list: &Collection, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
-        let drawn = self.drawn(list);
-        let one = |i: usize| -> (usize, Size, Result<Result<ScoredTrace>, FormatError>) {
+        let one = |i: usize| -> Read {
+            let size = list.size(i);
             let read = |mut trace: Trace| {
-                if !check.is_fresh(i, &trace) {
-                    return Ok(ScoredTrace::default());
+                if trace.candidates.is_empty() || !check.is_fresh(i, &trace) {
+                    return Ok((!trace.candidates.is_empty(), ScoredTrace::default()));
                 }
                 check.grade(&mut trace)?;
-                Ok(self.scored(&trace))
+                Ok((true, self.scored(&trace)))
             };
-            (i, list.size(i), list.read(i).map(read))
+            Read { number: i, size, trace: list.read(i).map(read) }
         };
+        let order = self.problems.map(|_| shuffled(list));
+        let wanted = self.problems.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let mut traces: Vec<(usize, Size, Option<ScoredTrace>)> = Vec::new();
-        let mut bad = 0;
-        let mut at = 0;
-        while drawn.as_ref().map_or_else(|| list.wait(at), |d| at < d.len()) && !interrupt.is_set() {
-            let wave = at..drawn.as_ref().map_or_else(|| list.begun(), Vec::len).min(at + WAVE);
+        let (mut bad, mut at, mut found) = (0, 0, 0);
+        while found < wanted && order.as_ref().map_or_else(|| list.wait(at), |o| at < o.len()) && !interrupt.is_set() {
+            let known = order.as_ref().map_or_else(|| list.begun(), Vec::len);
+            let wave = at..known.min(at + WAVE.min(wanted - found));
             if wave.is_empty() {
                 list.wait(at + 1);
                 continue;
             }
             at = wave.end;
-            let read: Vec<_> = wave.into_par_iter().map(|i| one(drawn.as_ref().map_or(i, |d| d[i]))).collect();
-            for (i, size, trace) in read {
+            let read: Vec<Read> = wave.into_par_iter().map(|i| one(order.as_ref().map_or(i, |o| o[i]))).collect();
+            for Read { number, size, trace } in read {
                 match trace {
-                    Ok(trace) => traces.push((i, size, Some(trace?))),
+                    Ok(read) => {
+                        let (has_candidates, trace) = read?;
+                        found += usize::from(has_candidates);
+                        traces.push((number, size, Some(trace)));
+                    }
                     Err(error) => {
-                        traces.push((i, size, None));
+                        traces.push((number, size, None));
                         bad += 1;
                         if bad <= 20 {
                             reporter.warn(&error.to_string());
@@ -245,15 +248,18 @@ impl RecordedArgs {
                     }
                 }
             }
-            let all = drawn.as_ref().map_or_else(|| list.is_complete().then(|| list.len()), |d| Some(d.len()));
-            reporter.progress(at as u64, all.map(|n| n as u64), "read");
+            match &order {
+                Some(order) => reporter.progress(found as u64, Some(wanted.min(order.len()) as u64), "read"),
+                None => reporter.progress(at as u64, list.is_complete().then(|| list.len() as u64), "read"),
+            }
         }
+        traces.sort_unstable_by_key(|t| t.0);
         if !interrupt.is_set() {
             refuse_a_part(list)?;
             let grown: Vec<usize> = (0..traces.len()).filter(|&k| list.size(traces[k].0) != traces[k].1).collect();
-            let again: Vec<_> = grown.into_par_iter().map(|k| (k, one(traces[k].0).2)).collect();
+            let again: Vec<_> = grown.into_par_iter().map(|k| (k, one(traces[k].0).trace)).collect();
             for (k, trace) in again {
-                traces[k].2 = trace.ok().transpose()?;
+                traces[k].2 = trace.ok().transpose()?.map(|t| t.1);
             }
         }
         if bad > 0 || list.skipped() > 0 {
@@ -278,8 +284,8 @@ impl RecordedArgs {
             traces.push(self.scored(&trace));
             Ok::<_, anyhow::Error>(())
         };
-        let with = collection::Reading { segmentation: &self.rewards.segment, interrupt };
-        let drawn = self.drawn(&list);
+        let with = ReadOptions { segmentation: &self.rewards.segment, interrupt };
+        let drawn = self.problems.map(|n| draw(&list, n));
         let walk = Walk::new(list, drawn, None);
         let judged = judge.run(walk, &with, reporter, |i, trace| check.is_fresh(i, trace), done)?;
         if !judged.summary.interrupted {
@@ -290,6 +296,15 @@ impl RecordedArgs {
         }
         Ok(traces)
     }
+}
+
+/// A problem as it was read.
+struct Read {
+    number: usize,
+    /// How much was known of it.
+    size: Size,
+    /// Whether it has candidates, and what the metrics read of it: nothing where a model was trained on it.
+    trace: Result<Result<(bool, ScoredTrace)>, FormatError>,
 }
 
 /// How final answers are graded anew.
@@ -326,12 +341,14 @@ impl Check<'_> {
         bail!("{file}: {model} was trained on {} of its problems, {}{more}: {remedy}", overlaps.len(), ids.join(", "));
     }
 
-    /// Grades the candidates anew where that is asked for.
+    /// Grades anew, where that is asked for, what the collection has graded without other reference answers and without running programs.
     fn grade(&self, trace: &mut Trace) -> Result<()> {
         let Some(Grading { task, grader, problems }) = self.grading else { return Ok(()) };
         let known = problems.get(trace.problem.trim());
-        trace.gold_answer = known.and_then(|p| p.gold.clone()).or(trace.gold_answer.take());
-        grade(Some(*task), trace);
+        if let Some(gold) = known.and_then(|p| p.gold.as_ref()).filter(|gold| trace.gold_answer.as_ref() != Some(gold)) {
+            trace.gold_answer = Some(gold.clone());
+            grade(Some(*task), trace);
+        }
         if task.runs_code() {
             let own = Problem { id: trace.id.clone(), text: trace.problem.clone(), ..Problem::default() };
             for c in &mut trace.candidates {
@@ -359,21 +376,31 @@ impl Recorded {
         Err(Usage(format!("--{option} {reading}: no candidate has such a signal{level}; there are {}", known.join(", "))).into())
     }
 
-    /// All problems, whichever file they are from; an id that two files have is told apart by the file's name.
-    pub fn pooled(&self) -> Vec<ScoredTrace> {
-        let mut seen = std::collections::HashSet::new();
-        let clash = self.subsets.iter().flat_map(|s| &s.traces).any(|t| !seen.insert(&t.id));
-        let named = |s: &Subset, t: &ScoredTrace| ScoredTrace {
-            id: if clash && self.subsets.len() > 1 { format!("{}/{}", s.name, t.id) } else { t.id.clone() },
-            ..t.clone()
-        };
-        self.subsets.iter().flat_map(|s| s.traces.iter().map(move |t| named(s, t))).collect()
+    /// The files' names without folders and endings, each with its problems.
+    pub fn subsets(&self) -> impl Iterator<Item = (&str, &[ScoredTrace])> {
+        self.subsets.iter().map(|s| (s.name.as_str(), &self.traces[s.problems.clone()]))
+    }
+
+    /// The problems as a report's rows. Where two files have an id in common, the ids have the file's names before them: figures, in which chance goes by the
+    /// id, are made before.
+    pub fn into_rows(self) -> Vec<ScoredTrace> {
+        let mut seen = HashSet::new();
+        let clash = self.subsets.len() > 1 && self.traces.iter().any(|t| !seen.insert(t.id.as_str()));
+        if clash { self.into_rows_under("") } else { self.traces }
+    }
+
+    /// The same with `before` and the file's name before each id.
+    pub fn into_rows_under(mut self, before: &str) -> Vec<ScoredTrace> {
+        for Subset { name, problems } in self.subsets {
+            self.traces[problems].iter_mut().for_each(|t| t.id = format!("{before}{name}/{}", t.id));
+        }
+        self.traces
     }
 
     /// Sizes to pick from: powers of two up to `n`. Problems with fewer candidates are left out, which is said; without `n`, it is what at least
     /// 95 % of the problems have.
     pub fn sizes(&mut self, n: Option<usize>, reporter: &mut Reporter) -> Result<Vec<usize>> {
-        let counts = || self.subsets.iter().flat_map(|s| &s.traces).map(|t| t.candidates.len());
+        let counts = || self.traces.iter().map(|t| t.candidates.len());
         let mut sorted: Vec<usize> = counts().collect();
         sorted.sort_unstable();
         let most = sorted.last().copied().unwrap_or(0);
@@ -383,8 +410,14 @@ impl Recorded {
         }
         let short = counts().filter(|c| *c < n).count();
         if short > 0 {
-            self.subsets.iter_mut().for_each(|s| s.traces.retain(|t| t.candidates.len() >= n));
-            self.subsets.retain(|s| !s.traces.is_empty());
+            let mut kept = 0;
+            for Subset { problems, .. } in &mut self.subsets {
+                let start = kept;
+                kept += self.traces[problems.clone()].iter().filter(|t| t.candidates.len() >= n).count();
+                *problems = start..kept;
+            }
+            self.subsets.retain(|s| !s.problems.is_empty());
+            self.traces.retain(|t| t.candidates.len() >= n);
             reporter.warn(&format!("{short} problems with fewer than {n} candidates are left out"));
         }
         let mut sizes: Vec<usize> = (0..).map(|i| 1_usize << i).take_while(|&s| s < n).collect();

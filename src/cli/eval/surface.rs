@@ -5,7 +5,7 @@ use super::finish::{Made, ReportArgs};
 use crate::cli::args::{DeviceArgs, RewardArgs, local, model, task};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
-use crate::collection::{Judge, Reading};
+use crate::collection::{Judge, ReadOptions};
 use crate::eval::ScoredTrace;
 use crate::eval::columns::{columns, default_reading};
 use crate::eval::metrics::methods::other_scores;
@@ -49,7 +49,7 @@ impl Surface {
         let experts = Experts { files: &self.files, task: self.task, limit: self.problems as usize };
         let traces = experts.twins(&GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
-        let with = Reading { segmentation: &self.rewards.segment, interrupt };
+        let with = ReadOptions { segmentation: &self.rewards.segment, interrupt };
         let traces = judge.read(traces, &with, reporter)?;
         if interrupt.is_set() {
             return Ok(Made::default());

@@ -1,7 +1,7 @@
 //! `eval transfer`: every reward on every set of candidates.
 
 use super::finish::{Made, ReportArgs};
-use super::recorded::{RecordedArgs, Subset};
+use super::recorded::{Recorded, RecordedArgs};
 use crate::cli::args::model;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
@@ -9,7 +9,7 @@ use crate::cli::progress::Reporter;
 use crate::eval::metrics::transfer::{Entry, section};
 use crate::eval::parts::Report;
 use crate::runtime::ModelRef;
-use crate::trace::{Calibration, Reading};
+use crate::trace::Reading;
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -34,20 +34,20 @@ impl Transfer {
         if self.recorded.baselines_only {
             return Err(Usage("eval transfer is about rewards; leave --baselines-only out".into()).into());
         }
-        let mut scored: Vec<(String, Calibration, Vec<Subset>)> = Vec::new();
+        let mut scored: Vec<Recorded> = Vec::new();
         for reward in std::iter::once(&self.recorded.reward).chain(&self.more) {
             let args = RecordedArgs { reward: reward.clone(), ..self.recorded.clone() };
             let recorded = args.read(reporter, interrupt)?;
             if recorded.column("rank-by", self.rank_by.as_ref(), false)?.is_none() {
                 bail!("there are no rewards to transfer; name models with --reward and --and, or a file that `score` wrote");
             }
-            scored.push((recorded.reward, recorded.calibration, recorded.subsets));
+            scored.push(recorded);
         }
         let entries: Vec<Entry> = scored
             .iter()
-            .flat_map(|(reward, calibration, sets)| {
+            .flat_map(|r| {
                 let rank_by = self.rank_by.as_ref();
-                sets.iter().map(move |set| Entry { reward, set: &set.name, traces: &set.traces, rank_by, calibration })
+                r.subsets().map(move |(set, traces)| Entry { reward: &r.reward, set, traces, rank_by, calibration: &r.calibration })
             })
             .collect();
         let title = format!("Transfer of {} rewards to {} sets of candidates; seed {}", scored.len(), self.recorded.files.len(), how.seed);
@@ -55,14 +55,9 @@ impl Transfer {
         section(&entries, self.recorded.rewards.aggregation, self.n.map(usize::from), how.bootstrap())?.add_to(&mut report);
         let rows = scored
             .into_iter()
-            .flat_map(|(reward, _, sets)| {
-                sets.into_iter().flat_map(move |set| {
-                    let reward = reward.clone();
-                    set.traces.into_iter().map(move |mut t| {
-                        t.id = format!("{reward}/{}/{}", set.name, t.id);
-                        t
-                    })
-                })
+            .flat_map(|r| {
+                let reward = format!("{}/", r.reward);
+                r.into_rows_under(&reward)
             })
             .collect();
         Ok(Made { report, rows, ..Made::default() })

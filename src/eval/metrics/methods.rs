@@ -4,8 +4,8 @@ use super::rerank::Method;
 use super::score::{Over, Score};
 use crate::eval::ScoredTrace;
 use crate::eval::columns::{asked, columns, default_reading, is_content_free, main_of, names};
-use crate::eval::scored::{Column, Level, Says};
-use crate::trace::{Aggregation, Calibration, LOGPROB, Reading, Statistic};
+use crate::eval::scored::{Column, Says};
+use crate::trace::{Aggregation, Calibration, LOGPROB, Level, Reading, Statistic};
 
 /// The mean log-probability of a token, which a gate may ask for by its old name.
 pub fn mean_logprob() -> Score {
@@ -65,7 +65,7 @@ pub fn methods(traces: &[ScoredTrace], main: &Method, calibration: &Calibration)
             main.score().and_then(|s| columns.iter().find(|c| c.reading == s.reading && c.reading.signal == name)).unwrap_or(standing);
         if standing.is_reward() {
             rewards.extend(distinct(Score::all(standing), traces, main));
-        } else if standing.says == Says::Policy && standing.level == Level::Tokens {
+        } else if standing.says == Says::Policy && standing.level == Level::Token {
             let of = columns.iter().filter(|c| c.reading.signal == name);
             out.extend(of.flat_map(Score::all).filter(|s| s.over == Over::Whole && !is_digits(s)).map(Method::Best));
         } else if !is_content_free(standing) {

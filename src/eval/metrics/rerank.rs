@@ -9,7 +9,6 @@ use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 use crate::util::seed;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use std::borrow::Cow;
 
 /// How one candidate of N is picked. Ties go to the candidate sampled first, between answers to one by chance (see [`Ballot`]); a candidate without the
 /// score is picked last.
@@ -57,34 +56,18 @@ impl Method {
     }
 }
 
-/// The candidate that a method picks; `None` for no candidates, for `Random` and `Greedy`, and for `Oracle` where none is right.
-pub fn pick(method: &Method, trace: &ScoredTrace) -> Option<usize> {
-    Picker::new(method, trace).choose(&trace.all())
-}
-
-/// Chance that the pick of a method is right: 0 or 1, a share for `Random`; 0 where there is no pick.
-pub fn accuracy(method: &Method, trace: &ScoredTrace) -> f64 {
-    Picker::new(method, trace).chance(&trace.all())
-}
-
 /// A method over one problem's candidates, ready to pick among any of them.
 struct Picker<'a> {
     method: &'a Method,
     candidates: &'a [ScoredCandidate],
     /// By what each candidate is picked, or the weight of its vote; nothing for `Random`, `Greedy` and `Oracle`.
     scores: Vec<Option<f32>>,
-    /// Who gives the same answer; of no candidates for a method that does not vote.
-    ballot: Cow<'a, Ballot>,
+    /// Who gives the same answer.
+    ballot: &'a Ballot,
 }
 
 impl<'a> Picker<'a> {
-    fn new(method: &'a Method, trace: &'a ScoredTrace) -> Self {
-        let votes = matches!(method, Method::Majority | Method::WeightedMajority(_));
-        Self::with(method, trace, if votes { Cow::Owned(trace.ballot()) } else { Cow::Owned(Ballot::default()) })
-    }
-
-    /// The same with the problem's ballot at hand.
-    fn with(method: &'a Method, trace: &'a ScoredTrace, ballot: Cow<'a, Ballot>) -> Self {
+    fn new(method: &'a Method, trace: &'a ScoredTrace, ballot: &'a Ballot) -> Self {
         let candidates = &trace.candidates;
         let scores = match method {
             Method::Random | Method::Greedy | Method::Oracle => Vec::new(),
@@ -133,21 +116,13 @@ const SUBSETS: usize = 4;
 /// … where there are more than so many; fewer are all taken.
 const ALL_SUBSETS: f64 = 32.0;
 
-/// One value a problem: the method's accuracy at N. `Random` and `Oracle` are exact expectations over all subsets of N; `Greedy` is NaN where a problem has no
-/// greedy completion. The others are averaged over all
+/// For several methods and several N, methods outermost, a column of one value a problem: the method's accuracy at N. `Random` and `Oracle` are exact
+/// expectations over all subsets of N; `Greedy` is NaN where a problem has no greedy completion. The others are averaged over all
 /// subsets where these are at most 32, elsewhere over random ones, disjoint as far as the candidates go and drawn by the problem's id. Candidates may be recorded
 /// in an order that means something, such as the better model's first, and it must not decide ties: the order drawn does, the same for every method.
 ///
 /// # Errors
-/// `n` is 0, or a problem has fewer candidates than `n`; it is named.
-pub fn per_problem(method: &Method, traces: &[ScoredTrace], n: usize) -> Result<Vec<f64>, EvalError> {
-    Ok(per_problem_at(std::slice::from_ref(method), traces, &[n])?.swap_remove(0))
-}
-
-/// As [`per_problem`] for several methods and several N, methods outermost: a column of one value a problem each.
-///
-/// # Errors
-/// As [`per_problem`], for any of the sizes.
+/// A size is 0, or a problem has fewer candidates than one; it is named.
 pub fn per_problem_at(methods: &[Method], traces: &[ScoredTrace], sizes: &[usize]) -> Result<Vec<Vec<f64>>, EvalError> {
     for (n, t) in traces.iter().flat_map(|t| sizes.iter().map(move |n| (*n, t))) {
         if n == 0 || t.candidates.len() < n {
@@ -160,7 +135,7 @@ pub fn per_problem_at(methods: &[Method], traces: &[ScoredTrace], sizes: &[usize
         let subsets: Vec<Vec<Vec<usize>>> = sizes.iter().map(|&n| subsets(&t.id, all.len(), n)).collect();
         let mut out = Vec::with_capacity(methods.len() * sizes.len());
         for method in methods {
-            let picker = Picker::with(method, t, Cow::Borrowed(&ballot));
+            let picker = Picker::new(method, t, &ballot);
             out.extend(sizes.iter().zip(&subsets).map(|(&n, subsets)| match method {
                 Method::Random => picker.chance(&all),
                 Method::Greedy => t.greedy.map_or(f64::NAN, |right| f64::from(u8::from(right))),
@@ -223,7 +198,7 @@ pub struct Point {
 /// Every method at every N, methods outermost.
 ///
 /// # Errors
-/// As [`per_problem`] and [`Resampled::of`].
+/// As [`per_problem_at`] and [`Resampled::of`].
 pub fn curve(traces: &[ScoredTrace], methods: &[Method], sizes: &[usize], options: Bootstrap) -> Result<Vec<Point>, EvalError> {
     points(methods, sizes, &per_problem_at(methods, traces, sizes)?, options)
 }
@@ -243,16 +218,28 @@ pub fn points(methods: &[Method], sizes: &[usize], columns: &[Vec<f64>], options
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pick(method: &Method, trace: &ScoredTrace) -> Option<usize> {
+        Picker::new(method, trace, &trace.ballot()).choose(&trace.all())
+    }
+
+    fn accuracy(method: &Method, trace: &ScoredTrace) -> f64 {
+        Picker::new(method, trace, &trace.ballot()).chance(&trace.all())
+    }
+
+    fn per_problem(method: &Method, traces: &[ScoredTrace], n: usize) -> Result<Vec<f64>, EvalError> {
+        Ok(per_problem_at(std::slice::from_ref(method), traces, &[n])?.swap_remove(0))
+    }
     use crate::eval::metrics::methods::{main_method, mean_logprob, methods};
-    use crate::eval::scored::{Column, Level, Says};
-    use crate::trace::{Aggregation, Calibration, Reading, Unit};
+    use crate::eval::scored::{Column, Says};
+    use crate::trace::{Aggregation, Calibration, Level, Reading, Unit};
 
     fn reading(text: &str) -> Reading {
         text.parse().unwrap()
     }
 
     fn logprobs() -> Column {
-        Column { level: Level::Tokens, unit: Unit::Nats, main: false, ..Column::steps(reading("logprob.mean"), Says::Policy) }
+        Column { level: Level::Token, unit: Unit::Nats, main: false, ..Column::steps(reading("logprob.mean"), Says::Policy) }
     }
 
     fn candidate(answer: Option<&str>, correct: bool, tokens: usize, logprob: f32, rewards: &[f32]) -> ScoredCandidate {

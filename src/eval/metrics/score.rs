@@ -2,8 +2,8 @@
 
 use crate::eval::ScoredCandidate;
 use crate::eval::columns::is_content_free;
-use crate::eval::scored::{Column, Level, Says, known};
-use crate::trace::{Aggregation, Reading, Statistic};
+use crate::eval::scored::{Column, Says, known};
+use crate::trace::{Aggregation, Level, Reading, Statistic};
 use std::fmt;
 
 /// How a reading becomes one number for the candidate.
@@ -48,7 +48,7 @@ impl Score {
     pub fn by(column: &Column, aggregation: Aggregation) -> Self {
         match column.level {
             Level::Candidate => Self::whole(column.reading.clone()),
-            Level::Tokens | Level::Steps => Self::steps(column.reading.clone(), aggregation),
+            Level::Token | Level::Step => Self::steps(column.reading.clone(), aggregation),
         }
     }
 
@@ -57,7 +57,7 @@ impl Score {
     pub fn all(column: &Column) -> Vec<Self> {
         let mut out = Vec::new();
         let summed = matches!(column.reading.statistic, Some(Statistic::Sum | Statistic::Mean));
-        if column.level == Level::Candidate || (column.says == Says::Policy && column.level == Level::Tokens && summed) {
+        if column.level == Level::Candidate || (column.says == Says::Policy && column.level == Level::Token && summed) {
             out.push(Self::whole(column.reading.clone()));
         }
         if column.level != Level::Candidate && !is_content_free(column) {

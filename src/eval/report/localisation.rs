@@ -1,7 +1,7 @@
 //! The first wrong step, by every method that the data allows, and by the best reading of every signal.
 
 use super::Options;
-use crate::eval::columns::{columns, has_steps, is_content_free, main_of, names};
+use crate::eval::columns::{columns, has_steps, is_content_free, main_of, names, standing};
 use crate::eval::metrics::localise::choose::{Chosen, Validated, best_threshold, step_auroc, thresholds, validated};
 use crate::eval::metrics::localise::combine::COMBINED;
 use crate::eval::metrics::localise::{self, Comparison, Counts, Marker, conformal, onset};
@@ -37,7 +37,7 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
     let mut columns = columns(traces);
     columns.retain(has_steps);
     let detector = options.detector(&columns);
-    let standing = standing(&columns, detector.as_ref(), options);
+    let standing = with_calibrated(&columns, detector.as_ref(), options);
     let located = located(traces, &columns, &standing, detector.as_ref(), options);
     let drawn = Comparison::new(&located.iter().map(|l| l.counts.as_slice()).collect::<Vec<_>>(), options.bootstrap)?;
     let mut table = Table::new(
@@ -90,17 +90,15 @@ pub fn localisation(traces: &[ScoredTrace], options: &Options) -> Result<Section
     Ok(section)
 }
 
-/// The column that stands for each signal, the detector's first; those that are calibrated stand beside it, and what is content-free has a table of its own.
-fn standing(columns: &[Column], detector: Option<&Column>, options: &Options) -> Vec<Column> {
-    let mut out: Vec<Column> = detector.into_iter().cloned().collect();
-    for name in names(columns) {
-        let main = main_of(columns, name, &options.calibration).filter(|c| detector.is_none_or(|d| d.reading.signal != c.reading.signal));
-        let calibrated = columns.iter().filter(|c| c.reading.signal == name && options.calibration.threshold(&c.reading).is_some());
-        for column in main.into_iter().chain(calibrated).filter(|c| !is_content_free(c)) {
-            if !out.iter().any(|c| c.reading == column.reading) {
-                out.push(column.clone());
-            }
-        }
+/// The column that stands for each signal, the detector's first, and beside it those that are calibrated; what is content-free has a table of its own.
+fn with_calibrated(columns: &[Column], detector: Option<&Column>, options: &Options) -> Vec<Column> {
+    let calibrated = |c: &&Column| options.calibration.threshold(&c.reading).is_some() && !is_content_free(c);
+    let mut out: Vec<Column> = Vec::new();
+    for main in standing(columns, detector, &options.calibration) {
+        let beside = columns.iter().filter(|c| c.reading.signal == main.reading.signal && c.reading != main.reading).filter(calibrated);
+        let beside: Vec<Column> = beside.cloned().collect();
+        out.push(main);
+        out.extend(beside);
     }
     // What is fitted from others stands behind them.
     out.sort_by_key(|c| (c.says == Says::Fitted) && c.reading.signal == COMBINED);

@@ -8,12 +8,9 @@ use crate::eval::metrics::score::Score;
 use crate::eval::parts::section::{Section, numbers};
 use crate::eval::parts::table::{Cell, Table};
 use crate::eval::stats::effect::{cohens_h, size_notes};
-use crate::eval::stats::resample::{Resampled, affordable, folds};
+use crate::eval::stats::resample::{FOLDS, Resampled, affordable, folds};
 use crate::eval::stats::{Paired, discordant, holm, mcnemar};
 use crate::eval::{EvalError, ScoredTrace};
-
-/// Parts of the problems of a cross-validation.
-const FOLDS: usize = 5;
 
 /// Best of N, the main method's gains at the largest N, and every signal with the reading that is chosen for it.
 ///

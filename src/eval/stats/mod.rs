@@ -8,7 +8,7 @@ pub mod special;
 
 use serde::Serialize;
 
-pub use significance::{auroc, bootstrap, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap, paired_grouped};
+pub use significance::{auroc, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap, paired_grouped};
 
 /// Fewest resamples that a bootstrap accepts.
 pub const MIN_RESAMPLES: usize = 1000;

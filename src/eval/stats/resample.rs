@@ -206,6 +206,9 @@ pub fn halves(n: usize, seed: u64) -> Vec<bool> {
     first
 }
 
+/// Parts of the problems of a cross-validation: what is chosen on four of them is judged on the fifth.
+pub const FOLDS: usize = 5;
+
 /// Which of `k` parts of nearly the same size each problem belongs to, at random by `seed`.
 pub fn folds(n: usize, k: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();

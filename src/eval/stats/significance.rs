@@ -1,26 +1,15 @@
 //! Intervals and tests: bootstrap over problems, paired bootstrap, McNemar, Holm, AUROC.
 
-use super::resample::{self, Resampled, percentile, tested};
+use super::resample::{self, Resampled, tested};
 use super::{Bootstrap, Interval, Paired};
 use crate::eval::EvalError;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Interval of `statistic` over `n` problems; it gets the indices of one resample (of length `n`, with repeats) and must accept any.
-///
-/// Resamples for which the statistic is not finite are passed over.
-///
-/// # Errors
-/// No problems, fewer than [`super::MIN_RESAMPLES`] resamples, or a level outside 0..1.
-pub fn bootstrap(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<Interval, EvalError> {
-    let (estimate, draws) = resample(n, options, statistic)?;
-    Ok(percentile(estimate, &draws, options.level))
-}
-
 /// Interval of the mean of one value a problem.
 ///
 /// # Errors
-/// As [`bootstrap`].
+/// No problems, fewer than [`super::MIN_RESAMPLES`] resamples, or a level outside 0..1.
 pub fn bootstrap_mean(values: &[f64], options: Bootstrap) -> Result<Interval, EvalError> {
     Ok(Resampled::of(&[values], options)?.interval(|sums| sums[0] / values.len() as f64))
 }
@@ -28,7 +17,7 @@ pub fn bootstrap_mean(values: &[f64], options: Bootstrap) -> Result<Interval, Ev
 /// Compares two methods by one value a problem each, in the same order.
 ///
 /// # Errors
-/// As [`bootstrap`], and lengths that differ.
+/// As [`bootstrap_mean`], and lengths that differ.
 pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Result<Paired, EvalError> {
     Ok(Resampled::of(&[first, second], options)?.paired(|sums| (sums[0] - sums[1]) / first.len() as f64))
 }
@@ -37,7 +26,7 @@ pub fn paired_bootstrap(first: &[f64], second: &[f64], options: Bootstrap) -> Re
 /// each that is drawn. The estimate is the mean over groups of their means.
 ///
 /// # Errors
-/// As [`bootstrap`]; no groups, or one without problems.
+/// As [`bootstrap_mean`]; no groups, or one without problems.
 pub fn paired_grouped(groups: &[Vec<f64>], options: Bootstrap) -> Result<Paired, EvalError> {
     resample::check(groups.iter().map(Vec::len).min().unwrap_or(0), options)?;
     let n = groups.len() as f64;
@@ -53,24 +42,6 @@ pub fn paired_grouped(groups: &[Vec<f64>], options: Bootstrap) -> Result<Paired,
     let mut draws: Vec<f64> = (0..options.resamples).map(|_| draw()).collect();
     draws.sort_by(f64::total_cmp);
     Ok(tested(estimate, &draws, options.level))
-}
-
-/// The statistic of the data, and of every resample in ascending order.
-fn resample(n: usize, options: Bootstrap, statistic: impl Fn(&[usize]) -> f64) -> Result<(f64, Vec<f64>), EvalError> {
-    resample::check(n, options)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let mut indices: Vec<usize> = (0..n).collect();
-    let estimate = statistic(&indices);
-    let mut draws = Vec::with_capacity(options.resamples);
-    for _ in 0..options.resamples {
-        for i in &mut indices {
-            *i = rng.random_range(0..n);
-        }
-        draws.push(statistic(&indices));
-    }
-    draws.retain(|d| d.is_finite());
-    draws.sort_by(f64::total_cmp);
-    Ok((estimate, draws))
 }
 
 /// Exact two-sided McNemar test: `only_first` and `only_second` problems that just one of two methods solves. 1 where they never differ.

@@ -47,11 +47,6 @@ impl KvCache {
         r.len + r.parent.map_or(0, |p| self.rows[p].len)
     }
 
-    /// Whether no row exists.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Forgets every row.
     pub fn clear(&mut self) {
         self.rows.clear();

@@ -14,17 +14,14 @@ use crate::train::world::sample_all;
 use crate::util::seed::mix;
 use std::ops::{ControlFlow, Range};
 
-/// What is known of each step of a candidate: its own label (above 0 right, below or 0 of a 0/1 scale wrong, PRM800K's neutral 0 beside −1 right), or
-/// else the labelled first error: the steps before it are right, it is wrong, those after it are unknown.
+/// What is known of each step of a candidate: its own rating (a neutral one is right), or else the labelled first error: the steps before it are right, it is wrong, those after it are unknown.
 pub fn step_labels(candidate: &Candidate) -> Vec<Option<bool>> {
-    let signed = candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
-    let own = |l: f32| if signed { l >= 0.0 } else { l > 0.5 };
     let known = |i: usize| match candidate.gold {
         Some(GoldDeviation::None) => Some(true),
         Some(GoldDeviation::Step(at)) => (i <= at).then_some(i < at),
         None => None,
     };
-    candidate.steps.iter().enumerate().map(|(i, s)| s.label.map(own).or_else(|| known(i))).collect()
+    candidate.ratings().into_iter().enumerate().map(|(i, rating)| rating.map(|r| r >= 0).or_else(|| known(i))).collect()
 }
 
 /// The sequence of a completion with some of its segments as right ones and others as wrong ones; a sequence with both is read twice.

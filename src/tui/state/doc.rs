@@ -302,8 +302,7 @@ impl Doc {
     fn count(&self) -> Ballot {
         let trace = self.store.trace();
         let reference = trace.gold_answer.as_deref();
-        let question =
-            self.kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
+        let question = Question::of(self.kind, &trace.problem, reference);
         Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()))
     }
 

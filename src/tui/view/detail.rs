@@ -144,21 +144,15 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
         let style = parts.p.style(Role::Gold);
         parts.put("", &format!("{} labelled", g.gold), style);
     }
-    if let Some(label) = step.label {
-        let style = parts.p.style(if label > 0.0 {
-            Role::Right
-        } else if label < 0.0 {
-            Role::Wrong
-        } else {
-            Role::Gold
-        });
-        let said = match label {
-            1.0 => "right".to_owned(),
-            -1.0 => "wrong".to_owned(),
-            0.0 if candidate.steps.iter().all(|s| s.label.is_none_or(|l| l >= 0.0)) => "wrong".to_owned(),
-            other => other.to_string(),
+    if let (Some(label), Some(Some(rating))) = (step.label, candidate.ratings().get(at)) {
+        let (role, said) = match rating {
+            1 => (Role::Right, "right"),
+            -1 => (Role::Wrong, "wrong"),
+            _ => (Role::Gold, "neither"),
         };
-        parts.put("label", &said, style);
+        let style = parts.p.style(role);
+        let plain = [1.0, 0.0, -1.0].contains(&label);
+        parts.put("label", &if plain { said.to_owned() } else { format!("{label} ({said})") }, style);
     }
     if step.kind == StepKind::Answer {
         parts.put("", "answer", dim);

@@ -3,12 +3,9 @@
 use super::Counts;
 use crate::eval::ScoredTrace;
 use crate::eval::stats::auroc;
-use crate::eval::stats::resample::folds;
+use crate::eval::stats::resample::{FOLDS, folds};
 use crate::trace::Reading;
 use rayon::prelude::*;
-
-/// Parts of the problems of a cross-validation: what is chosen on four of them is judged on the fifth.
-pub const FOLDS: usize = 5;
 
 /// A threshold, turned so that high is good, and its F1 on the traces that chose it.
 pub type Best = (f32, f64);

@@ -73,11 +73,6 @@ impl Combined {
         Ok(combined)
     }
 
-    /// Weights of the z-scored reward and log-probability, in log-odds of a deviation a standard deviation.
-    pub fn weights(&self) -> [f64; 2] {
-        [self.weights[1], self.weights[2]]
-    }
-
     /// Minus the log-odds that each step deviates; NaN where a value is not known.
     pub fn values(&self, c: &ScoredCandidate) -> Vec<f32> {
         let value = |x: [f64; 2]| {
@@ -236,7 +231,7 @@ mod tests {
     #[test]
     fn together_the_signals_find_what_neither_finds() {
         let combined = Combined::fit(&traces("expert", 400, 1), readings()).unwrap();
-        assert!(combined.weights().iter().all(|w| *w < -1.0), "low values deviate: {:?}", combined.weights());
+        assert!(combined.weights[1..].iter().all(|w| *w < -1.0), "low values deviate: {:?}", combined.weights);
         let mut fresh = traces("fresh", 400, 2);
         combined.apply(&mut fresh).unwrap();
         let f1 = |marker: Marker| fresh.iter().map(|t| counts(&marker, t)).sum::<Counts>().f1();

@@ -10,16 +10,10 @@ use crate::eval::stats::special::clopper_pearson;
 use crate::eval::stats::{Bootstrap, Interval};
 use crate::trace::Reading;
 
+pub use crate::reward::conformal_threshold;
+
 /// Promised false-alarm rates of a report.
 pub const LEVELS: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
-
-/// The split-conformal threshold (arXiv 2107.07511 §1): of the `n` least values of right traces, ascending, the ⌊α(n+1)⌋-th; a fresh right trace lies
-/// below it with probability at most `rate`. `None` where there are too few, and nothing may be marked.
-pub fn threshold(ascending: &[f32], rate: f64) -> Option<f32> {
-    // A hair above, so that 0.1 · 10 is not 0.999….
-    let k = (rate * (ascending.len() + 1) as f64 + 1e-9).floor() as usize;
-    ascending.get(k.checked_sub(1)?).copied()
-}
 
 /// What a promised rate comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,10 +28,7 @@ pub struct Coverage {
 
 /// Least value and whether every step is right, of every labelled candidate of every problem.
 fn floors(reading: &Reading, traces: &[ScoredTrace]) -> Vec<Vec<(f32, bool)>> {
-    crate::eval::parts::section::by_problem(traces, |c| {
-        let least = c.steps(reading).iter().copied().filter(|v| !v.is_nan()).reduce(f32::min)?;
-        c.labelled.then_some((least, c.first_error.is_none()))
-    })
+    crate::eval::parts::section::by_problem(traces, |c| c.labelled.then_some((c.worst_step(reading)?, c.first_error.is_none())))
 }
 
 /// Measures promised rates: each half of the problems (split at random by the seed) is judged with the thresholds of the other half's right traces.
@@ -61,7 +52,7 @@ pub fn coverage(reading: &Reading, traces: &[ScoredTrace], rates: &[f64], option
     }
     let count = |kind: bool, below: Option<f64>| -> Vec<f64> {
         let of = |(problem, half): (&Vec<(f32, bool)>, &bool)| {
-            let at = below.and_then(|rate| threshold(&fitted[usize::from(!*half)], rate));
+            let at = below.and_then(|rate| conformal_threshold(&fitted[usize::from(!*half)], rate));
             let inside = |c: &&(f32, bool)| c.1 == kind && (below.is_none() || at.is_some_and(|t| c.0 < t));
             problem.iter().filter(inside).count() as f64
         };
@@ -133,13 +124,6 @@ mod tests {
 
     fn trace(first_error: Option<usize>, least: f32) -> ScoredTrace {
         ScoredTrace::new("", vec![candidate(first_error, &[least + 1.0, least])])
-    }
-
-    #[test]
-    fn thresholds_are_order_statistics() {
-        let ascending: Vec<f32> = (1..=9).map(|i| i as f32).collect();
-        assert_eq!([0.05, 0.1, 0.2, 0.25, 0.9].map(|r| threshold(&ascending, r)), [None, Some(1.0), Some(2.0), Some(2.0), Some(9.0)]);
-        assert_eq!(threshold(&[], 0.5), None);
     }
 
     #[test]

@@ -3,16 +3,19 @@
 //! The chance of a hit depends on the grid: of 5 buckets a random one is within one of the right one about half of the time.
 
 use super::{Comparison, Counts, Marker, chance_counts, counts};
-use crate::eval::columns::{columns, default_reading, has_steps, is_content_free, main_of, names};
+use crate::check;
+use crate::eval::columns::{columns, default_reading, standing};
 use crate::eval::parts::section::Section;
 use crate::eval::parts::{Cell, Table};
-use crate::eval::scored::Column;
 use crate::eval::stats::Bootstrap;
 use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
-use crate::trace::{Calibration, Candidate, GoldDeviation, Granularity, Span, Step, Trace};
+use crate::trace::{
+    Calibration, Candidate, GoldDeviation, Granularity, Orientation, Signal, Span, Statistic, Step, TokenClass, TokenValue, Trace, Values,
+};
 
 /// The candidate with buckets of `k` tokens for steps (the last may be shorter), in the reward model's tokens where it has rewards, else in the
-/// policy's. A labelled first wrong step becomes the bucket in which it begins; one that is not there stays out of reach. `None` without tokens.
+/// policy's. A labelled first wrong step becomes the bucket in which it begins; one that is not there stays out of reach. What a signal says of a step
+/// stands in the bucket in which the step ends; checks are made anew of the buckets. `None` without tokens.
 pub fn bucketed(candidate: &Candidate, k: usize) -> Option<Candidate> {
     let spans: Vec<Span> = match candidate.rewards().is_empty() {
         true => candidate.tokens.iter().map(|t| t.span).collect(),
@@ -29,7 +32,27 @@ pub fn bucketed(candidate: &Candidate, k: usize) -> Option<Candidate> {
         }
         GoldDeviation::None => GoldDeviation::None,
     });
-    (!steps.is_empty()).then(|| Candidate { steps, gold, ..candidate.clone() })
+    if steps.is_empty() {
+        return None;
+    }
+    let mut out = Candidate { steps, gold, ..candidate.clone() };
+    let checks = check::signals(&out);
+    out.signals.retain(|s| !(matches!(s.values, Values::Steps(_)) && checks.iter().any(|c| c.name == s.name)));
+    for signal in &mut out.signals {
+        if let Values::Steps(values) = &signal.values {
+            signal.values = Values::Steps(at_ends(signal, values, candidate, &out.steps));
+        }
+    }
+    Some(out)
+}
+
+/// A signal's step values in the buckets in which the candidate's steps end; of several in one bucket the worst, and of those that are not known nothing.
+fn at_ends(signal: &Signal, values: &[Option<f32>], candidate: &Candidate, buckets: &[Step]) -> Vec<Option<f32>> {
+    let value = |(step, value): (&Step, &Option<f32>)| Some(TokenValue { span: step.span, value: (*value)? });
+    let known = Values::Tokens(candidate.steps.iter().zip(values).filter_map(value).collect());
+    let worst = if signal.orientation == Orientation::Low { Statistic::Max } else { Statistic::Min };
+    // Whoever gave them: each value is a step's own, and none stands for others as a supervised token does.
+    Signal { values: known, ..signal.clone() }.step_values(TokenClass::All, worst, Granularity::Dense, &candidate.text, buckets)
 }
 
 /// A trace scored bucket by bucket, with the reward at each bucket's end; candidates without tokens are left out.
@@ -45,10 +68,8 @@ pub fn scored(trace: &Trace, k: usize) -> ScoredTrace {
 /// As [`Comparison::new`].
 pub fn section(traces: &[ScoredTrace], k: usize, calibration: &Calibration, options: Bootstrap) -> Result<Section, EvalError> {
     let columns = columns(traces);
-    // On a grid every bucket has the same length.
-    let inside = |c: &&Column| has_steps(c) && !is_content_free(c);
-    let standing: Vec<&Column> =
-        names(&columns).into_iter().filter_map(|name| main_of(&columns, name, calibration)).filter(inside).collect();
+    // What is content-free says nothing here: every bucket has the same length.
+    let standing = standing(&columns, None, calibration);
     let detector = default_reading(&columns, calibration).map(|c| &c.reading);
     let drops: Vec<Marker> = standing.iter().map(|c| Marker::LargestDrop(c.reading.clone())).collect();
     let mut methods: Vec<Vec<Counts>> = drops.iter().map(|m| traces.iter().map(|t| counts(m, t)).collect()).collect();
@@ -80,7 +101,8 @@ pub fn section(traces: &[ScoredTrace], k: usize, calibration: &Calibration, opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Token, TokenValue};
+    use crate::eval::scored::known;
+    use crate::trace::{SignalSource, Token};
 
     /// Seven tokens of two bytes; steps 0..6 and 6..14; the logits as given.
     fn candidate(gold: Option<GoldDeviation>, logits: [f32; 7]) -> Candidate {
@@ -109,6 +131,30 @@ mod tests {
         assert_eq!(bucketed(&c, 100).unwrap().steps.len(), 1);
         let missing = Candidate { gold: Some(GoldDeviation::Step(2)), ..c };
         assert_eq!(bucketed(&missing, 2).unwrap().gold, Some(GoldDeviation::Step(4)), "out of reach");
+    }
+
+    #[test]
+    fn values_of_steps_stand_where_the_steps_end() {
+        let mut c = candidate(None, [0.0; 7]);
+        c.put_signal(Signal::given_steps("given", vec![Some(0.9), Some(0.1)]));
+        let doubt = Signal { orientation: Orientation::Low, ..Signal::given_steps("doubt", vec![Some(2.0), None]) };
+        c.put_signal(doubt);
+        // What another step count would read at the first two buckets.
+        c.put_signal(Signal { source: SignalSource::Model("prm".into()), ..Signal::given_steps("prm", vec![Some(3.0), Some(4.0)]) });
+        c.put_signal(Signal { source: SignalSource::Check, ..Signal::given_steps(check::CHARACTERS, vec![Some(6.0), Some(8.0)]) });
+        let on = |k: usize, name: &str| {
+            scored(&Trace { candidates: vec![c.clone()], ..Trace::default() }, k).candidates[0]
+                .clone()
+                .steps(&name.parse().unwrap())
+                .to_vec()
+        };
+        // Buckets of bytes 0..4, 4..8, 8..12, 12..14; the steps end at bytes 6 and 14.
+        assert_eq!(known(&on(2, "given")), [None, Some(0.9), None, Some(0.1)]);
+        assert_eq!(known(&on(2, "doubt")), [None, Some(-2.0), None, None], "turned so that high is good");
+        assert_eq!(known(&on(2, "prm")), [None, Some(3.0), None, Some(4.0)], "no granularity: each is a step's own");
+        assert_eq!(on(2, check::CHARACTERS), [-4.0, -4.0, -4.0, -2.0], "made anew");
+        // Both end in the one bucket: the worst counts, and what is not known does not.
+        assert_eq!((on(7, "given"), on(7, "doubt"), on(7, "prm")), (vec![0.1], vec![-2.0], vec![3.0]));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::eval::columns::{columns, default_reading, has_steps};
 use crate::eval::metrics::localise::Marker;
 use crate::eval::metrics::score::Score;
-use crate::eval::scored::{Column, Level, Says};
+use crate::eval::scored::{Column, Says};
 use crate::eval::{ScoredCandidate, ScoredTrace};
-use crate::trace::{Aggregation, Calibration, Orientation, Unit};
+use crate::trace::{Aggregation, Calibration, Level, Orientation, Unit};
 
 /// What a field says.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +130,7 @@ pub fn fields(traces: &[ScoredTrace], calibration: &Calibration) -> Vec<Field> {
         if column.level != Level::Candidate {
             out.push(Field { name: header(STEPS, column), part: Part::StepsOf(column.clone()) });
         }
-        if column.level == Level::Candidate || (column.level == Level::Tokens && column.says == Says::Policy) {
+        if column.level == Level::Candidate || (column.level == Level::Token && column.says == Says::Policy) {
             out.push(Field { name: header(WHOLE, column), part: Part::WholeOf(column.clone()) });
         }
     }
@@ -200,6 +200,9 @@ const ORIENTATIONS: [(Orientation, &str); 3] = [(Orientation::High, "high"), (Or
 const UNITS: [(Unit, &str); 5] =
     [(Unit::Logit, "logit"), (Unit::Probability, "probability"), (Unit::Nats, "nats"), (Unit::Count, "count"), (Unit::Unknown, "unknown")];
 
+/// What a column has values of, by name.
+const LEVELS: [(Level, &str); 3] = [(Level::Token, "tokens"), (Level::Step, "steps"), (Level::Candidate, "candidate")];
+
 fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: &T) -> &'static str {
     names.iter().find(|n| n.0 == *value).map_or("", |n| n.1)
 }
@@ -215,7 +218,7 @@ fn header(what: &str, column: &Column) -> String {
         "{what}:{} ({}, {}, {}, {}{main})",
         column.reading,
         name_of(&Says::ALL, &column.says),
-        name_of(&Level::ALL, &column.level),
+        name_of(&LEVELS, &column.level),
         name_of(&ORIENTATIONS, &column.orientation),
         name_of(&UNITS, &column.unit)
     )
@@ -247,7 +250,7 @@ pub fn part(name: &str) -> Option<Part> {
     let column = Column {
         reading: reading.parse().ok()?,
         says: of_name(&Says::ALL, says)?,
-        level: of_name(&Level::ALL, level)?,
+        level: of_name(&LEVELS, level)?,
         orientation: of_name(&ORIENTATIONS, orientation)?,
         unit: of_name(&UNITS, unit)?,
         main: words.get(4) == Some(&MAIN),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::eval::ScoredCandidate;
-use crate::eval::scored::{Column, Level, Says};
-use crate::trace::{Orientation, Unit};
+use crate::eval::scored::{Column, Says};
+use crate::trace::{Level, Orientation, Unit};
 use csv::ReaderBuilder;
 use std::io::Read;
 
@@ -26,16 +26,16 @@ pub(in crate::eval) fn odd_traces() -> Vec<ScoredTrace> {
         ..ScoredCandidate::default()
     };
     let nan = f32::NAN;
-    full.put(column("reward.min", Says::Model, Level::Tokens, Orientation::High, Unit::Logit), &[1.0e-7, -0.0, nan], nan);
+    full.put(column("reward.min", Says::Model, Level::Token, Orientation::High, Unit::Logit), &[1.0e-7, -0.0, nan], nan);
     full.put(
-        column("logprob.digits.sum", Says::Policy, Level::Tokens, Orientation::High, Unit::Nats),
+        column("logprob.digits.sum", Says::Policy, Level::Token, Orientation::High, Unit::Nats),
         &[-0.1, nan, f32::MIN_POSITIVE],
         -12.345_679,
     );
-    full.put(column("entropy.max", Says::Policy, Level::Tokens, Orientation::Low, Unit::Nats), &[nan, nan, nan], nan);
+    full.put(column("entropy.max", Says::Policy, Level::Token, Orientation::Low, Unit::Nats), &[nan, nan, nan], nan);
     full.put(column("score, (b)", Says::File, Level::Candidate, Orientation::High, Unit::Probability), &[], f32::NEG_INFINITY);
     full.put(column("given.2", Says::File, Level::Candidate, Orientation::Neither, Unit::Unknown), &[], nan);
-    full.put(column("check:sums", Says::Check, Level::Steps, Orientation::Low, Unit::Count), &[-1.0, 0.0, 2.0], nan);
+    full.put(column("check:sums", Says::Check, Level::Step, Orientation::Low, Unit::Count), &[-1.0, 0.0, 2.0], nan);
     let answers = [None, Some(""), Some("\""), Some("a\"b\nc\r\n"), Some("ответ 五 🙂"), Some(" spaced "), Some("\"quoted\"")];
     let candidates = answers.map(|a| ScoredCandidate { answer: a.map(String::from), ..full.clone() });
     vec![
@@ -66,8 +66,8 @@ fn what_is_read_is_what_was_written() {
 #[test]
 fn derived_columns_are_worked_by_hand() {
     let mut c = ScoredCandidate { n_steps: 2, n_tokens: 4, ..ScoredCandidate::default() };
-    c.put(column("reward.min", Says::Model, Level::Tokens, Orientation::High, Unit::Logit), &[1.0, -2.0], f32::NAN);
-    c.put(column("entropy.sum", Says::Policy, Level::Tokens, Orientation::Low, Unit::Nats), &[-0.5, -1.5], -2.0);
+    c.put(column("reward.min", Says::Model, Level::Token, Orientation::High, Unit::Logit), &[1.0, -2.0], f32::NAN);
+    c.put(column("entropy.sum", Says::Policy, Level::Token, Orientation::Low, Unit::Nats), &[-0.5, -1.5], -2.0);
     let text = written(&[ScoredTrace::new("p", vec![c])]);
     let (header, row) = text.split_once('\n').unwrap();
     assert_eq!(

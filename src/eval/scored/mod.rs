@@ -1,13 +1,15 @@
 //! What the metrics read: candidates with their outcome, their labelled first error and what every signal says of them.
 
-use super::readings::{main_statistic, readings_of, signals};
+mod column;
+mod values;
+
+pub use column::{Column, Says};
+pub use values::{Readings, known};
+
 use crate::answer::{Ballot, Kind, Question};
-use crate::trace::{
-    Candidate, GoldDeviation, Granularity, Orientation, Reading, Signal, SignalSource, Span, Statistic, Step, TokenClass, Trace, Unit,
-    Values,
-};
-use std::cell::RefCell;
-use std::sync::Arc;
+use crate::reward::worst;
+use crate::trace::{Candidate, GoldDeviation, Granularity, Reading, Trace};
+use values::read;
 
 /// One problem with its scored candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,183 +51,6 @@ pub struct ScoredCandidate {
     pub readings: Readings,
 }
 
-/// Who says it, as far as evaluation asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Says {
-    /// A reward model.
-    Model,
-    /// A number that came with the file.
-    File,
-    /// A language model's own distribution over its tokens.
-    Policy,
-    /// A rule that needs no model.
-    Check,
-    /// A person.
-    Person,
-    /// Several signals together, fitted.
-    Fitted,
-}
-
-impl Says {
-    /// All of them, with their names in files.
-    pub const ALL: [(Says, &'static str); 6] = [
-        (Says::Model, "model"),
-        (Says::File, "file"),
-        (Says::Policy, "policy"),
-        (Says::Check, "check"),
-        (Says::Person, "person"),
-        (Says::Fitted, "fitted"),
-    ];
-
-    fn of(source: &SignalSource) -> Self {
-        match source {
-            SignalSource::Model(_) => Self::Model,
-            SignalSource::File => Self::File,
-            SignalSource::Policy => Self::Policy,
-            SignalSource::Check => Self::Check,
-            SignalSource::Person => Self::Person,
-        }
-    }
-}
-
-/// What a signal has values of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// Tokens, which a statistic turns into steps.
-    Tokens,
-    /// Steps.
-    Steps,
-    /// The candidate as a whole.
-    Candidate,
-}
-
-impl Level {
-    /// All of them, with their names in files.
-    pub const ALL: [(Level, &'static str); 3] = [(Level::Tokens, "tokens"), (Level::Steps, "steps"), (Level::Candidate, "candidate")];
-}
-
-/// A signal under one reading, the same for all candidates that are read so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Signal and statistic.
-    pub reading: Reading,
-    /// Who says it.
-    pub says: Says,
-    /// What it has values of.
-    pub level: Level,
-    /// Which values are good.
-    pub orientation: Orientation,
-    /// What the numbers are.
-    pub unit: Unit,
-    /// Whether it stands for its signal where nobody chose another.
-    pub main: bool,
-}
-
-impl Column {
-    /// A column of step values whose high values are good, which stands for its signal; what tests and fitted detectors need.
-    pub fn steps(reading: Reading, says: Says) -> Self {
-        Self { reading, says, level: Level::Steps, orientation: Orientation::High, unit: Unit::Unknown, main: true }
-    }
-
-    /// Whether a reward model or the file gave it, so that it may rank candidates without being asked for.
-    pub fn is_reward(&self) -> bool {
-        matches!(self.says, Says::Model | Says::File) && self.orientation != Orientation::Neither
-    }
-
-    /// A value in the signal's own unit from one that is turned so that high is good, or the other way round.
-    pub fn turn(&self, value: f32) -> f32 {
-        self.orientation.turn(value)
-    }
-}
-
-/// What is said of one candidate: for each column a value a step and one of the whole, turned so that high is good, NaN where it is not known. Columns are
-/// shared between candidates, and the values lie in one piece.
-#[derive(Clone, Debug)]
-pub struct Readings {
-    columns: Arc<[Column]>,
-    /// For each column its steps, then the whole.
-    values: Box<[f32]>,
-}
-
-impl Default for Readings {
-    fn default() -> Self {
-        Self { columns: Arc::new([]), values: Box::new([]) }
-    }
-}
-
-impl PartialEq for Readings {
-    /// Bits, for NaN is not equal to itself.
-    fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
-        self.columns == other.columns && self.values.len() == other.values.len() && self.values.iter().zip(&other.values).all(same)
-    }
-}
-
-impl Readings {
-    /// Values of one column.
-    fn row(&self, at: usize) -> &[f32] {
-        let width = self.values.len() / self.columns.len().max(1);
-        &self.values[at * width..(at + 1) * width]
-    }
-}
-
-/// A column by what it borrows, so that those of the next candidate are compared without a copy.
-struct Borrowed<'a> {
-    signal: &'a Signal,
-    tokens: TokenClass,
-    statistic: Option<Statistic>,
-}
-
-impl Borrowed<'_> {
-    fn is(&self, column: &Column) -> bool {
-        let Column { reading, says, level, orientation, unit, main } = column;
-        reading.statistic == self.statistic
-            && reading.tokens == self.tokens
-            && *orientation == self.signal.orientation
-            && *unit == self.signal.unit
-            && *says == Says::of(&self.signal.source)
-            && *level == level_of(self.signal)
-            && reading.signal == self.signal.name
-            && *main == self.main()
-    }
-
-    fn main(&self) -> bool {
-        self.tokens == TokenClass::All && self.statistic == main_statistic(self.signal)
-    }
-
-    fn column(&self) -> Column {
-        Column {
-            reading: Reading { signal: self.signal.name.clone(), tokens: self.tokens, statistic: self.statistic },
-            says: Says::of(&self.signal.source),
-            level: level_of(self.signal),
-            orientation: self.signal.orientation,
-            unit: self.signal.unit,
-            main: self.main(),
-        }
-    }
-}
-
-fn level_of(signal: &Signal) -> Level {
-    match signal.values {
-        Values::Tokens(_) => Level::Tokens,
-        Values::Steps(_) => Level::Steps,
-        Values::Candidate(_) => Level::Candidate,
-    }
-}
-
-/// The columns of the candidate that this thread read before, where `same` says that they are these; else new ones.
-fn shared(same: impl Fn(&[Column]) -> bool, new: impl Fn() -> Vec<Column>) -> Arc<[Column]> {
-    thread_local! {
-        static BEFORE: RefCell<Arc<[Column]>> = RefCell::new(Arc::new([]));
-    }
-    BEFORE.with_borrow_mut(|before| {
-        if !same(before) {
-            *before = new().into();
-        }
-        Arc::clone(before)
-    })
-}
-
 impl ScoredCandidate {
     /// Reads a candidate under every reading of every signal; a reward model's under `granularity`. One whose outcome is unknown counts as wrong.
     pub fn from_candidate(candidate: &Candidate, granularity: Granularity) -> Self {
@@ -242,7 +67,7 @@ impl ScoredCandidate {
             n_steps: candidate.steps.len(),
             n_tokens: candidate.tokens.len(),
             answer: candidate.answer.clone(),
-            step_labels: step_labels(candidate),
+            step_labels: candidate.ratings(),
             class: None,
             readings: read(candidate, granularity),
         }
@@ -272,6 +97,11 @@ impl ScoredCandidate {
         self.entry(reading).map_or(&[], |e| e.1)
     }
 
+    /// The least of its steps' values under a reading, the worst of them; `None` where none is known.
+    pub fn worst_step(&self, reading: &Reading) -> Option<f32> {
+        worst(self.steps(reading).iter().copied().filter(|v| !v.is_nan()))
+    }
+
     /// Whether a step has a value under a reading.
     pub fn has_steps(&self, reading: &Reading) -> bool {
         self.steps(reading).iter().any(|v| !v.is_nan())
@@ -279,6 +109,7 @@ impl ScoredCandidate {
 
     /// The value of the whole under a reading, turned so that high is good: the statistic over all its tokens, or what the file says of it. `None` where it is
     /// not known.
+    #[cfg(test)]
     pub fn whole(&self, reading: &Reading) -> Option<f32> {
         self.entry(reading).map(|e| e.2).filter(|v| !v.is_nan())
     }
@@ -301,14 +132,14 @@ impl ScoredCandidate {
         columns.push(column);
         values.extend((0..n).map(|i| steps.get(i).copied().unwrap_or(f32::NAN)));
         values.push(whole);
-        self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values: values.into() };
+        self.readings = Readings::new(columns, values);
     }
 
     /// Reads it under these columns alone. `values`: for each its steps, [`n_steps`](Self::n_steps) of them, then the whole; turned so that high is good,
     /// NaN where they are not known. Values that do not fit are left out.
     pub fn set(&mut self, columns: Vec<Column>, values: Vec<f32>) {
         if values.len() == columns.len() * (self.n_steps + 1) {
-            self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values: values.into() };
+            self.readings = Readings::new(columns, values);
         }
     }
 
@@ -318,55 +149,9 @@ impl ScoredCandidate {
         if kept.len() < self.readings.columns.len() {
             let values = kept.iter().flat_map(|&i| self.readings.row(i)).copied().collect();
             let columns: Vec<Column> = kept.iter().map(|&i| self.readings.columns[i].clone()).collect();
-            self.readings = Readings { columns: shared(|c| *c == *columns, || columns.clone()), values };
+            self.readings = Readings::new(columns, values);
         }
     }
-}
-
-/// Every reading of every signal of a candidate.
-fn read(candidate: &Candidate, granularity: Granularity) -> Readings {
-    let signals = signals(candidate);
-    let columns: Vec<Borrowed<'_>> = signals
-        .iter()
-        .flat_map(|s| readings_of(s).iter().map(move |(tokens, statistic)| Borrowed { signal: s, tokens: *tokens, statistic: *statistic }))
-        .collect();
-    let whole_text = [Step { span: Span::new(0, candidate.text.len()), ..Step::default() }];
-    let mut values = Vec::with_capacity(columns.len() * (candidate.steps.len() + 1));
-    for Borrowed { signal, tokens, statistic } in &columns {
-        let by = statistic.unwrap_or(signal.statistic);
-        let under = |steps: &[Step]| signal.step_values(*tokens, by, granularity, &candidate.text, steps);
-        let turned = |v: Option<f32>| v.map_or(f32::NAN, |v| signal.orientation.turn(v));
-        values.extend(under(&candidate.steps).into_iter().map(turned));
-        values.push(turned(match &signal.values {
-            Values::Candidate(value) => Some(*value),
-            // A reward's granularity is that of its steps: of the whole there is what they are aggregated to.
-            Values::Tokens(_) if signal.source == SignalSource::Policy => under(&whole_text)[0],
-            Values::Steps(_) | Values::Tokens(_) => None,
-        }));
-    }
-    let same = |c: &[Column]| c.len() == columns.len() && c.iter().zip(&columns).all(|(a, b)| b.is(a));
-    Readings { columns: shared(same, || columns.iter().map(Borrowed::column).collect()), values: values.into() }
-}
-
-/// Values with `None` for those that are not known.
-pub fn known(values: &[f32]) -> Vec<Option<f32>> {
-    values.iter().map(|v| Some(*v).filter(|v| !v.is_nan())).collect()
-}
-
-/// The labels that came with the steps, −1 to 1. On a scale without negative labels 0 is wrong; beside them it is PRM800K's neutral one.
-fn step_labels(candidate: &Candidate) -> Vec<Option<i8>> {
-    let signed = candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
-    let rating = |l: f32| match signed {
-        true => i8::from(l > 0.0) - i8::from(l < 0.0),
-        false => {
-            if l > 0.5 {
-                1
-            } else {
-                -1
-            }
-        }
-    };
-    candidate.steps.iter().map(|s| s.label.map(rating)).collect()
 }
 
 impl ScoredTrace {
@@ -377,8 +162,7 @@ impl ScoredTrace {
 
     /// Reads a trace; its rewards under `granularity`. Answers are compared as those of a `kind`; `None`: the kind that the reference answer shows.
     pub fn from_trace(trace: &Trace, granularity: Granularity, kind: Option<Kind>) -> Self {
-        let reference = trace.gold_answer.as_deref();
-        let question = kind.map_or_else(|| Question::guess(&trace.problem, reference), |k| Question::new(k, &trace.problem, reference));
+        let question = Question::of(kind, &trace.problem, trace.gold_answer.as_deref());
         let ballot = Ballot::new(&question, &trace.id, trace.candidates.iter().map(|c| c.answer.as_deref()));
         let read = |(i, c): (usize, &Candidate)| ScoredCandidate {
             answer: ballot.answer_of(i).map(str::to_owned),
@@ -402,7 +186,7 @@ impl ScoredTrace {
 mod tests {
     use super::*;
     use crate::check::{CHARACTERS, DIGITS, POSITION, TOKENS};
-    use crate::trace::{Token, TokenValue};
+    use crate::trace::{Signal, Span, Step, Token, TokenValue};
 
     fn reading(text: &str) -> Reading {
         text.parse().unwrap()
@@ -508,5 +292,19 @@ mod tests {
         assert!(std::ptr::eq(c.columns(), other.columns()) && c == other, "what is the same is held once");
         c.keep(|column| column.is_reward());
         assert_eq!((c.columns().len(), c.steps(&reading("b.sum")), c.steps(&reading("a")).len()), (1, &[3.0, 4.0][..], 0));
+    }
+
+    #[test]
+    fn kinds_of_candidates_that_alternate_share_their_columns() {
+        let of = |kind: usize| {
+            let mut c = ScoredCandidate { n_steps: 1, ..ScoredCandidate::default() };
+            c.put(Column::steps(Reading::of(format!("alternates {kind}")), Says::Check), &[1.0], f32::NAN);
+            c
+        };
+        let all: Vec<ScoredCandidate> = (0..12).map(|i| of(i % 3)).collect();
+        for (i, c) in all.iter().enumerate().skip(3) {
+            assert!(std::ptr::eq(c.columns(), all[i - 3].columns()), "{i}");
+        }
+        assert_ne!(all[0].columns(), all[1].columns());
     }
 }
