@@ -117,8 +117,8 @@ impl Generate {
         let summary = drive(&with, &mut reporter, total, next, request, done)?;
         drop(engine);
         let Bad { skipped, broken } = walk.into_inner().close(&mut reporter);
-        let name = output.name().to_string();
-        output.finish()?;
+        let whole = !summary.interrupted && summary.failed == 0 && !broken;
+        let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
             reporter
                 .warn(&format!("interrupted: {} problems are in {name}; the same command with -o and --resume goes on", summary.traces));

@@ -84,8 +84,8 @@ impl Score {
         let walk = Walk::new(collection, drawn, self.shard);
         let with = ReadOptions { segmentation: &self.rewards.segment, interrupt: &interrupt };
         let ReadSummary { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |_, t| !written.has(t), done)?;
-        let name = output.name().to_string();
-        output.finish()?;
+        let whole = !summary.interrupted && summary.failed == 0 && !broken;
+        let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
         }

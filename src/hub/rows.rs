@@ -1,5 +1,6 @@
 //! Parquet files as JSON lines.
 
+use crate::util::foreign;
 use parquet::data_type::Decimal;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -7,7 +8,6 @@ use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Once;
 
 /// Writes every row of a Parquet file as a JSON object on a line of its own; returns how many. What is not finite becomes `null`, bytes that are no
 /// text a list of numbers, a time the count of its unit since 1970.
@@ -16,29 +16,8 @@ use std::sync::Once;
 /// A file that is no Parquet or is damaged or packed in a way that this build does not know (it knows none and Snappy), and an output that cannot be
 /// written; the message names the Parquet file.
 pub fn to_json_lines(path: &Path, out: &mut (dyn Write + Send)) -> Result<usize, String> {
-    keep_quiet();
-    // The reader panics on some damaged files; in a thread of its own that is an error like others.
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name(READER.into()).spawn_scoped(scope, || rows(path, out));
-        let thread = thread.map_err(|e| format!("{}: cannot be read: {e}; try again", path.display()))?;
-        thread.join().unwrap_or_else(|_| Err(format!("{}: not readable as Parquet: it is damaged; fetch it again", path.display())))
-    })
-}
-
-/// Name of the thread that reads.
-const READER: &str = "parquet-reader";
-
-/// Makes the panic hook pass over that thread, once for the process.
-fn keep_quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name() != Some(READER) {
-                before(info);
-            }
-        }));
-    });
+    foreign::call(|| rows(path, out))
+        .unwrap_or_else(|| Err(format!("{}: not readable as Parquet: it is damaged; fetch it again", path.display())))
 }
 
 fn rows(path: &Path, out: &mut dyn Write) -> Result<usize, String> {

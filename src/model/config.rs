@@ -82,6 +82,22 @@ pub enum RopeScaling {
 }
 
 impl Config {
+    /// The first of its sizes that no decoder has, as a sentence. Sizes in a file are claims by which memory is set aside.
+    pub(in crate::model) fn implausible(&self) -> Option<String> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, 1 << 22),
+            ("hidden_size", self.hidden_size, 1 << 18),
+            ("intermediate_size", self.intermediate_size, 1 << 20),
+            ("num_hidden_layers", self.num_hidden_layers, 1 << 12),
+            ("num_attention_heads", self.num_attention_heads, 1 << 12),
+            ("num_key_value_heads", self.num_key_value_heads, 1 << 12),
+            ("head_dim", self.head_dim, 1 << 14),
+            ("max_position_embeddings", self.max_position_embeddings, 1 << 30),
+        ];
+        let found = sizes.into_iter().find(|(_, size, most)| *size == 0 || size > most);
+        found.map(|(name, size, most)| format!("{name} is {size}; a decoder has 1 to {most}"))
+    }
+
     /// Number of parameters of the decoder with its output projection.
     pub fn parameters(&self) -> usize {
         let (h, i, d) = (self.hidden_size, self.intermediate_size, self.head_dim);

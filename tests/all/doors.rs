@@ -40,7 +40,7 @@ struct Shown {
 /// What a screen says of a problem: its candidates in their order, the answer of the majority and its votes.
 fn shown(trace: &Trace) -> (Vec<Shown>, Option<(String, usize)>) {
     let n = trace.candidates.len();
-    let mut screen = Screen::with(Setup { size: (120, 40 + 2 * n as u16), ..Setup::default() }, vec![trace.clone()]);
+    let mut screen = Screen::with(Setup { size: (120, 60 + 6 * n as u16), ..Setup::default() }, vec![trace.clone()]);
     screen.keys("enter v");
     let text = screen.text();
     let lines: Vec<Vec<char>> = text.lines().map(|l| l.chars().collect()).collect();

@@ -2,10 +2,11 @@
 
 pub(super) mod resume;
 
+use super::progress::Reporter;
 use crate::util::atomic::{self, AtomicFile};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// An open destination for results.
@@ -32,6 +33,31 @@ struct Kept {
     path: PathBuf,
     /// Whether it holds what is nowhere else.
     grown: bool,
+    /// Whether a file stands at `path` whose lines it does not hold.
+    beside: bool,
+}
+
+impl Kept {
+    /// Fails where the file is no longer where it was written, as in a folder that was removed; what it holds is copied to where it can be found, for the
+    /// error to say.
+    fn check(&mut self) -> Result<()> {
+        if self.part.exists() {
+            return Ok(());
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut rescue = tempfile::Builder::new().prefix(&format!("{name}.")).suffix(".rescued").tempfile()?;
+        let held = self.writer.get_mut();
+        held.seek(SeekFrom::Start(0))?;
+        io::copy(held, &mut rescue)?;
+        let (_, rescue) = rescue.keep()?;
+        self.grown = false;
+        bail!(
+            "{}: is gone, removed while the run was at work; what was done is in {}; make the folder anew, move that file to {} and go on with --resume",
+            self.part.display(),
+            rescue.display(),
+            self.path.display()
+        )
+    }
 }
 
 impl Drop for Kept {
@@ -74,42 +100,44 @@ impl Output {
         Ok(Self { sink: Sink::File(BufWriter::new(file)), name })
     }
 
-    /// From here on every line that [`Output::flush`] has seen outlives the process, in `NAME.part` until [`Output::finish`]; an earlier run goes on from it
-    /// with [`Output::recover`]. Streams are what they are.
-    pub fn keep(self) -> Result<Self> {
+    /// From here on every line that [`Output::flush`] has seen outlives the process, in `NAME.part` until [`Output::finish`]; a later run goes on from it, see
+    /// [`Output::earlier`]. Streams are what they are. `earlier`: what an earlier run left, whose lines were written anew.
+    pub fn keep(self, earlier: Option<&Earlier>) -> Result<Self> {
         let Sink::File(writer) = self.sink else { return Ok(self) };
         let name = self.name;
         let path = writer.get_ref().path().to_owned();
         let part = part(&path);
-        if part.exists() {
-            bail!(
-                "{}: is what a run left that broke off or is still at work; go on from it with --resume, or remove it to begin anew",
-                part.display()
-            );
+        if earlier.is_none()
+            && let Some(file) = unlocked(&part)?
+            && file.metadata().is_ok_and(|m| m.len() > 0)
+        {
+            bail!("{}: is what a run left that broke off; go on from it with --resume, or remove it to begin anew", part.display());
         }
+        let beside = path.exists() && earlier.is_none_or(|e| e.is_part);
         let file = writer.into_inner().map_err(|e| e.into_error()).and_then(|file| file.commit_at(&part)).with_context(|| name.clone())?;
         // A file system without locks tells nobody of a second run.
         let _ = file.try_lock();
-        Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false }), name })
+        Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false, beside }), name })
     }
 
-    /// Puts `NAME.part`, where a run that broke off has left one, in the place of the file, up to the byte that `whole` says.
+    /// What an earlier run left of a file: `NAME.part` of one that broke off, up to the byte that `whole` says, or else the file. `None`: neither is there.
     ///
     /// Fails where that run is still at work.
-    pub fn recover(path: &Path, whole: impl FnOnce(&mut File) -> io::Result<u64>) -> Result<()> {
+    pub fn earlier(path: &Path, whole: impl FnOnce(&mut File) -> io::Result<u64>) -> Result<Option<Earlier>> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let part = part(&path);
-        let name = || part.display().to_string();
-        let mut file = match File::options().read(true).write(true).open(&part) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e).with_context(name),
-        };
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            bail!("{}: another run is at work on it; wait for its end, or choose another file with -o", name());
+        if let Some(mut file) = unlocked(&part)? {
+            let name = || part.display().to_string();
+            let len = whole(&mut file).with_context(name)?;
+            file.rewind().with_context(name)?;
+            return Ok(Some(Earlier { name: name(), file, len, is_part: true }));
         }
-        let whole = whole(&mut file).with_context(name)?;
-        file.set_len(whole).and_then(|()| fs::rename(&part, &path)).with_context(name)
+        let name = || path.display().to_string();
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Earlier { name: name(), len: u64::MAX, file, is_part: false })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).with_context(name),
+        }
     }
 
     /// The destination's name for messages.
@@ -138,7 +166,8 @@ impl Output {
             Sink::File(_) => Ok(()),
             Sink::Kept(kept) => {
                 kept.grown = true;
-                kept.writer.flush().with_context(|| self.name.clone())
+                kept.writer.flush().with_context(|| self.name.clone())?;
+                kept.check()
             }
             stream => stream.get().flush().with_context(|| self.name.clone()),
         }
@@ -153,11 +182,77 @@ impl Output {
             Sink::File(writer) => writer.into_inner().map_err(|e| e.into_error()).and_then(AtomicFile::commit).with_context(|| name),
             Sink::Kept(mut kept) => {
                 kept.writer.flush().and_then(|()| kept.writer.get_ref().sync_all()).with_context(|| name.clone())?;
+                kept.check()?;
                 kept.grown = true;
                 fs::rename(&kept.part, &kept.path).with_context(|| name)
             }
         }
     }
+
+    /// Ends a run that did not do all of its work, and says where what it did is: in its place, but for a file that stands there whole. That one is not
+    /// replaced by less, and the new lines stay in `NAME.part`; `None` where there are none.
+    pub fn leave(self) -> Result<Option<String>> {
+        match self.sink {
+            Sink::Kept(mut kept) if kept.beside => {
+                kept.writer.flush().with_context(|| self.name.clone())?;
+                kept.check()?;
+                Ok(kept.grown.then(|| kept.part.display().to_string()))
+            }
+            _ => {
+                let name = self.name.clone();
+                self.finish().map(|()| Some(name))
+            }
+        }
+    }
+}
+
+/// Ends a run's output, and says by what name what it did is found: a whole one in its place, one that is not beside a file that is.
+pub(super) fn end(output: Output, whole: bool, reporter: &mut Reporter) -> Result<String> {
+    let name = output.name().to_owned();
+    if whole {
+        return output.finish().map(|()| name);
+    }
+    match output.leave()? {
+        Some(left) if left != name => {
+            reporter.warn(&format!("{name} is as it was before, since not all is done; what is done is in {left}"));
+            Ok(left)
+        }
+        Some(left) => Ok(left),
+        None => {
+            reporter.warn(&format!("{name} is as it was before, since nothing was done"));
+            Ok(name)
+        }
+    }
+}
+
+/// Lines that an earlier run wrote, locked while they are those of one that broke off.
+pub struct Earlier {
+    /// The file's name, for messages.
+    pub name: String,
+    file: File,
+    len: u64,
+    /// It is `NAME.part`.
+    is_part: bool,
+}
+
+impl Earlier {
+    /// What is whole of it.
+    pub fn read(&self) -> impl Read + '_ {
+        (&self.file).take(self.len)
+    }
+}
+
+/// The file of a run that broke off, open and locked; `None` where there is none. Fails where the run is still at work.
+fn unlocked(part: &Path) -> Result<Option<File>> {
+    let file = match File::options().read(true).write(true).open(part) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| part.display().to_string()),
+    };
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        bail!("{}: another run is at work on it; wait for its end, or choose another file with -o", part.display());
+    }
+    Ok(Some(file))
 }
 
 /// `NAME.part` beside `NAME`.
@@ -209,26 +304,78 @@ mod tests {
     fn what_is_kept_outlives_a_run_that_breaks_off() {
         let dir = tempfile::tempdir().unwrap();
         let (path, part) = (dir.path().join("out.jsonl"), dir.path().join("out.jsonl.part"));
-        let open = || Output::open(Some(&path)).unwrap().keep();
+        let open = || Output::open(Some(&path)).unwrap().keep(None);
         drop(open().unwrap());
         assert!(!part.exists(), "nothing to keep");
         let mut first = open().unwrap();
         first.line("one").unwrap();
         first.flush().unwrap();
-        let whole = |_: &mut File| Ok(4);
-        assert!(Output::recover(&path, whole).unwrap_err().to_string().contains("at work"));
+        let earlier = || Output::earlier(&path, |_: &mut File| Ok(4));
+        assert!(earlier().err().unwrap().to_string().contains("at work"));
+        assert!(open().err().unwrap().to_string().contains("at work"));
         first.line("torn").unwrap();
         drop(first);
         fs::write(&part, "one\ntor").unwrap();
         assert!(open().err().unwrap().to_string().contains("--resume"));
-        Output::recover(&path, whole).unwrap();
-        assert!(!part.exists());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
-        let mut second = open().unwrap();
+        let left = earlier().unwrap().unwrap();
+        assert_eq!(io::read_to_string(left.read()).unwrap(), "one\n");
+        let mut second = Output::open(Some(&path)).unwrap().keep(Some(&left)).unwrap();
         second.line("two").unwrap();
         second.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_whole_file_is_not_replaced_by_less() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, part) = (dir.path().join("out.jsonl"), dir.path().join("out.jsonl.part"));
+        let open = || Output::open(Some(&path)).unwrap().keep(None).unwrap();
+        let mut first = open();
+        first.line("half").unwrap();
+        first.flush().unwrap();
+        assert_eq!(first.leave().unwrap(), Some(path.display().to_string()), "nothing stood there");
+        fs::write(&path, "whole\n").unwrap();
+        assert_eq!(open().leave().unwrap(), None);
+        let mut second = open();
+        second.line("half").unwrap();
+        second.flush().unwrap();
+        assert_eq!(second.leave().unwrap(), Some(part.display().to_string()));
+        assert_eq!((fs::read_to_string(&path).unwrap(), fs::read_to_string(&part).unwrap()), ("whole\n".into(), "half\n".into()));
+        // What goes on from the part leaves the whole file alone as well.
+        let left = Output::earlier(&path, |_: &mut File| Ok(5)).unwrap().unwrap();
+        let mut third = Output::open(Some(&path)).unwrap().keep(Some(&left)).unwrap();
+        drop(left);
+        third.line("half").unwrap();
+        third.flush().unwrap();
+        assert_eq!(third.leave().unwrap(), Some(part.display().to_string()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole\n");
+        // What goes on from the file holds its lines.
+        fs::remove_file(&part).unwrap();
+        let left = Output::earlier(&path, |_: &mut File| Ok(0)).unwrap().unwrap();
+        let mut fourth = Output::open(Some(&path)).unwrap().keep(Some(&left)).unwrap();
+        fourth.line("whole and more").unwrap();
+        assert_eq!(fourth.leave().unwrap(), Some(path.display().to_string()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole and more\n");
+        fs::write(&part, "").unwrap();
+        open().finish().unwrap();
+        assert!(!part.exists(), "an empty one is of a run that never began");
+    }
+
+    #[test]
+    fn what_was_done_survives_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let mut output = Output::open(Some(&folder.join("out.jsonl"))).unwrap().keep(None).unwrap();
+        output.line("one").unwrap();
+        output.flush().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        output.line("two").unwrap();
+        let error = output.flush().unwrap_err().to_string();
+        let rescued = error.split(" is in ").nth(1).and_then(|e| e.split(';').next()).unwrap();
+        assert_eq!(fs::read_to_string(rescued).unwrap(), "one\ntwo\n", "{error}");
+        fs::remove_file(rescued).unwrap();
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! `--resume`: what an earlier run already wrote.
 
-use super::Output;
+use super::{Earlier, Output};
 use crate::format::note;
 use crate::trace::{Granularity, Sampling, Trace};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 /// The traces that an output file holds, with their number of candidates.
@@ -88,24 +88,17 @@ impl Written {
     ///
     /// Fails where a line was made otherwise than this run's will be.
     pub fn open(path: Option<&Path>, resume: bool, made: &Made) -> Result<(Output, Self)> {
-        let earlier = path.filter(|p| resume && p.as_os_str() != "-");
-        if let Some(path) = earlier {
-            Output::recover(path, whole_traces)?;
-        }
+        let path_to_resume = path.filter(|p| resume && p.as_os_str() != "-");
+        let earlier = path_to_resume.map(|path| Output::earlier(path, whole_traces)).transpose()?.flatten();
         let mut output = Output::open(path)?;
-        let written = earlier.map_or_else(|| Ok(Self::default()), |path| Self::copy(path, made, &mut output))?;
-        Ok((output.keep()?, written))
+        let written = earlier.as_ref().map_or_else(|| Ok(Self::default()), |earlier| Self::copy(earlier, made, &mut output))?;
+        Ok((output.keep(earlier.as_ref())?, written))
     }
 
-    fn copy(path: &Path, made: &Made, output: &mut Output) -> Result<Self> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(e) => return Err(e).with_context(|| path.display().to_string()),
-        };
+    fn copy(earlier: &Earlier, made: &Made, output: &mut Output) -> Result<Self> {
         let (mut written, mut begins, mut key) = (Self::default(), Begins::default(), (String::new(), Place::default()));
-        for (i, line) in BufReader::new(file).lines().enumerate() {
-            let place = || format!("{}, line {}", path.display(), i + 1);
+        for (i, line) in BufReader::new(earlier.read()).lines().enumerate() {
+            let place = || format!("{}, line {}", earlier.name, i + 1);
             let line = line.with_context(place)?;
             match serde_json::from_str::<Line>(&line) {
                 Ok(line) => {

@@ -84,7 +84,7 @@ pub fn parse_config(text: &[u8], generation: Option<&[u8]>, path: &Path) -> Resu
             bos_token_id = f.ids("bos_token_id")?.and_then(|ids| ids.first().copied());
         }
     }
-    Ok(Config {
+    let config = Config {
         vocab_size: f.needed("vocab_size")?,
         hidden_size,
         intermediate_size: f.needed("intermediate_size")?,
@@ -103,7 +103,11 @@ pub fn parse_config(text: &[u8], generation: Option<&[u8]>, path: &Path) -> Resu
         eos_token_ids,
         bos_token_id,
         model_type,
-    })
+    };
+    match config.implausible() {
+        Some(what) => Err(f.error(&what, "correct the field or fetch the file again")),
+        None => Ok(config),
+    }
 }
 
 /// The remedy for a family that is not supported.
@@ -334,5 +338,15 @@ mod tests {
         says(with("llama", json!({"hidden_act": "gelu"})), &["hidden_act", "gelu"]);
         let e = parse_config(b"{\"model_type\": ", None, Path::new("config.json")).unwrap_err().to_string();
         assert!(e.contains("not valid JSON"), "{e}");
+    }
+
+    #[test]
+    fn sizes_that_no_decoder_has_are_refused() {
+        for (field, size) in
+            [("num_hidden_layers", 100_000_000_u64), ("vocab_size", 1 << 40), ("hidden_size", u64::MAX / 4), ("intermediate_size", 1 << 33)]
+        {
+            let error = parse(with("qwen3", json!({ field: size }))).unwrap_err().to_string();
+            assert!(error.contains(field) && error.contains("a decoder has 1 to"), "{error}");
+        }
     }
 }

@@ -44,10 +44,15 @@ impl GgufFile {
             }
         })?;
         for (name, info) in &content.tensor_infos {
-            let blocks = (info.shape.elem_count() / info.ggml_dtype.block_size()) as u64;
-            let end = (blocks * info.ggml_dtype.type_size() as u64).saturating_add(content.tensor_data_offset).saturating_add(info.offset);
-            if end > size {
-                let what = format!("cut off: tensor {name} ends at byte {end} of {size}");
+            let elements = info.shape.dims().iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64));
+            let bytes = elements.and_then(|n| (n / info.ggml_dtype.block_size() as u64).checked_mul(info.ggml_dtype.type_size() as u64));
+            let end = bytes.and_then(|b| b.checked_add(content.tensor_data_offset)?.checked_add(info.offset));
+            if end.is_none_or(|end| end > size) {
+                let at = end.map_or_else(
+                    || format!("has the impossible shape {:?}", info.shape.dims()),
+                    |end| format!("ends at byte {end} of {size}"),
+                );
+                let what = format!("cut off: tensor {name} {at}");
                 return Err(error(what, "the file is damaged or not fully fetched: fetch it again"));
             }
         }
@@ -113,7 +118,7 @@ impl GgufFile {
         let id = |name: &str| self.count(&format!("tokenizer.ggml.{name}")).and_then(|n| u32::try_from(n).ok());
         let mut eos_token_ids: Vec<u32> = ["eos_token_id", "eot_token_id"].iter().filter_map(|n| id(n)).collect();
         eos_token_ids.dedup();
-        Ok(Config {
+        let config = Config {
             model_type: arch.to_owned(),
             vocab_size,
             hidden_size,
@@ -132,7 +137,11 @@ impl GgufFile {
             qk_norm: has("blk.0.attn_q_norm.weight"),
             eos_token_ids,
             bos_token_id: id("bos_token_id"),
-        })
+        };
+        match config.implausible() {
+            Some(what) => Err(self.error(format!("the metadata say that {what}"), "the file is damaged: fetch it again")),
+            None => Ok(config),
+        }
     }
 
     fn rope_scaling(&self, arch: &str, head_dim: usize, theta: f64, context: usize) -> Result<RopeScaling, ModelError> {
@@ -368,4 +377,36 @@ fn whole(v: &Value) -> Option<usize> {
 /// candle's message without the backtrace it may carry.
 fn plain(e: &candle_core::Error) -> String {
     e.to_string().lines().next().unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header with one F32 tensor of these dimensions and no data.
+    fn header(dims: &[u64]) -> Vec<u8> {
+        let mut out = b"GGUF".to_vec();
+        out.extend(3_u32.to_le_bytes());
+        out.extend([1_u64, 0].map(u64::to_le_bytes).concat());
+        out.extend(1_u64.to_le_bytes());
+        out.extend(b"t");
+        out.extend((dims.len() as u32).to_le_bytes());
+        dims.iter().for_each(|d| out.extend(d.to_le_bytes()));
+        out.extend(0_u32.to_le_bytes());
+        out.extend(0_u64.to_le_bytes());
+        out
+    }
+
+    #[test]
+    fn a_size_that_wraps_around_is_no_small_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.gguf");
+        for (dims, what) in
+            [(&[1_u64 << 61, 8][..], "impossible shape"), (&[1 << 62], "impossible shape"), (&[1 << 20, 1 << 20], "ends at byte")]
+        {
+            std::fs::write(&path, header(dims)).unwrap();
+            let error = GgufFile::open(&path).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains(what) && error.contains("tensor t"), "{dims:?}: {error}");
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use crate::model::{Config, ModelError};
 use crate::trace::Span;
-use crate::util::hash::{fnv1a, fnv1a_on};
+use crate::util::{
+    foreign,
+    hash::{fnv1a, fnv1a_on},
+};
 use std::{collections::HashSet, path::Path, sync::Arc};
 use tokenizers::{
     AddedToken, Tokenizer,
@@ -24,6 +27,9 @@ use tokenizers::{
 pub const PAD_TOKEN: &str = "<|pad|>";
 /// End-of-sequence token of tokenizers that [`TextTokenizer::train_bpe`] makes; id 1.
 pub const END_TOKEN: &str = "<|end|>";
+
+/// Ids lie below this. The largest vocabularies have a quarter of a million tokens; an id is a claim by which memory is set aside.
+const MOST_TOKENS: u32 = 1 << 22;
 
 /// Tokens of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,12 +65,10 @@ struct ByteTable {
 impl TextTokenizer {
     /// Reads a `tokenizer.json`. `path` is only named in errors.
     pub fn from_bytes(json: &[u8], path: &Path) -> Result<Self, ModelError> {
-        let inner = Tokenizer::from_bytes(json).map_err(|e| ModelError::File {
-            path: path.into(),
-            what: format!("not a valid tokenizer.json: {e}"),
-            remedy: "fetch the file again".into(),
-        })?;
-        Self::new(inner, path)
+        let bad = |what: String| ModelError::File { path: path.into(), what, remedy: "fetch the file again".into() };
+        let made = foreign::call(|| Tokenizer::from_bytes(json)).ok_or_else(|| bad("not a valid tokenizer.json: it is damaged".into()))?;
+        let inner = made.map_err(|e| bad(format!("not a valid tokenizer.json: {e}")))?;
+        foreign::call(|| Self::new(inner, path)).ok_or_else(|| bad("its tokenizer cannot be used: the file is damaged".into()))?
     }
 
     /// Wraps a tokenizer; truncation and padding that its file asks for are switched off, because text must never be lost here.
@@ -83,6 +87,10 @@ impl TextTokenizer {
             return Err(error(format!("the tokenizer's decoder {decoder} is not supported")));
         }
         let vocab = inner.get_vocab(true);
+        if let Some((token, id)) = vocab.iter().find(|v| *v.1 >= MOST_TOKENS) {
+            let what = format!("token {token:?} has the id {id}, more than any vocabulary has tokens ({MOST_TOKENS})");
+            return Err(ModelError::File { path: path.into(), what, remedy: "the file is damaged: fetch it again".into() });
+        }
         let size = vocab.values().max().map_or(0, |&id| id as usize + 1);
         let mut table = ByteTable { bytes: vec![Box::default(); size], special: vec![false; size] };
         for (token, &id) in &vocab {
@@ -579,5 +587,27 @@ mod tests {
         assert!(e.contains("ids up to 279") && e.contains("279 embeddings"), "{e}");
         let e = TextTokenizer::from_bytes(b"{}", Path::new("m/tokenizer.json")).err().unwrap().to_string();
         assert!(e.contains("m/tokenizer.json") && e.contains("not a valid"), "{e}");
+    }
+
+    #[test]
+    fn a_damaged_tokenizer_is_told_as_one() {
+        let good = |z: u64| {
+            serde_json::json!({
+                "version": "1.0", "added_tokens": [], "normalizer": null, "post_processor": null,
+                "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true },
+                "decoder": { "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true },
+                "model": { "type": "BPE", "vocab": { "a": 0, "b": 1, "\u{10a}": 2, "z": z }, "merges": [] },
+            })
+            .to_string()
+        };
+        let read = |json: &str| TextTokenizer::from_bytes(json.as_bytes(), Path::new("t.json")).map_err(|e| e.to_string());
+        assert!(read(&good(3)).is_ok());
+        for id in [u64::from(u32::MAX), 200_000_000] {
+            let error = read(&good(id)).err().unwrap_or_default();
+            assert!(error.contains("\"z\" has the id") && error.contains("t.json"), "{error}");
+        }
+        // Upstream's reader panics on this one.
+        let error = read("{\"decoder\": {\"type\" \"ByteLevel\"}}").err().unwrap_or_default();
+        assert!(error.contains("not a valid tokenizer.json"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ mod os_signals;
 
 pub(super) use event_loop::{Screen, run};
 
+use crate::util::foreign;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute, queue};
@@ -41,6 +42,9 @@ impl Guard {
             let before = std::panic::take_hook();
             let screen_thread = std::thread::current().id();
             std::panic::set_hook(Box::new(move |info| {
+                if foreign::is_inside() {
+                    return before(info);
+                }
                 // Other threads must not write over the screen; what they say is told once it is given back.
                 if TAKEN.load(Ordering::SeqCst) && std::thread::current().id() != screen_thread {
                     tracing::error!("{info}");
