@@ -149,7 +149,7 @@ fn part(corpus: &str, path: &Path, task: Option<Task>, dir: &Path) -> PathBuf {
     let out = dir.join(format!("{corpus}.jsonl"));
     let mut lines = String::new();
     for trace in &mut open(path, task) {
-        trace.candidates.truncate(16);
+        trace.candidates.truncate(8);
         lines.extend(to_lines(trace, None).into_iter().map(|l| l + "\n"));
     }
     std::fs::write(&out, lines).unwrap();
