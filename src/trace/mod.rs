@@ -160,7 +160,8 @@ impl Candidate {
         self.signals.iter().map(Cow::Borrowed).chain(derived.map(Cow::Owned)).collect()
     }
 
-    fn derived_signals(&self) -> impl Iterator<Item = Signal> {
+    /// The signals that the policy's tokens and the labels of steps give; made anew each time.
+    pub(crate) fn derived_signals(&self) -> impl Iterator<Item = Signal> {
         policy_signals(self).into_iter().chain(Signal::labels(&self.steps))
     }
 

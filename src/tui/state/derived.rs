@@ -35,8 +35,8 @@ pub(crate) struct Derived {
     pub taken: Vec<Taken>,
     /// The signals that it has, without values.
     pub signals: Vec<Signal>,
-    /// The signals of the checks.
-    checks: Vec<Signal>,
+    /// The signals that are not stored but made: of the policy's tokens, of labels, of the checks.
+    made: Vec<Signal>,
     /// Its number under the reading that ranks, turned so that high is good.
     pub score: Option<f32>,
     pub deviation: Option<Deviation>,
@@ -57,6 +57,8 @@ pub(crate) struct Derived {
     pub colouring: bool,
     /// The candidate has changed.
     pub stale: bool,
+    /// Every reading was taken.
+    pub whole: bool,
     /// Where the values of the reading that colours stand among `taken`.
     colour: Option<usize>,
 }
@@ -66,7 +68,7 @@ impl Default for Derived {
         Self {
             taken: Vec::new(),
             signals: Vec::new(),
-            checks: Vec::new(),
+            made: Vec::new(),
             score: None,
             deviation: None,
             beside: None,
@@ -79,6 +81,7 @@ impl Default for Derived {
             coloured: Vec::new(),
             colouring: false,
             stale: true,
+            whole: false,
             colour: None,
         }
     }
@@ -103,31 +106,36 @@ impl Derived {
 
     /// Finds out which signals a candidate has; those of the checks once it is whole.
     pub fn survey(&mut self, candidate: &Candidate, growing: bool) {
-        self.checks = if growing { Vec::new() } else { check::signals(candidate) };
-        let stored = candidate.all_signals();
-        let all = stored.iter().map(AsRef::as_ref).chain(&self.checks);
-        self.signals = all.filter(|s: &&Signal| s.has_values()).map(|s| header(s, candidate)).collect();
+        self.made.clear();
+        self.made.extend(candidate.derived_signals());
+        if !growing {
+            self.made.extend(check::signals(candidate));
+        }
+        let all = candidate.signals.iter().chain(&self.made);
+        self.signals = all.filter(|s| s.has_values()).map(|s| header(s, candidate)).collect();
     }
 
-    /// Takes the readings of a candidate.
-    pub fn take(&mut self, candidate: &Candidate, readings: &Readings, how: (Granularity, Aggregation)) {
+    /// Takes the readings of a candidate; with `whole` also those of which the lines below alone tell.
+    pub fn take(&mut self, candidate: &Candidate, readings: &Readings, how: (Granularity, Aggregation), whole: bool) {
         let (granularity, aggregation) = how;
         self.stale = false;
+        self.whole = whole;
         self.heat = Heat::default();
         self.colour = readings.colour;
         let steps = candidate.steps.len();
-        // A stored signal stands before a check of its name.
-        let stored = candidate.all_signals();
-        let all = || stored.iter().map(AsRef::as_ref).chain(&self.checks);
+        // A stored signal stands before one that is made and has its name.
+        let all = || candidate.signals.iter().chain(&self.made);
         let one = |reading: &Reading| {
-            let Some(signal) = all().find(|s: &&Signal| s.name == reading.signal) else {
+            let Some(signal) = all().find(|s| s.name == reading.signal) else {
                 return Taken { steps: vec![None; steps], whole: None };
             };
             let values = candidate.step_values(signal, reading, granularity);
             let whole = signal.candidate_value(aggregation, &values);
             Taken { steps: values, whole }
         };
-        self.taken = readings.all.iter().map(one).collect();
+        let wanted = if whole { readings.all.len() } else { readings.needed };
+        self.taken = readings.all.iter().take(wanted).map(one).collect();
+        self.taken.resize_with(readings.all.len(), Taken::default);
         self.shared = if granularity == Granularity::Dense { Vec::new() } else { shared(candidate, candidate.rewards(), granularity) };
     }
 
@@ -144,8 +152,8 @@ impl Derived {
             return;
         }
         self.heat = Heat { signal: signal.map(str::to_owned), tokens: Vec::new() };
-        let all = candidate.all_signals();
-        let Some(found) = signal.and_then(|name| all.iter().find(|s| s.name == name)) else { return };
+        let mut all = candidate.signals.iter().chain(&self.made);
+        let Some(found) = signal.and_then(|name| all.find(|s| s.name == name)) else { return };
         let Some(header) = named(&self.signals, &found.name) else { return };
         let tokens = found.tokens();
         let values: Vec<f32> = match found.source {

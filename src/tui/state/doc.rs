@@ -193,7 +193,10 @@ impl Doc {
     /// Brings the derived values up to date with candidates and settings. `told`: with those of every signal, which the open problem shows.
     pub fn refresh(&mut self, settings: &Settings, calibration: &Calibration, told: bool) {
         let same = self.inputs.as_ref().is_some_and(|i| i.settings == *settings && i.calibration == *calibration && (i.told || !told));
-        if same && self.derived.iter().all(|d| !d.stale) {
+        // What the lines below alone tell of is read of growing candidates only where one is selected: its text comes in pieces, and each would cost it again.
+        let selected = self.cursor.candidate;
+        let unread = told && self.derived.get(selected).is_some_and(|d| !d.whole);
+        if same && !unread && self.derived.iter().all(|d| !d.stale) {
             return;
         }
         let changed = self.derived.iter().any(|d| d.stale);
@@ -210,9 +213,10 @@ impl Doc {
         let choice = Choice { settings, calibration, known: &self.known, candidates };
         let readings = choice.readings(told);
         let all = !same || readings != self.readings;
-        for (derived, candidate) in self.derived.iter_mut().zip(candidates) {
-            if all || derived.stale {
-                derived.take(candidate, &readings, (settings.granularity, settings.aggregation));
+        for (i, (derived, candidate)) in self.derived.iter_mut().zip(candidates).enumerate() {
+            let whole = i == selected || !growing(i);
+            if all || derived.stale || (whole && !derived.whole) {
+                derived.take(candidate, &readings, (settings.granularity, settings.aggregation), whole);
             }
         }
         self.readings = readings;
@@ -329,8 +333,12 @@ impl Doc {
         Choice { settings, calibration, known: &self.known, candidates: self.candidates() }.detectors()
     }
 
-    /// A candidate's place under a reading, 1 for the best; `None` where it has no value, or nothing is better or worse by it.
+    /// A candidate's place under a reading, 1 for the best; `None` where it has no value, where nothing is better or worse by it, and while candidates grow of
+    /// which it is not taken.
     pub fn place_under(&self, reading: usize, candidate: usize) -> Option<usize> {
+        if reading >= self.readings.needed && (0..self.derived.len()).any(|i| self.growing(i)) {
+            return None;
+        }
         let signal = self.signal_of(reading).filter(|s| s.orientation != Orientation::Neither)?;
         let number = |d: &Derived| Some(signal.orientation.turn(d.taken.get(reading)?.whole?));
         let own = number(self.derived.get(candidate)?)?;

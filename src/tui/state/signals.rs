@@ -47,6 +47,18 @@ pub(crate) struct Readings {
     pub columns: Vec<usize>,
     /// Those that the lines below tell of, in their order.
     pub told: Vec<usize>,
+    /// So many of all, the first ones, are needed of every candidate; the lines below alone tell of the rest.
+    pub needed: usize,
+}
+
+impl Readings {
+    /// Where a reading stands among all; it is added where it is not there.
+    fn place(&mut self, reading: Reading) -> usize {
+        self.all.iter().position(|r| *r == reading).unwrap_or_else(|| {
+            self.all.push(reading);
+            self.all.len() - 1
+        })
+    }
 }
 
 /// The signals and how they are to be read.
@@ -146,13 +158,6 @@ impl Choice<'_> {
 
     /// The readings to take. `told`: also those of signals that only the lines below tell of.
     pub fn readings(&self, told: bool) -> Readings {
-        let mut all: Vec<Reading> = Vec::new();
-        let mut place = |reading: Reading| {
-            all.iter().position(|r| *r == reading).unwrap_or_else(|| {
-                all.push(reading);
-                all.len() - 1
-            })
-        };
         let (rank, mut out) = (self.rank(), Readings::default());
         let colour = self.colour(rank.as_ref());
         let detect = self.detect(colour.as_ref());
@@ -161,26 +166,27 @@ impl Choice<'_> {
         let rewards = self.known.iter().filter(|s| s.is_reward()).filter_map(|s| self.reading(&s.name));
         let columns: Vec<Reading> =
             shown.iter().cloned().chain(rewards).filter(|r| Some(&r.signal) != rank.as_ref().map(|r| &r.signal)).collect();
-        out.rank = rank.map(&mut place);
-        out.colour = colour.map(&mut place);
-        out.detect = detect.map(|d| (place(d.reading.clone()), d));
-        out.beside = beside.map(|d| (place(d.reading.clone()), d));
+        out.rank = rank.map(|r| out.place(r));
+        out.colour = colour.map(|r| out.place(r));
+        out.detect = detect.map(|d| (out.place(d.reading.clone()), d));
+        out.beside = beside.map(|d| (out.place(d.reading.clone()), d));
+        out.needed = out.all.len();
         if told {
             for reading in columns {
-                let at = place(reading);
+                let at = out.place(reading);
                 if out.columns.len() < COLUMNS && !out.columns.contains(&at) {
                     out.columns.push(at);
                 }
             }
+            out.needed = out.all.len();
             let rest = self.known.iter().filter_map(|s| self.calibrated(s).or_else(|| self.reading(&s.name)));
             for reading in shown.into_iter().chain(rest) {
-                let at = place(reading);
+                let at = out.place(reading);
                 if Some(at) != out.colour && !out.told.contains(&at) {
                     out.told.push(at);
                 }
             }
         }
-        out.all = all;
         out
     }
 
