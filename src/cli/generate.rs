@@ -117,7 +117,8 @@ impl Generate {
         let summary = drive(&with, &mut reporter, total, next, request, done)?;
         drop(engine);
         let Bad { skipped, broken } = walk.into_inner().close(&mut reporter);
-        let whole = !summary.interrupted && summary.failed == 0 && !broken;
+        let nothing = summary.traces + written.len() as u64 == 0;
+        let whole = !summary.interrupted && summary.failed == 0 && !broken && !nothing;
         let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
             reporter
@@ -126,7 +127,7 @@ impl Generate {
         tally.tell(&mut reporter, self.task, &summary, (skipped, written.len()), &name);
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
-            () if summary.failed > 0 || broken || summary.traces + written.len() as u64 == 0 => Exit::Failed,
+            () if summary.failed > 0 || broken || nothing => Exit::Failed,
             () => Exit::Ok,
         })
     }

@@ -84,7 +84,8 @@ impl Score {
         let walk = Walk::new(collection, drawn, self.shard);
         let with = ReadOptions { segmentation: &self.rewards.segment, interrupt: &interrupt };
         let ReadSummary { summary, skipped, broken } = judge.run(walk, &with, &mut reporter, |_, t| !written.has(t), done)?;
-        let whole = !summary.interrupted && summary.failed == 0 && !broken;
+        let nothing = summary.traces + written.len() as u64 == 0 && self.shard.is_none();
+        let whole = !summary.interrupted && summary.failed == 0 && !broken && !nothing;
         let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
@@ -98,7 +99,6 @@ impl Score {
         if let (Some(task), Some(_)) = (&judge.calibration.task, judge.calibration.false_alarm_rate) {
             reporter.say(&format!("the threshold is calibrated on {task}; on other text rewards and marks mean little"));
         }
-        let nothing = summary.traces + written.len() as u64 == 0 && self.shard.is_none();
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
             () if summary.failed > 0 || broken || nothing => Exit::Failed,

@@ -24,6 +24,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+/// Bad records that are named; the rest are counted.
+const NAMED: usize = 20;
 /// Traces that are read and parsed at a time.
 const WAVE: usize = 512;
 
@@ -262,6 +264,7 @@ impl RecordedArgs {
                 traces[k].2 = trace.ok().transpose()?.map(|t| t.1);
             }
         }
+        list.errors().iter().take(NAMED).for_each(|error| reporter.warn(&error.to_string()));
         if bad > 0 || list.skipped() > 0 {
             reporter.warn(&format!("{} bad records were skipped", list.skipped().max(bad)));
         }

@@ -117,7 +117,16 @@ impl Output {
         let file = writer.into_inner().map_err(|e| e.into_error()).and_then(|file| file.commit_at(&part)).with_context(|| name.clone())?;
         // A file system without locks tells nobody of a second run.
         let _ = file.try_lock();
-        Ok(Self { sink: Sink::Kept(Kept { writer: BufWriter::new(file), part, path, grown: false, beside }), name })
+        Ok(Self {
+            sink: Sink::Kept(Kept {
+                writer: BufWriter::new(file),
+                part,
+                path,
+                grown: earlier.is_some_and(|e| e.is_part && e.len > 0),
+                beside,
+            }),
+            name,
+        })
     }
 
     /// What an earlier run left of a file: `NAME.part` of one that broke off, up to the byte that `whole` says, or else the file. `None`: neither is there.
@@ -347,8 +356,9 @@ mod tests {
         let mut third = Output::open(Some(&path)).unwrap().keep(Some(&left)).unwrap();
         drop(left);
         third.line("half").unwrap();
-        third.flush().unwrap();
+        // Interrupted before anything new was done: what the part held stays.
         assert_eq!(third.leave().unwrap(), Some(part.display().to_string()));
+        assert_eq!(fs::read_to_string(&part).unwrap(), "half\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole\n");
         // What goes on from the file holds its lines.
         fs::remove_file(&part).unwrap();
