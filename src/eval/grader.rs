@@ -1,7 +1,7 @@
-//! Right or wrong, for every task: by the final answer, or, where a user allows it, by running the program that a completion makes.
+//! Right or wrong, for every task: by the final answer, or, where a user allows it, by testing the program that a completion makes.
 
-use crate::sandbox::{Outcome, Sandbox, SandboxError};
-use crate::task::{Problem, Task};
+use crate::sandbox::{Outcome, Sandbox, SandboxError, Trial};
+use crate::task::{CodeTests, Problem, Task};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ struct Code {
     threads: usize,
     /// Two hashes, each with keys of its own.
     hashers: [RandomState; 2],
-    /// What is known of programs, by their hashes.
+    /// What is known of programs with their tests, by their hashes.
     known: Mutex<HashMap<[u64; 2], bool>>,
 }
 
@@ -53,7 +53,7 @@ impl Grader {
     }
 
     /// Whether a completion is right; `None` where the problem has neither reference answer nor tests, and where it is code that may not be run. A program is
-    /// right if it runs to its end; one that passes a limit is wrong.
+    /// right if it passes its tests; one that passes a limit is wrong.
     ///
     /// # Errors
     /// A program could not be started, which says nothing of it.
@@ -68,27 +68,33 @@ impl Grader {
         }
         let Some(code) = &self.code else { return Ok(vec![None; items.len()]) };
         let programs: Vec<Option<String>> = items.iter().map(|(p, text)| p.tests.as_ref().map(|t| t.program(text))).collect();
-        code.verdicts(&programs)
+        let trials = items.iter().zip(&programs).map(|((p, _), program)| Some(trial(p.tests.as_ref()?, program.as_ref()?)));
+        code.verdicts(&trials.collect::<Vec<_>>())
     }
 }
 
+/// What a program is put to. A grader's tests and prompt come from the problem, never from the completion.
+pub fn trial<'a>(tests: &'a CodeTests, program: &'a str) -> Trial<'a> {
+    Trial { program, setup: &tests.setup, prompt: &tests.prefix, entry_point: &tests.entry_point, tests: &tests.tests }
+}
+
 impl Code {
-    fn key(&self, program: &str) -> [u64; 2] {
-        self.hashers.each_ref().map(|h| h.hash_one(program))
+    fn key(&self, trial: &Trial<'_>) -> [u64; 2] {
+        self.hashers.each_ref().map(|h| h.hash_one(trial))
     }
 
-    /// Whether each program runs to its end.
-    fn verdicts(&self, programs: &[Option<String>]) -> Result<Vec<Option<bool>>, SandboxError> {
-        let keys: Vec<Option<[u64; 2]>> = programs.iter().map(|p| p.as_ref().map(|p| self.key(p))).collect();
+    /// Whether each program passes its tests.
+    fn verdicts(&self, trials: &[Option<Trial<'_>>]) -> Result<Vec<Option<bool>>, SandboxError> {
+        let keys: Vec<Option<[u64; 2]>> = trials.iter().map(|t| t.as_ref().map(|t| self.key(t))).collect();
         let mut verdicts: HashMap<[u64; 2], bool> = HashMap::new();
-        let mut open: Vec<(&str, [u64; 2])> = Vec::new();
+        let mut open: Vec<(Trial<'_>, [u64; 2])> = Vec::new();
         {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let mut seen = std::collections::HashSet::new();
-            for (program, key) in programs.iter().flatten().zip(keys.iter().flatten()) {
+            for (trial, key) in trials.iter().flatten().zip(keys.iter().flatten()) {
                 match known.get(key) {
                     Some(&right) => drop(verdicts.insert(*key, right)),
-                    None if seen.insert(*key) => open.push((program, *key)),
+                    None if seen.insert(*key) => open.push((*trial, *key)),
                     None => {}
                 }
             }
@@ -107,15 +113,15 @@ impl Code {
     }
 
     /// Runs programs side by side; their outcomes in the same order.
-    fn run(&self, programs: &[&str]) -> Result<Vec<Outcome>, SandboxError> {
+    fn run(&self, trials: &[Trial<'_>]) -> Result<Vec<Outcome>, SandboxError> {
         let next = AtomicUsize::new(0);
         let work = || -> Result<Vec<(usize, Outcome)>, SandboxError> {
             let mut done = Vec::new();
-            while let Some((i, program)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, programs.get(i)?))) {
-                match self.sandbox.run(program) {
+            while let Some((i, trial)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, trials.get(i)?))) {
+                match self.sandbox.test(trial) {
                     Ok(run) => done.push((i, run.outcome)),
                     Err(error) => {
-                        next.store(programs.len(), Ordering::Relaxed);
+                        next.store(trials.len(), Ordering::Relaxed);
                         return Err(error);
                     }
                 }
@@ -123,7 +129,7 @@ impl Code {
             Ok(done)
         };
         let mut all = std::thread::scope(|scope| -> Result<Vec<(usize, Outcome)>, SandboxError> {
-            let others: Vec<_> = (1..self.threads.min(programs.len())).map(|_| scope.spawn(work)).collect();
+            let others: Vec<_> = (1..self.threads.min(trials.len())).map(|_| scope.spawn(work)).collect();
             let mut all = work();
             for other in others {
                 let theirs =
@@ -143,7 +149,6 @@ impl Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::CodeTests;
 
     #[test]
     fn without_a_sandbox_code_is_not_graded() {

@@ -11,7 +11,7 @@ use std::path::Path;
 const KNOWN: ABI = ABI::V6;
 
 /// Devices that programs use and that lead nowhere.
-const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
+pub(super) const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
 
 /// Restricts this process, and what it becomes, to reading the interpreter's files, executing the interpreter, and using files in `own`; no TCP, no
 /// signals to others. Says whether opening, writing and truncating other files is refused from now on.

@@ -11,10 +11,14 @@ pub struct Guards {
     pub files: bool,
     /// No sockets: seccomp.
     pub network: bool,
-    /// No further processes, no signals to others, and no program but the interpreter: seccomp, and Landlock for the last.
+    /// No further processes, no signals to others, and nothing is executed once the interpreter runs: seccomp.
     pub processes: bool,
     /// Address space is limited.
     pub memory: bool,
+    /// A wall around the others, which none of them needs: user, mount and network namespaces of its own. Files that it removed and holds open count
+    /// against its disk limit; without the wall, it may remove none.
+    #[serde(default)]
+    pub namespaces: bool,
 }
 
 impl Guards {
@@ -40,6 +44,15 @@ impl Guards {
         self.each().into_iter().zip(wanted.each()).all(|(have, want)| have || !want)
     }
 
+    /// What stands around the guards, in words.
+    pub fn wall(self) -> &'static str {
+        if self.namespaces {
+            "behind a wall of user, mount and network namespaces"
+        } else {
+            "without the wall of namespaces, which this system does not let you put up"
+        }
+    }
+
     /// A warning that names what is missing; `None` where nothing is.
     pub fn warning(self) -> Option<String> {
         let missing = self.missing();
@@ -58,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let all = Guards { files: true, network: true, processes: true, memory: true };
+        let all = Guards { files: true, network: true, processes: true, memory: true, namespaces: false };
         assert!(all.warning().is_none() && all.missing().is_empty() && all.cover(all) && all.cover(Guards::default()));
         let some = Guards { files: false, network: false, ..all };
         assert_eq!(some.missing(), ["files", "network"]);

@@ -1,28 +1,39 @@
-//! Runs Python that a model wrote in a subprocess that can do next to nothing.
+//! Runs Python that a model wrote in a subprocess that can do next to nothing, and tests it from another that it cannot reach.
 //!
 //! The program gets an empty environment, a directory of its own that is deleted afterwards, and limits on CPU time, wall time, memory, sizes of files and
-//! output. On Linux, Landlock refuses it all files but its own and the interpreter's, and seccomp refuses it sockets, further processes and signals to
-//! others. [`Guards`] says what of that the system enforces.
+//! output. On Linux, Landlock refuses it all files but its own and the interpreter's, and seccomp refuses it sockets, further processes, executing
+//! anything, and signals to others; where a user may make namespaces, these stand around it. [`Guards`] says what of that the system enforces.
 //!
-//! To put all this on without unsafe code, the program starts itself anew: [`Sandbox`] runs an executable with [`COMMAND`] and an order, and that
+//! The tests run in a process of their own, the tester. What it calls is a stand-in: arguments go to the program, and results come back, as bytes of plain
+//! data that the tester makes anew, so that nothing of the program's, be it an object with an equality of its own or a builtin that it put in place of
+//! another, ever meets a comparison. The program's process holds neither tests nor expected values, and no descriptor of the channel on which the tester
+//! gives its verdict.
+//!
+//! To put all this on, the program starts itself anew: [`Sandbox`] runs an executable with [`COMMAND`] and an order, and that
 //! executable must call [`enter`] with the order, as the command line does. It restricts itself and becomes the interpreter, on which the restrictions stay.
-//! Executing another program would go through Landlock, which allows the interpreter and its loader alone.
 //!
-//! What remains possible: burning its CPU time, learning what files there are and how large (`stat` is not restricted), and, inside its own process, anything
-//! to the interpreter. That a program ran to its end is told by a key that the interpreter hands on at the end; leaving early does not give it away, but a
-//! program that searches the interpreter's frames for it would find it.
+//! What remains possible: burning its CPU time; learning, where there are no namespaces, what files there are and how large (`stat` is not restricted);
+//! inside its own process, anything to the interpreter; and answering by what it knows of the tests beforehand.
 
 #[cfg(unix)]
 mod child;
+#[cfg(unix)]
+mod exec;
 #[cfg(target_os = "linux")]
 mod files;
 mod guards;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod outcome;
 mod python;
 #[cfg(unix)]
 mod run;
+#[cfg(unix)]
+mod start;
 #[cfg(target_os = "linux")]
 mod syscalls;
+#[cfg(unix)]
+mod tester;
 
 #[cfg(unix)]
 pub use child::enter;
@@ -101,6 +112,22 @@ pub enum SandboxError {
     Unsupported,
 }
 
+/// A program and what it is put to. Everything but the program is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Trial<'a> {
+    /// What a model wrote, with what it continues; runs as the main module.
+    #[serde(skip)]
+    pub program: &'a str,
+    /// Code that comes before the tests, such as their imports.
+    pub setup: &'a str,
+    /// What the program continues: what it defines, but for the function that is asked for, is what the tests mean by these names.
+    pub prompt: &'a str,
+    /// Name of the function that is tested; empty where it is not known.
+    pub entry_point: &'a str,
+    /// Code that raises an exception where the program is wrong.
+    pub tests: &'a str,
+}
+
 /// Runs programs, each in a subprocess of its own; may be shared between threads.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
@@ -108,6 +135,9 @@ pub struct Sandbox {
     python: Python,
     guards: Guards,
     limits: Limits,
+    /// Testers that have nothing to do.
+    #[cfg(unix)]
+    testers: std::sync::Arc<std::sync::Mutex<Vec<tester::Tester>>>,
 }
 
 impl Sandbox {
@@ -116,8 +146,16 @@ impl Sandbox {
     /// # Errors
     /// No interpreter, or a subprocess that cannot be restricted.
     pub fn new(executable: PathBuf, limits: Limits) -> Result<Self, SandboxError> {
-        let guards = Guards::probe(&executable)?;
-        Ok(Self { python: Python::find()?, executable, guards, limits })
+        let python = Python::find()?;
+        let guards = Guards::probe(&executable, &python)?;
+        Ok(Self {
+            executable,
+            python,
+            guards,
+            limits,
+            #[cfg(unix)]
+            testers: std::sync::Arc::default(),
+        })
     }
 
     /// What holds for every program that it runs.
@@ -135,32 +173,41 @@ impl Sandbox {
         &self.limits
     }
 
-    /// Runs a program to its end or to one of its limits.
+    /// Runs a program to its end or to one of its limits. That it came to its end is its own word: only tests tell what a program does.
     ///
     /// # Errors
     /// The subprocess could not be started or restricted: nothing is known of the program.
     pub fn run(&self, program: &str) -> Result<Run, SandboxError> {
+        self.test(&Trial { program, ..Trial::default() })
+    }
+
+    /// Runs a program, and then its tests, which call it; [`Outcome::Completed`] is the tester's word that all of them passed. Limits hold for the program
+    /// and for its tests, each.
+    ///
+    /// # Errors
+    /// A subprocess could not be started or restricted: nothing is known of the program.
+    pub fn test(&self, trial: &Trial<'_>) -> Result<Run, SandboxError> {
         #[cfg(unix)]
-        return self.start(program);
+        return self.start(trial);
         #[cfg(not(unix))]
         {
-            let _ = program;
+            let _ = trial;
             Err(SandboxError::Unsupported)
         }
     }
 }
 
 impl Guards {
-    /// What holds here: restricts a subprocess, which tells.
+    /// What holds here for programs of an interpreter: restricts a subprocess, which tells.
     ///
     /// # Errors
     /// It could not be started or restricted.
-    pub fn probe(executable: &Path) -> Result<Self, SandboxError> {
+    pub fn probe(executable: &Path, python: &Python) -> Result<Self, SandboxError> {
         #[cfg(unix)]
-        return run::probe(executable);
+        return run::probe(executable, python);
         #[cfg(not(unix))]
         {
-            let _ = executable;
+            let _ = (executable, python);
             Err(SandboxError::Unsupported)
         }
     }

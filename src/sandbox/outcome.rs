@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ran to its last statement, without an exception.
+    /// It ran to its last statement without an exception, and passed its tests, where it had some.
     Completed,
     /// It ended itself before, with this code.
     Exited(i32),
@@ -40,9 +40,9 @@ pub struct Run {
     pub wall: Duration,
 }
 
-/// EFBIG, as Python writes it: a write past the limit on a file's size.
+/// EFBIG and ENOSPC, as Python writes them: a write past the limit on a file's size, and on that of all files.
 #[cfg(unix)]
-const TOO_LARGE: &str = "OSError: [Errno 27]";
+const TOO_LARGE: [&str; 2] = ["OSError: [Errno 27]", "OSError: [Errno 28]"];
 
 impl Outcome {
     /// The outcome that a status, what was said as errors, and whether the end was reached speak of.
@@ -54,10 +54,20 @@ impl Outcome {
         let said = stderr.lines().rev().find(|l| !l.trim().is_empty()).map(str::trim);
         match (status.code(), said) {
             (Some(0), _) if reached_end => Self::Completed,
-            (Some(1), Some(last)) if last.starts_with("MemoryError") => Self::Memory,
-            (Some(1), Some(last)) if last.starts_with(TOO_LARGE) => Self::Disk,
-            (Some(1), Some(last)) => Self::Failed(last.to_owned()),
+            (Some(1), Some(last)) => Self::failed(last),
             (code, _) => Self::Exited(code.unwrap_or(-1)),
+        }
+    }
+
+    /// The outcome that an exception speaks of.
+    #[cfg(unix)]
+    pub(super) fn failed(said: &str) -> Self {
+        if said.starts_with("MemoryError") {
+            Self::Memory
+        } else if TOO_LARGE.iter().any(|t| said.starts_with(t)) {
+            Self::Disk
+        } else {
+            Self::Failed(said.to_owned())
         }
     }
 }
@@ -77,6 +87,7 @@ mod tests {
         assert_eq!(of(1 << 8, "Traceback\n  x\nAssertionError\n\n", false), Outcome::Failed("AssertionError".into()));
         assert_eq!(of(1 << 8, "MemoryError\n", false), Outcome::Memory);
         assert_eq!(of(1 << 8, "OSError: [Errno 27] File too large\n", false), Outcome::Disk);
+        assert_eq!(of(1 << 8, "OSError: [Errno 28] No space left on device\n", false), Outcome::Disk);
         assert_eq!(of(11, "", false), Outcome::Signalled(11));
         assert_eq!(of(rustix::process::Signal::XCPU.as_raw(), "", false), Outcome::CpuTime);
         // What counts is that the end was reached, not what the program says.

@@ -16,13 +16,19 @@ pub struct Python {
     pub readable: Vec<PathBuf>,
     /// Files that the kernel executes to start it: itself and its loader.
     pub executes: Vec<PathBuf>,
+    /// What it runs to run a program, compiled once for all of them, in hexadecimal digits.
+    pub(super) candidate: String,
 }
 
-/// Prints the version, the file, and then the paths to read, a line each.
+/// The code that runs a program and speaks for it.
+const CANDIDATE: &str = concat!(include_str!("plain.py"), include_str!("candidate.py"));
+
+/// Prints the version, the file, the code that it is given in compiled form, and then the paths to read, a line each.
 const LOOK: &str = r#"
-import os, sys
+import marshal, os, sys
 print(".".join(map(str, sys.version_info[:3])))
 print(os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))
+print(marshal.dumps(compile(sys.argv[1], "<string>", "exec")).hex())
 found = {os.path.join(p, d) for p in (sys.base_prefix, sys.base_exec_prefix) for d in ("lib", "lib64")}
 found.update(p for p in sys.path if p)
 try:
@@ -54,17 +60,19 @@ impl Python {
     /// There is none, or it does not run.
     pub fn find() -> Result<Self, SandboxError> {
         let name = "python3";
-        let run = Command::new(name).args(["-I", "-S", "-B", "-c", LOOK]).stdin(Stdio::null()).output();
+        let run = Command::new(name).args(["-I", "-S", "-B", "-c", LOOK, CANDIDATE]).stdin(Stdio::null()).output();
         let out = run.map_err(|error| SandboxError::Python { what: format!("{name}: {error}") })?;
         let text = String::from_utf8_lossy(&out.stdout);
         let mut lines = text.lines().map(str::to_owned);
-        match (lines.next(), lines.next()) {
-            (Some(version), Some(executable)) if out.status.success() => Ok(Self::new(version, executable.into(), lines.map(Into::into))),
+        match (lines.next(), lines.next(), lines.next()) {
+            (Some(version), Some(executable), Some(candidate)) if out.status.success() => {
+                Ok(Self::new(version, executable.into(), candidate, lines.map(Into::into)))
+            }
             _ => Err(SandboxError::Python { what: format!("{name}: {}", String::from_utf8_lossy(&out.stderr).trim()) }),
         }
     }
 
-    fn new(version: String, executable: PathBuf, found: impl Iterator<Item = PathBuf>) -> Self {
+    fn new(version: String, executable: PathBuf, candidate: String, found: impl Iterator<Item = PathBuf>) -> Self {
         let mut readable: Vec<PathBuf> = found.collect();
         let mut executes: Vec<PathBuf> = readable.iter().filter(|p| is_loader(p)).cloned().collect();
         executes.push(executable.clone());
@@ -72,7 +80,12 @@ impl Python {
         if executable.starts_with("/nix/store") {
             readable.push("/nix/store".into());
         }
-        Self { executable, version, readable, executes }
+        // What is below a directory is read with it.
+        let directories: Vec<PathBuf> = readable.iter().filter(|p| p.is_dir()).cloned().collect();
+        readable.retain(|p| !directories.iter().any(|d| p != d && p.starts_with(d)));
+        readable.sort();
+        readable.dedup();
+        Self { executable, version, readable, executes, candidate }
     }
 }
 
@@ -82,10 +95,11 @@ mod tests {
 
     #[test]
     fn the_loader_and_the_interpreter_are_executed() {
-        let found = ["/usr/lib/ld-linux-x86-64.so.2", "/usr/lib/libc.so.6"].map(PathBuf::from);
-        let python = Python::new("3.11.7".into(), "/usr/bin/python3.11".into(), found.into_iter());
+        let found = ["/usr/lib/ld-linux-x86-64.so.2", "/opt/x/libc.so.6", "/lib64/libm.so.6"].map(PathBuf::from);
+        let python = Python::new("3.11.7".into(), "/usr/bin/python3.11".into(), String::new(), found.into_iter());
         assert_eq!(python.executes, ["/usr/lib/ld-linux-x86-64.so.2", "/usr/bin/python3.11"].map(PathBuf::from));
-        assert!(python.readable.contains(&"/usr/lib/libc.so.6".into()) && python.readable.contains(&"/lib64".into()));
+        assert!(python.readable.contains(&"/opt/x/libc.so.6".into()) && python.readable.contains(&"/lib64".into()));
+        assert_eq!(python.readable.contains(&"/lib64/libm.so.6".into()), !Path::new("/lib64").is_dir());
         assert!(!python.readable.contains(&"/nix/store".into()));
         assert!(is_loader(Path::new("/lib/ld-musl-x86_64.so.1")) && !is_loader(Path::new("/lib/libld.so")));
     }

@@ -1,101 +1,86 @@
-//! The side of the sandbox that starts a subprocess, watches over it, and ends it.
+//! The side of the sandbox that watches over a subprocess, and ends it.
 
-use super::child::Order;
+use super::child::{FILES, Order, PROGRAM, Role};
 use super::outcome::{Outcome, Run};
-use super::{COMMAND, Guards, Limits, Sandbox, SandboxError};
+use super::start::{greeting, setup, spawn};
+use super::tester::{Tester, Verdict};
+use super::{Guards, Limits, Python, Sandbox, SandboxError, Trial};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// How often the size of a program's files is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// Files that a program may have.
-const FILES: usize = 1024;
-/// Bytes read from the channel; the answer is shorter by far.
-const CHANNEL: u64 = 4096;
-
-fn setup(what: &str) -> impl Fn(std::io::Error) -> SandboxError + '_ {
-    move |error| SandboxError::Setup { what: format!("{what}: {error}") }
-}
-
-/// Starts the executable with an order; returns it and this end of the channel.
-fn spawn(executable: &Path, order: &Order) -> Result<(Child, UnixStream), SandboxError> {
-    let json = serde_json::to_string(order).map_err(|e| SandboxError::Setup { what: e.to_string() })?;
-    let (ours, theirs) = UnixStream::pair().map_err(setup("a channel"))?;
-    // The end of the subprocess is closed here with the command, or the channel would never end.
-    let child = Command::new(executable)
-        .args([COMMAND, &json])
-        .current_dir(&order.directory)
-        .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|e| setup(&executable.display().to_string())(e))?;
-    Ok((child, ours))
-}
-
-/// What was said on the channel: whether and with which guards the program was started, and what it said itself.
-fn answer(channel: UnixStream, status: ExitStatus) -> Result<(Guards, String), SandboxError> {
-    // A process that left the group may still hold the other end.
-    channel.set_read_timeout(Some(LOOK)).map_err(setup("the channel"))?;
-    let mut bytes = Vec::new();
-    if let Err(error) = channel.take(CHANNEL).read_to_end(&mut bytes)
-        && !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionReset)
-    {
-        return Err(setup("the channel")(error));
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let whole = text.strip_prefix('+').and_then(|t| t.split_once('\n'));
-    match whole.and_then(|(guards, rest)| Some((serde_json::from_str(guards).ok()?, rest.to_owned()))) {
-        Some(answer) => Ok(answer),
-        None => {
-            let what =
-                text.strip_prefix('-').map_or_else(|| format!("the subprocess ended with {status} before it said anything"), str::to_owned);
-            Err(SandboxError::Setup { what })
-        }
-    }
-}
 
 /// What holds here.
-pub(super) fn probe(executable: &Path) -> Result<Guards, SandboxError> {
+pub(super) fn probe(executable: &Path, python: &Python) -> Result<Guards, SandboxError> {
     let directory = tempfile::tempdir().map_err(setup("a directory"))?;
-    let order = Order { limits: Limits::default(), python: None, directory: directory.path().into(), guards: Guards::default() };
-    let (child, channel) = spawn(executable, &order)?;
-    let mut watched = Watched::new(child, &order.limits, directory.path());
-    watched.watch().map_err(setup("watching the subprocess"))?;
-    let (status, _) = watched.end().map_err(setup("the end of the subprocess"))?;
-    Ok(answer(channel, status)?.0)
+    let order = Order {
+        role: Role::Probe,
+        limits: Limits::default(),
+        python: python.clone(),
+        directory: directory.path().into(),
+        guards: Guards::default(),
+    };
+    let (child, mut channel) = spawn(executable, &order)?;
+    let _watched = Watched::new(child, &order.limits, directory.path());
+    let silent = || SandboxError::Setup { what: "the subprocess said nothing".into() };
+    greeting(&mut channel, order.limits.wall)?.ok_or_else(silent)
 }
 
 impl Sandbox {
-    pub(super) fn start(&self, program: &str) -> Result<Run, SandboxError> {
+    pub(super) fn start(&self, trial: &Trial<'_>) -> Result<Run, SandboxError> {
         let directory = tempfile::Builder::new().prefix("reasonscope-").tempdir().map_err(setup("a directory"))?;
-        std::fs::write(directory.path().join("program.py"), program).map_err(setup("the program's file"))?;
-        let order = Order {
-            limits: self.limits.clone(),
-            python: Some(self.python.clone()),
-            directory: directory.path().into(),
-            guards: self.guards,
-        };
-        let key = format!("{:016x}{:016x}", RandomState::new().hash_one(program), RandomState::new().hash_one(program));
+        std::fs::write(directory.path().join(PROGRAM), trial.program).map_err(setup("the program's file"))?;
+        let order = self.order(Role::Candidate, directory.path());
         let began = Instant::now();
         let (child, mut channel) = spawn(&self.executable, &order)?;
         let mut watched = Watched::new(child, &self.limits, directory.path());
-        channel.write_all(key.as_bytes()).map_err(setup("the channel"))?;
-        let stopped = watched.watch().map_err(setup("watching the program"))?;
+        let (mut ended, mut verdict) = (Some(Outcome::WallTime), None);
+        if greeting(&mut channel, self.limits.wall)?.is_some() {
+            let mut tester = self.tester(trial, channel)?;
+            ended = watched.watch(&mut tester, trial.tests.is_empty())?;
+            verdict = tester.verdict.take();
+            // One that is still at it ends here.
+            if verdict.is_some() {
+                self.testers.lock().unwrap_or_else(PoisonError::into_inner).push(tester);
+            }
+        }
         let (status, [stdout, stderr]) = watched.end().map_err(setup("the end of the program"))?;
         let wall = began.elapsed();
-        let (_, said) = answer(channel, status)?;
-        let outcome = stopped.unwrap_or_else(|| Outcome::of(status, &stderr, said == key));
+        let outcome = ended.unwrap_or_else(|| match verdict {
+            Some(Verdict::Passed) if !trial.tests.is_empty() => Outcome::Completed,
+            Some(Verdict::Is(outcome)) => outcome,
+            verdict => Outcome::of(status, &stderr, verdict == Some(Verdict::Passed)),
+        });
         Ok(Run { outcome, stdout, stderr, wall })
+    }
+
+    fn order(&self, role: Role, directory: &Path) -> Order {
+        Order { role, limits: self.limits.clone(), python: self.python.clone(), directory: directory.into(), guards: self.guards }
+    }
+
+    /// A tester that has been given a trial and the channel to its program: one that has nothing to do, or a new one.
+    fn tester(&self, trial: &Trial<'_>, channel: UnixStream) -> Result<Tester, SandboxError> {
+        loop {
+            let free = self.testers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut tester) = free else { break };
+            // One that has ended meanwhile is let go.
+            if tester.begin(trial, &self.limits, &channel).is_ok() {
+                return Ok(tester);
+            }
+        }
+        let directory = tempfile::tempdir().map_err(setup("a directory"))?;
+        let order = self.order(Role::Tester, directory.path());
+        let mut tester = Tester::start(&self.executable, &order)?;
+        tester.begin(trial, &self.limits, &channel).map_err(setup("the tester"))?;
+        Ok(tester)
     }
 }
 
@@ -170,22 +155,33 @@ impl<'a> Watched<'a> {
         Ok(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)?.is_some())
     }
 
-    /// Waits until the subprocess ends or passes a limit; says which.
-    fn watch(&mut self) -> std::io::Result<Option<Outcome>> {
+    /// Waits until the tester has given its verdict, and the subprocess has ended where the verdict is about that, or where it is to come to its end; or
+    /// until the subprocess passes a limit: says which.
+    fn watch(&mut self, tester: &mut Tester, to_its_end: bool) -> Result<Option<Outcome>, SandboxError> {
+        let watching = setup("watching the program");
         let (mut looked, mut nap) = (Instant::now(), Duration::from_micros(200));
         loop {
             let left = self.limits.wall.saturating_sub(self.began.elapsed());
             if left.is_zero() {
                 return Ok(Some(Outcome::WallTime));
             }
-            if self.pipes.iter().all(|p| p.from.is_none()) {
-                if self.has_ended()? {
-                    return Ok(None);
-                }
+            let decided = match &tester.verdict {
+                None => false,
+                Some(Verdict::Is(_)) => true,
+                Some(Verdict::Passed) => !to_its_end || self.has_ended().map_err(&watching)?,
+                Some(Verdict::Gone) => self.has_ended().map_err(&watching)?,
+            };
+            if decided {
+                return Ok(None);
+            }
+            if tester.verdict.is_some() && self.pipes.iter().all(|p| p.from.is_none()) {
                 std::thread::sleep(nap.min(left));
                 nap = (2 * nap).min(LOOK);
-            } else if !self.read(left.min(LOOK))? && self.has_ended()? {
-                return Ok(None);
+            } else {
+                // Who has closed its outputs, or has others hold them, may still be about to end.
+                let wait = if tester.verdict.is_some() { nap } else { LOOK };
+                nap = (2 * nap).min(LOOK);
+                self.read(Some(tester), left.min(wait))?;
             }
             if self.pipes.iter().map(|p| p.bytes.len()).sum::<usize>() > self.limits.output {
                 return Ok(Some(Outcome::Output));
@@ -199,22 +195,29 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// Reads the pipes that have something or are at their end; says whether there was one.
-    fn read(&mut self, wait: Duration) -> std::io::Result<bool> {
+    /// Reads the pipes, and the tester's verdict, that have something or are at their end; says whether there was one.
+    fn read(&mut self, mut tester: Option<&mut Tester>, wait: Duration) -> Result<bool, SandboxError> {
+        let watching = setup("watching the program");
         let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let mut fds: Vec<PollFd> =
-            self.pipes.iter().filter_map(|p| p.from.as_ref()).map(|f| PollFd::from_borrowed_fd(f.as_fd(), PollFlags::IN)).collect();
+        let open = self.pipes.iter().filter_map(|p| p.from.as_ref()).map(|f| f.as_fd());
+        let asked = tester.iter().filter(|t| t.verdict.is_none()).map(|t| t.as_fd());
+        let mut fds: Vec<PollFd> = open.chain(asked).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         match poll(&mut fds, Some(&wait)) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(true),
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(watching(e.into())),
         }
         let mut ready = fds.iter().map(|f| !f.revents().is_empty()).collect::<Vec<_>>().into_iter();
         for pipe in self.pipes.iter_mut().filter(|p| p.from.is_some()) {
             if ready.next() == Some(true) {
-                pipe.read()?;
+                pipe.read().map_err(&watching)?;
             }
+        }
+        if let Some(tester) = &mut tester
+            && ready.next() == Some(true)
+        {
+            tester.read()?;
         }
         Ok(true)
     }
@@ -225,7 +228,7 @@ impl<'a> Watched<'a> {
         for entry in entries.flatten() {
             files += 1;
             bytes += entry.metadata().map_or(0, |m| m.len());
-            if files > FILES || bytes > self.limits.disk {
+            if files > FILES as usize || bytes > self.limits.disk {
                 return true;
             }
         }
@@ -239,7 +242,7 @@ impl<'a> Watched<'a> {
         self.ended = true;
         // What is left in the pipes; a process that left the group may still write, so not for long.
         for _ in 0..64 {
-            if self.pipes.iter().all(|p| p.from.is_none()) || !self.read(Duration::ZERO)? {
+            if self.pipes.iter().all(|p| p.from.is_none()) || !self.read(None, Duration::ZERO).unwrap_or(false) {
                 break;
             }
         }

@@ -1,5 +1,6 @@
 //! seccomp: what a program may ask of the kernel.
 
+use super::exec::Pass;
 use libc::{c_long, pid_t};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -20,14 +21,12 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_pwritev,
     libc::SYS_close,
     libc::SYS_close_range,
-    libc::SYS_openat,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
     libc::SYS_statx,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_readlinkat,
-    libc::SYS_unlinkat,
     libc::SYS_lseek,
     libc::SYS_ftruncate,
     libc::SYS_fsync,
@@ -56,7 +55,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_madvise,
     // Threads and signals of its own; clone3 is answered by another filter.
     libc::SYS_clone3,
-    libc::SYS_execve,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_futex,
@@ -119,7 +117,6 @@ const OLDER: &[c_long] = &[
     libc::SYS_getpgrp,
     libc::SYS_getrlimit,
     libc::SYS_lstat,
-    libc::SYS_open,
     libc::SYS_pause,
     libc::SYS_pipe,
     libc::SYS_poll,
@@ -127,10 +124,24 @@ const OLDER: &[c_long] = &[
     libc::SYS_select,
     libc::SYS_stat,
     libc::SYS_time,
-    libc::SYS_unlink,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
+
+/// Removing a file, by name.
+#[cfg(target_arch = "x86_64")]
+const REMOVE: &[c_long] = &[libc::SYS_unlinkat, libc::SYS_unlink];
+#[cfg(not(target_arch = "x86_64"))]
+const REMOVE: &[c_long] = &[libc::SYS_unlinkat];
+
+/// Opening a file, each with the argument that has its flags.
+#[cfg(target_arch = "x86_64")]
+const OPEN: &[(c_long, u8)] = &[(libc::SYS_openat, 2), (libc::SYS_open, 1)];
+#[cfg(not(target_arch = "x86_64"))]
+const OPEN: &[(c_long, u8)] = &[(libc::SYS_openat, 2)];
+
+/// Flags of a `clone` that starts a process as `fork` does; musl leaves the first two out.
+const FORK: [i32; 2] = [libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD, libc::SIGCHLD];
 
 /// Duplicates, flags, locks; not the owner of a file's signals, which would be a way to signal another process.
 const FCNTL: [i32; 8] =
@@ -148,13 +159,42 @@ fn allow(rules: &mut Rules, call: c_long, conditions: &[(u8, Len, Op, u64)]) -> 
     Ok(())
 }
 
+/// What differs between those who are restricted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// What becoming the interpreter takes.
+    pub pass: Pass,
+    /// May remove files, which then take room without being seen.
+    pub removes: bool,
+    /// May start processes that are a copy of itself, limit itself further, and take over descriptors that it is sent.
+    pub forks: bool,
+}
+
 /// The filters for process `own`, in the order in which they are put on: one that says that there is no clone3, so that libraries use clone, whose flags a
 /// filter can see; and one that allows what is allowed.
-fn filters(own: pid_t) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+fn filters(own: pid_t, allowance: Allowance) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut rules: Rules = ALLOWED.iter().chain(OLDER).map(|&call| (call, Vec::new())).collect();
     let thread = libc::CLONE_THREAD as u64;
     allow(&mut rules, libc::SYS_clone, &[(0, Len::Dword, Op::MaskedEq(thread), thread)])?;
+    // The kernel looks at three arguments; whoever does not know the others executes nothing.
+    let [a, b, c] = allowance.pass.0;
+    allow(&mut rules, libc::SYS_execve, &[(3, Len::Qword, Op::Eq, a), (4, Len::Qword, Op::Eq, b), (5, Len::Qword, Op::Eq, c)])?;
+    // No files that never have a name.
+    let nameless = (libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
+    for (call, flags) in OPEN {
+        allow(&mut rules, *call, &[(*flags, Len::Dword, Op::MaskedEq(nameless), 0)])?;
+    }
+    if allowance.removes {
+        rules.extend(REMOVE.iter().map(|&call| (call, Vec::new())));
+    }
+    if allowance.forks {
+        for flags in FORK {
+            allow(&mut rules, libc::SYS_clone, &[(0, Len::Dword, Op::Eq, flags as u64)])?;
+        }
+        allow(&mut rules, libc::SYS_prlimit64, &[(0, Len::Dword, Op::Eq, 0)])?;
+        rules.insert(libc::SYS_recvmsg, Vec::new());
+    }
     for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill] {
         allow(&mut rules, call, &[(0, Len::Dword, Op::Eq, own as u64)])?;
     }
@@ -173,9 +213,9 @@ fn filters(own: pid_t) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
 }
 
 /// Restricts this process, and what it becomes. Fails on a kernel without seccomp, and on an architecture that the filters are not written for.
-pub(super) fn restrict() -> Result<(), seccompiler::Error> {
+pub(super) fn restrict(allowance: Allowance) -> Result<(), seccompiler::Error> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    filters(own)?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
+    filters(own, allowance)?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
 }
 
 #[cfg(test)]
@@ -185,9 +225,15 @@ mod tests {
     #[test]
     fn no_call_that_starts_processes_or_opens_sockets_is_allowed() {
         let all: Vec<c_long> = ALLOWED.iter().chain(OLDER).copied().collect();
-        for call in [libc::SYS_socket, libc::SYS_ptrace, libc::SYS_execveat, libc::SYS_unshare, libc::SYS_clone, libc::SYS_kill] {
+        for call in
+            [libc::SYS_socket, libc::SYS_ptrace, libc::SYS_execve, libc::SYS_execveat, libc::SYS_unshare, libc::SYS_clone, libc::SYS_kill]
+        {
             assert!(!all.contains(&call), "{call}");
         }
-        assert!(filters(1).unwrap().iter().all(|program| !program.is_empty()));
+        let lengths = [false, true].map(|more| {
+            let allowance = Allowance { pass: Pass::new(), removes: more, forks: more };
+            filters(1, allowance).unwrap().map(|program| program.len())
+        });
+        assert!(lengths[0][0] > 0 && lengths[0][0] == lengths[1][0] && lengths[0][1] < lengths[1][1], "{lengths:?}");
     }
 }

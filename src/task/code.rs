@@ -1,5 +1,5 @@
-//! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt, Python code that continues or answers it, and tests. This makes the program whose
-//! run tells; running it is another room's work.
+//! HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): a prompt, Python code that continues or answers it, and tests. This makes the program that the
+//! tests are for; running it is another room's work.
 
 use super::record::{Record, field, field_of};
 use serde::{Deserialize, Serialize};
@@ -103,13 +103,13 @@ fn calls(text: &str, name: &str) -> bool {
 const STOPS: [&str; 7] = ["\nclass", "\ndef", "\n#", "\n@", "\nif", "\nprint", "\n```"];
 
 impl CodeTests {
-    /// The program that a completion makes: it raises no exception where the completion is right.
+    /// The program that a completion makes, without the tests.
     ///
     /// A completion may be the rest of the prompt's function, a whole function, or prose around a fenced block that defines the function; of several
     /// blocks, the last that does.
     pub fn program(&self, completion: &str) -> String {
         let mut program = String::new();
-        for part in [&self.setup, &self.solution(completion), &self.tests] {
+        for part in [&self.setup, &self.solution(completion)] {
             program.push_str(part);
             if !part.is_empty() && !part.ends_with('\n') {
                 program.push('\n');
@@ -229,15 +229,8 @@ mod tests {
         });
         let t = super::tests(&mbpp, "import math").unwrap().unwrap();
         assert_eq!((t.prefix.as_str(), t.setup.as_str(), t.entry_point.as_str()), ("", "import math\none = 1", "add_two"));
-        assert_eq!(
-            t.program("def add_two(a, b):\n  return a + b"),
-            [
-                "import math\none = 1\n",
-                "def add_two(a, b):\n  return a + b\n",
-                "assert add_two(1, 2) == 3\nassert set([add_two(0, 1)]) == {1}\n",
-            ]
-            .concat()
-        );
+        assert_eq!(t.program("def add_two(a, b):\n  return a + b"), "import math\none = 1\ndef add_two(a, b):\n  return a + b\n");
+        assert_eq!(t.tests, "assert add_two(1, 2) == 3\nassert set([add_two(0, 1)]) == {1}");
         assert_eq!(super::tests(&json!({"prompt": "P", "test_list": []}), "import math"), Ok(None));
         assert!(super::tests(&json!({"prompt": "P", "test": "x"}), "import math").unwrap_err().contains("`entry_point`"));
         assert!(calls("assert f (1)", "f") && !calls("assert of(1)", "f") && !calls("assert f2(1)", "f"));
@@ -271,8 +264,8 @@ mod tests {
         let both = "    return x / 2\n# then\ndef total(x):\n    return half(2 * sum(x))";
         assert_eq!(helper.solution(&format!("{both}\nprint(1)")), format!("{}{both}", helper.prefix));
         assert_eq!(helper.solution("    return x / 2\nprint(1)"), format!("{}    return x / 2", helper.prefix));
-        // The tests come on a line of their own, and a text without an indented beginning is taken as it is.
-        assert!(t.program("    return sum(x)").contains("return sum(x)\ndef check("));
+        // Tests are not part of it, and a text without an indented beginning is taken as it is.
+        assert_eq!(t.program("    return sum(x)"), format!("{PROMPT}    return sum(x)\n"));
         assert_eq!(t.solution("return 3"), format!("{PROMPT}return 3"));
     }
 
@@ -301,7 +294,7 @@ mod tests {
     #[test]
     fn code_that_defines_nothing_known_stays_whole() {
         let t = CodeTests { tests: "assert f(1)".into(), ..CodeTests::default() };
-        assert_eq!(t.program("f = lambda x: x"), "f = lambda x: x\nassert f(1)\n");
-        assert_eq!(t.program("Text.\n```\nf = abs\n```"), "f = abs\nassert f(1)\n");
+        assert_eq!(t.program("f = lambda x: x"), "f = lambda x: x\n");
+        assert_eq!(t.program("Text.\n```\nf = abs\n```"), "f = abs\n");
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::sandbox::sandbox;
 use flate2::read::MultiGzDecoder;
-use reasonscope::eval::grader::Grader;
+use reasonscope::eval::grader::{Grader, trial};
 use reasonscope::sandbox::{Limits, Outcome};
 use reasonscope::task::{CodeTests, Demonstration, Problem, Task};
 use serde_json::{Value, json};
@@ -160,8 +160,8 @@ fn every_published_label() {
     let differ = disagreements(&grader, &all);
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for l in &differ {
-        let program = l.problem.tests.as_ref().unwrap().program(&l.sample);
-        let run = grader.sandbox().unwrap().run(&program).unwrap();
+        let tests = l.problem.tests.as_ref().unwrap();
+        let run = grader.sandbox().unwrap().test(&trial(tests, &tests.program(&l.sample))).unwrap();
         println!("{} sample {}: label {}, ended {:?} after {:.2} s", l.problem.id, l.index, l.passed, run.outcome, run.wall.as_secs_f64());
         let ended = if let Outcome::Failed(said) = &run.outcome {
             said.split(':').next().unwrap().to_owned()
@@ -175,11 +175,11 @@ fn every_published_label() {
     assert!(agree >= 0.995);
 }
 
-/// A problem whose tests take whatever is sampled, as the inside of a string, or nothing.
-fn sampled_into_a_string(id: usize, name: &str, right: bool) -> String {
-    let test = if right { "'''\ndef check(f):\n    pass\n" } else { "'''\ndef check(f):\n    assert False\n" };
+/// A problem whose tests take whatever token is sampled, as a comment, or nothing.
+fn sampled_into_a_comment(id: usize, name: &str, right: bool) -> String {
     let value = json!({
-        "task_id": id, "prompt": format!("def {name}(x):\n    return x\nnote = r'''\n"), "entry_point": name, "canonical_solution": "A note.", "test": test
+        "task_id": id, "prompt": format!("def {name}(x):\n    return x\n# "), "entry_point": name, "canonical_solution": "A note.",
+        "test": format!("def check(f):\n    assert f(1) == {}\n", if right { 1 } else { 2 })
     });
     format!("{value}\n")
 }
@@ -191,16 +191,16 @@ fn training_by_code_needs_permission_and_then_grades() {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    std::fs::write(path("train.jsonl"), sampled_into_a_string(0, "a", true) + &sampled_into_a_string(1, "b", false)).unwrap();
-    std::fs::write(path("aside.jsonl"), sampled_into_a_string(2, "c", true) + &sampled_into_a_string(3, "d", false)).unwrap();
+    std::fs::write(path("train.jsonl"), sampled_into_a_comment(0, "a", true) + &sampled_into_a_comment(1, "b", false)).unwrap();
+    std::fs::write(path("aside.jsonl"), sampled_into_a_comment(2, "c", true) + &sampled_into_a_comment(3, "d", false)).unwrap();
     let recipe = format!(
         r#"
         seed = 3
         output = {:?}
         data = {{ task = "humaneval", files = [{:?}], demonstrations = 2 }}
         policy = {{ from = {:?} }}
-        rl = {{ learned = 0.0, verifier = 1.0, steps = 2, prompts = 2, samples = 2, max_tokens = 8, temperature = 1e-3, samples_every = 1 }}
-        evaluation = {{ files = [{:?}], problems = 2, samples = 2, max_tokens = 8, temperature = 0.0 }}
+        rl = {{ learned = 0.0, verifier = 1.0, steps = 2, prompts = 2, samples = 2, max_tokens = 1, temperature = 1e-3, samples_every = 1 }}
+        evaluation = {{ files = [{:?}], problems = 2, samples = 2, max_tokens = 1, temperature = 0.0 }}
         "#,
         path("run"),
         path("train.jsonl"),

@@ -12,6 +12,7 @@ mod eval;
 mod eval_cli;
 mod fake_server;
 mod fleet;
+mod forged;
 mod formats;
 mod gguf;
 mod gradients;

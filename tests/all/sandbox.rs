@@ -62,6 +62,8 @@ fn refused_inside(sandbox: &Sandbox, program: &str, words: &[&str]) {
 
 const EPERM: &[&str] = &["Operation not permitted"];
 const DENIED: &[&str] = &["Permission denied", "Operation not permitted"];
+/// Behind the wall, what is not its own is not there.
+const AWAY: &[&str] = &["Permission denied", "Operation not permitted", "No such file or directory"];
 
 fn quoted(path: &Path) -> String {
     format!("{:?}", path.to_str().unwrap())
@@ -85,7 +87,6 @@ thread.join()
 with open('own.txt', 'w') as file:
     file.write('kept ' * 3)
 print(open('own.txt').read(), __name__, sys.argv, os.urandom(2) != None)
-os.remove('own.txt')
 print(sorted(os.environ), [p for p in sys.path if not os.path.isabs(p)], input.__name__, file=sys.stderr)
 print(os.getcwd())
 ";
@@ -120,7 +121,7 @@ fn ends_are_told_apart() {
         ("raise SystemExit", Outcome::Exited(0)),
         ("import os; os._exit(0)", Outcome::Exited(0)),
         ("import sys; sys.exit(3)", Outcome::Exited(3)),
-        ("import os; os.write(3, b'0' * 32); os._exit(0)", Outcome::Exited(0)),
+        ("import os; os.write(3, b'0' * 32); os._exit(0)", Outcome::Failed("ProtocolError".into())),
         ("import ctypes; ctypes.string_at(0)", Outcome::Signalled(11)),
         ("import os; os.abort()", Outcome::Signalled(6)),
         ("import os; os.kill(os.getpid(), 15)", Outcome::Signalled(15)),
@@ -147,9 +148,9 @@ fn no_files_but_its_own() {
     reads.extend(home.as_ref().map(|f| f.path().to_owned()));
     reads.push("/proc/self/status".into());
     for path in reads.iter().filter(|p| p.exists()) {
-        refused(&sandbox, &format!("open({}).read()", quoted(path)), DENIED);
+        refused(&sandbox, &format!("open({}).read()", quoted(path)), AWAY);
     }
-    refused(&sandbox, &format!("import os; os.listdir({})", quoted(other.path())), DENIED);
+    refused(&sandbox, &format!("import os; os.listdir({})", quoted(other.path())), AWAY);
     // Outside, these would change something.
     let (secret_name, new_name) = (quoted(&secret), quoted(&new));
     for program in [
@@ -167,7 +168,7 @@ fn no_files_but_its_own() {
         "import os; os.mkfifo('pipe')".to_owned(),
         "import os; os.mkdir('deeper')".to_owned(),
     ] {
-        refused_inside(&sandbox, &program, DENIED);
+        refused_inside(&sandbox, &program, AWAY);
         assert!(fs::read_to_string(&secret).unwrap() == "kept" && !new.exists(), "{program}");
         assert!(!fs::metadata(&secret).unwrap().permissions().readonly(), "{program}");
     }
@@ -214,14 +215,14 @@ fn no_further_processes() {
     ] {
         refused(&sandbox, program, DENIED);
     }
-    // The loader may be executed; it finds nothing else to load.
-    let loaders = "import glob, os\nfound = glob.glob('/lib64/ld-*') + glob.glob('/lib/ld-*')\nos.execv(found[0], [found[0], '/bin/true'])";
-    let run = run(&sandbox, loaders);
-    assert!(!matches!(run.outcome, Outcome::Completed | Outcome::Exited(0)), "{:?}", run.outcome);
-    // What it may become is itself, no freer than before.
-    let again = "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'open(\"/etc/passwd\")'])";
-    let run = self::run(&sandbox, again);
-    assert!(matches!(&run.outcome, Outcome::Failed(said) if said.contains("Permission denied")), "{:?}", run.outcome);
+    // Neither what the interpreter itself was started with may be executed, nor what the loader could be given to load.
+    for program in [
+        "import glob, os, sys\nfound = glob.glob('/lib64/ld-*') + glob.glob('/lib/ld-*')\nos.execv(found[0], [found[0], '--list', sys.executable])",
+        "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'pass'])",
+        "import os, sys\nfile = os.open(sys.executable, os.O_RDONLY)\nos.execve(file, [sys.executable, '-c', 'pass'], {})",
+    ] {
+        refused(&sandbox, program, DENIED);
+    }
 }
 
 #[test]
@@ -346,6 +347,67 @@ fn output_and_files_are_limited() {
     assert_eq!(run(&sandbox, small).outcome, Outcome::Disk);
 }
 
+/// Writes 8 MiB that have no name any more.
+const HIDDEN: &str = "import os
+for i in range(8):
+    file = os.open(str(i), os.O_RDWR | os.O_CREAT)
+    os.unlink(str(i))
+    if i == 0: print('removed')
+    os.write(file, bytes(1 << 20))
+print('hidden')";
+
+/// A sandbox on a system that grants no user namespaces; `None`, said on stderr, where none can be made to refuse them.
+fn without_namespaces(limits: Limits, directory: &Path) -> Option<Sandbox> {
+    use std::os::unix::fs::PermissionsExt;
+    let script = directory.join("wrapped.sh");
+    let refusing = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let text = format!("#!/bin/sh\nexec unshare -Ur sh -c '{refusing}' x {} \"$@\"\n", env!("CARGO_BIN_EXE_reasonscope"));
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    match Sandbox::new(script, limits) {
+        Ok(sandbox) => Some(sandbox),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn files_without_a_name_count_too() {
+    let limits = Limits { disk: 4 << 20, ..Limits::default() };
+    let Some(sandbox) = sandbox(limits.clone()) else { return };
+    let nameless = "import os; os.open('.', os.O_TMPFILE | os.O_RDWR)";
+    if sandbox.guards().processes {
+        refused_inside(&sandbox, nameless, EPERM);
+    }
+    if sandbox.guards().namespaces {
+        let run = run(&sandbox, HIDDEN);
+        assert!(run.outcome == Outcome::Disk && run.stdout == "removed\n", "{run:?}");
+        let freed = "import os\nfor i in range(8):\n    open('x', 'wb').write(bytes(1 << 20))\n    os.remove('x')";
+        assert_eq!(self::run(&sandbox, freed).outcome, Outcome::Completed);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let Some(sandbox) = without_namespaces(limits, directory.path()) else { return };
+    assert!(!sandbox.guards().namespaces);
+    if sandbox.guards().processes {
+        // What cannot be removed is seen.
+        refused_inside(&sandbox, HIDDEN, EPERM);
+        refused_inside(&sandbox, nameless, EPERM);
+    }
+}
+
+#[test]
+fn the_wall_leaves_nothing_to_see() {
+    let Some(sandbox) = guarded(|g| g.namespaces) else { return };
+    let other = tempfile::tempdir().unwrap();
+    for path in
+        [Path::new("/etc/passwd"), Path::new(env!("CARGO_MANIFEST_DIR")), other.path(), Path::new("/proc/self"), Path::new("/bin/true")]
+    {
+        refused(&sandbox, &format!("import os; os.stat({})", quoted(path)), &["No such file or directory"]);
+    }
+}
+
 #[test]
 fn many_at_a_time_and_nothing_left() {
     let Some(sandbox) = sandbox(Limits::default()) else { return };
@@ -373,7 +435,7 @@ fn what_cannot_be_set_up_is_said() {
     let error = Sandbox::new("/nowhere/reasonscope".into(), Limits::default()).unwrap_err();
     assert!(error.to_string().contains("the sandbox cannot be set up: /nowhere/reasonscope"), "{error}");
     // A program that knows nothing of the command.
-    let error = Guards::probe(Path::new("/bin/true")).unwrap_err();
+    let error = Guards::probe(Path::new("/bin/true"), &Python::find().unwrap()).unwrap_err();
     assert!(error.to_string().contains("before it said anything"), "{error}");
     // By hand, it says what it is not for.
     let out = Command::new(env!("CARGO_BIN_EXE_reasonscope")).arg("__sandbox").stdin(std::process::Stdio::null()).output().unwrap();
@@ -390,5 +452,6 @@ fn the_doctor_says_what_guards_there_are() {
     let found = finding["found"].as_str().unwrap();
     assert!(found.contains(&format!("Python {}", sandbox.python().version)), "{found}");
     assert!(sandbox.guards().present().iter().all(|g| found.contains(g)), "{found}");
+    assert_eq!(found.contains("behind a wall of user, mount and network namespaces"), sandbox.guards().namespaces, "{found}");
     assert_eq!(finding["remedy"].is_null(), sandbox.guards().warning().is_none());
 }

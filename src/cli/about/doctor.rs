@@ -170,18 +170,22 @@ fn loads(name: String, model: &ModelRef, reward: bool, device: DeviceChoice) -> 
 
 /// Whether programs of a model can be run to grade them, and what guards the machine against them.
 fn code() -> Finding {
-    let guards = own_executable().map_err(|e| e.to_string()).and_then(|own| Guards::probe(&own).map_err(|e| e.to_string()));
-    let (python, guards) = match (Python::find(), guards) {
-        (Ok(python), Ok(guards)) => (python, guards),
-        (Err(e), _) => return absent_code(&e.to_string()),
-        (_, Err(e)) => return absent_code(&e),
+    let python = match Python::find() {
+        Ok(python) => python,
+        Err(e) => return absent_code(&e.to_string()),
+    };
+    let probed = own_executable().map_err(|e| e.to_string()).and_then(|own| Guards::probe(&own, &python).map_err(|e| e.to_string()));
+    let guards = match probed {
+        Ok(guards) => guards,
+        Err(e) => return absent_code(&e),
     };
     let (present, missing) = (guards.present().join(", "), guards.missing().join(", "));
     let found = format!(
-        "Python {} ({}), guarded: {}",
+        "Python {} ({}), guarded: {}; {}",
         python.version,
         python.executable.display(),
-        if present.is_empty() { "nothing" } else { &present }
+        if present.is_empty() { "nothing" } else { &present },
+        guards.wall()
     );
     match guards.warning() {
         None => Finding::new("code", "sandbox", State::Fine, found),
