@@ -22,7 +22,7 @@ pub use event::{FinishReason, Sampling, TraceEvent};
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{
-    ENTROPY, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass,
+    ENTROPY, Folds, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass,
     TokenValue, Unit, Values, policy_signals,
 };
 pub use store::{Applied, TraceStore};
@@ -136,6 +136,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether whatever wrote the text failed at it, so that nothing can be said of what it would have been.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.finish, Some(FinishReason::Failed(_)))
+    }
+
     /// Whether the text was cut off before its writer ended it, as far as is known: an answer that is missing then says nothing.
     pub fn is_cut(&self) -> bool {
         self.finish.as_ref().is_some_and(FinishReason::is_cut)

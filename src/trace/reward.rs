@@ -122,17 +122,19 @@ pub fn token_rewards(granularity: Granularity, logits: &[f32], step_ends: &[usiz
 /// A token belongs to the step that holds its last byte, or else to the next step to come (separators count for the step they precede),
 /// and what follows the last step belongs to the last step.
 pub fn step_of_each(tokens: impl IntoIterator<Item = Span>, steps: &[Step]) -> Vec<usize> {
+    steps_of(tokens, steps).collect()
+}
+
+/// The same one after another.
+pub(super) fn steps_of(tokens: impl IntoIterator<Item = Span>, steps: &[Step]) -> impl Iterator<Item = usize> {
     let mut step = 0;
-    tokens
-        .into_iter()
-        .map(|token| {
-            let last = token.end.saturating_sub(1).max(token.start);
-            while step + 1 < steps.len() && last >= steps[step].span.end {
-                step += 1;
-            }
-            step
-        })
-        .collect()
+    tokens.into_iter().map(move |token| {
+        let last = token.end.saturating_sub(1).max(token.start);
+        while step + 1 < steps.len() && last >= steps[step].span.end {
+            step += 1;
+        }
+        step
+    })
 }
 
 /// One reward for the candidate from its steps' rewards; `None` where no step has one. Steps without a reward are passed over.

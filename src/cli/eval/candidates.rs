@@ -166,7 +166,7 @@ impl RecordedArgs {
             sizes,
             aggregation: self.rewards.aggregation,
             calibration: recorded.calibration.clone(),
-            bootstrap: how.bootstrap(),
+            bootstrap: how.bootstrap(recorded.traces.len()),
             ..Options::default()
         }
     }
@@ -196,7 +196,7 @@ impl Localise {
         options.source = source;
         options.full = true;
         let mut made = report::begin(rows, &options);
-        let bootstrap = how.bootstrap();
+        let bootstrap = options.bootstrap;
         let standing = recorded.standing(&columns(rows), detector.as_ref());
         let own = |c: &Column| recorded.calibration.threshold(&c.reading).map(|t| c.turn(t));
         let named = |c: &Column, kind: &str| format!("{}, {kind}", c.reading);
@@ -246,7 +246,7 @@ impl Localise {
         }
         let options = args.options(&recorded, &format!("First wrong interval of {k} tokens"), vec![1], how);
         let mut made = report::begin(rows, &options);
-        grid::section(rows, k, &recorded.calibration, how.bootstrap())?.add_to(&mut made);
+        grid::section(rows, k, &recorded.calibration, options.bootstrap)?.add_to(&mut made);
         Ok(Made { report: made, rows: recorded.into_rows(), ..Made::default() })
     }
 
@@ -258,9 +258,6 @@ impl Localise {
         let twins = experts.twins(&kinds, segmentation, seed, reporter)?;
         reporter.stage("experts");
         let twins = judge.read(twins, &ReadOptions { segmentation, interrupt }, reporter)?;
-        if interrupt.is_set() {
-            return Ok(());
-        }
         let twins: Vec<ScoredTrace> = twins
             .iter()
             .map(|t| ScoredTrace::from_trace(t, self.recorded.rewards.granularity, self.recorded.task.and_then(Task::kind)))

@@ -38,7 +38,7 @@ impl Compare {
             calibrations: [a.calibration, b.calibration],
             rank_by: self.rank_by.clone(),
             shared_only: self.shared_only,
-            bootstrap: how.bootstrap(),
+            bootstrap: how.bootstrap(a.traces.len()),
             ..Options::default()
         };
         let mut report = compare(&a.traces, &b.traces, &options)?;

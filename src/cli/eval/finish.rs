@@ -6,10 +6,14 @@ use crate::eval::ScoredTrace;
 use crate::eval::parts::Report;
 use crate::eval::report::folder::{self, WriteOptions};
 use crate::eval::stats::Bootstrap;
+use crate::eval::stats::resample::affordable;
 use crate::trace::Calibration;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+
+/// Fewest resamples that may be asked for, and that the tables of a report have.
+const FEWEST: usize = 1000;
 
 /// How the report is made and written.
 #[derive(Args, Clone, Debug)]
@@ -34,7 +38,7 @@ pub struct ReportArgs {
     #[arg(long = "max", value_name = "FIGURE=VALUE", value_parser = bound, allow_negative_numbers = true)]
     pub max: Vec<(String, f64)>,
     /// Bootstrap resamples, at least 1,000
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(FEWEST as i64..))]
     pub resamples: u32,
     /// Seed of the bootstrap, and of what is sampled
     #[arg(long, value_name = "SEED", default_value_t = 1)]
@@ -64,9 +68,10 @@ pub enum Format {
 }
 
 impl ReportArgs {
-    /// How to resample.
-    pub fn bootstrap(&self) -> Bootstrap {
-        Bootstrap { resamples: self.resamples as usize, seed: self.seed, ..Bootstrap::default() }
+    /// How to resample so many problems: as often as is asked for, or less where that would take minutes; reports say how often.
+    pub fn bootstrap(&self, problems: usize) -> Bootstrap {
+        let asked = Bootstrap { resamples: self.resamples as usize, seed: self.seed, ..Bootstrap::default() };
+        Bootstrap { resamples: affordable(asked, 2 * problems).resamples.max(FEWEST).min(asked.resamples), ..asked }
     }
 
     /// Opens the destination, before any work is done.
@@ -78,13 +83,13 @@ impl ReportArgs {
     pub fn finish(&self, made: &Made, mut output: Output, json: bool) -> Result<Exit> {
         let report = &made.report;
         let text = match self.format {
-            Format::Json => serde_json::to_string(&report.json())?,
-            _ if json => serde_json::to_string(&report.json())?,
             Format::Text => report.text(output.columns()),
             Format::Markdown => report.markdown(),
+            Format::Json => String::new(),
         };
-        for line in text.lines() {
-            output.line(line)?;
+        match json || self.format == Format::Json {
+            true => output.record(&serde_json::to_string(&report.json())?)?,
+            false => text.lines().try_for_each(|line| output.text(line))?,
         }
         output.finish()?;
         if let Some(folder) = &self.report {

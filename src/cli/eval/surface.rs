@@ -51,9 +51,6 @@ impl Surface {
         let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
         let with = ReadOptions { segmentation: &self.rewards.segment, interrupt };
         let traces = judge.read(traces, &with, reporter)?;
-        if interrupt.is_set() {
-            return Ok(Made::default());
-        }
         let mut rows: Vec<ScoredTrace> = traces.iter().map(|t| ScoredTrace::from_trace(t, self.rewards.granularity, None)).collect();
         let twins_of = rows.iter_mut().flat_map(|r| &mut r.candidates).zip(traces.iter().flat_map(|t| &t.candidates));
         twins_of.for_each(|(row, c)| row.class.clone_from(&c.policy));
@@ -78,7 +75,9 @@ impl Surface {
                 continue;
             }
             let (shuffled, pairs): (Vec<Pair>, Vec<Pair>) = all.into_iter().partition(|p| p.kind == GradedCorruption::StepsShuffled.name());
-            for mut section in [pairs::section(&pairs, how.bootstrap())?, surface::section(&pairs, &shuffled, how.bootstrap())?] {
+            for mut section in
+                [pairs::section(&pairs, how.bootstrap(pairs.len()))?, surface::section(&pairs, &shuffled, how.bootstrap(pairs.len()))?]
+            {
                 for table in &mut section.tables {
                     table.title = format!("{name}: {}", table.title);
                 }

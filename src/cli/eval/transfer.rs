@@ -52,7 +52,13 @@ impl Transfer {
             .collect();
         let title = format!("Transfer of {} rewards to {} sets of candidates; seed {}", scored.len(), self.recorded.files.len(), how.seed);
         let mut report = Report { title, ..Report::default() };
-        section(&entries, self.recorded.rewards.aggregation, self.n.map(usize::from), how.bootstrap())?.add_to(&mut report);
+        section(
+            &entries,
+            self.recorded.rewards.aggregation,
+            self.n.map(usize::from),
+            how.bootstrap(entries.iter().map(|e| e.traces.len()).max().unwrap_or(0)),
+        )?
+        .add_to(&mut report);
         let rows = scored
             .into_iter()
             .flat_map(|r| {

@@ -3,6 +3,7 @@
 use crate::eval::parts::chart::Chart;
 use crate::eval::stats::Interval;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Between two columns of text.
@@ -31,7 +32,7 @@ impl Cell {
     /// For people. Shares in percent with one decimal; `–` for nothing and for what is not a number.
     pub fn text(&self) -> String {
         match self {
-            Cell::Text(t) => t.clone(),
+            Cell::Text(t) => flat(t).into_owned(),
             Cell::Count(n) => n.to_string(),
             Cell::Number(x) if x.is_finite() => format!("{x:.3}"),
             Cell::Share(x) if x.is_finite() => format!("{:.1}", 100.0 * x),
@@ -120,7 +121,7 @@ impl Table {
     fn text(&self, width: usize) -> String {
         let (widths, rows) = self.layout();
         let rule: Vec<String> = widths.iter().map(|w| "-".repeat(*w)).collect();
-        let mut out = format!("{}\n", self.title);
+        let mut out = format!("{}\n", flat(&self.title));
         for (g, group) in Self::groups(&widths, width).into_iter().enumerate() {
             let line = |cells: &[String]| {
                 let padded = cells.iter().zip(&widths).enumerate().filter(|(c, _)| *c == 0 || group.contains(c)).map(|(c, (t, w))| {
@@ -140,7 +141,7 @@ impl Table {
         let (_, rows) = self.layout();
         let rule: Vec<String> = (0..self.columns.len()).map(|c| if c == 0 { "---".into() } else { "---:".into() }).collect();
         let body: String = rows.iter().map(|r| line(r)).collect();
-        format!("### {}\n\n{}{}{body}", self.title, line(&self.columns), line(&rule))
+        format!("### {}\n\n{}{}{body}", flat(&self.title), line(&self.columns), line(&rule))
     }
 
     fn json(&self) -> Value {
@@ -154,20 +155,20 @@ impl Table {
 impl Report {
     /// Plain text for a terminal of so many columns: wider tables are folded, notes are broken between words.
     pub fn text(&self, width: usize) -> String {
-        let mut parts = vec![format!("{}\n", self.title)];
+        let mut parts = vec![format!("{}\n", flat(&self.title))];
         parts.extend(self.tables.iter().map(|t| t.text(width)));
         if !self.notes.is_empty() {
-            parts.push(self.notes.iter().map(|n| wrapped(n, width)).collect());
+            parts.push(self.notes.iter().map(|n| wrapped(&flat(n), width)).collect());
         }
         parts.join("\n")
     }
 
     /// GitHub Markdown.
     pub fn markdown(&self) -> String {
-        let mut parts = vec![format!("## {}\n", self.title)];
+        let mut parts = vec![format!("## {}\n", flat(&self.title))];
         parts.extend(self.tables.iter().map(Table::markdown));
         if !self.notes.is_empty() {
-            parts.push(self.notes.iter().map(|n| format!("- {n}\n")).collect());
+            parts.push(self.notes.iter().map(|n| format!("- {}\n", flat(n))).collect());
         }
         parts.join("\n")
     }
@@ -176,6 +177,11 @@ impl Report {
     pub fn json(&self) -> Value {
         json!({ "title": self.title, "tables": self.tables.iter().map(Table::json).collect::<Vec<_>>(), "figures": self.figures, "notes": self.notes })
     }
+}
+
+/// Text in one line: names that files bring must not begin one of their own.
+fn flat(text: &str) -> Cow<'_, str> {
+    if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ").into() } else { text.into() }
 }
 
 /// A note in lines of at most so many characters, the second and further ones indented; a longer word stands alone.

@@ -2,7 +2,7 @@
 
 use super::column::{Borrowed, Column, shared};
 use crate::eval::readings::{readings_of, signals};
-use crate::trace::{Candidate, Granularity, SignalSource, Span, Step, Values};
+use crate::trace::{Candidate, Folds, Granularity, Signal, SignalSource, TokenClass, Values};
 use std::sync::Arc;
 
 /// What is said of one candidate: for each column a value a step and one of the whole, turned so that high is good, NaN where it is not known. Columns are
@@ -48,18 +48,26 @@ pub(super) fn read(candidate: &Candidate, granularity: Granularity) -> Readings 
         .iter()
         .flat_map(|s| readings_of(s).iter().map(move |(tokens, statistic)| Borrowed { signal: s, tokens: *tokens, statistic: *statistic }))
         .collect();
-    let whole_text = [Step { span: Span::new(0, candidate.text.len()), ..Step::default() }];
-    let mut values = Vec::with_capacity(columns.len() * (candidate.steps.len() + 1));
-    for Borrowed { signal, tokens, statistic } in &columns {
+    let (text, steps) = (&candidate.text, &candidate.steps);
+    let mut values = Vec::with_capacity(columns.len() * (steps.len() + 1));
+    let mut folds: Option<(&Signal, TokenClass, Option<Folds>)> = None;
+    for &Borrowed { signal, tokens, statistic } in &columns {
         let by = statistic.unwrap_or(signal.statistic);
-        let under = |steps: &[Step]| signal.step_values(*tokens, by, granularity, &candidate.text, steps);
         let turned = |v: Option<f32>| v.map_or(f32::NAN, |v| signal.orientation.turn(v));
-        values.extend(under(&candidate.steps).into_iter().map(turned));
-        values.push(turned(match &signal.values {
-            Values::Candidate(value) => Some(*value),
+        // The readings of a signal stand side by side, and those of one class of tokens among them.
+        let (_, _, folds) = match folds.take_if(|f| std::ptr::eq(f.0, signal) && f.1 == tokens) {
+            Some(same) => folds.insert(same),
+            None => folds.insert((signal, tokens, signal.folds(tokens, granularity, text, steps))),
+        };
+        match folds {
+            Some(folds) => values.extend(folds.steps(by).map(turned)),
+            None => values.extend(signal.step_values(tokens, by, granularity, text, steps).into_iter().map(turned)),
+        }
+        values.push(turned(match (&signal.values, folds) {
+            (Values::Candidate(value), _) => Some(*value),
             // A reward's granularity is that of its steps: of the whole there is what they are aggregated to.
-            Values::Tokens(_) if signal.source == SignalSource::Policy => under(&whole_text)[0],
-            Values::Steps(_) | Values::Tokens(_) => None,
+            (Values::Tokens(_), Some(folds)) if signal.source == SignalSource::Policy => folds.whole(by),
+            (Values::Steps(_) | Values::Tokens(_), _) => None,
         }));
     }
     let same = |c: &[Column]| c.len() == columns.len() && c.iter().zip(&columns).all(|(a, b)| b.is(a));

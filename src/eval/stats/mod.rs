@@ -10,8 +10,8 @@ use serde::Serialize;
 
 pub use significance::{auroc, bootstrap_mean, discordant, holm, mcnemar, paired_bootstrap, paired_grouped};
 
-/// Fewest resamples that a bootstrap accepts.
-pub const MIN_RESAMPLES: usize = 1000;
+/// Fewest resamples that a bootstrap accepts. So few are for hundreds of thousands of values, whose intervals are narrow.
+pub const MIN_RESAMPLES: usize = 250;
 
 /// How to resample.
 #[derive(Clone, Copy, Debug, PartialEq)]

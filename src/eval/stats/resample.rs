@@ -3,7 +3,7 @@
 use crate::eval::EvalError;
 use crate::eval::stats::{Bootstrap, Interval, MIN_RESAMPLES, Paired};
 use crate::util::seed::{self, GOLDEN, splitmix64};
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Differences this close to 0 are rounding.
@@ -35,21 +35,30 @@ impl Resampled {
             return Err(EvalError::Input(format!("a paired test needs the same problems: {n} and {}", other.len())));
         }
         check(n, options)?;
-        // A problem's values lie together, and are read once for a block of resamples.
-        let mut values = vec![0.0; n * width];
+        // The values of a problem in one tile of columns lie together, tile after tile; what a tile lacks stays 0.
+        let mut values = vec![[0.0; TILE]; n * width.div_ceil(TILE)];
         for (k, column) in columns.iter().enumerate() {
-            values.iter_mut().skip(k).step_by(width).zip(*column).for_each(|(v, x)| *v = *x);
+            let tile = &mut values[k / TILE * n..][..n];
+            tile.iter_mut().zip(*column).for_each(|(v, x)| v[k % TILE] = *x);
         }
         let mut rows = vec![0.0; (options.resamples + 1) * width];
         let (data, resamples) = rows.split_at_mut(width);
-        values.chunks_exact(width).for_each(|row| data.iter_mut().zip(row).for_each(|(o, v)| *o += v));
+        data.iter_mut().zip(columns).for_each(|(o, column)| *o = column.iter().sum());
         resamples.par_chunks_mut(width * BLOCK).enumerate().for_each_init(
-            || vec![0_u32; n * BLOCK],
-            |counts, (block, out)| {
-                for (r, counts) in counts.chunks_exact_mut(n).enumerate() {
+            || (vec![0_u32; n], vec![0.0; n * BLOCK]),
+            |(counts, weights), (block, out)| {
+                for (r, weights) in weights.chunks_exact_mut(n).take(out.len() / width).enumerate() {
                     draw(options.seed, (block * BLOCK + r) as u64, counts);
+                    weights.iter_mut().zip(&*counts).for_each(|(w, count)| *w = f64::from(*count));
                 }
-                Arch::new().dispatch(Wide(|| add(&values, width, counts, out)));
+                for (tile, values) in values.chunks_exact(n).enumerate() {
+                    let mut sums = [[0.0; TILE]; BLOCK];
+                    Arch::new().dispatch(Add { values, weights, sums: &mut sums });
+                    let columns = tile * TILE..width.min((tile + 1) * TILE);
+                    out.chunks_exact_mut(width)
+                        .zip(&sums)
+                        .for_each(|(out, sums)| out[columns.clone()].copy_from_slice(&sums[..columns.len()]));
+                }
             },
         );
         Ok(Self { problems: n, width, level: options.level, rows })
@@ -128,31 +137,51 @@ pub fn check(n: usize, options: Bootstrap) -> Result<(), EvalError> {
 }
 
 /// Resamples that share one reading of the values.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
+/// Resamples of them whose sums stay in the processor's registers while problems go by.
+const GROUP: usize = 4;
+/// The same of columns.
+const TILE: usize = 16;
+/// Problems whose values stay in the processor's cache while one group after the other reads them.
+const NEAR: usize = 256;
 
-/// Runs a closure with the widest vectors of this processor.
-struct Wide<F>(F);
-
-impl<F: FnOnce()> NullaryFnOnce for Wide<F> {
-    type Output = ();
-    #[inline(always)]
-    fn call(self) {
-        (self.0)();
-    }
+/// Adds each problem's values, as often as it was drawn, to the sums of each resample of a block, with the widest vectors of this processor.
+struct Add<'a> {
+    /// A tile of columns, by problem.
+    values: &'a [[f64; TILE]],
+    /// How often each problem was drawn, resample after resample.
+    weights: &'a [f64],
+    sums: &'a mut [[f64; TILE]; BLOCK],
 }
 
-/// Adds each problem's values, as often as it was drawn, to the sums of each resample of a block.
-#[inline(always)]
-fn add(values: &[f64], width: usize, counts: &[u32], out: &mut [f64]) {
-    let n = values.len() / width;
-    for (i, row) in values.chunks_exact(width).enumerate() {
-        for (r, out) in out.chunks_exact_mut(width).enumerate() {
-            let count = counts[r * n + i];
-            // Few columns cost less than a wrong guess of the branch.
-            if count > 0 || width < 8 {
-                let weight = f64::from(count);
-                out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (n, pair) = (self.values.len(), 2 * S::F64_LANES);
+        let mut near = 0;
+        while near < n {
+            let end = n.min(near + NEAR);
+            for (g, sums) in self.sums.chunks_exact_mut(GROUP).enumerate() {
+                let weights: [&[f64]; GROUP] = std::array::from_fn(|r| &self.weights[(g * GROUP + r) * n..][near..end]);
+                for at in (0..TILE).step_by(pair) {
+                    let mut held = [[simd.splat_f64s(0.0); 2]; GROUP];
+                    for (i, row) in self.values[near..end].iter().enumerate() {
+                        let (values, _) = S::as_simd_f64s(&row[at..at + pair]);
+                        for (held, weights) in held.iter_mut().zip(&weights) {
+                            let weight = simd.splat_f64s(weights[i]);
+                            held[0] = simd.mul_add_e_f64s(weight, values[0], held[0]);
+                            held[1] = simd.mul_add_e_f64s(weight, values[1], held[1]);
+                        }
+                    }
+                    for (sums, held) in sums.iter_mut().zip(held) {
+                        let (sums, _) = S::as_mut_simd_f64s(&mut sums[at..at + pair]);
+                        sums.iter_mut().zip(held).for_each(|(sum, held)| *sum = simd.add_f64s(*sum, held));
+                    }
+                }
             }
+            near = end;
         }
     }
 }
@@ -218,9 +247,10 @@ pub fn folds(n: usize, k: usize, seed: u64) -> Vec<usize> {
     fold
 }
 
-/// Fewer resamples where each costs a pass over this many values, so that a report of 100,000 candidates takes seconds; never fewer than 1,000.
+/// Fewer resamples where each costs a pass over this many values, so that a report of 100,000 candidates takes seconds; never fewer than
+/// [`MIN_RESAMPLES`].
 pub fn affordable(options: Bootstrap, values: usize) -> Bootstrap {
-    const PASSES: usize = 120_000_000;
+    const PASSES: usize = 60_000_000;
     let most = (PASSES / values.max(1)).max(MIN_RESAMPLES);
     Bootstrap { resamples: options.resamples.min(most), ..options }
 }

@@ -8,7 +8,7 @@ mod policy;
 mod reading;
 
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
-pub use reading::{Reading, Statistic, TokenClass};
+pub use reading::{Folds, Reading, Statistic, TokenClass};
 
 use super::{Aggregation, Calibration, Granularity, Span, Step, aggregate};
 use serde::{Deserialize, Serialize};
@@ -315,6 +315,14 @@ impl Signal {
                 reading::fold(values, tokens, statistic, granularity, text, steps)
             }
         }
+    }
+
+    /// Its tokens of a class under every statistic at once, as [`Signal::step_values`] reads them; `None` where it has no tokens, or where a reward model's
+    /// granularity gives a token another value under another statistic.
+    pub fn folds(&self, tokens: TokenClass, granularity: Granularity, text: &str, steps: &[Step]) -> Option<Folds> {
+        let Values::Tokens(values) = &self.values else { return None };
+        let plain = granularity == Granularity::Dense || !matches!(self.source, SignalSource::Model(_));
+        plain.then(|| Folds::new(values, values.iter().map(|v| v.value), tokens, text, steps))
     }
 
     /// One number for the candidate, in the signal's own unit: its steps' values put together, or the value of the whole. `None` where there is none, or where

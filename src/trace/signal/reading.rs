@@ -1,5 +1,6 @@
 //! How a signal's tokens become one value a step.
 
+use crate::trace::reward::steps_of;
 use crate::trace::{Granularity, Step, segments, step_of_each, token_rewards};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -133,6 +134,44 @@ impl TryFrom<String> for Reading {
     }
 }
 
+/// What the tokens of a class come to in each step and in the whole text, under every statistic.
+pub struct Folds {
+    /// `None` of a step that the tokens have not reached.
+    steps: Vec<Option<Folded>>,
+    whole: Folded,
+}
+
+impl Folds {
+    /// Folds one number a token.
+    pub(super) fn new(
+        values: &[TokenValue],
+        numbers: impl IntoIterator<Item = f32>,
+        class: TokenClass,
+        text: &str,
+        steps: &[Step],
+    ) -> Self {
+        let mut folded = vec![Folded::default(); steps.len().max(1)];
+        let mut read = 0;
+        for ((step, value), token) in steps_of(values.iter().map(|v| v.span), steps).zip(numbers).zip(values) {
+            folded[step].add(value, class == TokenClass::All || class.holds(token.span.of(text)));
+            read = read.max(token.span.end);
+        }
+        let whole = folded.iter().copied().reduce(Folded::and).unwrap_or_default();
+        let steps = folded.into_iter().zip(steps).map(|(folded, step)| (read > step.span.start).then_some(folded)).collect();
+        Self { steps, whole }
+    }
+
+    /// One value a step.
+    pub fn steps(&self, statistic: Statistic) -> impl Iterator<Item = Option<f32>> {
+        self.steps.iter().map(move |folded| folded.as_ref()?.finish(statistic))
+    }
+
+    /// The value of the whole text, every token of it.
+    pub fn whole(&self, statistic: Statistic) -> Option<f32> {
+        self.whole.finish(statistic)
+    }
+}
+
 /// One value a step; see [`super::Signal::step_values`].
 pub(super) fn fold(
     values: &[TokenValue],
@@ -142,23 +181,14 @@ pub(super) fn fold(
     text: &str,
     steps: &[Step],
 ) -> Vec<Option<f32>> {
-    if steps.is_empty() {
-        return Vec::new();
-    }
-    let owner = step_of_each(values.iter().map(|v| v.span), steps);
-    let own: Vec<f32>;
-    let numbers: &[f32] = {
-        let plain: Vec<f32> = values.iter().map(|v| v.value).collect();
-        own = if granularity == Granularity::Dense { plain } else { spread(granularity, &plain, &owner, statistic) };
-        &own
+    let plain = values.iter().map(|v| v.value);
+    let folds = if granularity == Granularity::Dense {
+        Folds::new(values, plain, class, text, steps)
+    } else {
+        let owner = step_of_each(values.iter().map(|v| v.span), steps);
+        Folds::new(values, spread(granularity, &plain.collect::<Vec<f32>>(), &owner, statistic), class, text, steps)
     };
-    let mut out: Vec<Folded> = vec![Folded::default(); steps.len()];
-    for ((&step, &value), token) in owner.iter().zip(numbers).zip(values) {
-        let counts = class == TokenClass::All || class.holds(token.span.of(text));
-        out[step].add(value, counts, statistic);
-    }
-    let read = values.iter().map(|v| v.span.end).max().unwrap_or(0);
-    out.into_iter().zip(steps).map(|(folded, step)| folded.finish(statistic).filter(|_| read > step.span.start)).collect()
+    folds.steps(statistic).collect()
 }
 
 /// What each token has under a granularity: the logit of the supervised token that ends its segment; of a sum, each token an equal share of it, so
@@ -175,48 +205,59 @@ fn spread(granularity: Granularity, logits: &[f32], owner: &[usize], statistic: 
     out
 }
 
-/// A step while its tokens are read.
+/// Tokens that were read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Folded {
-    /// Of the counted tokens.
-    value: f64,
-    counted: usize,
     tokens: usize,
+    /// Of those that count.
+    counted: usize,
+    sum: f64,
+    min: f32,
+    max: f32,
+    last: f32,
     unknown: bool,
 }
 
 impl Folded {
-    fn add(&mut self, value: f32, counts: bool, statistic: Statistic) {
+    fn add(&mut self, value: f32, counts: bool) {
         self.tokens += 1;
-        if !counts {
-            return;
-        }
-        if !value.is_finite() {
+        if counts && value.is_finite() {
+            let one = Self { tokens: 0, counted: 1, sum: f64::from(value), min: value, max: value, last: value, unknown: false };
+            *self = self.and(one);
+        } else if counts {
             self.unknown = true;
-            return;
         }
-        let value = f64::from(value);
-        let first = self.counted == 0;
-        self.counted += 1;
-        self.value = match statistic {
-            Statistic::Sum | Statistic::Mean => self.value + value,
-            Statistic::Min if first => value,
-            Statistic::Min => self.value.min(value),
-            Statistic::Max if first => value,
-            Statistic::Max => self.value.max(value),
-            Statistic::Last => value,
-        };
     }
 
-    fn finish(self, statistic: Statistic) -> Option<f32> {
+    /// Those and then others.
+    fn and(self, next: Self) -> Self {
+        let (tokens, unknown) = (self.tokens + next.tokens, self.unknown | next.unknown);
+        match (self.counted, next.counted) {
+            (_, 0) => Self { tokens, unknown, ..self },
+            (0, _) => Self { tokens, unknown, ..next },
+            _ => Self {
+                tokens,
+                unknown,
+                counted: self.counted + next.counted,
+                sum: self.sum + next.sum,
+                min: self.min.min(next.min),
+                max: self.max.max(next.max),
+                last: next.last,
+            },
+        }
+    }
+
+    fn finish(&self, statistic: Statistic) -> Option<f32> {
         if self.unknown || self.tokens == 0 {
             return None;
         }
         match (statistic, self.counted) {
-            (Statistic::Sum, _) => Some(self.value as f32),
+            (Statistic::Sum, _) => Some(self.sum as f32),
             (_, 0) => None,
-            (Statistic::Mean, n) => Some((self.value / n as f64) as f32),
-            _ => Some(self.value as f32),
+            (Statistic::Mean, n) => Some((self.sum / n as f64) as f32),
+            (Statistic::Min, _) => Some(self.min),
+            (Statistic::Max, _) => Some(self.max),
+            (Statistic::Last, _) => Some(self.last),
         }
     }
 }
