@@ -181,5 +181,5 @@ pub enum Effect {
     /// Use another theme.
     Theme(String),
     /// Put a trace's labels into this file, soon.
-    Keep(std::path::PathBuf, Box<crate::trace::Trace>),
+    Keep(std::path::PathBuf, Box<super::labels::Marked>),
 }

@@ -21,7 +21,7 @@ mod watch;
 pub use action::{Action, Command, Effect};
 pub use inspector::{Inspector, run};
 pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
-pub use labels::Labels;
+pub use labels::{Labels, Marked};
 pub use recorded::Recorded;
 pub use settings::{Beside, Field, Settings, detector_name};
 pub use source::{Ask, Item, Query, Report, Row, TraceSource};

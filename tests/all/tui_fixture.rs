@@ -308,7 +308,7 @@ impl Screen {
             match effect {
                 Effect::Send(request) => self.sent.push(request),
                 Effect::Quit => self.quit = true,
-                Effect::Keep(path, trace) => Labels::keep(&path, [&*trace]).expect("labels"),
+                Effect::Keep(path, marked) => Labels::keep(&path, [&*marked]).expect("labels"),
                 Effect::Highlight(item, candidate, text, blocks) => {
                     let colours = reasonscope::tui::highlight(&text, &blocks);
                     self.act(Action::Highlighted(item, candidate, blocks, colours));

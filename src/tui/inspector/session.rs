@@ -4,7 +4,7 @@ use super::Inspector;
 use crate::runtime::{Request, Update};
 use crate::trace::Span;
 use crate::tui::action::{Action, Effect};
-use crate::tui::labels::LabelWriter;
+use crate::tui::labels::{LabelWriter, Marked};
 use crate::tui::source::{self, Ask, Item, Report};
 use crate::tui::terminal::{self, Screen};
 use crate::tui::{ExitReason, Options, TuiError};
@@ -62,7 +62,7 @@ impl Session {
         Ok(())
     }
 
-    fn keep(&mut self, path: std::path::PathBuf, trace: crate::trace::Trace) {
+    fn keep(&mut self, path: std::path::PathBuf, marked: Marked) {
         if self.labels.is_none() {
             let tell = self.tell.clone();
             let failed = move |error| {
@@ -77,7 +77,7 @@ impl Session {
             }
         }
         if let Some(writer) = &self.labels {
-            writer.put(path, trace);
+            writer.put(path, marked);
         }
     }
 
@@ -149,7 +149,7 @@ impl Screen for Session {
                 // Without a thread the code stays plain.
                 let _ = self.colourer().map(|c| c.send(job));
             }
-            Effect::Keep(path, trace) => self.keep(path, *trace),
+            Effect::Keep(path, marked) => self.keep(path, *marked),
             Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::Theme(_) => {}
         }
     }

@@ -6,6 +6,8 @@ pub(crate) use writer::LabelWriter;
 
 use crate::format::{FormatError, Options, TraceList, write_file};
 use crate::trace::{Candidate, GoldDeviation, Trace};
+use crate::util::atomic;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The file of labels as it is known to be, and what was marked since.
@@ -13,6 +15,56 @@ use std::path::{Path, PathBuf};
 pub struct Labels {
     path: PathBuf,
     traces: Vec<Trace>,
+}
+
+/// The labels of every step of every candidate.
+type StepLabels = Vec<Vec<Option<f32>>>;
+
+pub(crate) fn step_labels(trace: &Trace) -> StepLabels {
+    trace.candidates.iter().map(|c| c.steps.iter().map(|s| s.label).collect()).collect()
+}
+
+/// A trace that was marked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marked {
+    /// With its labels as they are now.
+    pub trace: Trace,
+    /// The labels that it had when this session last knew them to be kept: where they are others now, this session has marked.
+    pub(crate) before: StepLabels,
+}
+
+impl Marked {
+    /// Puts the marks of this session on what the file has of the same texts; the marks of another session on other steps stay.
+    fn put_on(&self, kept: &mut Trace) {
+        for ((kept, now), before) in kept.candidates.iter_mut().zip(&self.trace.candidates).zip(&self.before) {
+            if now.steps.iter().map(|s| s.label).eq(before.iter().copied()) {
+                continue;
+            }
+            for ((kept, now), before) in kept.steps.iter_mut().zip(&now.steps).zip(before) {
+                if now.label != *before {
+                    kept.label = now.label;
+                }
+            }
+            let signed = is_signed(kept);
+            let named = match now.gold {
+                Some(GoldDeviation::Step(i)) if kept.steps.get(i).is_some_and(|s| s.label.is_none_or(|l| is_wrong(l, signed))) => Some(i),
+                _ => None,
+            };
+            let wrong = kept.steps.iter().position(|s| s.label.is_some_and(|l| is_wrong(l, signed)));
+            let all = kept.steps.iter().all(|s| s.label.is_some());
+            let first = wrong.into_iter().chain(named).min().map(GoldDeviation::Step);
+            kept.gold = first.or_else(|| (all || now.gold == Some(GoldDeviation::None)).then_some(GoldDeviation::None));
+        }
+    }
+}
+
+/// Whether labels are of PRM800K's scale, which has −1 for wrong and 0 for neutral.
+fn is_signed(candidate: &Candidate) -> bool {
+    candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0))
+}
+
+fn is_wrong(label: f32, signed: bool) -> bool {
+    label < 0.0 || label == 0.0 && !signed
 }
 
 impl Labels {
@@ -59,10 +111,20 @@ impl Labels {
         self.traces.push(new);
     }
 
-    /// Puts the labels of traces into the file, which another session may have added to; the file is written whole or not at all.
-    pub fn keep<'a>(path: &Path, traces: impl IntoIterator<Item = &'a Trace>) -> Result<(), FormatError> {
+    /// Puts marks into the file, which another session may have added to, or be adding to; the file is written whole or not at all.
+    pub fn keep<'a>(path: &Path, marks: impl IntoIterator<Item = &'a Marked>) -> Result<(), FormatError> {
+        // Whoever writes first lets go of the folder when it is done. A system that locks no folders keeps nobody out.
+        let folder = File::open(atomic::folder(path)).ok();
+        if let Some(folder) = &folder {
+            let _ = folder.lock();
+        }
         let mut now = Self::open(path)?;
-        traces.into_iter().for_each(|trace| now.take(trace));
+        for marked in marks {
+            match now.traces.iter_mut().find(|t| same_texts(t, &marked.trace)) {
+                Some(kept) => marked.put_on(kept),
+                None => now.take(&marked.trace),
+            }
+        }
         write_file(path, &now.traces, None)
     }
 }
@@ -80,8 +142,7 @@ fn same(a: &Candidate, b: &Candidate) -> bool {
 /// Marks a step, or takes the same mark off again; whether it has it now. The first error is the first step that is marked wrong or that the source names
 /// (`given`), unless a mark says otherwise.
 pub(crate) fn mark(candidate: &mut Candidate, step: usize, right: bool, given: Option<GoldDeviation>) -> bool {
-    // PRM800K's scale has −1 for wrong and 0 for neutral.
-    let signed = candidate.steps.iter().any(|s| s.label.is_some_and(|l| l < 0.0));
+    let signed = is_signed(candidate);
     let label = match (right, signed) {
         (true, _) => 1.0,
         (false, true) => -1.0,
@@ -91,7 +152,7 @@ pub(crate) fn mark(candidate: &mut Candidate, step: usize, right: bool, given: O
     let marked = s.label != Some(label);
     s.label = marked.then_some(label);
     let named = |i: usize| given == Some(GoldDeviation::Step(i));
-    let wrong = (0..candidate.steps.len()).find(|&i| candidate.steps[i].label.map_or(named(i), |l| l < 0.0 || l == 0.0 && !signed));
+    let wrong = (0..candidate.steps.len()).find(|&i| candidate.steps[i].label.map_or(named(i), |l| is_wrong(l, signed)));
     let right = given == Some(GoldDeviation::None) || candidate.steps.iter().all(|s| s.label.is_some());
     candidate.gold = wrong.map(GoldDeviation::Step).or(right.then_some(GoldDeviation::None));
     marked
@@ -101,6 +162,48 @@ pub(crate) fn mark(candidate: &mut Candidate, step: usize, right: bool, given: O
 mod tests {
     use super::*;
     use crate::trace::{Segmentation, segment};
+
+    /// A mark on the first candidate, and what is to be kept of it.
+    pub(super) fn marked(trace: &mut Trace, step: usize, right: bool) -> Marked {
+        let before = step_labels(trace);
+        mark(&mut trace.candidates[0], step, right, None);
+        Marked { trace: trace.clone(), before }
+    }
+
+    #[test]
+    fn two_sessions_on_one_file_lose_nothing_of_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.jsonl");
+        let (mut ours, mut theirs) = (trace("a\nb\nc"), trace("a\nb\nc"));
+        let of = |path: &Path| {
+            let c = Labels::open(path).unwrap().traces[0].candidates[0].clone();
+            (c.steps.iter().map(|s| s.label).collect::<Vec<_>>(), c.gold)
+        };
+        Labels::keep(&path, [&marked(&mut ours, 0, true)]).unwrap();
+        Labels::keep(&path, [&marked(&mut theirs, 2, false)]).unwrap();
+        assert_eq!(of(&path), (vec![Some(1.0), None, Some(0.0)], Some(GoldDeviation::Step(2))));
+        Labels::keep(&path, [&marked(&mut ours, 1, false)]).unwrap();
+        assert_eq!(of(&path), (vec![Some(1.0), Some(0.0), Some(0.0)], Some(GoldDeviation::Step(1))));
+        // The last word on a step stands, also where it takes a mark off.
+        Labels::keep(&path, [&marked(&mut theirs, 2, false)]).unwrap();
+        Labels::keep(&path, [&marked(&mut ours, 1, true)]).unwrap();
+        assert_eq!(of(&path), (vec![Some(1.0), Some(1.0), None], None));
+        // Many at the same moment.
+        std::thread::scope(|s| {
+            for text in ["1\n2", "3\n4", "5\n6", "7\n8"] {
+                let path = &path;
+                s.spawn(move || {
+                    let mut own = trace(text);
+                    for step in [0, 1] {
+                        Labels::keep(path, [&marked(&mut own, step, true)]).unwrap();
+                    }
+                });
+            }
+        });
+        let all = Labels::open(&path).unwrap();
+        assert_eq!(all.traces.len(), 5);
+        assert!(all.traces[1..].iter().all(|t| t.candidates[0].steps.iter().all(|s| s.label == Some(1.0))));
+    }
 
     pub(super) fn trace(text: &str) -> Trace {
         let candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() };
@@ -136,11 +239,9 @@ mod tests {
         let path = dir.path().join("labels.jsonl");
         let (mut first, mut second) = (trace("a\nb"), trace("a\nc"));
         for t in [&mut first, &mut second] {
-            mark(&mut t.candidates[0], 1, false, None);
-            Labels::keep(&path, [&*t]).unwrap();
+            Labels::keep(&path, [&marked(t, 1, false)]).unwrap();
         }
-        mark(&mut second.candidates[0], 0, true, None);
-        Labels::keep(&path, [&second]).unwrap();
+        Labels::keep(&path, [&marked(&mut second, 0, true)]).unwrap();
         let back = Labels::open(&path).unwrap();
         assert_eq!(back.traces.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["t", "t#2"]);
         for (text, want) in [("a\nb", [None, Some(0.0)]), ("a\nc", [Some(1.0), Some(0.0)]), ("a\nd", [None, None])] {

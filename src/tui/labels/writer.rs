@@ -1,7 +1,6 @@
 //! Labels on their way to the file: a thread of its own writes them, so that no key waits for the disk.
 
-use super::{Labels, same_texts};
-use crate::trace::Trace;
+use super::{Labels, Marked, same_texts};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -26,7 +25,7 @@ struct Shared {
 /// What is to be written: a trace once, with the labels that it had last.
 #[derive(Debug, Default)]
 struct Queue {
-    traces: Vec<(PathBuf, Trace)>,
+    traces: Vec<(PathBuf, Marked)>,
     closed: bool,
 }
 
@@ -47,11 +46,11 @@ impl LabelWriter {
     }
 
     /// Takes a trace with its labels; it replaces what is queued of the same trace.
-    pub fn put(&self, path: PathBuf, trace: Trace) {
+    pub fn put(&self, path: PathBuf, marked: Marked) {
         let mut queue = self.shared.lock();
-        match queue.traces.iter_mut().find(|(p, t)| *p == path && same_texts(t, &trace)) {
-            Some(queued) => queued.1 = trace,
-            None => queue.traces.push((path, trace)),
+        match queue.traces.iter_mut().find(|(p, m)| *p == path && same_texts(&m.trace, &marked.trace)) {
+            Some(queued) => queued.1.trace = marked.trace,
+            None => queue.traces.push((path, marked)),
         }
         drop(queue);
         self.shared.woken.notify_all();
@@ -71,7 +70,7 @@ impl Drop for LabelWriter {
 
 fn write_all(shared: &Shared, failed: &impl Fn(String)) {
     // What could not be written is tried again with the next marks, and at the end.
-    let mut unwritten: Vec<(PathBuf, Trace)> = Vec::new();
+    let mut unwritten: Vec<(PathBuf, Marked)> = Vec::new();
     loop {
         let mut queue = shared.lock();
         while queue.traces.is_empty() && !queue.closed {
@@ -84,8 +83,9 @@ fn write_all(shared: &Shared, failed: &impl Fn(String)) {
         let (mut traces, closed) = (std::mem::take(&mut queue.traces), queue.closed);
         drop(queue);
         for old in unwritten.drain(..) {
-            if !traces.iter().any(|(path, t)| *path == old.0 && same_texts(t, &old.1)) {
-                traces.push(old);
+            match traces.iter_mut().find(|(path, m)| *path == old.0 && same_texts(&m.trace, &old.1.trace)) {
+                Some(newer) => newer.1.before = old.1.before,
+                None => traces.push(old),
             }
         }
         traces.sort_by(|a, b| a.0.cmp(&b.0));
@@ -93,7 +93,7 @@ fn write_all(shared: &Shared, failed: &impl Fn(String)) {
         paths.dedup();
         for path in paths {
             let of_file = || traces.iter().filter(|(p, _)| p == path);
-            if let Err(error) = Labels::keep(path, of_file().map(|(_, trace)| trace)) {
+            if let Err(error) = Labels::keep(path, of_file().map(|(_, marked)| marked)) {
                 failed(format!("labels are not kept: {error}"));
                 unwritten.extend(of_file().cloned());
             }
@@ -106,8 +106,9 @@ fn write_all(shared: &Shared, failed: &impl Fn(String)) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{mark, tests::trace};
+    use super::super::tests::{marked, trace};
     use super::*;
+    use crate::trace::Trace;
     use std::sync::mpsc::channel;
 
     #[test]
@@ -117,11 +118,9 @@ mod tests {
         let writer = LabelWriter::start(|error| panic!("{error}")).unwrap();
         let (mut first, mut second) = (trace("a\nb"), trace("c\nd"));
         for right in [true, false] {
-            mark(&mut first.candidates[0], 1, right, None);
-            writer.put(path.clone(), first.clone());
+            writer.put(path.clone(), marked(&mut first, 1, right));
         }
-        mark(&mut second.candidates[0], 0, true, None);
-        writer.put(path.clone(), second);
+        writer.put(path.clone(), marked(&mut second, 0, true));
         drop(writer);
         let mut back = [trace("a\nb"), trace("c\nd")];
         let labels = Labels::open(&path).unwrap();
@@ -135,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (said, heard) = channel();
         let writer = LabelWriter::start(move |error| said.send(error).unwrap()).unwrap();
-        writer.put(dir.path().join("missing/labels.jsonl"), trace("a"));
+        writer.put(dir.path().join("missing/labels.jsonl"), marked(&mut trace("a"), 0, true));
         let error = heard.recv().unwrap();
         assert!(error.starts_with("labels are not kept: ") && error.contains("missing"), "{error}");
     }

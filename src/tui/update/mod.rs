@@ -8,6 +8,7 @@ mod overlay;
 mod signals;
 
 use super::action::{Action, Command, Effect};
+use super::labels::{Marked, step_labels};
 use super::settings::Field;
 use super::source::{Ask, Item};
 use super::state::{Editor, Focus, Hit, Overlay, Search, State, View};
@@ -185,10 +186,12 @@ fn mark_step(state: &mut State, right: bool, effects: &mut Vec<Effect>) {
     // A text that was sampled again has its labels in the file.
     doc.label(&labels);
     let step = doc.cursor.step + 1;
+    let before = step_labels(doc.trace());
     let said = match doc.mark(right) {
         Some(marked) => {
             labels.take(doc.trace());
-            effects.push(Effect::Keep(labels.path().to_owned(), Box::new(doc.trace().clone())));
+            let kept = Marked { trace: doc.trace().clone(), before };
+            effects.push(Effect::Keep(labels.path().to_owned(), Box::new(kept)));
             let word = if right { "right" } else { "wrong" };
             if marked { format!("step {step} labelled {word}, in {name}") } else { format!("step {step}: label taken off, in {name}") }
         }

@@ -44,6 +44,9 @@ pub(super) fn why(doc: &Doc, d: &Deviation, g: &Glyphs, room: u16) -> String {
     forms.into_iter().nth(fitting).unwrap_or_default()
 }
 
+/// Cells for the number of signals that do not fit.
+const MORE: u16 = 4;
+
 /// A line of parts, as many as fit.
 struct Parts<'p, 'a> {
     p: &'p mut Painter<'a>,
@@ -166,10 +169,20 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
 fn draw_signals(doc: &Doc, p: &mut Painter<'_>, lines: impl Iterator<Item = Rect>) {
     let Some(derived) = doc.derived_now() else { return };
     let said = told(doc, derived, doc.cursor.step, p.glyphs());
-    let mut left = said.iter().peekable();
-    for area in lines {
+    let mut left = said.as_slice();
+    let mut lines = lines.peekable();
+    while let Some(mut area) = lines.next() {
+        let right = area.right();
+        if lines.peek().is_none() && left.iter().map(Said::width).sum::<usize>() > usize::from(area.width) {
+            area.width = area.width.saturating_sub(MORE);
+        }
         let mut parts = Parts { p: &mut *p, area, x: area.x };
-        while left.next_if(|said| parts.said(said)).is_some() {}
+        let put = left.iter().take_while(|said| parts.said(said)).count();
+        left = &left[put..];
+        if area.right() < right && !left.is_empty() {
+            let (x, more) = (parts.x, format!("+{}", left.len()));
+            p.cut(x, area.y, right.saturating_sub(x), &more, p.style(Role::Faint));
+        }
     }
 }
 
@@ -179,6 +192,13 @@ struct Said {
     value: String,
     /// It lies beyond the signal's threshold.
     beyond: bool,
+}
+
+impl Said {
+    /// Cells that it takes, with the gap behind it.
+    fn width(&self) -> usize {
+        width(&one_line(&self.name, 32)) + 1 + width(&self.value) + 2
+    }
 }
 
 /// What each signal but the one that colours says of a step: the value in its own unit, its threshold where one is known, and the candidate's place by it
