@@ -1,8 +1,8 @@
 //! Demonstrations and problems of a task from files.
 
 use crate::task::{Demonstration, Problem, Task, TaskError};
+use crate::util::packed;
 use anyhow::{Context, Result, bail};
-use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -50,6 +50,6 @@ fn read<T>(files: &[PathBuf], records: impl Fn(Box<dyn BufRead>, &str) -> Result
 fn lines(path: &Path) -> Result<Box<dyn BufRead>> {
     let name = || path.display().to_string();
     let mut file = BufReader::new(File::open(path).with_context(name)?);
-    let packed = file.fill_buf().with_context(name)?.starts_with(&[0x1f, 0x8b]);
-    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
+    let is_packed = file.fill_buf().with_context(name)?.starts_with(&packed::MAGIC);
+    Ok(if is_packed { Box::new(BufReader::new(packed::unpacked(file))) } else { Box::new(file) })
 }

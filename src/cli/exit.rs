@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// How the program ends; the numbers are documented in `--help` and the man page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +15,31 @@ pub enum Exit {
     Usage = 2,
     /// The work was done, but a gate that the user set was not met.
     GateNotMet = 3,
-    /// Interrupted by the user; what was done is kept.
+    /// Interrupted by the user or by a signal, whose number is added to 128; what was done is kept.
     Interrupted = 130,
+}
+
+/// The signal that ended the work; 0: none.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Remembers which signal ended the work.
+pub fn ended_by(signal: i32) {
+    SIGNAL.store(signal, Ordering::SeqCst);
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match (self, SIGNAL.load(Ordering::SeqCst)) {
+            (Exit::Interrupted, signal @ 1..128) => 128 + signal as u8,
+            _ => self as u8,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
+        ExitCode::from(exit.code())
     }
 }
 
@@ -31,7 +50,7 @@ Exit codes:
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
   3    a gate was not met: an alarm that `train --fail-on` names ended the run, or a figure is outside `eval --min` or `--max`
-  130  interrupted; what was done is kept";
+  130  interrupted by Ctrl-C; what was done is kept (129 after a hang-up, 131 after SIGQUIT, 143 after SIGTERM)";
 
 /// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].
 #[derive(Debug)]

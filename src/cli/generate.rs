@@ -8,13 +8,14 @@ use super::progress::Reporter;
 use crate::answer::{self, Judged};
 use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;
-use crate::runtime::{Engine, ModelRef, Models, Request, Slot};
+use crate::runtime::{Engine, ModelRef, Models, PATIENCE, Request, Slot};
 use crate::task::judge;
 use crate::trace::{REWARD, SignalSource, Trace};
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
@@ -40,6 +41,9 @@ pub struct Generate {
     /// Keep what the output file already has and generate the rest
     #[arg(long, requires = "output")]
     resume: bool,
+    /// Where the policy is a server: longest wait for its next word, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Models")]
+    wait: u64,
     #[command(flatten)]
     group: GroupArgs,
     #[command(flatten)]
@@ -53,14 +57,15 @@ pub struct Generate {
 impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
-        let models = Models { policy: self.policy.policy(device)?, reward: self.reward.reward(device)? };
+        let models =
+            Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, reward: self.reward.reward(device)? };
         let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
         let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "problems");
-        let engine = Engine::start(models).context("cannot start the models' threads")?;
+        let engine = Engine::start(models).context("cannot start the models' threads")?.score_when_whole();
         let status = ready(&engine, &mut reporter, &interrupt)?;
         let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
         let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
@@ -108,7 +113,7 @@ impl Generate {
             }
             let scoring = self.rewards.scoring(&detector, &status.calibration);
             for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
-                output.line(&line)?;
+                output.record(&line)?;
             }
             output.flush()
         };
@@ -118,16 +123,21 @@ impl Generate {
         drop(engine);
         let Bad { skipped, broken } = walk.into_inner().close(&mut reporter);
         let nothing = summary.traces + written.len() as u64 == 0;
-        let whole = !summary.interrupted && summary.failed == 0 && !broken && !nothing;
+        let failed = summary.failed > 0 || tally.failed > 0;
+        let whole = !summary.interrupted && !failed && !broken && !nothing;
         let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
             reporter
                 .warn(&format!("interrupted: {} problems are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
+        if tally.failed > 0 {
+            reporter
+                .warn(&format!("{} candidates failed; the same command with -o and --resume samples their problems again", tally.failed));
+        }
         tally.tell(&mut reporter, self.task, &summary, (skipped, written.len()), &name);
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
-            () if summary.failed > 0 || broken || nothing => Exit::Failed,
+            () if failed || broken || nothing => Exit::Failed,
             () => Exit::Ok,
         })
     }
@@ -143,6 +153,8 @@ impl Generate {
 #[derive(Default)]
 struct Tally {
     candidates: u64,
+    /// Of those, the ones that broke off.
+    failed: u64,
     tokens: u64,
     answers: answer::Tally,
 }
@@ -151,8 +163,9 @@ impl Tally {
     fn add(&mut self, trace: &Trace, judged: &[Judged]) {
         for (c, judged) in trace.candidates.iter().zip(judged) {
             self.candidates += 1;
+            self.failed += u64::from(c.has_failed());
             self.tokens += c.tokens.len() as u64;
-            if trace.gold_answer.is_some() {
+            if trace.gold_answer.is_some() && !c.has_failed() {
                 self.answers.add(judged);
             }
         }
@@ -170,11 +183,10 @@ impl Tally {
         } else if self.answers != answer::Tally::default() {
             reporter.say(&self.answers.describe());
         }
-        if skipped > 0 {
-            reporter.warn(&format!("{skipped} bad records were skipped"));
-        }
+        reporter.skipped(skipped);
         reporter.record(serde_json::json!({
-            "event": "summary", "problems": summary.traces, "candidates": self.candidates, "failed": summary.failed, "skipped": skipped,
+            "event": "summary", "problems": summary.traces, "candidates": self.candidates, "failed": summary.failed, "failed_candidates": self.failed,
+            "skipped": skipped,
             "kept": kept, "interrupted": summary.interrupted, "seconds": summary.seconds, "tokens": self.tokens,
             "tokens_per_second": summary.tokens_per_second, "judged": self.answers.graded, "correct": self.answers.strict,
             "flexible": self.answers.flexible, "unknown": self.answers.unknown, "output": name,

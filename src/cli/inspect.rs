@@ -1,7 +1,7 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
 use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use crate::answer::Judged;
 use crate::run::{RunFolder, trace_files};
 use crate::runtime::{Engine, ModelRef, Models};
@@ -119,7 +119,10 @@ impl Inspect {
         };
         Ok(match tui::run(tui::Options { models, ..options })? {
             tui::ExitReason::Quit => Exit::Ok,
-            tui::ExitReason::Signal(_) => Exit::Interrupted,
+            tui::ExitReason::Signal(signal) => {
+                exit::ended_by(signal);
+                Exit::Interrupted
+            }
         })
     }
 }
@@ -157,6 +160,16 @@ fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<Strin
     let segment = &live.rewards.segment;
     let collection =
         if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment)? };
+    // What comes through a pipe may come later.
+    if files.iter().all(|f| Path::new(f).is_file()) && !collection.wait(0) {
+        let errors = collection.errors();
+        let what = if problems { "problem" } else { "trace" };
+        match errors.first() {
+            Some(first) if errors.len() > 1 => bail!("{first}; and {} more, so that there is no {what} to show", errors.len() - 1),
+            Some(first) => bail!("{first}; there is no {what} to show"),
+            None => bail!("{}: holds no {what}", files.join(", ")),
+        }
+    }
     Ok(Box::new(tui::Recorded::new(collection)))
 }
 

@@ -1,40 +1,51 @@
-//! Ctrl-C and termination, seen as a flag that the work asks now and then.
+//! Ctrl-C, termination and hang-up, seen as a flag that the work asks now and then.
 
 use super::args::OutputArgs;
+use super::{console, exit};
+use crate::util::atomic;
 use anyhow::{Context, Result};
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Whether the user wants the program to stop. A second signal ends it at once.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
-    /// Said at the first signal.
-    note: Arc<OnceLock<String>>,
+    /// Pieces of work that are under way and lose nothing when the program ends in their midst.
+    free: Arc<AtomicUsize>,
+    /// Said at the first signal; whether as a record.
+    note: Arc<OnceLock<bool>>,
+}
+
+/// While it lives, the first signal ends the program at once; see [`Interrupt::at_once`].
+pub struct AtOnce(Arc<AtomicUsize>);
+
+impl Drop for AtOnce {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Interrupt {
-    /// Starts to listen for SIGINT and SIGTERM.
+    /// Starts to listen for SIGINT, SIGTERM and SIGHUP.
     pub fn listen() -> Result<Self> {
         let interrupt = Self::default();
-        let flag = interrupt.clone();
+        let heard = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot listen for signals")?;
+        let mut signals = {
+            let _entered = runtime.enter();
+            Signals::new().context("cannot listen for signals")?
+        };
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    let mut seen = false;
-                    while wait().await.is_ok() {
-                        if seen {
-                            std::process::exit(super::exit::Exit::Interrupted as i32);
+                    while let Some(signal) = signals.next().await {
+                        exit::ended_by(signal);
+                        if heard.flag.swap(true, Ordering::SeqCst) || heard.free.load(Ordering::SeqCst) > 0 {
+                            heard.end();
                         }
-                        seen = true;
-                        flag.flag.store(true, Ordering::Relaxed);
-                        if let Some(note) = flag.note.get() {
-                            // Nothing can be said about a standard error that cannot be written.
-                            let _ = writeln!(std::io::stderr(), "{note}");
-                        }
+                        heard.tell("stopping at the next safe point; a second Ctrl-C stops at once");
                     }
                 });
             })
@@ -42,14 +53,38 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Says at the first signal that the work ends at the next safe point, which may be a while.
+    /// Says at the first signal what becomes of the work.
     pub fn telling(self, messages: &OutputArgs) -> Self {
-        let note = "stopping at the next safe point; a second Ctrl-C stops at once";
         if !messages.quiet {
-            let json = || serde_json::json!({ "event": "warning", "message": note }).to_string();
-            let _ = self.note.set(if messages.json { json() } else { note.to_owned() });
+            let _ = self.note.set(messages.json);
         }
         self
+    }
+
+    fn tell(&self, note: &str) {
+        match self.note.get() {
+            Some(true) => console::tell_record(&serde_json::json!({ "event": "warning", "message": note })),
+            Some(false) => console::tell(note),
+            None => {}
+        }
+    }
+
+    /// Until what comes back is dropped, nothing would be lost if the program ended, so that a signal ends it whatever it is doing.
+    pub fn at_once(&self) -> AtOnce {
+        self.free.fetch_add(1, Ordering::SeqCst);
+        if self.is_set() {
+            self.end();
+        }
+        AtOnce(self.free.clone())
+    }
+
+    /// Ends the program as interrupted.
+    fn end(&self) -> ! {
+        atomic::abandon();
+        if self.free.load(Ordering::SeqCst) > 0 {
+            self.tell("interrupted; a report on part of the problems would not be what was asked for");
+        }
+        std::process::exit(exit::Exit::Interrupted.code().into());
     }
 
     /// Whether a signal came.
@@ -72,17 +107,57 @@ impl std::ops::Deref for Interrupt {
     }
 }
 
+/// The signals that end the work.
 #[cfg(unix)]
-async fn wait() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        r = tokio::signal::ctrl_c() => r,
-        _ = terminate.recv() => Ok(()),
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// `None` where the program was started so that it outlives its terminal (`nohup`).
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = (!ignored(signal_hook::consts::SIGHUP)).then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
+    }
+
+    async fn next(&mut self) -> Option<i32> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            heard = self.interrupt.recv() => heard.map(|()| SIGINT),
+            heard = self.terminate.recv() => heard.map(|()| SIGTERM),
+            heard = hangup => heard.map(|()| SIGHUP),
+        }
     }
 }
 
+/// Whether whoever started the program wants it not to hear a signal, as far as the system says it.
+#[cfg(unix)]
+fn ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("SigIgn:")?.trim(), 16).ok()).unwrap_or(0);
+    ignored & 1 << (signal - 1) != 0
+}
+
 #[cfg(not(unix))]
-async fn wait() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Option<i32> {
+        tokio::signal::ctrl_c().await.ok().map(|()| 2)
+    }
 }

@@ -1,8 +1,8 @@
 //! The log: what the program does, in a file of the user's choice or on standard error.
 
 use super::args::OutputArgs;
+use super::console;
 use super::exit::Usage;
-use crate::trace::sanitize;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{self, Write};
@@ -79,13 +79,13 @@ fn filter(text: &str) -> Result<Targets> {
     Ok(out)
 }
 
-/// Makes text from elsewhere safe for a terminal, on standard error and in a file that is shown on one later.
+/// Makes text from elsewhere safe for a terminal, on standard error and in a file that is shown on one later: one line an event.
 struct Safe<W>(W);
 
 impl<W: Write> Write for Safe<W> {
     /// One whole event.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.write_all(sanitize(&String::from_utf8_lossy(event)).as_bytes())?;
+        writeln!(self.0, "{}", console::line(&String::from_utf8_lossy(event)))?;
         Ok(event.len())
     }
 

@@ -2,6 +2,7 @@
 
 mod about;
 pub mod args;
+mod console;
 mod data;
 mod demonstrations;
 mod eval;
@@ -22,7 +23,6 @@ use args::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 
 /// The whole command line.
 #[derive(Parser, Debug)]
@@ -88,6 +88,7 @@ pub fn main() -> Exit {
         // Started by this program, for one program of a model: no time to lose on the rest of the command line.
         return if sandbox::enter(args.next().as_deref().and_then(OsStr::to_str)) { Exit::Ok } else { Exit::Failed };
     }
+    console::tell_panics();
     let args = match about::config::with_config(flags_last(with_subcommand(std::env::args_os())), &command()) {
         Ok(args) => args,
         Err(error) => {
@@ -98,8 +99,7 @@ pub fn main() -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output; its reader may have gone.
-            let _ = error.print();
+            console::usage(&error);
             return if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage };
         }
     };
@@ -162,9 +162,10 @@ fn flags_last(args: Vec<OsString>) -> Vec<OsString> {
 fn tell(error: &anyhow::Error, json: bool) {
     let message = exit::message(error);
     tracing::error!(target: log::MESSAGES, "{message}");
-    let line =
-        if json { serde_json::json!({ "event": "error", "message": message }).to_string() } else { format!("reasonscope: {message}") };
-    let _ = writeln!(std::io::stderr(), "{line}");
+    match json {
+        true => console::tell_record(&serde_json::json!({ "event": "error", "message": message })),
+        false => console::tell(&format!("reasonscope: {message}")),
+    }
 }
 
 fn run(cli: Cli) -> Result<Exit> {
@@ -196,14 +197,6 @@ fn command() -> clap::Command {
 /// A variable of the environment.
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// Prints a text on standard output.
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
 }
 
 #[cfg(test)]

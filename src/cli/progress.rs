@@ -1,11 +1,12 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
 use super::args::OutputArgs;
+use super::console;
 use super::log::MESSAGES;
 use crate::collection::Listener;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Time between two plain lines.
@@ -105,7 +106,7 @@ impl Reporter {
             }
             bar.set_position(done);
             let count = if total.is_none() { format!("{done} ") } else { String::new() };
-            bar.set_message(format!("{count}{} {note}", self.what));
+            bar.set_message(console::line(&format!("{count}{} {note}", self.what)));
         } else if !self.quiet && self.said.elapsed() >= PACE {
             self.said = Instant::now();
             let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
@@ -124,7 +125,7 @@ impl Reporter {
     /// What goes on before there is anything to count.
     pub fn status(&mut self, message: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(message.to_string());
+            bar.set_message(console::line(message));
         }
     }
 
@@ -135,6 +136,15 @@ impl Reporter {
             self.record(serde_json::json!({ "event": "warning", "message": message }));
         } else {
             self.text(&format!("warning: {message}"));
+        }
+    }
+
+    /// How many bad records were passed over, where there are some.
+    pub fn skipped(&mut self, records: usize) {
+        match records {
+            0 => {}
+            1 => self.warn("1 bad record was skipped"),
+            n => self.warn(&format!("{n} bad records were skipped")),
         }
     }
 
@@ -149,14 +159,18 @@ impl Reporter {
     /// A closing record for programs; shown with `--json` only.
     pub fn record(&mut self, record: serde_json::Value) {
         if self.json {
-            self.text(&record.to_string());
+            self.say_with(|| console::tell_record(&record));
         }
     }
 
     fn text(&self, line: &str) {
+        self.say_with(|| console::tell(line));
+    }
+
+    fn say_with(&self, tell: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| to_stderr(line)),
-            None => to_stderr(line),
+            Some(bar) => bar.suspend(tell),
+            None => tell(),
         }
     }
 }
@@ -182,11 +196,6 @@ impl Drop for Reporter {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Nothing can be said about a standard error that cannot be written.
-fn to_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Score {
             }
             let scoring = self.rewards.scoring(&detector, &judge.calibration);
             for line in to_lines(&trace, Some(&scoring)) {
-                output.line(&line)?;
+                output.record(&line)?;
             }
             tally.add(&trace, &scoring);
             output.flush()
@@ -169,9 +169,7 @@ impl Tally {
                 "the ends of {n} candidates are without reward, being longer than the reward model's context ({first} first)"
             ));
         }
-        if skipped > 0 {
-            reporter.warn(&format!("{skipped} bad records were skipped"));
-        }
+        reporter.skipped(skipped);
         reporter.record(serde_json::json!({
             "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "cut": self.cut.len(), "skipped": skipped,
             "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "marked": self.marked,

@@ -3,8 +3,8 @@
 use super::detect::{Format, Wanted, foreign, plain_text, unknown};
 use super::error::FormatError;
 use super::split::{Layout, Splitter};
+use crate::util::packed;
 use crate::util::work::count;
-use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -116,10 +116,10 @@ impl Input {
         let size = file.as_ref().and_then(|f| f.metadata().ok()).map(|m| m.len());
         let mut magic = Vec::new();
         raw.by_ref().take(2).read_to_end(&mut magic).map_err(|e| FormatError::io(path, e))?;
-        let packed = magic == [0x1f, 0x8b];
+        let is_packed = magic == packed::MAGIC;
         let raw = io::Cursor::new(magic).chain(raw);
-        let (mut rest, keep): (Box<dyn Read + Send>, Keep) = match (packed, file) {
-            (true, _) => (Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, raw))), Keep::Spool(Mutex::default())),
+        let (mut rest, keep): (Box<dyn Read + Send>, Keep) = match (is_packed, file) {
+            (true, _) => (Box::new(packed::unpacked(raw)), Keep::Spool(Mutex::default())),
             (false, Some(file)) => (Box::new(raw), Keep::File(Mutex::new(file))),
             (false, None) => (Box::new(raw), Keep::Spool(Mutex::default())),
         };

@@ -7,7 +7,7 @@ mod remote;
 
 pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until};
 pub use local::{LocalPolicy, describe};
-pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE};
+pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE, PATIENCE};
 
 use crate::trace::{Sampling, TraceEvent};
 use std::ops::ControlFlow;

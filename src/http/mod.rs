@@ -1,8 +1,13 @@
 //! HTTP for model servers and for the Hugging Face hub: how clients are made, how much of an answer is read, and what a message may repeat.
 
+use crate::util::secret;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use percent_encoding::percent_decode_str;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use std::net::IpAddr;
+use std::sync::Once;
 use std::time::Duration;
 
 /// Time for a connection to come about.
@@ -21,8 +26,30 @@ pub(crate) struct ClientError {
     pub(crate) remedy: &'static str,
 }
 
+/// Variables that hold a key.
+const KEYS: [&str; 3] = ["OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+
+/// From here on no message repeats the keys that the environment holds, nor the passwords of its proxies.
+fn keep_secrets() {
+    let set = |name: &str| std::env::var(name).ok();
+    KEYS.into_iter().filter_map(set).for_each(|key| secret::keep(&key));
+    let addresses = PROXIES.into_iter().chain(["HF_ENDPOINT"]).filter_map(set);
+    addresses.filter_map(|a| Url::parse(&a).ok()).for_each(|url| keep_password(&url));
+}
+
+/// The password of an address, as it is written, as it is meant, and as it goes over the wire beside the name.
+fn keep_password(url: &Url) {
+    let Some(password) = url.password() else { return };
+    let meant = |text| percent_decode_str(text).decode_utf8_lossy();
+    secret::keep(password);
+    secret::keep(&meant(password));
+    secret::keep(&BASE64.encode(format!("{}:{}", meant(url.username()), meant(password))));
+}
+
 /// Reads an address: `http` or `https`, with a host.
 pub(crate) fn address(text: &str) -> Result<Url, ClientError> {
+    static KEPT: Once = Once::new();
+    KEPT.call_once(keep_secrets);
     let wrong = |what: String| ClientError { what, remedy: "write it as http://HOST or https://HOST" };
     let url = Url::parse(text).map_err(|e| wrong(format!("no address ({e})")))?;
     // The parser of browsers takes `http:///v1` for the host v1.
@@ -30,6 +57,7 @@ pub(crate) fn address(text: &str) -> Result<Url, ClientError> {
     if !matches!(url.scheme(), "http" | "https") || !named {
         return Err(wrong("no address of a server".into()));
     }
+    keep_password(&url);
     Ok(url)
 }
 
@@ -102,12 +130,12 @@ pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
     all
 }
 
-/// As much of a server's own words as a message repeats.
+/// As much of a server's own words as a message repeats, without what we told it in confidence.
 pub(crate) fn repeated(text: &str) -> String {
-    let text = text.trim();
+    let text = secret::hide(text.trim());
     match text.char_indices().nth(REPEATED) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 
@@ -160,6 +188,13 @@ mod tests {
         assert_eq!(shown("http://a@b@h/x@y"), "http://h/x@y");
         assert_eq!(shown("http://h/x@y"), "http://h/x@y");
         assert_eq!(shown("/data/a@b.part"), "/data/a@b.part");
+    }
+
+    #[test]
+    fn what_goes_along_in_confidence_is_not_repeated() {
+        address("http://me:sec%20ret99@h:8/v1").unwrap();
+        let echoed = repeated("401: me:sec ret99, sec%20ret99, Basic bWU6c2VjIHJldDk5, at http://me:other@h/");
+        assert_eq!(echoed, "401: me:***, ***, Basic ***, at http://h/");
     }
 
     #[test]

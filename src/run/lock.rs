@@ -1,9 +1,10 @@
 //! One run a folder, and whether it is at work.
 
 use super::folder::{RunError, RunFolder};
+use crate::util::atomic;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Keeps a second run out of a folder while it lives. `.lock` is there, and locked, while a run is at work; it is there, and not locked, after one that broke
 /// off; it is gone after [`RunLock::done`].
@@ -23,7 +24,10 @@ impl RunLock {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(RunError::Busy { path: folder.path().into() }),
             // A file system without locks keeps nobody out.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file, path }),
+            Ok(()) | Err(TryLockError::Error(_)) => {
+                sweep(folder.path(), 2);
+                Ok(Self { _file: file, path })
+            }
         }
     }
 
@@ -31,6 +35,19 @@ impl RunLock {
     pub fn done(self) {
         // One that stays says that the run broke off, which the next call of it mends.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes files that a run which was killed was about to put in their place, in a folder and those inside it down to a `depth`.
+fn sweep(folder: &Path, depth: usize) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+        if is_folder && depth > 0 {
+            sweep(&entry.path(), depth - 1);
+        } else if !is_folder && entry.file_name().to_str().and_then(atomic::unfinished).is_some() {
+            // One that stays is in nobody's way.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -73,6 +90,18 @@ impl RunState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_half_written_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(dir.path());
+        std::fs::create_dir_all(folder.checkpoints()).unwrap();
+        let (half, kept) = (folder.checkpoints().join(".sft.safetensors.aB3x.tmp"), folder.checkpoint("sft"));
+        let (beside, others) = (dir.path().join(".metrics.jsonl.Qq1.tmp"), dir.path().join("notes.tmp"));
+        [&half, &kept, &beside, &others].into_iter().for_each(|p| std::fs::write(p, "x").unwrap());
+        RunLock::take(&folder).unwrap().done();
+        assert_eq!([&half, &kept, &beside, &others].map(|p| p.exists()), [false, true, false, true]);
+    }
 
     #[test]
     fn a_folder_is_held_by_one_run_and_says_so() {

@@ -60,6 +60,8 @@ pub(super) struct Delta {
     pub tokens: Vec<Token>,
     pub finished: bool,
     pub cut: bool,
+    /// What came before all this is void.
+    pub restarted: bool,
 }
 
 /// How generation ended.
@@ -106,6 +108,14 @@ impl Board {
             delta.tokens.extend_from_slice(tokens);
             delta.finished |= finish.is_some();
             delta.cut |= finish.is_some_and(FinishReason::is_cut);
+        }
+    }
+
+    /// Leaves that a candidate is empty, whatever it got before.
+    pub fn restart(&self, id: RequestId, candidate: usize) {
+        let mut inbox = self.lock();
+        if let Some(delta) = inbox.arrived.iter_mut().find(|n| n.id == id).and_then(|n| n.candidates.get_mut(candidate)) {
+            *delta = Delta { restarted: true, ..Delta::default() };
         }
     }
 

@@ -37,6 +37,13 @@ impl Engine {
         Ok(engine)
     }
 
+    /// From here on, generated candidates are scored once all of a request are written, meanwhile the policy writes the next request's. What is read while
+    /// it grows is read in pieces that depend on the time, and the last bits of its rewards with them; read whole, equal candidates have equal rewards.
+    pub fn score_when_whole(self) -> Self {
+        self.shared.when_whole.store(true, Ordering::Relaxed);
+        self
+    }
+
     /// Hands a request to the models; never blocks. Its updates end with one `Done` or `Failed`.
     pub fn send(&self, request: Request) -> Result<(), SendError> {
         let shared = &self.shared;

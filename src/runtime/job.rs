@@ -28,6 +28,10 @@ pub(super) struct Job {
     candidates: Vec<Reading>,
     /// Each candidate is read alone, because reading them together failed.
     alone: bool,
+    /// Nothing is read before all is written.
+    when_whole: bool,
+    /// What the model's caches hold of it is void.
+    stale: bool,
     panic: Option<String>,
 }
 
@@ -82,13 +86,36 @@ impl Job {
             candidates[of].copies.push(i);
             (candidates[i].through, candidates[i].is_copy) = (true, true);
         }
-        Self { id, problem, source: Source::Recorded { urgent }, cancelled, arrival, candidates, alone: false, panic: None }
+        Self {
+            id,
+            problem,
+            source: Source::Recorded { urgent },
+            cancelled,
+            arrival,
+            candidates,
+            alone: false,
+            when_whole: false,
+            stale: false,
+            panic: None,
+        }
     }
 
-    pub fn begun(begun: Begun, shares_tokens: bool, arrival: u64) -> Self {
+    /// `when_whole`: nothing is read before all candidates are written, so that the same texts are read in the same pieces.
+    pub fn begun(begun: Begun, shares_tokens: bool, when_whole: bool, arrival: u64) -> Self {
         let Begun { id, problem, n, cancelled, .. } = begun;
         let candidates = (0..n).map(|_| Reading::default()).collect();
-        Self { id, problem, source: Source::Live { shares_tokens, end: None }, cancelled, arrival, candidates, alone: false, panic: None }
+        Self {
+            id,
+            problem,
+            source: Source::Live { shares_tokens, end: None },
+            cancelled,
+            arrival,
+            candidates,
+            alone: false,
+            when_whole,
+            stale: false,
+            panic: None,
+        }
     }
 
     pub fn is_live(&self) -> bool {
@@ -102,13 +129,22 @@ impl Job {
 
     /// Candidates that are read alone are read once, when they are whole: each would need the others' place in the caches.
     pub fn may_read_now(&self) -> bool {
-        !(self.alone && self.is_growing())
+        !((self.alone || self.when_whole) && self.is_growing())
+    }
+
+    /// Whether what the model's caches hold of it must be forgotten; asked once.
+    pub fn take_stale(&mut self) -> bool {
+        std::mem::take(&mut self.stale)
     }
 
     /// Takes what the policy wrote; `keep` is false where nobody will read it.
     pub fn take_arrived(&mut self, arrived: &mut Arrived, keep: bool) {
         let shares_tokens = matches!(self.source, Source::Live { shares_tokens: true, .. });
         for (reading, delta) in self.candidates.iter_mut().zip(&mut arrived.candidates) {
+            if std::mem::take(&mut delta.restarted) && !(reading.text.is_empty() && reading.tokens.is_empty()) {
+                *reading = Reading::default();
+                self.stale = true;
+            }
             let (text, mut tokens) = (std::mem::take(&mut delta.text), std::mem::take(&mut delta.tokens));
             if keep && !reading.through {
                 reading.text.push_str(&text);
@@ -119,6 +155,10 @@ impl Job {
             reading.finished |= delta.finished;
             reading.cut_short |= delta.cut;
             reading.end_if_read(shares_tokens);
+        }
+        if self.stale {
+            // The others are read again beside it, from their start.
+            self.candidates.iter_mut().for_each(Reading::unread);
         }
         if let (Source::Live { end, .. }, Some(ended)) = (&mut self.source, arrived.end.take()) {
             *end = Some(ended);
@@ -257,6 +297,12 @@ impl Reading {
         }
         let whole = text_end == self.text.len() && (!shares_tokens || tokens_end == self.tokens.len());
         Cut { local, candidate, text_end, tokens_end, finished: self.finished && whole }
+    }
+
+    /// As if nothing had been read of it.
+    fn unread(&mut self) {
+        (self.read_text, self.read_tokens) = (0, 0);
+        self.through &= self.error.is_some();
     }
 
     fn give_up(&mut self, error: &str) {

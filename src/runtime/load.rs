@@ -1,10 +1,11 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, Policy};
+use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, PATIENCE, Policy};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward};
 use crate::reward::{LocalReward, RewardModel};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A model as a user names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,9 +74,14 @@ impl ModelRef {
 
     /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn policy(&self, device: DeviceChoice) -> Result<Option<Loader<dyn Policy>>, ModelError> {
+        self.policy_with(device, PATIENCE)
+    }
+
+    /// The same; where it is a server, `patience` is the longest wait for its next word.
+    pub fn policy_with(&self, device: DeviceChoice, patience: Duration) -> Result<Option<Loader<dyn Policy>>, ModelError> {
         if let Self::Endpoint(endpoint) = self.clone() {
             return Ok(Some(Loader::new(self.to_string(), move |_| {
-                let model = EndpointPolicy::open(&endpoint).map_err(|e| e.to_string())?;
+                let model = EndpointPolicy::open(&endpoint, patience).map_err(|e| e.to_string())?;
                 Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
             })));
         }

@@ -13,6 +13,7 @@ mod reader;
 mod scorer;
 mod shared;
 
+pub use crate::generate::PATIENCE;
 pub use crate::model::{DeviceChoice, ModelError};
 pub use engine::Engine;
 pub use load::{Load, Loaded, Loader, ModelRef, Models};

@@ -175,8 +175,11 @@ impl Pending {
     /// Takes the event in, or gives it back where it must stay behind what waits.
     fn merge(&mut self, event: TraceEvent) -> Option<TraceEvent> {
         match event {
-            TraceEvent::Started { .. } if !self.started && self.text.is_empty() && self.rewards.is_none() && self.finished.is_none() => {
-                self.started = true;
+            // What waits is void.
+            TraceEvent::Started { .. } => {
+                self.text.clear();
+                self.tokens.clear();
+                (self.started, self.rewards, self.finished) = (true, None, None);
             }
             TraceEvent::Tokens { text, mut tokens, .. } if self.finished.is_none() => {
                 self.text.push_str(&text);
@@ -284,6 +287,18 @@ mod tests {
         outbox.event(1, rewards(0, 0, &[2.0]), &no);
         outbox.event(1, rewards(0, 3, &[3.0]), &no);
         assert_eq!(events(&outbox), [rewards(0, 0, &[2.0]), rewards(0, 3, &[3.0])]);
+    }
+
+    #[test]
+    fn what_waits_of_a_candidate_that_starts_again_is_void() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        let started = || TraceEvent::Started { candidate: 0 };
+        for event in [started(), text(0, "a"), rewards(0, 0, &[1.0]), started(), text(0, "b")] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(events(&outbox), [started(), text(0, "b")]);
+        outbox.event(1, text(0, "c"), &no);
+        assert_eq!(events(&outbox), [text(0, "c")]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The policy's thread: samples, and hands on what it sampled.
 
-use super::Slot;
 use super::board::{Begun, End};
 use super::load::Loader;
 use super::outbox::candidate_of;
 use super::shared::{Generate, Shared, guarded, load};
+use super::{Slot, Update};
 use crate::generate::Policy;
 use crate::trace::{FinishReason, Sampling, TraceEvent};
 use std::ops::ControlFlow;
@@ -57,15 +57,20 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
             return if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
         match &event {
+            TraceEvent::Started { .. } => shared.board.restart(*id, candidate),
             TraceEvent::Tokens { text, tokens, .. } => {
                 tokens_written += tokens.len();
                 shared.board.append(*id, candidate, text, tokens, None);
             }
             TraceEvent::Finished { reason, .. } => {
                 open[candidate] = false;
+                if let FinishReason::Failed(why) = reason {
+                    let message = format!("candidate {} failed: {why}", candidate + 1);
+                    shared.outbox.say(Update::Warning { id: *id, message });
+                }
                 shared.board.append(*id, candidate, "", &[], Some(reason));
             }
-            _ => {}
+            TraceEvent::Rewards { .. } => {}
         }
         if shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };

@@ -74,11 +74,15 @@ impl Scorer<'_> {
         for begun in inbox.begun.drain(..) {
             self.arrivals += 1;
             let shares = self.model.as_ref().is_ok_and(|m| m.shares_tokenizer(&begun.fingerprint));
-            self.jobs.push(Job::begun(begun, shares, self.arrivals));
+            let when_whole = self.shared.when_whole.load(Ordering::Relaxed);
+            self.jobs.push(Job::begun(begun, shares, when_whole, self.arrivals));
         }
         for arrived in &mut inbox.arrived {
             if let Some(job) = self.jobs.iter_mut().find(|j| j.id == arrived.id) {
                 job.take_arrived(arrived, self.model.is_ok());
+                if job.take_stale() && self.context.as_ref().is_some_and(|c| c.0 == job.id) {
+                    self.context = None;
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub outbox: Outbox,
     pub board: Board,
     pub closed: AtomicBool,
+    /// Generated candidates are read when all of a request are written.
+    pub when_whole: AtomicBool,
     status: Mutex<ModelsStatus>,
     generates: Mutex<VecDeque<Generate>>,
     pub generate: Condvar,

@@ -11,9 +11,10 @@ fn question(task: Option<Task>, trace: &Trace) -> Option<Question<'_>> {
 }
 
 /// What a candidate of a trace answers and whether that is right, as the grader of `task` says; without a task, as the kind of answer that the reference
-/// shows is graded. Programs are not run: nothing is known of them.
+/// shows is graded. Programs are not run: nothing is known of them, nor of a candidate that failed before its writer was done.
 pub fn judge(task: Option<Task>, trace: &Trace, candidate: &Candidate) -> Judged {
     match task {
+        _ if candidate.has_failed() => Judged::default(),
         Some(task) => task.read(&trace.problem, trace.gold_answer.as_deref(), &candidate.text, candidate.is_cut()),
         None => question(None, trace).map(|q| q.judge(&candidate.text, candidate.is_cut())).unwrap_or_default(),
     }

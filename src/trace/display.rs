@@ -1,6 +1,7 @@
 //! Model text made safe for a terminal, with a map back to its bytes.
 
 use super::Span;
+use crate::util::json::is_hidden;
 use crate::util::work::count;
 use std::borrow::Cow;
 
@@ -120,11 +121,7 @@ fn is_safe(text: &str) -> bool {
 fn needs_change(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        c if c.is_control() => true,
-        // direction marks and overrides, line and paragraph separators, byte-order mark, interlinear marks, tag characters
-        '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{061C}' => true,
-        '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' => true,
-        _ => false,
+        c => c.is_control() || is_hidden(c),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One thing that happened to one candidate. Applied in order, the events give the whole candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TraceEvent {
-    /// The candidate exists and is empty.
+    /// The candidate exists and is empty; what it had before is void, as where a stream broke off and is made again.
     Started {
         /// Index of the candidate inside its trace.
         candidate: usize,

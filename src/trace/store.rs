@@ -92,7 +92,16 @@ impl TraceStore {
         let before = self.live[candidate].closed;
         let mut applied = Applied { candidate, ..Applied::default() };
         match event {
-            TraceEvent::Started { .. } => {}
+            TraceEvent::Started { .. } => {
+                let target = &mut self.trace.candidates[candidate];
+                if target.text.is_empty() && target.tokens.is_empty() {
+                    return applied;
+                }
+                *target = Candidate::default();
+                self.live[candidate] = Live { segmenter: Some(Segmenter::new(self.segmentation.clone())), closed: 0 };
+                applied.text = true;
+                return applied;
+            }
             TraceEvent::Tokens { text, tokens, .. } => {
                 let target = &mut self.trace.candidates[candidate];
                 target.text.push_str(text);
@@ -169,6 +178,18 @@ mod tests {
         assert_eq!(store.trace().candidates[1].steps, closed);
         assert_eq!(store.trace().candidates.len(), 2);
         assert_eq!(store.trace().candidates[1].finish, Some(FinishReason::Stop));
+    }
+
+    #[test]
+    fn a_candidate_that_starts_again_is_empty() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        store.apply(&text(0, "a\nbc"));
+        store.apply(&rewards(0, &[1.0]));
+        assert_eq!(store.apply(&TraceEvent::Started { candidate: 0 }), Applied { text: true, ..Applied::default() });
+        assert!(store.trace().candidates[0] == Candidate::default() && store.closed(0) == 0);
+        store.apply(&text(0, "a\nd"));
+        store.apply(&TraceEvent::Finished { candidate: 0, reason: FinishReason::Stop });
+        assert_eq!((store.trace().candidates[0].text.as_str(), store.closed(0)), ("a\nd", 2));
     }
 
     #[test]

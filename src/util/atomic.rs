@@ -4,13 +4,42 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile};
+
+/// Files on their way, for a process that ends in the midst of its work.
+static ON_THEIR_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn on_their_way() -> MutexGuard<'static, Vec<PathBuf>> {
+    ON_THEIR_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the files that are on their way, before the process ends without dropping them.
+pub fn abandon() {
+    for path in on_their_way().drain(..) {
+        // Whoever ends has nobody to tell.
+        let _ = fs::remove_file(path);
+    }
+}
 
 /// A file on its way: written beside its destination under a name that begins with `.` and ends in `.tmp`, and renamed onto it by
 /// [`commit`](AtomicFile::commit). Dropped before that, it is gone.
 pub struct AtomicFile {
     temp: NamedTempFile,
+    listed: Listed,
     path: PathBuf,
+}
+
+/// Its place in the list of files that are on their way.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut all = on_their_way();
+        if let Some(at) = all.iter().position(|p| *p == self.0) {
+            all.swap_remove(at);
+        }
+    }
 }
 
 impl AtomicFile {
@@ -31,7 +60,9 @@ impl AtomicFile {
         if let Ok(replaced) = fs::metadata(&path) {
             temp.as_file().set_permissions(replaced.permissions())?;
         }
-        Ok(Self { temp, path })
+        let listed = Listed(temp.path().to_owned());
+        on_their_way().push(listed.0.clone());
+        Ok(Self { temp, listed, path })
     }
 
     /// Where it is to stand.
@@ -43,12 +74,15 @@ impl AtomicFile {
     pub fn commit(self) -> io::Result<()> {
         self.temp.as_file().sync_all()?;
         self.temp.persist(&self.path).map_err(|e| e.error)?;
+        drop(self.listed);
         Ok(())
     }
 
     /// Puts it at another name in the same folder as it is now, to be written on.
     pub fn commit_at(self, path: &Path) -> io::Result<File> {
-        self.temp.persist(path).map_err(|e| e.error)
+        let file = self.temp.persist(path).map_err(|e| e.error);
+        drop(self.listed);
+        file
     }
 }
 

@@ -168,7 +168,7 @@ fn bad_lines_among_good_are_reported_counted_and_skipped() {
     let output = run(&["score", file.to_str().unwrap(), "--reward", "embedded"]);
     assert_eq!(code(&output), 0, "{}", err(&output));
     assert_eq!(records(&out(&output)).len(), 2);
-    assert!(err(&output).contains("mixed.jsonl, line 2") && err(&output).contains("1 bad records were skipped"), "{}", err(&output));
+    assert!(err(&output).contains("mixed.jsonl, line 2") && err(&output).contains("1 bad record was skipped"), "{}", err(&output));
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn interrupting_keeps_what_is_done() {
     assert!(!file.exists(), "the file appears when it is whole");
     signal(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 130, "{}", err(&output));
+    assert_eq!(code(&output), 143, "{}", err(&output));
     assert!(!records(&std::fs::read_to_string(&file).unwrap()).is_empty());
     assert!(temporary().is_none());
 }

@@ -1,8 +1,8 @@
 //! A policy behind an OpenAI-compatible server: streaming, stopping, and the program itself.
 
 use crate::fake_server::{FakeServer, Received, Reply, models};
-use reasonscope::generate::{Endpoint, EndpointPolicy, Policy};
-use reasonscope::trace::{FinishReason, Sampling, TraceEvent};
+use reasonscope::generate::{Endpoint, EndpointPolicy, PATIENCE, Policy};
+use reasonscope::trace::{FinishReason, Sampling, Segmentation, Trace, TraceEvent, TraceStore};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::process::Command;
@@ -34,7 +34,7 @@ fn server(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> FakeSer
 }
 
 fn open(server: &FakeServer) -> EndpointPolicy {
-    EndpointPolicy::open(&Endpoint::parse(&server.url()).unwrap()).unwrap()
+    EndpointPolicy::open(&Endpoint::parse(&server.url()).unwrap(), PATIENCE).unwrap()
 }
 
 #[test]
@@ -102,6 +102,124 @@ fn bare_text_streams_too_and_trouble_is_told() {
     let ill = server(|_| Reply::Stream(vec![b"data: {\"error\":{\"message\":\"out of memory\"}}\n\n".to_vec()]));
     let message = open(&ill).sample("x", 1, &Sampling::default(), &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(message.contains("out of memory") && message.contains(&ill.url()), "{message}");
+}
+
+/// The seed of the third of four candidates, as it goes over the wire.
+fn third_seed(server: &FakeServer) -> Value {
+    let mut trace = TraceStore::new(Trace::default(), Segmentation::Line);
+    let mut hear = |event| {
+        trace.apply(&event);
+        ControlFlow::Continue(())
+    };
+    open(server).sample("x", 4, &Sampling::default(), &mut hear).unwrap();
+    server.to("/v1/completions")[2]["seed"].clone()
+}
+
+#[test]
+fn a_stream_that_breaks_off_costs_one_candidate_which_is_asked_for_again() {
+    // Every fourth request is cut in the midst of its stream.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = server(move |r| {
+        let cut = asked.fetch_add(1, Ordering::SeqCst) % 4 == 3;
+        let text = format!("{} a\nb", r.body["seed"]);
+        let (begun, end) = (event(&text[..text.len() - 2], &[5], None), event(&text[text.len() - 2..], &[6], Some("stop")));
+        Reply::Stream(if cut { vec![begun] } else { vec![begun, end] })
+    });
+    let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+    let mut again = 0;
+    let mut hear = |event| {
+        again += usize::from(matches!(event, TraceEvent::Started { .. }));
+        store.apply(&event);
+        ControlFlow::Continue(())
+    };
+    open(&server).sample("x", 40, &Sampling::default(), &mut hear).unwrap();
+    let trace = store.into_trace();
+    let mut texts: Vec<&str> = trace.candidates.iter().map(|c| c.text.as_str()).collect();
+    assert!(trace.candidates.iter().all(|c| c.finish == Some(FinishReason::Stop) && c.tokens.len() == 2 && c.steps.len() == 2));
+    assert!(texts.iter().all(|t| t.ends_with(" a\nb")), "{texts:?}");
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), 40, "each by its own seed");
+    let requests = server.to("/v1/completions").len();
+    assert!(requests > 50 && again == requests, "{requests} requests, {again} beginnings");
+}
+
+#[test]
+fn what_a_failed_candidate_left_is_sampled_again_by_resume() {
+    let healthy = server(|_| Reply::Stream(answer()));
+    let ill = third_seed(&healthy);
+    let server = server(move |r| Reply::Stream(if r.body["seed"] == ill { vec![event("#### 5", &[5], None)] } else { answer() }));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.jsonl");
+    let problems = dir.path().join("p.jsonl");
+    std::fs::write(&problems, "{\"problem\": \"x\", \"gold_answer\": \"5\"}\n{\"problem\": \"y\", \"gold_answer\": \"5\"}\n").unwrap();
+    let run = |policy: &str, more: &[&str]| {
+        let (problems, file) = (problems.to_str().unwrap(), file.to_str().unwrap());
+        generate(&[&["--policy", policy, "--problems", problems, "-n", "4", "-o", file], more].concat())
+    };
+    let (code, _, err) = run(&format!("{}#m", server.url()), &["--json"]);
+    assert!(code == 1 && err.contains("closed the stream") && err.contains("--resume"), "{code} {err}");
+    let records = || -> Vec<Value> { std::fs::read_to_string(&file).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect() };
+    let failed: Vec<Value> = records().into_iter().filter(|r| r["finish"]["failed"].is_string()).collect();
+    assert_eq!((records().len(), failed.len()), (8, 2));
+    assert!(failed.iter().all(|r| r["correct"].is_null() && r["answer"].is_null()), "{failed:?}");
+    let before = healthy.to("/v1/completions").len();
+    let (code, _, err) = run(&format!("{}#m", healthy.url()), &["--resume"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!((records().len(), healthy.to("/v1/completions").len() - before), (8, 8));
+    assert!(records().iter().all(|r| r["finish"] == "stop"));
+}
+
+#[test]
+fn a_stream_that_never_ends_is_bounded_by_what_was_asked_for() {
+    let told = |server: &FakeServer, max_tokens| {
+        let sampling = Sampling { max_tokens, ..Sampling::default() };
+        open(server).sample("x", 1, &sampling, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string()
+    };
+    let words = server(|_| Reply::Endless(event(&"blah ".repeat(200), &[5], None)));
+    assert!(told(&words, 4).contains("more than the 4 tokens"), "{}", told(&words, 4));
+    let ids = server(|_| Reply::Stream(vec![event("", &[1; 100_000], None), event("", &[1], Some("stop"))]));
+    assert!(told(&ids, 100).contains("more than"), "{}", told(&ids, 100));
+    let pings = server(|_| Reply::Endless(b": ping\n\n".repeat(100)));
+    assert!(told(&pings, 8).contains("more bytes than any answer"), "{}", told(&pings, 8));
+}
+
+#[test]
+fn an_echoing_server_betrays_no_key() {
+    let echo = FakeServer::start(|r, _| {
+        let key = r.authorization.clone().unwrap_or_default();
+        let message = format!("Incorrect API key provided: {key}, that is {key}; {}{key}", "x".repeat(290 - 2 * key.len()));
+        Reply::Whole(401, json!({ "error": { "message": message } }))
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let (code, out, err) = generate(&["--policy", &echo.url(), "--problem", "x", "--json", "--log", log.to_str().unwrap()]);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(code == 1 && err.contains("401") && err.contains("***"), "{code} {err}");
+    for part in ["secret-key", "secret-k", "secret-ke"] {
+        assert!(![&out, &err, &log].iter().any(|t| t.contains(part)), "{part} is in {err} or {log}");
+    }
+    let address = echo.url().replace("http://", "http://me:pass-word@");
+    let (_, said) = through(&address, &[]);
+    assert!(said.contains("401") && !said.contains("pass-word") && !said.contains("bWU6cGFzcy13b3Jk"), "{said}");
+}
+
+#[test]
+fn what_a_server_says_stays_one_harmless_line() {
+    let hostile = "bad \u{1b}]52;c;UFdORUQ=\u{7}\u{1b}[2J \u{9b}31m \u{202e}evil\r\nreasonscope: all is well";
+    let refusing = FakeServer::start(move |_, _| Reply::Whole(400, json!({ "error": { "message": hostile } })));
+    let naming = FakeServer::start(move |r, _| match r.path.as_str() {
+        "/v1/models" => Reply::Whole(200, json!({ "data": [{ "id": hostile }] })),
+        _ => Reply::Stream(answer()),
+    });
+    for url in [refusing.url(), naming.url()] {
+        for json in [&[][..], &["--json"]] {
+            let (_, out, err) = generate(&[&["--policy", &url, "--problem", "x", "-n", "1"], json].concat());
+            let raw = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+            assert!(!out.contains(raw) && !err.contains(raw), "{out:?} {err:?}");
+            assert!(!err.lines().any(|l| l.starts_with("reasonscope: all is well")), "{err}");
+        }
+    }
 }
 
 #[test]

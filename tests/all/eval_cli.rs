@@ -390,3 +390,41 @@ fn live_candidates_stand_beside_the_greedy_completion() {
     let recorded = report(&["eval", "rerank", &candidates(dir.path(), "made.jsonl", 6)]);
     assert!(recorded["figures"].get("greedy").is_none());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "c.jsonl", 6);
+    let out = dir.path().join("out.txt");
+    std::fs::write(&out, "as it was\n").unwrap();
+    let files = || {
+        let mut all: Vec<String> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        all.sort();
+        all
+    };
+    // A file that never ends: `eval` waits for more of it.
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        let child = Command::new(env!("CARGO_BIN_EXE_reasonscope"))
+            .args(["eval", "all", pipe.to_str().unwrap(), "-o", out.to_str().unwrap()])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut feed = std::fs::File::options().write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut feed, &std::fs::read(&file).unwrap()).unwrap();
+        while files().len() == 3 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        drop(feed);
+        assert_eq!(code(&output), expected, "{signal}: {}", err(&output));
+        assert!(err(&output).contains("interrupted"), "{}", err(&output));
+        assert_eq!(
+            (files(), std::fs::read_to_string(&out).unwrap().as_str()),
+            (vec!["c.jsonl".into(), "out.txt".into(), "pipe".into()], "as it was\n")
+        );
+    }
+}

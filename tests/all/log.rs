@@ -80,7 +80,10 @@ fn secrets_and_foreign_escapes_are_in_no_log() {
     let (code, _, err) = run(&args, &variables);
     assert_eq!(code, 1, "{err}");
     let text = read(&log);
-    assert!(text.contains("/v1/completions") && text.contains("tries again") && text.contains("503 Service Unavailable: wait"), "{text}");
+    assert!(
+        text.contains("/v1/completions") && text.contains("asks for a candidate again") && text.contains("503 Service Unavailable: wait"),
+        "{text}"
+    );
     for said in [text, err] {
         assert!(!["secret", "pass-word", "\u{1b}"].iter().any(|s| said.contains(s)), "{said:?}");
     }

@@ -16,6 +16,7 @@ mod forged;
 mod formats;
 mod gguf;
 mod gradients;
+mod hostile;
 mod hub;
 mod log;
 mod lora;

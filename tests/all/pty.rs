@@ -184,7 +184,7 @@ fn labels_are_in_the_file_when_it_ends_and_soon_while_it_runs() {
             "q" => terminal.keys("q"),
             signal => terminal.signal(signal),
         }
-        assert_eq!(terminal.end(), if end == "q" { 0 } else { 130 });
+        assert_eq!(terminal.end(), if end == "q" { 0 } else { 143 });
         terminal.assert_clean();
         assert_eq!(labelled(), n, "ended by {end}");
     }
@@ -219,13 +219,23 @@ fn it_lives_through_every_size() {
 
 #[test]
 fn signals_end_it_cleanly() {
-    for signal in ["-TERM", "-INT", "-HUP"] {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129), ("-QUIT", 131)] {
         let mut terminal = Terminal::start(&LIVE, 24, 80, &[]);
         terminal.wait_for("a first frame", |t| !t.trim().is_empty());
         terminal.signal(signal);
-        assert_eq!(terminal.end(), 130, "{signal}");
+        assert_eq!(terminal.end(), code, "{signal}");
         terminal.assert_clean();
     }
+}
+
+#[test]
+fn an_abort_gives_the_screen_back_as_where_memory_runs_out() {
+    let mut terminal = Terminal::start(&LIVE, 24, 80, &[]);
+    terminal.wait_for("a first frame", |t| !t.trim().is_empty());
+    terminal.signal("-ABRT");
+    assert_ne!(terminal.end(), 0);
+    terminal.assert_clean();
+    assert!(terminal.text().contains("reasonscope: aborted"), "{}", terminal.text());
 }
 
 #[test]
@@ -242,8 +252,11 @@ fn errors_are_said_before_the_screen_is_taken() {
     let wrong = "this is no model";
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("config.json"), wrong).unwrap();
+    let bad = dir.path().join("bad.jsonl");
+    std::fs::write(&bad, "{\"schema_version\": 1, \"trace_id\": \"t\", \"text\": 5}\n".repeat(3)).unwrap();
     for args in [
         &["inspect", "missing.jsonl"][..],
+        &["inspect", bad.to_str().unwrap()],
         &["--reward", "missing-model"],
         &["--policy", dir.path().to_str().unwrap()],
         &["--theme", "no-such-theme"],
@@ -277,7 +290,7 @@ fn a_run_is_watched_as_it_grows() {
     let mut terminal = Terminal::start(&["watch", dir.path().to_str().unwrap()], 24, 80, &[]);
     terminal.wait_for("a first frame", |t| t.contains("rl 2/9"));
     terminal.signal("-TERM");
-    assert_eq!(terminal.end(), 130);
+    assert_eq!(terminal.end(), 143);
     terminal.assert_clean();
 }
 

@@ -1,5 +1,6 @@
 //! `completions SHELL`.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use anyhow::Result;
 use clap::Args;
@@ -15,7 +16,7 @@ impl Completions {
     pub(in crate::cli) fn run(self) -> Result<Exit> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut crate::cli::command(), "reasonscope", &mut text);
-        crate::cli::print(&String::from_utf8_lossy(&text))?;
+        console::print(&String::from_utf8_lossy(&text))?;
         Ok(Exit::Ok)
     }
 }

@@ -3,6 +3,7 @@
 //! Its keys are the long options of `inspect` and `watch`, and what it says stands where the command line says nothing. Commands that make figures or files never read it:
 //! what they do is on their command line and in their recipes alone.
 
+use crate::cli::console;
 use crate::cli::exit::{Exit, Usage};
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, Args, Command};
@@ -33,7 +34,7 @@ impl Config {
             }
             (false, _) => commented(&crate::cli::command()),
         };
-        crate::cli::print(&text)?;
+        console::print(&text)?;
         Ok(Exit::Ok)
     }
 }

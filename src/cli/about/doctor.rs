@@ -1,6 +1,7 @@
 //! `doctor`: what is found on this machine, and what to do about what is not.
 
 use crate::cli::args::{DeviceArgs, OutputArgs, model, own_executable};
+use crate::cli::console::{self, line};
 use crate::cli::exit::Exit;
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Guards, Python};
@@ -87,7 +88,10 @@ impl Doctor {
         findings.push(code());
         findings.extend(directories());
         findings.extend(terminal());
-        crate::cli::print(&if messages.json { as_json(&findings) } else { as_text(&findings) })?;
+        match messages.json {
+            true => console::print_record(&as_json(&findings))?,
+            false => console::print(&as_text(&findings))?,
+        }
         Ok(if findings.iter().any(|f| f.state == State::Broken) { Exit::Failed } else { Exit::Ok })
     }
 }
@@ -271,16 +275,16 @@ fn as_text(findings: &[Finding]) -> String {
             State::Absent => "--",
             State::Broken => "!!",
         };
-        let _ = writeln!(text, "  {mark}  {:width$}  {}", f.name, f.found);
+        let _ = writeln!(text, "  {mark}  {:width$}  {}", line(&f.name), line(&f.found));
         if let Some(remedy) = &f.remedy {
-            let _ = writeln!(text, "      {:width$}  {remedy}", "");
+            let _ = writeln!(text, "      {:width$}  {}", "", line(remedy));
         }
     }
     text
 }
 
-fn as_json(findings: &[Finding]) -> String {
-    let list: Vec<serde_json::Value> = findings
+fn as_json(findings: &[Finding]) -> serde_json::Value {
+    findings
         .iter()
         .map(|f| {
             let state = match f.state {
@@ -290,6 +294,5 @@ fn as_json(findings: &[Finding]) -> String {
             };
             serde_json::json!({ "area": f.area, "name": f.name, "state": state, "found": f.found, "remedy": f.remedy })
         })
-        .collect();
-    format!("{}\n", serde_json::Value::from(list))
+        .collect()
 }

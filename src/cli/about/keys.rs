@@ -1,6 +1,7 @@
 //! `keys`: what every key does.
 
 use crate::cli::args::OutputArgs;
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::tui;
 use anyhow::Result;
@@ -13,12 +14,12 @@ pub struct Keys {}
 
 impl Keys {
     pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        let text = if messages.json {
+        if messages.json {
             let list: Vec<serde_json::Value> = tui::BINDINGS
                 .iter()
                 .map(|b| serde_json::json!({ "context": b.context.title(), "keys": b.on.split(' ').collect::<Vec<_>>(), "does": b.desc }))
                 .collect();
-            format!("{}\n", serde_json::Value::from(list))
+            console::print_record(&list.into())?;
         } else {
             let width = tui::BINDINGS.iter().map(|b| b.on.chars().count()).max().unwrap_or(0);
             let mut text = String::new();
@@ -31,9 +32,8 @@ impl Keys {
                 }
                 writeln!(text, "  {:width$}  {}", b.on, b.desc)?;
             }
-            text
-        };
-        crate::cli::print(&text)?;
+            console::print(&text)?;
+        }
         Ok(Exit::Ok)
     }
 }

@@ -1,5 +1,6 @@
 //! `man`: the manual page, one section a subcommand.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use anyhow::Result;
 use clap::Args;
@@ -11,7 +12,7 @@ pub struct Man {}
 
 impl Man {
     pub(in crate::cli) fn run(self) -> Result<Exit> {
-        crate::cli::print(&String::from_utf8_lossy(&page()?))?;
+        console::print(&String::from_utf8_lossy(&page()?))?;
         Ok(Exit::Ok)
     }
 }

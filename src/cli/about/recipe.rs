@@ -1,5 +1,6 @@
 //! `recipe`: a recipe with every key.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::train::Recipe;
 use anyhow::Result;
@@ -11,7 +12,7 @@ pub struct ShowRecipe {}
 
 impl ShowRecipe {
     pub(in crate::cli) fn run(self) -> Result<Exit> {
-        crate::cli::print(&Recipe::commented()?)?;
+        console::print(&Recipe::commented()?)?;
         Ok(Exit::Ok)
     }
 }

@@ -1,6 +1,7 @@
 //! `themes`: the themes that there are.
 
 use crate::cli::args::OutputArgs;
+use crate::cli::console::{self, line};
 use crate::cli::exit::Exit;
 use crate::tui;
 use anyhow::Result;
@@ -20,7 +21,7 @@ pub fn directories() -> Vec<PathBuf> {
 impl Themes {
     pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let themes = tui::themes(&directories());
-        let text = if messages.json {
+        if messages.json {
             let list: Vec<serde_json::Value> = themes
                 .iter()
                 .map(|t| {
@@ -29,21 +30,20 @@ impl Themes {
                     })
                 })
                 .collect();
-            format!("{}\n", serde_json::Value::from(list))
+            console::print_record(&list.into())?;
         } else {
             let width = themes.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
             let mut text = String::new();
             for t in &themes {
                 let default = if t.name == tui::DEFAULT_THEME { " (default)" } else { "" };
                 let place = t.path.as_ref().map(|p| format!("  [{}]", p.display())).unwrap_or_default();
-                writeln!(text, "{:width$}  {}{default}{place}", t.name, t.description)?;
+                writeln!(text, "{:width$}  {}", line(&t.name), line(&format!("{}{default}{place}", t.description)))?;
             }
             if let [directory, ..] = directories().as_slice() {
-                writeln!(text, "\nYour own themes go into {}", directory.display())?;
+                writeln!(text, "\nYour own themes go into {}", line(&directory.display().to_string()))?;
             }
-            text
-        };
-        crate::cli::print(&text)?;
+            console::print(&text)?;
+        }
         Ok(Exit::Ok)
     }
 }

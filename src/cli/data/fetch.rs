@@ -1,6 +1,7 @@
 //! `data fetch`: a task's data as JSON lines, or a model, from the Hugging Face hub.
 
 use crate::cli::args::{OutputArgs, task};
+use crate::cli::console;
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::progress::Reporter;
 use crate::hub::{Hub, Kind, Listing, Progress, Repo, Settings, Store, cache_dir, model_files};
@@ -46,13 +47,11 @@ impl Fetch {
             (None, None) => bail!(Usage("name a task or a --model".into())),
         };
         drop(reporter);
-        let text = if messages.json {
-            let all: Vec<serde_json::Value> = paths.iter().map(|p| p.display().to_string().into()).collect();
-            format!("{}\n", serde_json::Value::from(all))
-        } else {
-            paths.iter().map(|p| format!("{}\n", p.display())).collect()
-        };
-        crate::cli::print(&text)?;
+        let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        match messages.json {
+            true => console::print_record(&paths.into())?,
+            false => console::print(&(paths.join("\n") + "\n"))?,
+        }
         Ok(Exit::Ok)
     }
 

@@ -6,6 +6,7 @@ use super::args::{OutputArgs, task};
 use super::exit::{Exit, Usage};
 use super::output::Output;
 use super::progress::Reporter;
+use crate::cli::console;
 use crate::format::{Joined, join, to_lines};
 use crate::task::catalogue::CATALOGUE;
 use crate::task::{Agreement, Task};
@@ -77,7 +78,7 @@ impl Data {
 
 fn list(messages: &OutputArgs) -> Result<Exit> {
     if messages.json {
-        super::print(&format!("{}\n", serde_json::to_value(CATALOGUE)?))?;
+        console::print_record(&serde_json::to_value(CATALOGUE)?)?;
         return Ok(Exit::Ok);
     }
     let mut text = String::new();
@@ -93,7 +94,7 @@ fn list(messages: &OutputArgs) -> Result<Exit> {
         writeln!(text)?;
     }
     text.push_str("Fetch with: reasonscope data fetch TASK --output DIR\n");
-    super::print(&text)?;
+    console::print(&text)?;
     Ok(Exit::Ok)
 }
 
@@ -119,7 +120,7 @@ impl Join {
         }
         for trace in &joined.traces {
             for line in to_lines(trace, None) {
-                output.line(&line)?;
+                output.record(&line)?;
             }
         }
         let (name, n) = (output.name().to_owned(), joined.traces.len());
@@ -151,9 +152,9 @@ impl Check {
             value["share"] = share.into();
             value["traces"] = joined.traces.len().into();
             value["files"] = joined.files.iter().map(|(p, f)| serde_json::json!({ "path": p, "format": f.name() })).collect();
-            super::print(&format!("{value}\n"))?;
+            console::print_record(&value)?;
         } else {
-            super::print(&text(&agreement, share, &joined)?)?;
+            console::print(&text(&agreement, share, &joined)?)?;
         }
         Ok(Exit::Ok)
     }
@@ -182,7 +183,7 @@ fn text(a: &Agreement, share: f64, joined: &Joined) -> Result<String> {
         for e in a.examples.iter().filter(|e| e.kind == *kind) {
             let by = e.policy.as_ref().map(|p| format!(" by {p}")).unwrap_or_default();
             let place = if lone { format!("{}, ", e.place) } else { String::new() };
-            writeln!(text, "        {place}{} candidate {}{by}", e.id, e.candidate)?;
+            writeln!(text, "        {}", console::line(&format!("{place}{} candidate {}{by}", e.id, e.candidate)))?;
             let or_none = |a: &Option<String>| a.clone().map_or_else(|| "none".into(), |a| format!("{a:?}"));
             writeln!(text, "          reference {:?}, stored {}, found {}", e.gold, or_none(&e.stored), or_none(&e.found))?;
             writeln!(text, "          … {}", e.tail.escape_debug())?;

@@ -85,7 +85,7 @@ struct With<T: Args> {
 impl Eval {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut reporter = Reporter::new(messages, "problems");
-        let interrupt = Interrupt::listen()?;
+        let interrupt = Interrupt::listen()?.telling(messages);
         if let Some(path) = &self.recipe {
             let name = path.to_string_lossy();
             let commands = What::augment_subcommands(clap::Command::new("eval"));
@@ -99,12 +99,8 @@ impl Eval {
         let what = self.what.unwrap_or(What::Stories(With { what: self.stories, report: self.report }));
         let how = what.report();
         let output = how.open()?;
-        let made = what.make(&mut reporter, &interrupt);
-        if interrupt.is_set() {
-            reporter.say("interrupted; a report on part of the problems would not be what was asked for");
-            return Ok(Exit::Interrupted);
-        }
-        how.finish(&made?, output, messages.json)
+        let made = what.make(&mut reporter, &interrupt)?;
+        how.finish(&made, output, messages.json)
     }
 }
 
@@ -124,10 +120,11 @@ impl What {
         }
     }
 
-    /// Does the work. What comes back after an interruption is not whole.
+    /// Does the work; a signal ends the program at once, for a part of a report is none.
     fn make(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        let _ends = interrupt.at_once();
         match self {
-            What::Stories(w) => w.what.make(&w.report, reporter, interrupt),
+            What::Stories(w) => w.what.make(&w.report, reporter),
             What::All(w) => w.what.make(&w.report, reporter, interrupt),
             What::Rerank(w) => w.what.make(Part::Rerank, &w.report, reporter, interrupt),
             What::Pass(w) => w.what.make(Part::Pass, &w.report, reporter, interrupt),
@@ -137,7 +134,7 @@ impl What {
             What::Compare(w) => w.what.make(&w.report),
             What::Seeds(w) => w.what.make(),
             What::Surface(w) => w.what.make(&w.report, reporter, interrupt),
-            What::Search(w) => w.what.make(&w.report, reporter, interrupt),
+            What::Search(w) => w.what.make(&w.report, reporter),
         }
     }
 }

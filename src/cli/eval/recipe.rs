@@ -96,12 +96,7 @@ impl EvalRecipe {
         let mut gates = Vec::new();
         for (name, what) in sections {
             reporter.say(&format!("section {name}"));
-            let made = what.make(reporter, interrupt);
-            if interrupt.is_set() {
-                reporter.say("interrupted; the sections before this one are written");
-                return Ok(Exit::Interrupted);
-            }
-            let made = made?;
+            let made = what.make(reporter, interrupt)?;
             how.write(&made, &self.output.join(&name))?;
             let mut part = made.report;
             gates.push((what, part.clone()));

@@ -133,13 +133,10 @@ impl RecordedArgs {
             let seen = self.seen(stories)?;
             let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
             let traces = if self.reward == ModelRef::None && self.policy == ModelRef::None {
-                self.as_they_are(&list, &check, reporter, interrupt)?
+                self.as_they_are(&list, &check, reporter)?
             } else {
                 self.anew(judge, list, &check, reporter, interrupt)?
             };
-            if interrupt.is_set() {
-                bail!("interrupted");
-            }
             check.refuse_overlaps(file)?;
             if traces.is_empty() {
                 bail!("{file}: has no candidates to evaluate; sample some with `reasonscope generate`");
@@ -209,7 +206,7 @@ impl RecordedArgs {
 
     /// On all threads; a text is dropped as soon as its numbers are taken. Problems are read while their file is, those that are drawn when it is read; those
     /// that turn out to have more candidates elsewhere in it are read once more.
-    fn as_they_are(&self, list: &Collection, check: &Check, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Vec<ScoredTrace>> {
+    fn as_they_are(&self, list: &Collection, check: &Check, reporter: &mut Reporter) -> Result<Vec<ScoredTrace>> {
         let one = |i: usize| -> Read {
             let size = list.size(i);
             let read = |mut trace: Trace| {
@@ -225,7 +222,7 @@ impl RecordedArgs {
         let wanted = self.problems.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let mut traces: Vec<(usize, Size, Option<ScoredTrace>)> = Vec::new();
         let (mut bad, mut at, mut found) = (0, 0, 0);
-        while found < wanted && order.as_ref().map_or_else(|| list.wait(at), |o| at < o.len()) && !interrupt.is_set() {
+        while found < wanted && order.as_ref().map_or_else(|| list.wait(at), |o| at < o.len()) {
             let known = order.as_ref().map_or_else(|| list.begun(), Vec::len);
             let wave = at..known.min(at + WAVE.min(wanted - found));
             if wave.is_empty() {
@@ -256,18 +253,14 @@ impl RecordedArgs {
             }
         }
         traces.sort_unstable_by_key(|t| t.0);
-        if !interrupt.is_set() {
-            refuse_a_part(list)?;
-            let grown: Vec<usize> = (0..traces.len()).filter(|&k| list.size(traces[k].0) != traces[k].1).collect();
-            let again: Vec<_> = grown.into_par_iter().map(|k| (k, one(traces[k].0).trace)).collect();
-            for (k, trace) in again {
-                traces[k].2 = trace.ok().transpose()?.map(|t| t.1);
-            }
+        refuse_a_part(list)?;
+        let grown: Vec<usize> = (0..traces.len()).filter(|&k| list.size(traces[k].0) != traces[k].1).collect();
+        let again: Vec<_> = grown.into_par_iter().map(|k| (k, one(traces[k].0).trace)).collect();
+        for (k, trace) in again {
+            traces[k].2 = trace.ok().transpose()?.map(|t| t.1);
         }
         list.errors().iter().take(NAMED).for_each(|error| reporter.warn(&error.to_string()));
-        if bad > 0 || list.skipped() > 0 {
-            reporter.warn(&format!("{} bad records were skipped", list.skipped().max(bad)));
-        }
+        reporter.skipped(list.skipped().max(bad));
         Ok(traces.into_iter().filter_map(|t| t.2).filter(|t| !t.candidates.is_empty()).collect())
     }
 
@@ -291,12 +284,8 @@ impl RecordedArgs {
         let drawn = self.problems.map(|n| draw(&list, n));
         let walk = Walk::new(list, drawn, None);
         let judged = judge.run(walk, &with, reporter, |i, trace| check.is_fresh(i, trace), done)?;
-        if !judged.summary.interrupted {
-            whole(&judged)?;
-        }
-        if judged.skipped > 0 {
-            reporter.warn(&format!("{} bad records were skipped", judged.skipped));
-        }
+        whole(&judged)?;
+        reporter.skipped(judged.skipped);
         Ok(traces)
     }
 }

@@ -3,7 +3,6 @@
 use super::finish::{Made, ReportArgs};
 use super::stories::StoriesArgs;
 use crate::cli::exit::Usage;
-use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::eval::search::{Strategy, report};
 use crate::eval::stories::{Guided, guided};
@@ -23,7 +22,7 @@ pub struct Search {
 }
 
 impl Search {
-    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter) -> Result<Made> {
         let n = usize::from(self.stories.n);
         if let Some(width) = self.width.iter().find(|&&w| w < 2 || n % w != 0) {
             return Err(Usage(format!("--width {width}: must be at least 2 and divide the budget of {n} candidates (-n)")).into());
@@ -41,14 +40,11 @@ impl Search {
             };
             let found = guided(&pair, &self.stories.options(how.seed), &options, &mut |done| {
                 reporter.progress(done as u64, Some(self.stories.problems), "searched");
-                if interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                ControlFlow::Continue(())
             })?;
-            if interrupt.is_set() {
-                return Ok(Made::default());
-            }
             all.push(found);
         }
         let title = format!("Guided search on {}", self.stories.title(&pair, how.seed));
-        Ok(Made { report: report(&title, &all, how.bootstrap())?, ..Made::default() })
+        Ok(Made { report: report(&title, &all, how.bootstrap(self.stories.problems as usize))?, ..Made::default() })
     }
 }

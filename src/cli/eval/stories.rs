@@ -2,7 +2,6 @@
 
 use super::finish::{Made, ReportArgs};
 use crate::cli::args::{DeviceArgs, RewardArgs, model, number, positive};
-use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
 use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
@@ -96,17 +95,14 @@ impl StoriesArgs {
 }
 
 impl Stories {
-    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter) -> Result<Made> {
         let stories = &self.stories;
         let pair = stories.open()?;
         let options = stories.options(how.seed);
         let traces = sample(&pair, &options, &mut |done| {
             reporter.progress(done as u64, Some(stories.problems), "sampled");
-            if interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            ControlFlow::Continue(())
         })?;
-        if interrupt.is_set() {
-            return Ok(Made::default());
-        }
         let mut sizes: Vec<usize> = [1, 2, 4, 8, 16, 32, 64].into_iter().filter(|&s| s < options.n).collect();
         sizes.push(options.n);
         let report = Options {
@@ -114,7 +110,7 @@ impl Stories {
             sizes,
             aggregation: stories.rewards.aggregation,
             calibration: pair.calibration().clone(),
-            bootstrap: how.bootstrap(),
+            bootstrap: how.bootstrap(traces.len()),
             ..Options::default()
         };
         let rows = scored(&traces, stories.rewards.granularity);

@@ -3,7 +3,9 @@
 pub(super) mod resume;
 
 use super::progress::Reporter;
+use crate::trace::sanitize;
 use crate::util::atomic::{self, AtomicFile};
+use crate::util::json;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
@@ -163,8 +165,17 @@ impl Output {
         size.map_or(usize::MAX, |(columns, _)| columns.into())
     }
 
-    /// Writes one line.
-    pub fn line(&mut self, line: &str) -> Result<()> {
+    /// Writes one line of text for people.
+    pub fn text(&mut self, line: &str) -> Result<()> {
+        self.line(&sanitize(line))
+    }
+
+    /// Writes one line of JSON.
+    pub fn record(&mut self, record: &str) -> Result<()> {
+        self.line(&json::escaped(record))
+    }
+
+    fn line(&mut self, line: &str) -> Result<()> {
         let name = &self.name;
         self.sink.get().write_all(line.as_bytes()).and_then(|()| self.sink.get().write_all(b"\n")).with_context(|| name.clone())
     }

@@ -33,9 +33,15 @@ struct Line {
     reward_model: Option<String>,
     granularity: Option<Granularity>,
     sampling: Option<Sampling>,
+    finish: Option<serde_json::Value>,
 }
 
 impl Line {
+    /// Whether the candidate broke off, so that its trace is to be made again.
+    fn has_failed(&self) -> bool {
+        self.finish.as_ref().is_some_and(|f| f.get("failed").is_some())
+    }
+
     /// What was made otherwise, and the remedy.
     fn differs(&self, made: &Made) -> Option<String> {
         fn other<'a, T: PartialEq>(was: &'a Option<T>, is: &Option<T>) -> Option<&'a T> {
@@ -82,9 +88,29 @@ impl Begins {
     }
 }
 
+/// The lines of one trace that an earlier run wrote.
+#[derive(Default)]
+struct Lines {
+    key: (String, Place),
+    lines: Vec<String>,
+    /// One of its candidates broke off.
+    failed: bool,
+}
+
+impl Lines {
+    /// Copies them, unless the trace is to be made again.
+    fn keep(self, written: &mut Written, output: &mut Output) -> Result<()> {
+        if !self.failed && !self.lines.is_empty() {
+            self.lines.iter().try_for_each(|line| output.record(line))?;
+            *written.0.entry(self.key).or_default() += self.lines.len();
+        }
+        Ok(())
+    }
+}
+
 impl Written {
     /// Opens `path`, or standard output, for a run that takes long. To `resume` is to copy an earlier run's lines as they are, also those of one that broke
-    /// off; a file that is not there is an empty one.
+    /// off, but for traces with a candidate that failed; a file that is not there is an empty one.
     ///
     /// Fails where a line was made otherwise than this run's will be.
     pub fn open(path: Option<&Path>, resume: bool, made: &Made) -> Result<(Output, Self)> {
@@ -96,7 +122,8 @@ impl Written {
     }
 
     fn copy(earlier: &Earlier, made: &Made, output: &mut Output) -> Result<Self> {
-        let (mut written, mut begins, mut key) = (Self::default(), Begins::default(), (String::new(), Place::default()));
+        let (mut written, mut begins) = (Self::default(), Begins::default());
+        let mut trace = Lines::default();
         for (i, line) in BufReader::new(earlier.read()).lines().enumerate() {
             let place = || format!("{}, line {}", earlier.name, i + 1);
             let line = line.with_context(place)?;
@@ -106,14 +133,16 @@ impl Written {
                         bail!("{}: {what}, or another file with -o", place());
                     }
                     if begins.at(&line) {
-                        key = (line.trace_id, line.source.unwrap_or_default());
+                        std::mem::take(&mut trace).keep(&mut written, output)?;
+                        trace.key = (line.trace_id.clone(), line.source.clone().unwrap_or_default());
                     }
-                    *written.0.entry(key.clone()).or_default() += 1;
+                    trace.failed |= line.has_failed();
                 }
                 Err(e) => bail!("{}: not a record of an earlier run ({e}); remove the line, or leave --resume out to begin anew", place()),
             }
-            output.line(&line)?;
+            trace.lines.push(line);
         }
+        trace.keep(&mut written, output)?;
         Ok(written)
     }
 

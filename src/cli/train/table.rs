@@ -3,9 +3,9 @@
 use super::inputs::inputs;
 use super::record::Recorder;
 use crate::cli::args::{CodeArgs, OutputArgs};
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::output;
 use crate::cli::progress::Reporter;
 use crate::eval::grader::Grader;
 use crate::run::{RunFolder, stage};
@@ -79,7 +79,7 @@ pub(super) fn run(table: &Table, overrides: &[String], code: &CodeArgs, messages
     let json = serde_json::to_vec_pretty(&rows)?;
     write_atomically(&table.output.join("table.md"), text.as_bytes())?;
     write_atomically(&table.output.join("table.json"), &json)?;
-    output::Output::open(None)?.line(text.trim_end())?;
+    console::print(&format!("{}\n", text.trim_end()))?;
     Ok(Exit::Ok)
 }
 

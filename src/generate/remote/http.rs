@@ -8,10 +8,8 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// Bytes that an answer may have.
-const LARGEST: usize = 256 << 20;
 /// Bytes that one event of a stream may have.
-const LARGEST_EVENT: usize = 16 << 20;
+const LARGEST_EVENT: usize = 1 << 20;
 /// Redirects that are followed one after another.
 const REDIRECTS: usize = 5;
 
@@ -56,11 +54,11 @@ impl Http {
         Err(EndpointError::status(url, status, &leads.unwrap_or(said), wait))
     }
 
-    /// As [`Http::send`], with the whole answer as JSON.
-    pub(super) async fn json(&self, url: &str, body: Option<&Value>) -> Result<Value, EndpointError> {
+    /// As [`Http::send`], with the whole answer of at most so many bytes as JSON.
+    pub(super) async fn json(&self, url: &str, body: Option<&Value>, most: usize) -> Result<Value, EndpointError> {
         let response = self.send(url, body).await?;
-        let bytes = http::whole(response, LARGEST).await.map_err(|e| self.broken(url, &e))?;
-        let bytes = bytes.ok_or_else(|| EndpointError::new(url, Trouble::Request, format!("the answer has more than {LARGEST} bytes")))?;
+        let bytes = http::whole(response, most).await.map_err(|e| self.broken(url, &e))?;
+        let bytes = bytes.ok_or_else(|| EndpointError::new(url, Trouble::Request, format!("the answer has more than {most} bytes")))?;
         serde_json::from_slice(&bytes).map_err(|e| {
             EndpointError::new(url, Trouble::Server, format!("the answer is not JSON ({e}): {}", message(&bytes)))
                 .remedy("is this the address of an OpenAI-compatible server, with /v1?")
@@ -107,11 +105,14 @@ pub(super) struct Events<'a> {
     buffer: Vec<u8>,
     /// Bytes of the buffer that were given out.
     read: usize,
+    /// Bytes of lines that may still come.
+    left: usize,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(http: &'a Http, url: &'a str, response: Response) -> Self {
-        Self { http, url, response, buffer: Vec::new(), read: 0 }
+    /// Of an answer that has at most so many bytes.
+    pub(super) fn new(http: &'a Http, url: &'a str, response: Response, most: usize) -> Self {
+        Self { http, url, response, buffer: Vec::new(), read: 0, left: most }
     }
 
     /// The next event's data, `None` at the end of the answer.
@@ -119,6 +120,11 @@ impl<'a> Events<'a> {
         let mut data: Option<String> = None;
         loop {
             while let Some(line) = self.line() {
+                let Some(left) = self.left.checked_sub(line.len() + 1) else {
+                    let what = "the stream has more bytes than any answer of the tokens that were asked for";
+                    return Err(EndpointError::new(self.url, Trouble::Server, what));
+                };
+                self.left = left;
                 match line.strip_prefix("data:") {
                     Some(value) => {
                         let value = value.strip_prefix(' ').unwrap_or(value);

@@ -9,5 +9,5 @@ mod wire;
 
 pub use error::EndpointError;
 pub use fleet::{Fleet, FleetConfig};
-pub use policy::EndpointPolicy;
+pub use policy::{EndpointPolicy, PATIENCE};
 pub use server::{Endpoint, KEY_VARIABLE};

@@ -1,8 +1,8 @@
 //! A policy behind an OpenAI-compatible endpoint, streamed for the inspector and for `generate`.
 
-use super::error::EndpointError;
+use super::error::{EndpointError, Trouble};
 use super::http::error_in;
-use super::server::{Endpoint, Server};
+use super::server::{Endpoint, Server, backoff};
 use super::wire::Answer;
 use crate::generate::{GenerateError, Policy};
 use crate::trace::{FinishReason, Sampling, TraceEvent};
@@ -14,8 +14,20 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Candidates that are streamed at a time.
 const STREAMS: usize = 64;
-/// Longest wait for a server's next word.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest wait for a server's next word, where the user names none.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+/// How often a candidate is asked for again whose stream broke off.
+const RETRIES: u32 = 6;
+/// Failures from which on the wait between two requests does not grow: another try costs one candidate, not a server its rest.
+const STEADY: u32 = 3;
+/// Bytes of an answer for each token that was asked for: an event of its own with its text, its id and its log-probability.
+const BYTES_A_TOKEN: usize = 4 << 10;
+/// The same for the text.
+const TEXT_A_TOKEN: usize = 256;
+/// Bytes of an answer or of a text that are always allowed.
+const ALLOWED: usize = 1 << 16;
+/// Tokens beyond those that were asked for, such as the one that ends the text.
+const MORE_TOKENS: usize = 16;
 /// How often a silent server lets the user stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -30,10 +42,10 @@ pub struct EndpointPolicy {
 }
 
 impl EndpointPolicy {
-    /// Connects; asks for the model where `endpoint` names none.
-    pub fn open(endpoint: &Endpoint) -> Result<Self, GenerateError> {
+    /// Connects; asks for the model where `endpoint` names none. `patience` is the longest wait for the server's next word.
+    pub fn open(endpoint: &Endpoint, patience: Duration) -> Result<Self, GenerateError> {
         let runtime = runtime()?;
-        let server = runtime.block_on(Server::open(endpoint, PATIENCE))?;
+        let server = runtime.block_on(Server::open(endpoint, patience))?;
         let about = format!("{} at {}", server.model(), server.url());
         Ok(Self { server, about, runtime })
     }
@@ -50,7 +62,8 @@ pub(super) fn runtime() -> Result<Runtime, GenerateError> {
     built.map_err(|e| GenerateError::Input(format!("no connection can be made: {e}")))
 }
 
-/// Streams one candidate into `events`.
+/// Streams one candidate into `events`. A stream that breaks off is asked for again, from its beginning and with the same seed; a candidate that cannot be
+/// had so is failed, and the others go on. Fails where the server refuses the request itself.
 async fn candidate(
     server: &Server,
     prompt: &str,
@@ -58,10 +71,38 @@ async fn candidate(
     candidate: usize,
     events: &UnboundedSender<TraceEvent>,
 ) -> Result<(), EndpointError> {
-    // Nobody listens any more only when the whole request is dropped.
-    let say = |event| drop(events.send(event));
-    let mut stream = server.stream(prompt, sampling, candidate).await?;
-    let (mut written, mut finish) = (0, None);
+    let mut failures = 0;
+    let reason = loop {
+        match once(server, prompt, sampling, candidate, events).await {
+            Ok(reason) => break reason,
+            Err(error) => match error.trouble() {
+                Trouble::Passing(asked) if failures < RETRIES => {
+                    failures += 1;
+                    tracing::warn!(%error, candidate, failures, "asks for a candidate again");
+                    tokio::time::sleep(backoff(failures.min(STEADY), asked)).await;
+                    let _ = events.send(TraceEvent::Started { candidate });
+                }
+                Trouble::Passing(_) => break FinishReason::Failed(error.to_string()),
+                Trouble::Server | Trouble::Request => return Err(error),
+            },
+        }
+    };
+    let _ = events.send(TraceEvent::Finished { candidate, reason });
+    Ok(())
+}
+
+/// One stream from its beginning to the candidate's end.
+async fn once(
+    server: &Server,
+    prompt: &str,
+    sampling: &Sampling,
+    candidate: usize,
+    events: &UnboundedSender<TraceEvent>,
+) -> Result<FinishReason, EndpointError> {
+    let asked = sampling.max_tokens;
+    let most = |each: usize| asked.saturating_mul(each).saturating_add(ALLOWED);
+    let mut stream = server.stream(prompt, sampling, candidate, most(BYTES_A_TOKEN)).await?;
+    let (mut written, mut tokens_written, mut finish) = (0, 0, None);
     while let Some(data) = stream.next().await? {
         if data == "[DONE]" {
             break;
@@ -75,15 +116,18 @@ async fn candidate(
         for choice in &answer.choices {
             let (text, tokens) = choice.piece(written);
             written += text.len();
+            tokens_written += tokens.len();
+            if written > most(TEXT_A_TOKEN) || tokens_written > asked.saturating_add(MORE_TOKENS) {
+                return Err(server.error(format!("the server writes more than the {asked} tokens that it was asked for")));
+            }
             if !(text.is_empty() && tokens.is_empty()) {
-                say(TraceEvent::Tokens { candidate, text, tokens });
+                // Nobody listens any more only when the whole request is dropped.
+                let _ = events.send(TraceEvent::Tokens { candidate, text, tokens });
             }
             finish = choice.finish().or(finish);
         }
     }
-    let reason = finish.unwrap_or_else(|| FinishReason::Failed("the server closed the stream before the candidate ended".into()));
-    say(TraceEvent::Finished { candidate, reason });
-    Ok(())
+    finish.ok_or_else(|| server.passing("the server closed the stream before the candidate ended"))
 }
 
 impl Policy for EndpointPolicy {

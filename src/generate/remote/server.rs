@@ -14,6 +14,12 @@ use std::time::Duration;
 
 /// Environment variable with the key that is sent to servers.
 pub const KEY_VARIABLE: &str = "OPENAI_API_KEY";
+/// Bytes of a list of models.
+const LARGEST_LIST: usize = 16 << 20;
+/// Bytes of a model's name.
+const LONGEST_NAME: usize = 1024;
+/// Bytes of a whole candidate for each of its tokens, each with its id and its log-probability.
+const BYTES_A_TOKEN: usize = 4 << 10;
 /// Wait before a failed request is made again; doubled with every further failure.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Longest such wait, also where a server asks for a longer one.
@@ -93,8 +99,9 @@ impl Server {
             Some(model) => model.clone(),
             None => {
                 let url = format!("{base}/models");
-                let listed = http.json(&url, None).await?;
-                let Some(first) = listed["data"][0]["id"].as_str() else {
+                let listed = http.json(&url, None, LARGEST_LIST).await?;
+                let first = listed["data"][0]["id"].as_str().filter(|id| id.len() <= LONGEST_NAME);
+                let Some(first) = first else {
                     return Err(EndpointError::new(&url, Trouble::Request, "the server lists no model")
                         .remedy("name one: http://HOST:PORT/v1#MODEL"));
                 };
@@ -128,7 +135,8 @@ impl Server {
         let sampling = Sampling { seed: prompt.seed, ..sampling.clone() };
         let body = self.request(json!(prompt.ids), &sampling, candidate, false);
         let url = &self.completions;
-        let answer = self.http.json(url, Some(&body)).await?;
+        let most = (sampling.max_tokens + prompt.ids.len()).saturating_mul(BYTES_A_TOKEN).saturating_add(1 << 20);
+        let answer = self.http.json(url, Some(&body), most).await?;
         let answer: Answer = serde_json::from_value(answer)
             .map_err(|e| EndpointError::new(url, Trouble::Server, format!("the answer is no completion ({e})")))?;
         let [choice] = answer.choices.as_slice() else {
@@ -137,16 +145,21 @@ impl Server {
         choice.completion(&prompt.ids).map_err(|(what, remedy)| EndpointError::new(url, Trouble::Request, what).remedy(remedy))
     }
 
-    /// Candidate `candidate` of the prompt `text`, piece by piece.
-    pub(super) async fn stream(&self, text: &str, sampling: &Sampling, candidate: usize) -> Result<Events<'_>, EndpointError> {
+    /// Candidate `candidate` of the prompt `text`, piece by piece, in at most so many bytes.
+    pub(super) async fn stream(&self, text: &str, sampling: &Sampling, candidate: usize, most: usize) -> Result<Events<'_>, EndpointError> {
         let body = self.request(text.into(), sampling, candidate, true);
-        let response = patiently(4, || self.http.send(&self.completions, Some(&body))).await?;
-        Ok(Events::new(&self.http, &self.completions, response))
+        let response = self.http.send(&self.completions, Some(&body)).await?;
+        Ok(Events::new(&self.http, &self.completions, response, most))
     }
 
     /// An error about this server's completions.
     pub(super) fn error(&self, what: impl Into<String>) -> EndpointError {
         EndpointError::new(&self.completions, Trouble::Server, what)
+    }
+
+    /// The same about what may go better another time.
+    pub(super) fn passing(&self, what: impl Into<String>) -> EndpointError {
+        EndpointError::new(&self.completions, Trouble::Passing(None), what)
     }
 
     /// Loads the adapter in the PEFT folder `path` as `name`; requests use it from now on. The one that it replaces is unloaded; where that fails, the

@@ -5,10 +5,23 @@ use minijinja::value::{Kwargs, Serde, ValueKind};
 use minijinja::{Environment, ErrorKind, State, Value, syntax::SyntaxConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
+use std::time::Duration;
 
+/// Bytes that a method of ours may make of a text.
+const LARGEST: usize = 64 << 20;
 /// The work that rendering a template may take: about so many of its instructions, or 64 bytes of text for each. Long conversations need a hundredth of it;
 /// a template that loops without end, by mistake or by malice, stops within a second.
 const FUEL: u64 = 2_000_000;
+
+/// Tags of a template, and bytes of one outside its strings. The parser calls itself for what stands inside or behind each other, and [`STACK`] holds what
+/// it needs for so many. The longest templates that models carry have 500 tags of less than 1,000 bytes.
+const MOST: usize = 5_000;
+/// Longest wait for a template, which takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of the stack on which a template is parsed and rendered.
+const STACK: usize = 128 << 20;
 
 /// A model's chat template.
 ///
@@ -47,8 +60,27 @@ impl ChatTemplate {
         };
         let source = mark("endgeneration", "endif", &mark("generation", "if true", source));
         let this = Self { source, path: path.into(), bos: bos.unwrap_or("").into(), eos: eos.unwrap_or("").into() };
-        this.environment()?;
+        if let Some(what) = too_deep(&this.source) {
+            return Err(this.wrong(what));
+        }
+        this.apart(|this| this.environment().map(|_| ()))?;
         Ok(this)
+    }
+
+    /// Does something where there is room for as much nesting as a template may have, and waits for it no longer than [`PATIENCE`]: lists that are added to
+    /// themselves cost the engine more than it counts.
+    fn apart<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, ModelError> + Send + 'static) -> Result<T, ModelError> {
+        let (send, done) = channel();
+        let own = self.clone();
+        // Whoever gave up listens no more.
+        let begun = Builder::new().name("template".into()).stack_size(STACK).spawn(move || drop(send.send(work(&own))));
+        begun.map_err(|e| self.wrong(&format!("no thread to read it on: {e}")))?;
+        done.recv_timeout(PATIENCE).unwrap_or_else(|e| {
+            Err(self.wrong(match e {
+                RecvTimeoutError::Timeout => "it works on without end",
+                RecvTimeoutError::Disconnected => "the template engine failed on it",
+            }))
+        })
     }
 
     /// The template of a model directory: `chat_template.jinja`, else `chat_template` in `tokenizer_config.json` (the one called `default` of several).
@@ -79,12 +111,15 @@ impl ChatTemplate {
 
     /// The text of a conversation; with `add_generation_prompt` it ends where the assistant begins. Errors where the template refuses the messages.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, ModelError> {
-        let env = self.environment()?;
-        let context = minijinja::context! {
-            messages => Serde(messages), add_generation_prompt, bos_token => self.bos.as_str(), eos_token => self.eos.as_str(),
-            tools => (), documents => (),
-        };
-        env.get_template("chat").and_then(|t| t.render(context)).map_err(|e| self.error(&e))
+        let messages = messages.to_vec();
+        self.apart(move |this| {
+            let env = this.environment()?;
+            let context = minijinja::context! {
+                messages => Serde(messages), add_generation_prompt, bos_token => this.bos.as_str(), eos_token => this.eos.as_str(),
+                tools => (), documents => (),
+            };
+            env.get_template("chat").and_then(|t| t.render(context)).map_err(|e| this.error(&e))
+        })
     }
 
     /// The prompt for one problem: a single message of the user, then the assistant's turn.
@@ -113,9 +148,51 @@ impl ChatTemplate {
             ErrorKind::OutOfFuel => "it works on without end".to_owned(),
             kind => e.detail().map_or_else(|| kind.to_string(), str::to_owned),
         };
-        let remedy = "correct the template, or remove it to prompt with the plain problem".into();
-        ModelError::File { path: self.path.clone(), what: format!("chat template{line}: {what}"), remedy }
+        self.told(&format!("{line}: {what}"))
     }
+
+    fn wrong(&self, what: &str) -> ModelError {
+        self.told(&format!(": {what}"))
+    }
+
+    fn told(&self, what: &str) -> ModelError {
+        let remedy = "correct the template, or remove it to prompt with the plain problem".into();
+        ModelError::File { path: self.path.clone(), what: format!("chat template{what}"), remedy }
+    }
+}
+
+/// Why a template is not parsed at all, where it has more tags or a longer one than any model's.
+fn too_deep(source: &str) -> Option<&'static str> {
+    let (mut tags, mut at) = (0, 0);
+    while let Some(start) = source[at..].find(['{', '%']).map(|found| at + found) {
+        at = start + 1;
+        if !(source[start..].starts_with("{{") || source[start..].starts_with("{%")) {
+            continue;
+        }
+        tags += 1;
+        let (mut quote, mut bytes, mut escaped) = (None, 0, false);
+        let mut rest = source[start + 2..].char_indices();
+        let end = rest.find(|&(i, c)| match quote {
+            Some(q) => {
+                if c == q && !escaped {
+                    quote = None;
+                }
+                escaped = c == '\\' && !escaped;
+                false
+            }
+            None => {
+                bytes += 1;
+                quote = Some(c).filter(|c| matches!(c, '\'' | '"'));
+                let ahead = &source[start + 2 + i..];
+                ahead.starts_with("}}") || ahead.starts_with("%}")
+            }
+        });
+        if bytes > MOST {
+            return Some("it has a tag of more than 5,000 characters");
+        }
+        at = end.map_or(source.len(), |(i, _)| start + 2 + i);
+    }
+    (tags > MOST).then_some("it has more than 5,000 tags")
 }
 
 /// The prompt for one problem: by the model's template, or for a model without one the plain problem and a newline.
@@ -161,12 +238,16 @@ fn method(_: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Va
             },
             "splitlines" => s.lines().map(Value::from).collect(),
             "replace" => match (text(0), text(1)) {
-                (Some(from), Some(to)) => s.replace(from, to).into(),
+                (Some(from), Some(to)) => {
+                    within(s.matches(from).count().saturating_mul(to.len()).saturating_add(s.len()))?;
+                    s.replace(from, to).into()
+                }
                 _ => return Err(unknown()),
             },
             "join" => {
                 let parts: Vec<String> =
                     args.first().map(|a| a.try_iter()).transpose()?.into_iter().flatten().map(|p| p.to_string()).collect();
+                within(parts.iter().map(|p| p.len() + s.len()).sum())?;
                 parts.join(s).into()
             }
             "find" => text(0).and_then(|p| s.find(p)).map_or(-1, |at| s[..at].chars().count() as i64).into(),
@@ -189,6 +270,11 @@ fn method(_: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Va
         });
     }
     Err(unknown())
+}
+
+/// The engine counts what its own filters make; what the methods here make is bounded by this.
+fn within(bytes: usize) -> Result<(), minijinja::Error> {
+    if bytes > LARGEST { Err(minijinja::Error::new(ErrorKind::OutOfFuel, "too much text")) } else { Ok(()) }
 }
 
 /// Python's `str.title`: a capital after everything that is no letter.
@@ -299,6 +385,58 @@ mod tests {
         }
         let long = "A long problem. ".repeat(100_000);
         assert_eq!(template("{% for m in messages %}{{ m.content | trim }}{% endfor %}").prompt(&long).unwrap(), long.trim());
+    }
+
+    #[test]
+    fn a_template_that_nests_or_doubles_without_end_is_refused() {
+        let refused = |source: &str| {
+            let made = ChatTemplate::new(source, Path::new("t"), None, None).and_then(|t| t.prompt("x"));
+            let error = made.map(|text| text.len()).unwrap_err().to_string();
+            assert!(error.starts_with("t: chat template") && error.len() < 400, "{error}");
+        };
+        let nested = |open: &str, inner: &str, close: &str, n: usize| format!("{{{{ {}{inner}{} }}}}", open.repeat(n), close.repeat(n));
+        let all = |n: usize| {
+            [
+                nested("-", "1", "", n),
+                nested("not ", "true", "", n),
+                nested("(", "1", ")", n),
+                nested("[", "1", "]", n),
+                nested("{'a': ", "1", "}", n),
+                nested("1 if true else ", "1", "", n),
+                nested("x(", "1", ")", n),
+                nested("a[", "0", "]", n),
+                nested("1 + ", "1", "", n),
+                nested("2 ** ", "2", "", n),
+                nested("", "a", ".b", n),
+                nested("", "a", " | trim", n),
+                "{% if true %}".repeat(n) + &"{% endif %}".repeat(n),
+                format!("{{% if true %}}{}{{% endif %}}", "{% elif true %}".repeat(n)),
+                "{% for a in b %}".repeat(n) + &"{% endfor %}".repeat(n),
+            ]
+        };
+        // What the program lives through: as much as is let through, and more than any stack holds.
+        for n in [600, 4_000] {
+            all(n).iter().for_each(|source| drop(ChatTemplate::new(source, Path::new("t"), None, None).and_then(|t| t.prompt("x"))));
+        }
+        all(1_000_000).iter().for_each(|source| refused(source));
+        let doubling = "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x | length }}";
+        refused(doubling);
+        refused(&doubling.replace("ns.x ~ ns.x", "ns.x + ns.x"));
+        refused("{{ 'a' | indent(1000000000) }}");
+        refused("{{ 'aaaaaaaaaa' * 1000000000 }}");
+        refused("{{ [0] * 1000000000 }}");
+        refused("{{ 'a' | center(10000000000) }}");
+        refused("{{ '%1000000000d' | format(1) }}");
+        refused("{{ ('a' * 100000) | replace('a', 'a' * 100000) | length }}");
+        refused("{{ ('a' * 100000).replace('a', 'a' * 100000) | length }}");
+        refused("{{ ('a' * 100000).join(range(100000)) | length }}");
+        refused("{{ range(10000000000) | list | length }}");
+        refused("{{ 10 ** 100000 }}");
+        refused("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}");
+        refused("{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}");
+        refused("{% extends 'chat' %}");
+        refused("{% include 'chat' %}");
+        refused("{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}");
     }
 
     #[test]

@@ -94,6 +94,9 @@ impl Recipe {
     }
 }
 
+/// Tables that a key may name one inside the other: a table dropped at the end drops the next inside it.
+const DEEPEST: usize = 16;
+
 /// Puts `a.b.c=value` into a table; tables on the way are made where they are missing.
 pub fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
     let (key, value) = assignment.split_once('=').ok_or("expected key=value, for example rl.steps=50")?;
@@ -101,7 +104,10 @@ pub fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
     let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut at = table;
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let mut parts: Vec<&str> = key.trim().split('.').take(DEEPEST + 2).collect();
+    if parts.len() > DEEPEST {
+        return Err(format!("the key has more than {DEEPEST} parts, and no key of a recipe has"));
+    }
     let last = parts.pop().filter(|k| !k.is_empty()).ok_or("the key is empty")?;
     for part in parts {
         let next = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));

@@ -159,7 +159,10 @@ impl Doc {
     pub fn apply(&mut self, event: &TraceEvent, grade: Option<&Grade>) {
         let at = self.store.apply(event).candidate;
         self.derived.resize_with(self.candidates().len(), Derived::default);
-        self.derived[at].stale = true;
+        match event {
+            TraceEvent::Started { .. } => self.derived[at] = Derived::default(),
+            _ => self.derived[at].stale = true,
+        }
         if let (TraceEvent::Finished { .. }, Some(grade)) = (event, grade) {
             let judged = (grade.judge)(self.trace(), at);
             self.store.set_answer(at, judged.answer, judged.correct);

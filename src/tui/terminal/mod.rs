@@ -1,10 +1,13 @@
 //! The terminal: checked before it is taken, given back whatever happens, and driven by one event loop.
 
+#[cfg(unix)]
+mod aborts;
 mod event_loop;
 mod os_signals;
 
 pub(super) use event_loop::{Screen, run};
 
+use crate::trace::sanitize;
 use crate::util::foreign;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -58,6 +61,8 @@ impl Guard {
                 before(info);
             }));
         });
+        #[cfg(unix)]
+        aborts::listen();
         enter()?;
         Ok(Self(()))
     }
@@ -80,7 +85,7 @@ impl Drop for Guard {
         give_back();
         let words = LAST_WORDS.lock().map(|mut w| std::mem::take(&mut *w)).unwrap_or_default();
         for line in words {
-            eprintln!("{line}");
+            eprintln!("{}", sanitize(&line));
         }
     }
 }
@@ -100,9 +105,13 @@ fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
     // The terminal may be gone; there is nobody left to tell then.
-    let _ = queue!(out, DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
-    let _ = out.flush();
+    let _ = leave(&mut io::stdout());
     let _ = disable_raw_mode();
+}
+
+/// Ends everything that [`enter`] began, but for the raw mode.
+fn leave(out: &mut impl Write) -> io::Result<()> {
+    queue!(out, DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, cursor::Show)?;
+    out.flush()
 }

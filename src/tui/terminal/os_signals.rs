@@ -28,6 +28,7 @@ pub(super) struct OsSignals {
     term: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
     suspend: tokio::signal::unix::Signal,
     resume: tokio::signal::unix::Signal,
 }
@@ -41,17 +42,19 @@ impl OsSignals {
             term: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
             suspend: signal(SignalKind::from_raw(SIGTSTP))?,
             resume: signal(SignalKind::from_raw(SIGCONT))?,
         })
     }
 
     pub async fn next(&mut self) -> OsSignal {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
         tokio::select! {
             _ = self.term.recv() => OsSignal::End(SIGTERM),
             _ = self.interrupt.recv() => OsSignal::End(SIGINT),
             _ = self.hangup.recv() => OsSignal::End(SIGHUP),
+            _ = self.quit.recv() => OsSignal::End(SIGQUIT),
             _ = self.suspend.recv() => OsSignal::Suspend,
             _ = self.resume.recv() => OsSignal::Continued,
         }
