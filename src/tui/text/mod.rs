@@ -93,18 +93,33 @@ fn ascii_twin(grapheme: &str) -> Option<char> {
     })
 }
 
+/// The extended grapheme clusters of `text` (UAX #29) with where they begin. An ASCII character before another is one by itself, unless the two are CR LF:
+/// most of what is drawn needs no tables.
+pub fn graphemes(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        let plain =
+            bytes.get(at)?.is_ascii() && bytes.get(at + 1).is_none_or(|next| next.is_ascii() && (bytes[at], *next) != (b'\r', b'\n'));
+        let length = if plain { 1 } else { text[at..].graphemes(true).next()?.len() };
+        at += length;
+        Some((start, &text[start..at]))
+    })
+}
+
 /// Width of `text` on one line, in cells.
 pub fn width(text: &str) -> usize {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return text.len();
     }
-    text.graphemes(true).fold(0, |w, g| w + shown(g, w, true).1)
+    graphemes(text).fold(0, |w, (_, g)| w + shown(g, w, true).1)
 }
 
 /// The longest start of `text` that fits `limit` cells, and its width.
 pub fn fit(text: &str, limit: usize) -> (&str, usize) {
     let mut at = 0;
-    for (i, g) in text.grapheme_indices(true) {
+    for (i, g) in graphemes(text) {
         let w = shown(g, at, true).1;
         if at + w > limit {
             return (&text[..i], at);
@@ -117,6 +132,39 @@ pub fn fit(text: &str, limit: usize) -> (&str, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clusters_are_those_of_the_standard() {
+        let pieces = [
+            "a",
+            "b",
+            " ",
+            "\r",
+            "\n",
+            "\t",
+            "é",
+            "e\u{301}",
+            "\u{301}",
+            "日",
+            "👨\u{200d}👩\u{200d}👧",
+            "🇩🇪",
+            "🇩",
+            "\u{600}",
+            "\u{200d}",
+            "नि",
+            "1\u{fe0f}\u{20e3}",
+            "한",
+            "ᄒ",
+        ];
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    let text = [a, b, c].concat();
+                    assert!(graphemes(&text).eq(text.grapheme_indices(true)), "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn nothing_a_terminal_would_obey_is_shown_as_it_is() {

@@ -1,8 +1,7 @@
 //! Wrapping that knows, for every visual row, the step and the bytes it shows.
 
-use super::{Shown, shown};
+use super::{Shown, graphemes, shown};
 use crate::trace::{Span, Step};
-use unicode_segmentation::UnicodeSegmentation;
 
 /// One visual row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +150,7 @@ impl WrapCache {
         };
         let part = block.span.of(text);
         let mut blank_before = false;
-        for (offset, g) in part.grapheme_indices(true) {
+        for (offset, g) in graphemes(part) {
             let at = block.span.start + offset;
             let (what, mut wide) = shown(g, column, true);
             if what == Shown::Break {

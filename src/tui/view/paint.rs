@@ -1,12 +1,11 @@
 //! Drawing into the buffer: clipped, and safe for any text.
 
 use crate::trace::Span;
-use crate::tui::text::{Shown, fit, shown, width};
+use crate::tui::text::{Shown, fit, graphemes, shown, width};
 use crate::tui::theme::{Glyphs, Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_segmentation::UnicodeSegmentation;
 
 /// A buffer and the look of what is drawn into it. Nothing drawn outside the buffer is an error.
 pub(crate) struct Painter<'a> {
@@ -54,7 +53,7 @@ impl<'a> Painter<'a> {
     pub fn text(&mut self, x: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
         let end = x.saturating_add(limit).min(self.buffer.area.right());
         let mut at = x;
-        for g in text.graphemes(true) {
+        for (_, g) in graphemes(text) {
             let (what, wide) = shown(g, usize::from(at - x), self.theme.glyphs.unicode);
             let next = at.saturating_add(wide as u16);
             if next > end {
@@ -89,7 +88,7 @@ impl<'a> Painter<'a> {
     pub fn glyph(&mut self, x: u16, y: u16, limit: u16, glyph: &str, style: Style) -> u16 {
         let end = x.saturating_add(limit).min(self.buffer.area.right());
         let mut at = x;
-        for g in glyph.graphemes(true) {
+        for (_, g) in graphemes(glyph) {
             if at >= end {
                 break;
             }
@@ -115,7 +114,7 @@ impl<'a> Painter<'a> {
         }
         let end = x.saturating_add(limit).min(self.buffer.area.right());
         let mut at = x;
-        for (offset, g) in span.of(text).grapheme_indices(true) {
+        for (offset, g) in graphemes(span.of(text)) {
             let byte = span.start + offset;
             let style = here.iter().filter(|o| o.0.start <= byte && byte < o.0.end).fold(base, |s, o| s.patch(o.1));
             let wide = shown(g, usize::from(at - x), self.theme.glyphs.unicode).1 as u16;
