@@ -5,8 +5,8 @@ use super::scale::{Scale, token_scale};
 use super::signals::{Readings, header, named};
 use crate::check;
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Deviation, Granularity, Reading, Signal, SignalSource, Span, TokenValue, step_of_each,
-    token_rewards,
+    Aggregation, Calibration, Candidate, Deviation, Folds, Granularity, Reading, Signal, SignalSource, Span, TokenClass, TokenValue,
+    step_of_each, token_rewards,
 };
 use crate::tui::theme::Role;
 
@@ -125,11 +125,22 @@ impl Derived {
         let steps = candidate.steps.len();
         // A stored signal stands before one that is made and has its name.
         let all = || candidate.signals.iter().chain(&self.made);
+        // Readings of one signal stand side by side, and its tokens are read once for all of them.
+        let mut folds: Option<(&Signal, TokenClass, Option<Folds>)> = None;
         let one = |reading: &Reading| {
             let Some(signal) = all().find(|s| s.name == reading.signal) else {
                 return Taken { steps: vec![None; steps], whole: None };
             };
-            let values = candidate.step_values(signal, reading, granularity);
+            let (_, _, folded) = match folds.take_if(|f| std::ptr::eq(f.0, signal) && f.1 == reading.tokens) {
+                Some(same) => folds.insert(same),
+                None => {
+                    folds.insert((signal, reading.tokens, signal.folds(reading.tokens, granularity, &candidate.text, &candidate.steps)))
+                }
+            };
+            let values = match folded {
+                Some(folds) => folds.steps(reading.statistic.unwrap_or(signal.statistic)).collect(),
+                None => candidate.step_values(signal, reading, granularity),
+            };
             let whole = signal.candidate_value(aggregation, &values);
             Taken { steps: values, whole }
         };
