@@ -1,5 +1,6 @@
 //! What must hold of everything that the program says and leaves.
 
+use serde_json::Value;
 use std::path::Path;
 
 /// Exit codes that are documented; a program that our own SIGKILL ended has none.
@@ -43,18 +44,36 @@ pub fn litter(folder: &Path, expected: &[&str]) -> Vec<String> {
 }
 
 /// The lines of a file of JSON lines.
-pub fn lines(path: &Path) -> Result<Vec<serde_json::Value>, String> {
+pub fn lines(path: &Path) -> Result<Vec<Value>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     text.lines().map(|line| serde_json::from_str(line).map_err(|e| format!("{}: {e}", path.display()))).collect()
 }
 
-/// The first difference between what an undisturbed run wrote and another.
-pub fn differ(undisturbed: &[serde_json::Value], other: &[serde_json::Value]) -> Result<(), String> {
-    if let Some(i) = undisturbed.iter().zip(other).position(|(a, b)| a != b) {
-        return Err(format!("line {} differs from the undisturbed run's:\n{}\n{}", i + 1, undisturbed[i], other[i]));
+/// Where two values differ first, and how. Numbers that are no whole ones may differ by `tolerance`, of themselves or of 1.
+fn difference(a: &Value, b: &Value, tolerance: f64) -> Option<String> {
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys = x.keys().chain(y.keys().filter(|k| !x.contains_key(*k)));
+            let of = |map: &serde_json::Map<String, Value>, key: &String| map.get(key).cloned().unwrap_or_default();
+            keys.into_iter().find_map(|k| Some(format!(".{k}{}", difference(&of(x, k), &of(y, k), tolerance)?)))
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            x.iter().zip(y).enumerate().find_map(|(i, (x, y))| Some(format!("[{i}]{}", difference(x, y, tolerance)?)))
+        }
+        (Value::Number(x), Value::Number(y)) if x.is_f64() && y.is_f64() => {
+            let (p, q) = (x.as_f64()?, y.as_f64()?);
+            ((p - q).abs() > tolerance * p.abs().max(1.0)).then(|| format!(" is {p}, then {q}"))
+        }
+        _ => (a != b).then(|| format!(" is {a}, then {b}")),
     }
-    match undisturbed.len() == other.len() {
-        true => Ok(()),
-        false => Err(format!("{} lines, {} undisturbed", other.len(), undisturbed.len())),
+}
+
+/// The first difference between what an undisturbed run wrote and another.
+pub fn differ(undisturbed: &[Value], other: &[Value], tolerance: f64) -> Result<(), String> {
+    let found = undisturbed.iter().zip(other).enumerate().find_map(|(i, (a, b))| Some((i, difference(a, b, tolerance)?)));
+    match found {
+        Some((i, what)) => Err(format!("line {} differs from the undisturbed run's: {what}", i + 1)),
+        None if undisturbed.len() != other.len() => Err(format!("{} lines, {} undisturbed", other.len(), undisturbed.len())),
+        None => Ok(()),
     }
 }

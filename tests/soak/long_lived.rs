@@ -10,7 +10,7 @@ use std::time::Duration;
 /// MB by which it may grow once it has seen its file.
 pub const GROWS: u64 = 48;
 /// Visits before its memory is taken for what it holds at rest.
-const SETTLED: usize = 6;
+const SETTLED: usize = 40;
 /// Things that are done to it in a visit.
 const DONE: usize = 60;
 

@@ -4,7 +4,8 @@ use crate::checks::{DOCUMENTED, said};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Most memory that one may have held, MB.
@@ -13,6 +14,17 @@ pub const MEMORY: u64 = 1024;
 const STOPS: Duration = Duration::from_secs(60);
 /// Longest time that one may take undisturbed.
 const ENDS: Duration = Duration::from_secs(300);
+
+/// The signals that programs without a screen are ended by, all or those that the command line names.
+pub static SIGNALS: OnceLock<Vec<&'static str>> = OnceLock::new();
+
+/// Signals by name and number.
+pub const NUMBERS: [(&str, i32); 5] = [("HUP", 1), ("INT", 2), ("QUIT", 3), ("KILL", 9), ("TERM", 15)];
+
+/// Those that are sent.
+pub fn signals() -> &'static [&'static str] {
+    SIGNALS.get_or_init(|| vec!["INT", "TERM", "HUP", "QUIT", "KILL", "KILL"])
+}
 
 /// What is done to a program, after so long.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +71,12 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<
     })
 }
 
-fn wait(child: &mut Child, kill: Option<Kill>, began: Instant, most: &mut u64) -> Result<(Option<i32>, bool), String> {
+fn wait(child: &mut Child, kill: Option<Kill>, began: Instant, most: &mut u64) -> Result<(ExitStatus, bool), String> {
     let mut killed = None;
     loop {
         *most = memory(child.id(), "VmHWM").unwrap_or(0).max(*most);
         if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
-            let ours = kill.filter(|_| killed.is_some()).is_some_and(|k| k.signal == "KILL");
-            if let Some(signal) = status.signal().filter(|s| *s != 9 || !ours) {
-                return Err(format!("signal {signal} ended it"));
-            }
-            return Ok((status.code(), killed.is_some()));
+            return Ok((status, killed.is_some()));
         }
         if let Some(kill) = kill.filter(|k| killed.is_none() && began.elapsed() >= k.after) {
             signal(child.id(), kill.signal);
@@ -94,7 +102,14 @@ pub fn run(folder: &Path, args: &[&str], kill: Option<Kill>) -> Result<Ended, St
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
     let stderr = String::from_utf8_lossy(&err).into_owned();
     let place = |what: String| format!("{what}\n  args: {args:?}, {kill:?}\n  standard error: {stderr}");
-    let (code, killed) = waited.map_err(place)?;
+    let (status, killed) = waited.map_err(place)?;
+    let code = status.code();
+    // Before it has said what it works with, it has not begun, and nobody listens yet.
+    let begun = ["policy ", "reward "].iter().any(|word| stderr.contains(word));
+    let allowed = |signal| killed && (signal == 9 || !begun) && kill.is_some_and(|k| NUMBERS.contains(&(k.signal, signal)));
+    if let Some(signal) = status.signal().filter(|s| !allowed(*s)) {
+        return Err(place(format!("signal {signal} ended it")));
+    }
     said("standard error", &err).map_err(place)?;
     said("standard output", &out).map_err(place)?;
     let stopped = |code: i32| code > 3;

@@ -2,7 +2,7 @@
 
 use crate::checks::{DOCUMENTED, sent};
 use crate::files;
-use crate::program::{MEMORY, memory, signal};
+use crate::program::{MEMORY, memory, signal, signals};
 use crate::random::Random;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 use std::io::{Read, Write};
@@ -262,7 +262,7 @@ pub fn inspect(r: &mut Random, folder: &Path) -> Result<String, String> {
         terminal.check_sent().map_err(|e| place(e, &done))?;
     }
     let held = memory(terminal.id(), "VmHWM").unwrap_or(0);
-    let end = r.pick(&["ctrl-c", "INT", "TERM", "HUP", "QUIT", "KILL"]);
+    let end = if r.one_in(5) { "ctrl-c" } else { r.pick(signals()) };
     match end {
         "ctrl-c" => terminal.keys("\x03"),
         name => signal(terminal.id(), name),

@@ -1,6 +1,7 @@
 //! The steps one after another, for so many seconds.
 
 use crate::long_lived::LongLived;
+use crate::program::{NUMBERS, SIGNALS};
 use crate::random::Random;
 use crate::{resumed, screen, served};
 use std::path::Path;
@@ -20,8 +21,7 @@ const KINDS: [(&str, usize, Step); 5] = [
 ];
 /// Faults after which it gives up.
 const FAULTS: usize = 10;
-const USAGE: &str =
-    "cargo test --release --test soak -- [--seconds 600] [--seed S] [--step N] [--only generate|score|served|inspect|labels]";
+const USAGE: &str = "cargo test --release --test soak -- [--seconds 600] [--seed S] [--step N] [--only KIND,…] [--signals INT,…]";
 
 struct Args {
     seconds: u64,
@@ -42,11 +42,16 @@ impl Args {
                 "--seed" => args.seed = number(value()?)?,
                 "--step" => args.step = Some(number(value()?)?),
                 "--only" => args.only = Some(value()?),
+                "--signals" => {
+                    let named = |name: &str| NUMBERS.iter().map(|n| n.0).find(|n| *n == name).ok_or_else(|| USAGE.to_owned());
+                    let all = value()?.split(',').map(named).collect::<Result<_, _>>()?;
+                    SIGNALS.set(all).map_err(|_| USAGE.to_owned())?;
+                }
                 _ => return Err(USAGE.into()),
             }
         }
         match &args.only {
-            Some(only) if KINDS.iter().all(|k| k.0 != only) => Err(USAGE.into()),
+            Some(only) if only.split(',').any(|o| KINDS.iter().all(|k| k.0 != o)) => Err(USAGE.into()),
             _ => Ok(args),
         }
     }
@@ -54,7 +59,8 @@ impl Args {
     /// The kind of a step and its draws, which depend on the seed and on its number alone.
     fn draw(&self, step: u64) -> (&'static str, Step, Random) {
         let mut r = Random::new(self.seed.wrapping_mul(1_000_003).wrapping_add(step));
-        let kinds: Vec<_> = KINDS.iter().filter(|k| self.only.as_ref().is_none_or(|o| o == k.0)).flat_map(|k| vec![k; k.1]).collect();
+        let kinds: Vec<_> =
+            KINDS.iter().filter(|k| self.only.as_ref().is_none_or(|o| o.split(',').any(|o| o == k.0))).flat_map(|k| vec![k; k.1]).collect();
         let (name, _, run) = kinds[r.below(kinds.len())];
         (name, *run, r)
     }
@@ -96,7 +102,6 @@ pub fn main() -> ExitCode {
         };
     }
     let faults = soak(&args);
-    faults.iter().for_each(|what| println!("\n{what}"));
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -120,7 +125,8 @@ fn soak(args: &Args) -> Vec<String> {
             }
         }
         if let Some(Err(what)) = long.as_mut().map(LongLived::visit) {
-            faults.push(format!("at step {step} of --seed {}: {what}", args.seed));
+            println!("after step {step}: {what}");
+            faults.push(what);
             long = None;
         }
         if began.elapsed().as_secs() / 60 > minute {
@@ -138,6 +144,7 @@ fn soak(args: &Args) -> Vec<String> {
         None
     });
     let counts: Vec<String> = KINDS.iter().zip(done).map(|(k, n)| format!("{} {n}", k.0)).collect();
+    faults.iter().filter_map(|what| what.lines().next()).for_each(|what| println!("fault: {what}"));
     println!("{} s, --seed {}: {}; {} faults", began.elapsed().as_secs(), args.seed, counts.join(", "), faults.len());
     told.iter().for_each(|said| println!("the long-lived inspector: {said}"));
     faults
