@@ -16,6 +16,9 @@ const FILES: [(&str, &[u8]); 3] = [
     ("tokenizer.json", include_bytes!("../../assets/reward/tokenizer.json")),
 ];
 
+/// Demonstrations that take too long here.
+const MANY: usize = 1000;
+
 fuzz_target!(|data: &[u8]| {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| FILES.iter().for_each(|(name, bytes)| drop(file(&format!("reward/{name}"), bytes))));
@@ -29,6 +32,9 @@ fuzz_target!(|data: &[u8]| {
     let again: RewardCard = serde_json::from_str(&serde_json::to_string(&card).expect("a card can be written")).expect("and read");
     assert_eq!(format!("{again:?}"), format!("{card:?}"));
     let files = ModelFiles::open(&folder().join("reward")).expect("the folder is there");
-    let _ = training_problems(&files).map_err(|e| e.to_string());
+    // The stories of an honest card are made anew, which takes its time.
+    if !(MANY..1 << 24).contains(&card.demonstrations) {
+        let _ = training_problems(&files).map_err(|e| e.to_string());
+    }
     let _ = LocalReward::open(&files, &Device::Cpu, None).map(|reward| reward.card().name.len());
 });

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// What is asked for again after a while is not waited for.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Longest time in which a policy must let go once it was told to.
 const BOUND: Duration = Duration::from_secs(3);
 
@@ -21,18 +21,18 @@ fuzz_target!(|data: &[u8]| {
     static ANSWERS: OnceLock<Answers> = OnceLock::new();
     let answers = ANSWERS.get_or_init(Answers::start);
     let Some((&how, rest)) = data.split_first() else { return };
-    let head: &[u8] = match how % 4 {
+    let head: &[u8] = match how % 8 {
         0 => b"",
         1 => JSON,
         _ => STREAM,
     };
     answers.set([head, rest].concat());
     let endpoint = Endpoint { base_url: format!("{}/v1", answers.root()), model: None };
-    if how % 4 < 2 {
+    if how % 8 < 2 {
         // The list of models, which names the one that is asked for.
         let _ = EndpointPolicy::open(&endpoint).map_err(|e| e.to_string());
     }
-    if how % 4 == 1 {
+    if how % 8 == 1 {
         return;
     }
     let mut policy = EndpointPolicy::open(&Endpoint { model: Some("m".into()), ..endpoint }).expect("a named model is not asked for");
