@@ -13,9 +13,13 @@ mod interrupt;
 pub mod log;
 mod output;
 mod progress;
+mod readers;
 mod score;
 mod train;
 mod watch;
+
+#[doc(hidden)]
+pub use readers::{check_config, check_evaluation_recipe};
 
 use crate::sandbox;
 use anyhow::Result;

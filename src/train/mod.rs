@@ -36,6 +36,8 @@ pub use losses::objective::{Group, Labelled, Loss, Objective, Totals, loss as re
 pub use losses::policy_loss::{PolicyLoss, PolicyTotals, Reduction, policy_loss};
 pub use losses::preference::{PreferenceKind, PreferenceLoss, Side, kto_baseline, preference_loss, sequence_log_probs};
 pub use losses::tree::tree_advantages;
+#[doc(hidden)] // for the fuzz targets: nothing else can read a checkpoint without the recipe that it belongs to
+pub use models::checkpoint::header as checkpoint_header;
 pub use models::checkpoint::write_atomically;
 pub use models::package::{Frozen, gather, package_adapter};
 pub use models::training_problems::{overlap, training_problems};

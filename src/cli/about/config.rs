@@ -104,7 +104,7 @@ pub(in crate::cli) fn with_config(args: Vec<OsString>, command: &Command) -> Res
 }
 
 /// The options that a file gives to a command whose user wrote `given`.
-fn added(text: &str, name: &str, given: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
+pub(in crate::cli) fn added(text: &str, name: &str, given: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string().trim().to_owned())?;
     let known = options(command);
     let own: Vec<&str> = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();

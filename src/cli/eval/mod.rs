@@ -23,6 +23,11 @@ use finish::{Made, ReportArgs};
 use recipe::EvalRecipe;
 use std::path::PathBuf;
 
+/// Whether a file is a recipe of `eval`, with sections that all can be run; runs none.
+pub(super) fn check_recipe(path: &std::path::Path) -> Result<()> {
+    EvalRecipe::check(path)
+}
+
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]

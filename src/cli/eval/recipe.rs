@@ -56,6 +56,11 @@ impl EvalRecipe {
         Ok(recipe)
     }
 
+    /// Reads a recipe and checks every section of it, and runs nothing.
+    pub fn check(path: &Path) -> Result<()> {
+        Self::read(path)?.parse(path).map(drop)
+    }
+
     /// The subcommands, all checked before the first runs.
     fn parse(&self, path: &Path) -> Result<Vec<(String, What)>> {
         let parse = |section: &Section| {

@@ -1,6 +1,7 @@
 //! Tokenizers rebuilt from GGUF metadata, with the ids that the model's own `tokenizer.json` gives.
 
 use crate::model::{GgufFile, ModelError, TextTokenizer};
+use crate::util::foreign;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -53,8 +54,10 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
         parts["post_processor"] = bos_template(&tokens[bos], bos);
     }
     let bytes = serde_json::to_vec(&parts).map_err(|e| file.error(e.to_string(), REMEDY))?;
-    let inner = Tokenizer::from_bytes(bytes).map_err(|e| file.error(format!("the tokenizer cannot be rebuilt: {e}"), REMEDY))?;
-    let mut tokenizer = TextTokenizer::new(inner, &file.path)?;
+    let damaged = || file.error("the tokenizer cannot be rebuilt: the metadata are damaged", REMEDY);
+    let made = foreign::call(|| Tokenizer::from_bytes(bytes)).ok_or_else(damaged)?;
+    let inner = made.map_err(|e| file.error(format!("the tokenizer cannot be rebuilt: {e}"), REMEDY))?;
+    let mut tokenizer = foreign::call(|| TextTokenizer::new(inner, &file.path)).ok_or_else(damaged)??;
     tokenizer.set_special(bos.map(|i| tokens[i].clone()), eos.map(|i| tokens[i].clone()));
     Ok(tokenizer)
 }

@@ -77,7 +77,7 @@ pub fn save(path: &Path, state: &State, digest: &Digest) -> Result<(), TrainErro
 }
 
 /// What a checkpoint says of itself; the error says what is wrong.
-fn header(bytes: &[u8]) -> Result<CheckpointHeader, String> {
+pub fn header(bytes: &[u8]) -> Result<CheckpointHeader, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("not readable ({e})"))?;
     CheckpointHeader::from_metadata(&header.metadata().clone().unwrap_or_default())
 }

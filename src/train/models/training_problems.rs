@@ -8,6 +8,9 @@ use crate::train::TrainError;
 use crate::train::models::checkpoint::write_atomically;
 use std::path::Path;
 
+/// Stories that are made anew for a card at most: a number in a file is a claim by which time is spent, and no model here has seen a tenth of these.
+const MOST_STORIES: usize = 10_000_000;
+
 /// Writes the record into a model's directory.
 pub fn write(dir: &Path, seen: &TrainingProblems) -> Result<(), TrainError> {
     write_atomically(&dir.join(TRAINING_PROBLEMS), &seen.to_bytes())
@@ -33,7 +36,16 @@ pub fn training_problems(files: &ModelFiles) -> Result<Option<TrainingProblems>,
         return Ok(None);
     }
     let card: RewardCard = serde_json::from_slice(&files.read(RewardCard::FILE)?).map_err(|e| broken(RewardCard::FILE, e.to_string()))?;
-    Ok((card.task == Task::Stories.name()).then(|| TrainingProblems::stories(card.seed, card.demonstrations as u64)))
+    if card.task != Task::Stories.name() {
+        return Ok(None);
+    }
+    if card.demonstrations > MOST_STORIES {
+        return Err(broken(
+            RewardCard::FILE,
+            format!("demonstrations is {}; a model has seen {MOST_STORIES} at most", card.demonstrations),
+        ));
+    }
+    Ok(Some(TrainingProblems::stories(card.seed, card.demonstrations as u64)))
 }
 
 /// The ids of the traces whose problems a model was trained on; `None` where its directory does not say what it was trained on.
@@ -70,6 +82,10 @@ mod tests {
         std::fs::write(dir.path().join(RewardCard::FILE), serde_json::to_vec(&card).unwrap()).unwrap();
         let of = |i| trace(&story(Split::Train, 5, i).problem);
         assert_eq!(overlap(&files, &[of(3), of(19), of(20)]).unwrap().unwrap().len(), 2);
+        let boast = RewardCard { demonstrations: usize::MAX, ..card.clone() };
+        std::fs::write(dir.path().join(RewardCard::FILE), serde_json::to_vec(&boast).unwrap()).unwrap();
+        let e = overlap(&files, &[]).unwrap_err().to_string();
+        assert!(e.contains("reward.json") && e.contains("demonstrations is"), "{e}");
         let card = RewardCard { task: "gsm8k".into(), ..card };
         std::fs::write(dir.path().join(RewardCard::FILE), serde_json::to_vec(&card).unwrap()).unwrap();
         assert_eq!(training_problems(&files).unwrap(), None);

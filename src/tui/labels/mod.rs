@@ -4,7 +4,7 @@ mod writer;
 
 pub(crate) use writer::LabelWriter;
 
-use crate::format::{FormatError, Options, TraceList, write_file};
+use crate::format::{Format, FormatError, Options, TraceList, write_file};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use crate::util::atomic;
 use std::fs::File;
@@ -69,11 +69,21 @@ fn is_wrong(label: f32, signed: bool) -> bool {
 
 impl Labels {
     /// Reads the labels of `path`, a native file; one that does not exist yet holds none.
+    ///
+    /// # Errors
+    /// A file of another format, and one with a line that cannot be read: the file is written anew with every label, and what is not read would be lost.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
         let mut traces = Vec::new();
         if path.exists() {
             let list = TraceList::open(&[path.display().to_string()], Options::default())?;
+            if let Some((name, format)) = list.files().find(|f| f.1 != Format::Native) {
+                let problem = format!("is a file of the format {}, and none of labels", format.name());
+                return Err(FormatError::File { path: name.to_owned(), problem, remedy: "name another file for the labels".into() });
+            }
             list.iter().try_for_each(|t| t.map(|t| traces.push(t)))?;
+            if let Some(error) = list.errors().into_iter().find(FormatError::skips) {
+                return Err(error);
+            }
         }
         Ok(Self { path: path.to_owned(), traces })
     }
@@ -248,6 +258,22 @@ mod tests {
             let mut fresh = trace(text);
             back.put_on(&mut fresh);
             assert_eq!(fresh.candidates[0].steps.iter().map(|s| s.label).collect::<Vec<_>>(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_whole_is_not_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.jsonl");
+        let native = r#"{"schema_version":1,"trace_id":"a","problem":"p","text":"x"}"#;
+        for (text, said) in [
+            (r#"{"question_id":12,"pred":"A","correct":true,"text":"So (A)."}"#.to_owned(), "none of labels"),
+            (format!("{native}\n{}\n{native}\n", &native[..20]), "line 2"),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            let error = Labels::keep(&path, [&trace("a")]).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
     }
 }
