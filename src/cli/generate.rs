@@ -98,6 +98,7 @@ impl Generate {
             problem: trace.problem.clone(),
             n: usize::from(self.sampling.n),
             sampling: sampling.clone(),
+            segmentation: self.rewards.segment.clone(),
         };
         let detector = status.calibration.detector();
         let done = |mut trace: Trace| {

@@ -21,7 +21,7 @@ pub use panics::is_model_thread;
 pub use reader::TextReader;
 pub use shared::SendError;
 
-use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
+use crate::trace::{Calibration, Candidate, Sampling, Segmentation, TraceEvent};
 
 /// Identity of a request; chosen by the sender, echoed in every update about it.
 pub type RequestId = u64;
@@ -39,6 +39,8 @@ pub enum Request {
         n: usize,
         /// How to sample.
         sampling: Sampling,
+        /// How the texts are cut into steps, for a reward model that judges steps; the face cuts them alike.
+        segmentation: Segmentation,
     },
     /// Score recorded candidates of a problem. Urgent requests (what is on screen) go before the others.
     Score {
@@ -46,7 +48,7 @@ pub enum Request {
         id: RequestId,
         /// The problem, without chat template.
         problem: String,
-        /// The candidates; their text and tokens are read.
+        /// The candidates; their text, tokens and steps are read.
         candidates: Vec<Candidate>,
         /// On screen now.
         urgent: bool,
