@@ -4,6 +4,7 @@ mod calibrate;
 mod card;
 mod local;
 mod net;
+pub mod protocol;
 mod score;
 
 pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, conformal_threshold, stand_ins, worst};
