@@ -8,7 +8,7 @@ use reasonscope::generate::{LocalPolicy, Prompt, decode};
 use reasonscope::model::ModelFiles;
 use reasonscope::runtime::{DeviceChoice, Engine, ModelRef, Models, Request, Update};
 use reasonscope::task::stories::{Split, story};
-use reasonscope::trace::Sampling;
+use reasonscope::trace::{Sampling, Segmentation};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +35,15 @@ fn engine(reward: bool) -> f64 {
     let engine = Engine::start(models).unwrap();
     let mut run = |id: u64| {
         let problem = story(Split::InDistribution, 3, id).problem;
-        engine.send(Request::Generate { id, problem, n: 8, sampling: Sampling { seed: id, ..Sampling::default() } }).unwrap();
+        engine
+            .send(Request::Generate {
+                id,
+                problem,
+                n: 8,
+                sampling: Sampling { seed: id, ..Sampling::default() },
+                segmentation: Segmentation::Line,
+            })
+            .unwrap();
         let mut tokens = 0;
         loop {
             for update in engine.wait(Duration::from_secs(60)) {

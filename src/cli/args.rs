@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use super::exit::Usage;
 use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
 use crate::format::{FormatError, Scoring};
@@ -39,6 +40,22 @@ pub struct DeviceArgs {
 
 fn device() -> impl TypedValueParser<Value = DeviceChoice> {
     PossibleValuesParser::new(["auto", "cpu", "cuda", "metal"]).map(|name| name.parse().unwrap_or_default())
+}
+
+/// How a published reward model is fed and read.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ProtocolArgs {
+    /// How the --reward model is fed and read, where its own files do not tell: a TOML file (docs/reward-models.md)
+    #[arg(long = "reward-protocol", value_name = "FILE", help_heading = "Models")]
+    file: Option<PathBuf>,
+}
+
+impl ProtocolArgs {
+    /// The reward model, read as the file says where one is named.
+    pub fn of(&self, reward: &ModelRef) -> anyhow::Result<ModelRef> {
+        let Some(file) = &self.file else { return Ok(reward.clone()) };
+        Ok(reward.described(file.clone()).map_err(|e| Usage(format!("--reward-protocol: {e}")))?)
+    }
 }
 
 /// How candidates are sampled.

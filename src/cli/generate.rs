@@ -1,6 +1,6 @@
 //! `generate`: problems in, sampled candidates out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, SamplingArgs, TaskArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, SamplingArgs, TaskArgs, model};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
@@ -27,6 +27,8 @@ pub struct Generate {
     /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Problems: any format that `inspect` opens, or a text file with a problem a line; `-` is standard input
@@ -57,8 +59,8 @@ pub struct Generate {
 impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
-        let models =
-            Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, reward: self.reward.reward(device)? };
+        let reward = self.protocol.of(&self.reward)?.reward(device)?;
+        let models = Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, reward };
         let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
         let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
@@ -98,6 +100,7 @@ impl Generate {
             problem: trace.problem.clone(),
             n: usize::from(self.sampling.n),
             sampling: sampling.clone(),
+            segmentation: self.rewards.segment.clone(),
         };
         let detector = status.calibration.detector();
         let done = |mut trace: Trace| {

@@ -1,6 +1,6 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, GroupArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
+use super::args::{DeviceArgs, GroupArgs, ProtocolArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
 use super::exit::{self, Exit};
 use crate::answer::Judged;
 use crate::run::{RunFolder, trace_files};
@@ -35,6 +35,8 @@ pub struct LiveArgs {
     /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none` [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub reward: Option<ModelRef>,
+    #[command(flatten)]
+    pub protocol: ProtocolArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Problems to choose from: any format that `inspect` opens, or a text file with a problem a line [default: stories that no model was trained on]
@@ -74,7 +76,7 @@ impl Inspect {
         // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
         let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
-        let reward = live.reward.clone().unwrap_or_else(default).reward(live.device.device)?;
+        let reward = live.protocol.of(&live.reward.clone().unwrap_or_else(default))?.reward(live.device.device)?;
         let mut notes: Vec<String> = live.task.note().into_iter().collect();
         let traces: Box<dyn tui::TraceSource> = if recorded {
             open(&files, false, &live, &mut notes)?

@@ -1,6 +1,6 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, RewardArgs, TaskArgs, local, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
@@ -10,7 +10,7 @@ use crate::collection::{Judge, ReadOptions, ReadSummary, Shard, Summary, Walk, d
 use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
 use crate::task;
-use crate::trace::{GoldDeviation, Trace};
+use crate::trace::{GoldDeviation, REWARD, Signal, Trace, Values};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ pub struct Score {
     /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: ModelRef,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Policy whose log-probability and entropy of each token are to stand in the output: a directory, a .gguf file or a hub id in the local cache
@@ -65,7 +67,7 @@ impl Score {
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
-        let judge = Judge::open(&self.reward, &self.policy, self.device.device, &mut reporter, &interrupt)?;
+        let judge = Judge::open(&self.protocol.of(&self.reward)?, &self.policy, self.device.device, &mut reporter, &interrupt)?;
         let mut tally = Tally::default();
         let detector = judge.calibration.detector();
         let mut answers = answer::Tally::default();
@@ -126,7 +128,8 @@ impl Tally {
         let reading = &how.detector.reading;
         for c in &trace.candidates {
             self.candidates += 1;
-            if c.rewards().last().is_some_and(|r| r.span.end < c.text.trim_end().len()) {
+            let unread = |s: &Signal| matches!(&s.values, Values::Steps(steps) if steps.last().is_some_and(Option::is_none));
+            if c.rewards().last().is_some_and(|r| r.span.end < c.text.trim_end().len()) || c.signal(REWARD).is_some_and(unread) {
                 self.cut.push(trace.id.clone());
             }
             let signal = c.signal(&reading.signal);

@@ -1,7 +1,9 @@
 //! A policy that runs on this machine.
 
 use super::{GenerateError, Policy, Prompt, decode};
-use crate::model::{ChatTemplate, Decoder, ModelError, ModelFiles, Progress, StreamDecoder, TextTokenizer, compute_dtype, device_name};
+use crate::model::{
+    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype, device_name,
+};
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
 use std::ops::ControlFlow;
@@ -20,7 +22,10 @@ impl LocalPolicy {
     pub fn open(files: &ModelFiles, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
         let model = files.load(device, compute_dtype(device), progress)?;
         let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?.for_inference()?;
-        let about = describe(&decoder, &model.stored);
+        let mut about = describe(&decoder, &model.stored);
+        if let Some(head) = REWARD_HEADS.iter().find(|name| model.weights.contains(name)) {
+            about.push_str(&format!("; its reward head {head} is not read here: name the model with --reward for it"));
+        }
         Ok(Self { name: files.name(), about, decoder, tokenizer: model.tokenizer, chat: model.chat })
     }
 

@@ -1,7 +1,7 @@
 //! Which files of a repository make up a model.
 
 /// Small files that a model is read from, where it has them.
-const SMALL: [&str; 9] = [
+const SMALL: [&str; 10] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -10,6 +10,7 @@ const SMALL: [&str; 9] = [
     "adapter_config.json",
     "adapter_model.safetensors",
     "reward.json",
+    "reward.toml",
     "training_problems.bin",
 ];
 const SINGLE: &str = "model.safetensors";

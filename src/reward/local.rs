@@ -1,7 +1,7 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
 use super::net::{States, numbers};
-use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Scored};
+use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Said, Scored};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name};
 use crate::trace::{Calibration, Span, TokenValue};
 use candle_core::{Device, Tensor};
@@ -218,7 +218,7 @@ impl RewardModel for LocalReward {
                 self.rows[candidate].scored += ids.len();
                 let logits = logits.by_ref().take(ids.len());
                 let rewards = spans.into_iter().zip(logits).map(|(span, value)| TokenValue { span, value }).collect();
-                Scored { candidate, from, rewards }
+                Scored { candidate, said: Said::Tokens { from, rewards } }
             })
             .collect())
     }
@@ -246,9 +246,10 @@ mod tests {
         let mut model = LocalReward::open(&crate::model::embedded_reward(), &Device::Cpu, None).unwrap();
         let text = "Mia has 2 * 3 = 6 apples.\n#### 6";
         model.begin("Mia has 2 bags with 3 apples each. How many apples does Mia have?", 2).unwrap();
-        let piece = |candidate, cut_short| Piece { candidate, text, tokens: &[], new: 0..text.len(), finished: true, cut_short };
+        let piece =
+            |candidate, cut_short| Piece { candidate, text, tokens: &[], new: 0..text.len(), finished: true, cut_short, steps: &[] };
         let scored = model.append(&[piece(0, false), piece(1, true)]).unwrap();
-        let (ended, cut) = (&scored[0].rewards, &scored[1].rewards);
+        let [Said::Tokens { rewards: ended, .. }, Said::Tokens { rewards: cut, .. }] = [&scored[0].said, &scored[1].said] else { panic!() };
         assert_eq!(ended.len(), cut.len() + 1);
         assert_eq!(ended.last().unwrap().span, Span::new(text.len(), text.len()));
         assert!(ended.iter().zip(cut).all(|(a, b)| (a.value - b.value).abs() < 1e-4 && a.span == b.span));
@@ -268,7 +269,7 @@ mod tests {
         }
         let mut model = LocalReward::open(&ModelFiles::open(dir.path()).unwrap(), &Device::Cpu, None).unwrap();
         model.begin("How many?", 1).unwrap();
-        let piece = Piece { candidate: 0, text: "#### 6", tokens: &[], new: 0..6, finished: true, cut_short: false };
+        let piece = Piece { candidate: 0, text: "#### 6", tokens: &[], new: 0..6, finished: true, cut_short: false, steps: &[] };
         let error = model.append(&[piece]).unwrap_err().to_string();
         assert!(error.contains("NaN") && error.contains("damaged"), "{error}");
     }

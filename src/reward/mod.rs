@@ -1,9 +1,10 @@
-//! Reward models: what scores a candidate token by token.
+//! Reward models: what scores a candidate token by token, step by step, or as a whole.
 
 mod calibrate;
 mod card;
 mod local;
 mod net;
+pub mod protocol;
 mod score;
 
 pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, conformal_threshold, stand_ins, worst};
@@ -13,7 +14,7 @@ pub(crate) use net::Under;
 pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 
-use crate::trace::{Calibration, Token, TokenValue};
+use crate::trace::{Calibration, Span, Token, TokenValue, Unit, Values};
 use std::ops::Range;
 
 /// What can go wrong while scoring.
@@ -39,10 +40,14 @@ pub trait RewardModel: Send {
     fn shares_tokenizer(&self, policy_fingerprint: &str) -> bool;
     /// Starts over: a new problem with `candidates` empty candidates.
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError>;
-    /// Reads what was appended and returns `(candidate, first reward index, rewards)` for every candidate that moved on.
+    /// Reads what was appended and returns what there is to say of every candidate that moved on.
     ///
     /// Several candidates are read as one batch. Without usable ids the last unfinished line waits until it is whole.
     fn append(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scored>, RewardError>;
+    /// Whether it judges steps or the whole rather than tokens, and so must be told the steps of a text that grows.
+    fn judges_steps(&self) -> bool {
+        false
+    }
 }
 
 /// Text appended to one candidate.
@@ -60,15 +65,34 @@ pub struct Piece<'a> {
     pub finished: bool,
     /// Whether what was read is all there will be though its writer had not ended it.
     pub cut_short: bool,
+    /// The steps of `text` that are closed, all of them where it is finished; only a model that [judges steps](RewardModel::judges_steps) needs them.
+    pub steps: &'a [Span],
 }
 
-/// New rewards of one candidate.
+/// What is new of one candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// Index of the candidate.
     pub candidate: usize,
-    /// Index in the candidate's rewards of the first of them.
-    pub from: usize,
-    /// The rewards.
-    pub rewards: Vec<TokenValue>,
+    /// What the model says.
+    pub said: Said,
+}
+
+/// What a reward model says of a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// The rewards of more of its tokens.
+    Tokens {
+        /// Index in the candidate's rewards of the first of them.
+        from: usize,
+        /// The rewards.
+        rewards: Vec<TokenValue>,
+    },
+    /// All that there is to say so far of its steps, or of the whole.
+    Judged {
+        /// What the numbers are.
+        unit: Unit,
+        /// One a step, `None` where a step was not read, or one for the whole.
+        values: Values,
+    },
 }

@@ -1,7 +1,7 @@
 //! Where the policy's thread and the faces leave text for the reward model's thread.
 
 use super::RequestId;
-use crate::trace::{FinishReason, Token};
+use crate::trace::{FinishReason, Segmentation, Span, Token};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,10 +31,19 @@ pub(super) struct Inbox {
 pub(super) struct Recorded {
     pub id: RequestId,
     pub problem: String,
-    /// The texts, and whether each was cut before its end.
-    pub texts: Vec<(String, bool)>,
+    pub texts: Vec<Text>,
     pub urgent: bool,
     pub cancelled: Arc<AtomicBool>,
+}
+
+/// A recorded candidate's text.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Text {
+    pub text: String,
+    /// Its steps.
+    pub steps: Vec<Span>,
+    /// It was cut before its end.
+    pub cut: bool,
 }
 
 /// A request that the policy began.
@@ -43,6 +52,7 @@ pub(super) struct Begun {
     pub problem: String,
     pub n: usize,
     pub fingerprint: String,
+    pub segmentation: Segmentation,
     pub cancelled: Arc<AtomicBool>,
 }
 

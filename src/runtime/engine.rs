@@ -1,6 +1,6 @@
 //! The models' threads as faces see them.
 
-use super::board::Recorded;
+use super::board::{Recorded, Text};
 use super::load::Models;
 use super::shared::{Generate, SendError, Shared, WAITING};
 use super::{ModelsStatus, Request, Slot, Update, policy, scorer};
@@ -48,16 +48,20 @@ impl Engine {
     pub fn send(&self, request: Request) -> Result<(), SendError> {
         let shared = &self.shared;
         match request {
-            Request::Generate { id, problem, n, sampling } => {
+            Request::Generate { id, problem, n, sampling, segmentation } => {
                 tracing::debug!(?id, n, characters = problem.len(), "is asked for candidates");
                 let cancelled = shared.admit(id)?;
-                shared.generates().push_back(Generate { id, problem, n, sampling, cancelled });
+                shared.generates().push_back(Generate { id, problem, n, sampling, segmentation, cancelled });
                 shared.generate.notify_all();
             }
             Request::Score { id, problem, candidates, urgent } => {
                 tracing::debug!(?id, candidates = candidates.len(), urgent, "is asked for rewards");
                 let cancelled = shared.admit(id)?;
-                let text = |c: Candidate| (c.text, c.finish.is_some_and(|f| f.is_cut()));
+                let text = |c: Candidate| Text {
+                    steps: c.steps.iter().map(|s| s.span).collect(),
+                    text: c.text,
+                    cut: c.finish.is_some_and(|f| f.is_cut()),
+                };
                 let texts = candidates.into_iter().map(text).collect();
                 shared.board.recorded(Recorded { id, problem, texts, urgent, cancelled });
             }

@@ -1,9 +1,9 @@
 //! One request as the reward model's thread sees it: what it was read of, and what is left.
 
 use super::RequestId;
-use super::board::{Arrived, Begun, End, Recorded};
+use super::board::{Arrived, Begun, End, Recorded, Text};
 use crate::reward::Piece;
-use crate::trace::Token;
+use crate::trace::{Segmentation, Segmenter, Span, Token};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// Counts up.
     pub arrival: u64,
     candidates: Vec<Reading>,
+    /// How texts that grow are cut, for a model that judges steps.
+    segmentation: Option<Segmentation>,
     /// Each candidate is read alone, because reading them together failed.
     alone: bool,
     /// Nothing is read before all is written.
@@ -51,6 +53,10 @@ pub(super) enum Source {
 struct Reading {
     text: String,
     tokens: Vec<Token>,
+    /// Its closed steps.
+    steps: Vec<Span>,
+    /// What cuts a text that grows, for a model that judges steps.
+    segmenter: Option<Segmenter>,
     read_text: usize,
     read_tokens: usize,
     /// Nothing follows.
@@ -78,10 +84,13 @@ pub(super) struct Cut {
 impl Job {
     pub fn recorded(recorded: Recorded, arrival: u64) -> Self {
         let Recorded { id, problem, texts, urgent, cancelled } = recorded;
-        let mut candidates: Vec<Reading> =
-            texts.into_iter().map(|(text, cut_short)| Reading { text, finished: true, cut_short, ..Reading::default() }).collect();
+        let mut candidates: Vec<Reading> = texts
+            .into_iter()
+            .map(|Text { text, steps, cut }| Reading { text, steps, finished: true, cut_short: cut, ..Reading::default() })
+            .collect();
         let mut first = HashMap::new();
-        let of: Vec<usize> = candidates.iter().enumerate().map(|(i, r)| *first.entry((&r.text, r.cut_short)).or_insert(i)).collect();
+        let of: Vec<usize> =
+            candidates.iter().enumerate().map(|(i, r)| *first.entry((&r.text, &r.steps, r.cut_short)).or_insert(i)).collect();
         for (i, of) in of.into_iter().enumerate().filter(|(i, of)| i != of) {
             candidates[of].copies.push(i);
             (candidates[i].through, candidates[i].is_copy) = (true, true);
@@ -93,6 +102,7 @@ impl Job {
             cancelled,
             arrival,
             candidates,
+            segmentation: None,
             alone: false,
             when_whole: false,
             stale: false,
@@ -100,10 +110,12 @@ impl Job {
         }
     }
 
-    /// `when_whole`: nothing is read before all candidates are written, so that the same texts are read in the same pieces.
-    pub fn begun(begun: Begun, shares_tokens: bool, when_whole: bool, arrival: u64) -> Self {
-        let Begun { id, problem, n, cancelled, .. } = begun;
-        let candidates = (0..n).map(|_| Reading::default()).collect();
+    /// `steps`: the model judges steps, so that the texts are cut as they grow. `when_whole`: nothing is read before all candidates are written, so that
+    /// the same texts are read in the same pieces.
+    pub fn begun(begun: Begun, shares_tokens: bool, steps: bool, when_whole: bool, arrival: u64) -> Self {
+        let Begun { id, problem, n, segmentation, cancelled, .. } = begun;
+        let segmentation = steps.then_some(segmentation);
+        let candidates = (0..n).map(|_| Reading::of(segmentation.as_ref())).collect();
         Self {
             id,
             problem,
@@ -111,6 +123,7 @@ impl Job {
             cancelled,
             arrival,
             candidates,
+            segmentation,
             alone: false,
             when_whole,
             stale: false,
@@ -142,7 +155,7 @@ impl Job {
         let shares_tokens = matches!(self.source, Source::Live { shares_tokens: true, .. });
         for (reading, delta) in self.candidates.iter_mut().zip(&mut arrived.candidates) {
             if std::mem::take(&mut delta.restarted) && !(reading.text.is_empty() && reading.tokens.is_empty()) {
-                *reading = Reading::default();
+                *reading = Reading::of(self.segmentation.as_ref());
                 self.stale = true;
             }
             let (text, mut tokens) = (std::mem::take(&mut delta.text), std::mem::take(&mut delta.tokens));
@@ -154,6 +167,7 @@ impl Job {
             }
             reading.finished |= delta.finished;
             reading.cut_short |= delta.cut;
+            reading.cut_steps();
             reading.end_if_read(shares_tokens);
         }
         if self.stale {
@@ -223,6 +237,7 @@ impl Job {
             new: reading.read_text..cut.text_end,
             finished: cut.finished,
             cut_short: reading.cut_short,
+            steps: reading.steps_to(cut.text_end),
         }
     }
 
@@ -270,8 +285,27 @@ impl Job {
 }
 
 impl Reading {
+    /// A candidate that is empty, and is cut so where its steps are asked for.
+    fn of(segmentation: Option<&Segmentation>) -> Self {
+        Self { segmenter: segmentation.map(|s| Segmenter::new(s.clone())), ..Self::default() }
+    }
+
     fn has_unread(&self) -> bool {
         !self.through && (self.finished || self.read_text < self.text.len() || self.read_tokens < self.tokens.len())
+    }
+
+    /// Cuts what was appended into steps.
+    fn cut_steps(&mut self) {
+        let Some(segmenter) = &mut self.segmenter else { return };
+        self.steps.extend(segmenter.push(&self.text).iter().map(|s| s.span));
+        if self.finished {
+            self.steps.extend(segmenter.finish(&self.text).iter().map(|s| s.span));
+        }
+    }
+
+    /// The closed steps of the first `end` bytes.
+    fn steps_to(&self, end: usize) -> &[Span] {
+        &self.steps[..self.steps.partition_point(|s| s.end <= end)]
     }
 
     /// A candidate whose tokens were read as they are has its end-of-sequence token among them: no empty last piece, which would score it again.

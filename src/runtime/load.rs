@@ -2,9 +2,10 @@
 
 use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, PATIENCE, Policy};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward};
-use crate::reward::{LocalReward, RewardModel};
+use crate::reward::protocol::{Explained, ProtocolReward, explain};
+use crate::reward::{LocalReward, RewardCard, RewardModel};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A model as a user names it.
@@ -19,6 +20,13 @@ pub enum ModelRef {
     Path(PathBuf),
     /// A reward model of `airl` read as f, with its potential, rather than as g: `DIR#f`.
     Shaped(PathBuf),
+    /// A published reward model that is fed and read as a protocol file says.
+    Described {
+        /// Its directory, GGUF file or hub id.
+        model: PathBuf,
+        /// The protocol file.
+        protocol: PathBuf,
+    },
     /// A model that an OpenAI-compatible server has, `http://HOST:PORT/v1#MODEL`; it can be a policy only.
     Endpoint(Endpoint),
 }
@@ -46,7 +54,7 @@ impl ModelRef {
     fn files(&self, embedded: fn() -> ModelFiles) -> Result<Option<ModelFiles>, ModelError> {
         match self {
             Self::None => Ok(None),
-            Self::Path(path) | Self::Shaped(path) => ModelFiles::open(path).map(Some),
+            Self::Path(path) | Self::Shaped(path) | Self::Described { model: path, .. } => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
             Self::Endpoint(endpoint) => Err(ModelError::Input(format!(
                 "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
@@ -57,6 +65,37 @@ impl ModelRef {
     /// Whether a reward is to be read with its potential.
     pub fn is_shaped(&self) -> bool {
         matches!(self, Self::Shaped(_))
+    }
+
+    /// The same model, fed and read as the file `protocol` says. Fails where it is no reward model that somebody published: the embedded one, a server's.
+    pub fn described(&self, protocol: PathBuf) -> Result<Self, String> {
+        match self {
+            Self::Path(model) => Ok(Self::Described { model: model.clone(), protocol }),
+            other => Err(format!("{other} needs no protocol; name the directory, .gguf file or hub id of a published reward model")),
+        }
+    }
+
+    /// The protocol file that the user named.
+    fn protocol(&self) -> Option<&Path> {
+        if let Self::Described { protocol, .. } = self { Some(protocol) } else { None }
+    }
+
+    /// Whether it was trained here, so that its own card says how it is read.
+    fn has_card(&self, files: &ModelFiles) -> bool {
+        self.protocol().is_none() && files.has(RewardCard::FILE)
+    }
+
+    /// What this model is taken for as a published reward model, and what exactly is fed to it; `None` for one that was trained here, and for none at all.
+    pub fn explain_reward(&self) -> Result<Option<Explained>, ModelError> {
+        match self.reward_files()? {
+            Some(files) if !self.has_card(&files) => explain(&files, self.protocol()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether it was trained here as a reward model.
+    pub fn is_trained_reward(&self) -> bool {
+        self.reward_files().is_ok_and(|files| files.is_some_and(|f| self.has_card(&f)))
     }
 
     /// The files of this model as a policy.
@@ -99,7 +138,12 @@ impl ModelRef {
         let Some(files) = self.reward_files()? else { return Ok(None) };
         files.config()?;
         let shaped = self.is_shaped();
+        let (published, protocol) = (!shaped && !self.has_card(&files), self.protocol().map(Path::to_owned));
         let load = move |progress: Option<Progress>| {
+            if published {
+                let model = ProtocolReward::open(&files, protocol.as_deref(), &device.open()?, progress)?;
+                return Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> });
+            }
             let model = LocalReward::open(&files, &device.open()?, progress)?;
             let model = if shaped { model.shaped()? } else { model };
             Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> })
@@ -113,7 +157,7 @@ impl fmt::Display for ModelRef {
         match self {
             Self::Embedded => f.write_str("embedded"),
             Self::None => f.write_str("none"),
-            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Path(path) | Self::Described { model: path, .. } => write!(f, "{}", path.display()),
             Self::Shaped(path) => write!(f, "{}#f", path.display()),
             Self::Endpoint(endpoint) => endpoint.fmt(f),
         }

@@ -15,13 +15,14 @@ mod shared;
 
 pub use crate::generate::PATIENCE;
 pub use crate::model::{DeviceChoice, ModelError};
+pub use crate::reward::protocol::Explained;
 pub use engine::Engine;
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
 pub use panics::is_model_thread;
 pub use reader::TextReader;
 pub use shared::SendError;
 
-use crate::trace::{Calibration, Candidate, Sampling, TraceEvent};
+use crate::trace::{Calibration, Candidate, Sampling, Segmentation, TraceEvent};
 
 /// Identity of a request; chosen by the sender, echoed in every update about it.
 pub type RequestId = u64;
@@ -39,6 +40,8 @@ pub enum Request {
         n: usize,
         /// How to sample.
         sampling: Sampling,
+        /// How the texts are cut into steps, for a reward model that judges steps; the face cuts them alike.
+        segmentation: Segmentation,
     },
     /// Score recorded candidates of a problem. Urgent requests (what is on screen) go before the others.
     Score {
@@ -46,7 +49,7 @@ pub enum Request {
         id: RequestId,
         /// The problem, without chat template.
         problem: String,
-        /// The candidates; their text and tokens are read.
+        /// The candidates; their text, tokens and steps are read.
         candidates: Vec<Candidate>,
         /// On screen now.
         urgent: bool,

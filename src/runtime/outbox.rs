@@ -1,7 +1,7 @@
 //! Updates on their way to the face: merged while they wait, bounded, and never out of order for a candidate.
 
 use super::{ModelsStatus, RequestId, Update};
-use crate::trace::{FinishReason, Token, TokenValue, TraceEvent};
+use crate::trace::{FinishReason, Token, TokenValue, TraceEvent, Unit, Values};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,7 @@ struct Pending {
     text: String,
     tokens: Vec<Token>,
     rewards: Option<(usize, Vec<TokenValue>)>,
+    judged: Option<(Unit, Values)>,
     finished: Option<FinishReason>,
 }
 
@@ -165,7 +166,8 @@ impl Queue {
             },
             None => event,
         };
-        let mut pending = Pending { id, candidate, started: false, text: String::new(), tokens: Vec::new(), rewards: None, finished: None };
+        let mut pending =
+            Pending { id, candidate, started: false, text: String::new(), tokens: Vec::new(), rewards: None, judged: None, finished: None };
         pending.merge(event);
         self.entries.push(Entry::Candidate(pending));
     }
@@ -179,7 +181,7 @@ impl Pending {
             TraceEvent::Started { .. } => {
                 self.text.clear();
                 self.tokens.clear();
-                (self.started, self.rewards, self.finished) = (true, None, None);
+                (self.started, self.rewards, self.judged, self.finished) = (true, None, None, None);
             }
             TraceEvent::Tokens { text, mut tokens, .. } if self.finished.is_none() => {
                 self.text.push_str(&text);
@@ -195,6 +197,7 @@ impl Pending {
                 Some(waiting) if from < waiting.0 => *waiting = (from, rewards),
                 Some(_) => return Some(TraceEvent::Rewards { candidate, from, rewards }),
             },
+            TraceEvent::Judged { unit, values, .. } => self.judged = Some((unit, values)),
             TraceEvent::Finished { reason, .. } if self.finished.is_none() => self.finished = Some(reason),
             event => return Some(event),
         }
@@ -202,13 +205,14 @@ impl Pending {
     }
 
     fn events(self) -> impl Iterator<Item = Update> {
-        let Self { id, candidate, started, text, tokens, rewards, finished } = self;
+        let Self { id, candidate, started, text, tokens, rewards, judged, finished } = self;
         let event = move |event| Update::Event { id, event };
         let started = started.then_some(TraceEvent::Started { candidate });
         let text = (!text.is_empty() || !tokens.is_empty()).then_some(TraceEvent::Tokens { candidate, text, tokens });
         let rewards = rewards.map(|(from, rewards)| TraceEvent::Rewards { candidate, from, rewards });
+        let judged = judged.map(|(unit, values)| TraceEvent::Judged { candidate, unit, values });
         let finished = finished.map(|reason| TraceEvent::Finished { candidate, reason });
-        [started, text, rewards, finished].into_iter().flatten().map(event)
+        [started, text, rewards, judged, finished].into_iter().flatten().map(event)
     }
 }
 
@@ -218,6 +222,7 @@ pub(super) fn candidate_of(event: &TraceEvent) -> usize {
         TraceEvent::Started { candidate }
         | TraceEvent::Tokens { candidate, .. }
         | TraceEvent::Rewards { candidate, .. }
+        | TraceEvent::Judged { candidate, .. }
         | TraceEvent::Finished { candidate, .. } => *candidate,
     }
 }
@@ -227,6 +232,8 @@ fn size(event: &TraceEvent) -> usize {
     match event {
         TraceEvent::Tokens { text, tokens, .. } => text.len() + std::mem::size_of_val(tokens.as_slice()),
         TraceEvent::Rewards { rewards, .. } => std::mem::size_of_val(rewards.as_slice()),
+        TraceEvent::Judged { values: Values::Steps(steps), .. } => std::mem::size_of_val(steps.as_slice()),
+        TraceEvent::Judged { .. } => size_of::<f32>(),
         TraceEvent::Started { .. } | TraceEvent::Finished { .. } => 0,
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn Policy>>) {
 }
 
 fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
-    let Generate { id, problem, n, sampling, cancelled } = generate;
+    let Generate { id, problem, n, sampling, segmentation, cancelled } = generate;
     let stop = || cancelled.load(Ordering::Relaxed) || shared.closed.load(Ordering::Relaxed);
     if let Err(error) = check(problem, *n, sampling) {
         shared.finish_all(generate, FinishReason::Failed(error.clone()));
@@ -42,6 +42,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         problem: problem.clone(),
         n: *n,
         fingerprint: policy.tokenizer_fingerprint().to_string(),
+        segmentation: segmentation.clone(),
         cancelled: cancelled.clone(),
     };
     if !shared.board.begin(begun, stop) {

@@ -5,7 +5,7 @@ use super::job::{Job, Source};
 use super::load::Loader;
 use super::shared::{Shared, guarded, load};
 use super::{RequestId, Slot, Update};
-use crate::reward::{Piece, RewardModel, Scored};
+use crate::reward::{Piece, RewardModel, Said, Scored};
 use crate::trace::{Span, TraceEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,8 +74,9 @@ impl Scorer<'_> {
         for begun in inbox.begun.drain(..) {
             self.arrivals += 1;
             let shares = self.model.as_ref().is_ok_and(|m| m.shares_tokenizer(&begun.fingerprint));
+            let steps = self.model.as_ref().is_ok_and(|m| m.judges_steps());
             let when_whole = self.shared.when_whole.load(Ordering::Relaxed);
-            self.jobs.push(Job::begun(begun, shares, when_whole, self.arrivals));
+            self.jobs.push(Job::begun(begun, shares, steps, when_whole, self.arrivals));
         }
         for arrived in &mut inbox.arrived {
             if let Some(job) = self.jobs.iter_mut().find(|j| j.id == arrived.id) {
@@ -183,14 +184,20 @@ impl Scorer<'_> {
 }
 
 fn publish(shared: &Shared, job: &Job, group: &[usize], scored: Vec<Scored>) {
-    for Scored { candidate, from, mut rewards } in scored {
+    for Scored { candidate, said } in scored {
         let Some(&candidate) = group.get(candidate) else { continue };
         let length = job.text_len(candidate);
-        for reward in &mut rewards {
-            reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
-        }
         for candidate in job.all_of(candidate) {
-            shared.outbox.event(job.id, TraceEvent::Rewards { candidate, from, rewards: rewards.clone() }, &job.cancelled);
+            let event = match said.clone() {
+                Said::Tokens { from, mut rewards } => {
+                    for reward in &mut rewards {
+                        reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
+                    }
+                    TraceEvent::Rewards { candidate, from, rewards }
+                }
+                Said::Judged { unit, values } => TraceEvent::Judged { candidate, unit, values },
+            };
+            shared.outbox.event(job.id, event, &job.cancelled);
         }
     }
 }

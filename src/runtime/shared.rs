@@ -47,6 +47,7 @@ pub(super) struct Generate {
     pub problem: String,
     pub n: usize,
     pub sampling: crate::trace::Sampling,
+    pub segmentation: crate::trace::Segmentation,
     pub cancelled: Arc<AtomicBool>,
 }
 

@@ -1,6 +1,6 @@
 //! What a policy and a reward model say while a candidate grows.
 
-use super::{Token, TokenValue};
+use super::{Token, TokenValue, Unit, Values};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened to one candidate. Applied in order, the events give the whole candidate.
@@ -28,6 +28,15 @@ pub enum TraceEvent {
         from: usize,
         /// Spans count from the start of the candidate's text.
         rewards: Vec<TokenValue>,
+    },
+    /// A reward model that judges steps, or the whole, says all that it has to say of the candidate so far; takes the place of what it said before.
+    Judged {
+        /// Index of the candidate inside its trace.
+        candidate: usize,
+        /// What the numbers are.
+        unit: Unit,
+        /// One a step, `None` where it was not reached yet, or one for the whole.
+        values: Values,
     },
     /// Nothing more will be appended.
     Finished {

@@ -202,11 +202,22 @@ impl Candidate {
         });
         let mut tokens = match &mut self.signals[at].values {
             Values::Tokens(tokens) => std::mem::take(tokens),
-            Values::Steps(_) | Values::Candidate(_) => Vec::new(),
+            Values::Steps(_) | Values::Candidate(_) => {
+                self.signals[at].unit = Unit::Logit;
+                Vec::new()
+            }
         };
         let out = edit(&mut tokens);
         self.signals[at].values = Values::Tokens(tokens);
         out
+    }
+
+    /// Takes what a reward model at work that judges steps, or the whole, says of the candidate; the signal [`REWARD`] is made where there is none.
+    pub fn judge(&mut self, unit: Unit, values: Values) {
+        match self.signals.iter_mut().find(|s| s.name == REWARD) {
+            Some(signal) => (signal.unit, signal.values) = (unit, values),
+            None => self.signals.push(Signal { unit, values, ..Signal::reward("", Vec::new()) }),
+        }
     }
 
     /// One reward a step of the reward model at work, under a statistic and a granularity; see [`Signal::step_values`].

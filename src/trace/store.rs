@@ -84,6 +84,7 @@ impl TraceStore {
         let (TraceEvent::Started { candidate }
         | TraceEvent::Tokens { candidate, .. }
         | TraceEvent::Rewards { candidate, .. }
+        | TraceEvent::Judged { candidate, .. }
         | TraceEvent::Finished { candidate, .. }) = *event;
         while self.live.len() <= candidate {
             self.trace.candidates.push(Candidate::default());
@@ -119,6 +120,7 @@ impl TraceStore {
                     first..known.len()
                 });
             }
+            TraceEvent::Judged { unit, values, .. } => self.trace.candidates[candidate].judge(*unit, values.clone()),
             TraceEvent::Finished { reason, .. } => {
                 self.trace.candidates[candidate].finish = Some(reason.clone());
                 self.end(candidate);

@@ -163,10 +163,20 @@ fn sentencepiece_metadata_becomes_a_tokenizer() {
     let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(String::from).to_vec();
     tokens.extend((0..256).map(|b| format!("<0x{b:02X}>")));
     // By score: "ab" before "▁a", so "▁abc" is ▁, ab, c and then ▁ab, c.
-    tokens.extend(["▁", "a", "b", "c", "ab", "▁a", "▁ab", "bc"].map(String::from));
+    tokens.extend(["▁", "a", "b", "c", "ab", "▁a", "▁ab", "bc", "<|turn|>"].map(String::from));
     let scores = |i: usize| if i < 263 { 0.0 } else { 263.0 - i as f32 };
     let list: Vec<&str> = tokens.iter().map(String::as_str).collect();
-    let types = (0..tokens.len()).map(|i| Value::I32([2, 3, 3].get(i).copied().unwrap_or(if i < 259 { 6 } else { 1 }))).collect();
+    let types = (0..tokens.len())
+        .map(|i| {
+            Value::I32([2, 3, 3].get(i).copied().unwrap_or(if i < 259 {
+                6
+            } else if i + 1 == tokens.len() {
+                3
+            } else {
+                1
+            }))
+        })
+        .collect();
     let f = file(
         dir.path(),
         &[
@@ -183,6 +193,8 @@ fn sentencepiece_metadata_becomes_a_tokenizer() {
     let id = |token: &str| tokens.iter().position(|x| x == token).unwrap() as u32;
     let e = t.encode("abc é", true).unwrap();
     assert_eq!(e.ids, [1, id("▁ab"), id("c"), id("▁"), 3 + 0xc3, 3 + 0xa9]);
+    // A control token that neither begins nor ends a text is one id too.
+    assert_eq!(t.encode("<|turn|>c", false).unwrap().ids[0], id("<|turn|>"));
     assert_eq!(t.encode("bca", false).unwrap().ids, [id("▁"), id("bc"), id("a")]);
     assert_eq!(t.encode_line("bca\n").unwrap().ids, [id("bc"), id("a"), 3 + 10]);
     assert_eq!((t.bos(), t.eos()), (Some("<s>"), Some("</s>")));

@@ -278,7 +278,7 @@ fn model_with_adapter(dir: &Path) -> (Vec<u32>, Vec<f64>) {
         }
     }
     store.tensor("reward.bias", &[1]).unwrap();
-    let peft = PeftConfig { lora, base: "../base".into(), modules_to_save: vec!["reward".into()] };
+    let peft = PeftConfig { lora, base: "../base".into(), modules_to_save: vec!["reward".into()], task_type: None };
     package_adapter(&dir.join("adapter"), &peft, &Frozen::copy(store.vars()).unwrap()).unwrap();
     let ids = vec![3, 14, 15, 92, 65, 35];
     let want = numbers(&logits(&d, &ids));
@@ -323,7 +323,6 @@ fn a_bad_adapter_is_one_error_with_file_and_remedy() {
         }
     };
     fails("use_dora", true.into(), &["use_dora is true", "merge_and_unload"]);
-    fails("use_rslora", true.into(), &["use_rslora is true"]);
     fails("rank_pattern", serde_json::json!({"q_proj": 4}), &["rank_pattern is {\"q_proj\":4}"]);
     fails("bias", "all".into(), &["bias is \"all\""]);
     fails("peft_type", "IA3".into(), &["peft_type is \"IA3\"", "LORA"]);

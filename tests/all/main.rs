@@ -23,6 +23,8 @@ mod lora;
 mod mpi;
 mod objectives;
 mod parity;
+mod protocol;
+mod protocol_cli;
 mod pty;
 mod rooms;
 mod run_folder;

@@ -1,7 +1,7 @@
 //! The models' threads with small fake models: order, merging, cancelling, urgency, failure, backpressure.
 
 use reasonscope::generate::{GenerateError, Policy};
-use reasonscope::reward::{Piece, RewardError, RewardModel, Scored};
+use reasonscope::reward::{Piece, RewardError, RewardModel, Said, Scored};
 use reasonscope::runtime::{Engine, Loaded, Loader, Models, ModelsStatus, Request, SendError, Slot, Update};
 use reasonscope::trace::{
     Calibration, Candidate, FinishReason, Sampling, Segmentation, Span, Token, TokenValue, Trace, TraceEvent, TraceStore,
@@ -131,7 +131,7 @@ impl RewardModel for Reader {
                 rewards.push(TokenValue { span: Span::new(i, i + 1), value: *sum });
             }
             *read = piece.new.end;
-            scored.push(Scored { candidate: piece.candidate, from, rewards });
+            scored.push(Scored { candidate: piece.candidate, said: Said::Tokens { from, rewards } });
         }
         Ok(scored)
     }
@@ -156,7 +156,7 @@ fn engine(policy: Option<Writer>, reward: Option<Reader>) -> Engine {
 }
 
 fn generate(id: u64, problem: &str, n: usize) -> Request {
-    Request::Generate { id, problem: problem.into(), n, sampling: Sampling::default() }
+    Request::Generate { id, problem: problem.into(), n, sampling: Sampling::default(), segmentation: Segmentation::Line }
 }
 
 fn score(id: u64, problem: &str, texts: &[&str], urgent: bool) -> Request {
@@ -412,7 +412,7 @@ fn wrong_requests_are_refused_with_a_remedy() {
     engine.send(generate(1, "  \n", 2)).unwrap();
     engine.send(generate(2, "p", 0)).unwrap();
     let sampling = Sampling { temperature: f32::NAN, ..Sampling::default() };
-    engine.send(Request::Generate { id: 3, problem: "p".into(), n: 1, sampling }).unwrap();
+    engine.send(Request::Generate { id: 3, problem: "p".into(), n: 1, sampling, segmentation: Segmentation::Line }).unwrap();
     engine.send(score(4, "p", &["a"], true)).unwrap();
     engine.send(generate(5, "too long", 1)).unwrap();
     let updates = until_ended(&engine, &[1, 2, 3, 4, 5]);

@@ -1,14 +1,15 @@
 //! `doctor`: what is found on this machine, and what to do about what is not.
 
-use crate::cli::args::{DeviceArgs, OutputArgs, model, own_executable};
-use crate::cli::console::{self, line};
+use super::finding::{Finding, State, as_json, as_text};
+use super::taken;
+use crate::cli::args::{DeviceArgs, OutputArgs, ProtocolArgs, model, own_executable};
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Guards, Python};
 use crate::tui;
 use anyhow::Result;
 use clap::Args;
-use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -48,43 +49,17 @@ pub struct Doctor {
     #[arg(value_name = "MODEL", value_parser = model)]
     models: Vec<ModelRef>,
     #[command(flatten)]
+    protocol: ProtocolArgs,
+    #[command(flatten)]
     device: DeviceArgs,
-}
-
-/// One thing looked at.
-struct Finding {
-    area: &'static str,
-    name: String,
-    state: State,
-    found: String,
-    remedy: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Fine,
-    /// Not there, and not needed for the main job.
-    Absent,
-    /// Something the user asked for does not work.
-    Broken,
-}
-
-impl Finding {
-    fn new(area: &'static str, name: impl Into<String>, state: State, found: impl Into<String>) -> Self {
-        Self { area, name: name.into(), state, found: found.into(), remedy: None }
-    }
-
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
-        self
-    }
 }
 
 impl Doctor {
     pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut findings = program();
         findings.extend(devices(self.device.device));
-        findings.extend(models(&self.models, self.device.device));
+        let named: Vec<ModelRef> = self.models.iter().map(|m| self.protocol.of(m)).collect::<Result<_>>()?;
+        findings.extend(models(&named, self.device.device));
         findings.push(code());
         findings.extend(directories());
         findings.extend(terminal());
@@ -147,12 +122,13 @@ fn simd() -> &'static str {
 fn models(named: &[ModelRef], device: DeviceChoice) -> Vec<Finding> {
     let embedded =
         [("embedded policy", false), ("embedded reward model", true)].map(|(name, reward)| (name.to_string(), ModelRef::Embedded, reward));
-    let named = named.iter().map(|m| {
-        let is_reward = matches!(m, ModelRef::Path(p) if p.join("reward.json").is_file());
-        (m.to_string(), m.clone(), is_reward)
-    });
-    let named = named.filter(|(_, m, _)| *m != ModelRef::Embedded);
-    embedded.into_iter().chain(named).map(|(name, model, reward)| loads(name, &model, reward, device)).collect()
+    let mut found: Vec<Finding> = embedded.into_iter().map(|(name, model, reward)| loads(name, &model, reward, device)).collect();
+    for model in named.iter().filter(|m| **m != ModelRef::Embedded) {
+        let (told, is_reward) = taken::findings(model);
+        found.push(loads(model.to_string(), model, is_reward, device));
+        found.extend(told);
+    }
+    found
 }
 
 /// Loads a model, to say that it can be.
@@ -214,12 +190,6 @@ fn directories() -> Vec<Finding> {
     ]
 }
 
-impl Finding {
-    fn remedy_if_absent(self, remedy: &str) -> Self {
-        if self.state == State::Fine { self } else { self.remedy(remedy) }
-    }
-}
-
 fn directory(name: &str, path: &Path) -> Finding {
     match std::fs::read_dir(path) {
         Ok(entries) => Finding::new("directories", name, State::Fine, format!("{} ({} entries)", path.display(), entries.count())),
@@ -259,40 +229,4 @@ fn terminal() -> Vec<Finding> {
     let mut colours = Finding::new("terminal", "colours", State::Fine, term);
     colours.remedy = remedy.map(String::from);
     vec![tty, characters, colours]
-}
-
-fn as_text(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    let mut area = "";
-    let width = findings.iter().map(|f| f.name.chars().count()).max().unwrap_or(0).min(24);
-    for f in findings {
-        if f.area != area {
-            area = f.area;
-            let _ = writeln!(text, "{area}");
-        }
-        let mark = match f.state {
-            State::Fine => "ok",
-            State::Absent => "--",
-            State::Broken => "!!",
-        };
-        let _ = writeln!(text, "  {mark}  {:width$}  {}", line(&f.name), line(&f.found));
-        if let Some(remedy) = &f.remedy {
-            let _ = writeln!(text, "      {:width$}  {}", "", line(remedy));
-        }
-    }
-    text
-}
-
-fn as_json(findings: &[Finding]) -> serde_json::Value {
-    findings
-        .iter()
-        .map(|f| {
-            let state = match f.state {
-                State::Fine => "ok",
-                State::Absent => "absent",
-                State::Broken => "broken",
-            };
-            serde_json::json!({ "area": f.area, "name": f.name, "state": state, "found": f.found, "remedy": f.remedy })
-        })
-        .collect()
 }

@@ -3,7 +3,9 @@
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod doctor;
+mod finding;
 pub(super) mod keys;
 pub(super) mod man;
 pub(super) mod recipe;
+mod taken;
 pub(super) mod themes;

@@ -5,7 +5,7 @@ use super::checkpointing::checkpoint;
 use crate::model::compute::kernels::{Heads, Rotary};
 use crate::model::compute::ops::{self, AttentionPlan};
 use crate::model::compute::rotary::rotary;
-use crate::model::{Config, LinearWeight, ModelError, WeightSource};
+use crate::model::{Config, LinearWeight, ModelError, REWARD_HEADS, WeightSource};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -117,6 +117,20 @@ impl Block {
     }
 }
 
+/// Why a model has no logits.
+fn no_head(source: &dyn WeightSource) -> ModelError {
+    let found = REWARD_HEADS.iter().find(|name| source.contains(name));
+    ModelError::Tensor {
+        name: "lm_head.weight".into(),
+        what: match found {
+            Some(head) => format!("not there; the weights have {head} in its place, so this is a reward model: name it with --reward"),
+            None => "not there, and config.json does not say that the embedding takes its place: set tie_word_embeddings to true if the \
+                     model ties them, or fetch the weights again"
+                .into(),
+        },
+    }
+}
+
 /// Sequences laid one after the other without padding.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
@@ -141,7 +155,8 @@ pub struct Decoder {
     embed: Tensor,
     blocks: Vec<Block>,
     norm: Tensor,
-    head: Linear,
+    /// The output projection; `None` where only hidden states are asked for.
+    head: Option<Linear>,
     rotary: Arc<Rotary>,
     context: usize,
     /// An adapter is being trained: gradients must pass through frozen weights.
@@ -151,7 +166,22 @@ pub struct Decoder {
 
 impl Decoder {
     /// Takes the weights that `config` asks for from `source`; `progress` sees the share of blocks loaded, 0 to 1.
+    ///
+    /// The output projection is `lm_head` where the source has one, whatever `tie_word_embeddings` says, as in transformers; else it is the embedding where
+    /// the configuration ties them. Fails where there is neither: such a model is one for rewards, or its configuration is wrong.
     pub fn load(config: &Config, source: &dyn WeightSource, progress: &mut dyn FnMut(f32)) -> Result<Self, ModelError> {
+        let this = Self::load_body(config, source, progress)?;
+        let name = match (source.contains("lm_head.weight"), config.tie_word_embeddings) {
+            (true, _) => "lm_head",
+            (false, true) => "model.embed_tokens",
+            (false, false) => return Err(no_head(source)),
+        };
+        let head = Linear::load(source, name, config.vocab_size, config.hidden_size, false)?;
+        Ok(Self { head: Some(head), ..this })
+    }
+
+    /// The same without an output projection, for what reads hidden states alone; [`Decoder::logits`] fails on it.
+    pub fn load_body(config: &Config, source: &dyn WeightSource, progress: &mut dyn FnMut(f32)) -> Result<Self, ModelError> {
         let (v, h) = (config.vocab_size, config.hidden_size);
         let embed = source.tensor("model.embed_tokens.weight", &[v, h])?;
         let mut blocks = Vec::with_capacity(config.num_hidden_layers);
@@ -165,7 +195,6 @@ impl Decoder {
             return Err(ModelError::Tensor { name: beyond, what });
         }
         let norm = source.tensor("model.norm.weight", &[h])?;
-        let head = Linear::load(source, if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, v, h, false)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
         let adapts = blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
         Ok(Self {
@@ -173,7 +202,7 @@ impl Decoder {
             embed,
             blocks,
             norm,
-            head,
+            head: None,
             rotary: Arc::new(rotary(config, context)),
             context,
             adapts,
@@ -194,7 +223,7 @@ impl Decoder {
         for block in &mut self.blocks {
             block.linears_mut().into_iter().try_for_each(Linear::for_inference)?;
         }
-        self.head.for_inference()?;
+        self.head.as_mut().map_or(Ok(()), Linear::for_inference)?;
         self.adapts = self.blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
         Ok(self)
     }
@@ -272,6 +301,7 @@ impl Decoder {
 
     /// Next-token logits of hidden states: `[n, hidden]` → `[n, vocabulary]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.head.forward(hidden, self.adapts && hidden.track_op())?)
+        let head = self.head.as_ref().ok_or_else(|| ModelError::Input("this decoder was loaded without its output projection".into()))?;
+        Ok(head.forward(hidden, self.adapts && hidden.track_op())?)
     }
 }

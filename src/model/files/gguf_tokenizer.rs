@@ -26,7 +26,7 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
     let kind = file.text("tokenizer.ggml.model").ok_or_else(|| file.error("tokenizer.ggml.model is missing", REMEDY))?;
     let tokens = strings(file, "tokenizer.ggml.tokens")?;
     let types: Vec<i64> = match file.content.metadata.get("tokenizer.ggml.token_type") {
-        Some(Value::Array(list)) => list.iter().map(|v| v.to_i64().or_else(|_| v.to_u64().map(|n| n as i64)).unwrap_or(1)).collect(),
+        Some(Value::Array(list)) => list.iter().map(token_type).collect(),
         _ => vec![1; tokens.len()],
     };
     if types.len() != tokens.len() {
@@ -60,6 +60,12 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
     let mut tokenizer = foreign::call(|| TextTokenizer::new(inner, &file.path)).ok_or_else(damaged)??;
     tokenizer.set_special(bos.map(|i| tokens[i].clone()), eos.map(|i| tokens[i].clone()));
     Ok(tokenizer)
+}
+
+/// The type of a token, which files have as a number of 32 bits; candle's readers take no other width for it than they name.
+fn token_type(value: &Value) -> i64 {
+    let narrow = || value.to_i32().map(i64::from);
+    value.to_i64().or_else(|_| narrow()).or_else(|_| value.to_u64().map(|n| n as i64)).unwrap_or(1)
 }
 
 /// The parts of `tokenizer.json` for byte-level BPE.

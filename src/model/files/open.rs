@@ -241,6 +241,14 @@ impl ModelFiles {
         }
     }
 
+    /// The chat template alone, where the model has one.
+    pub fn chat(&self, tokenizer: &TextTokenizer) -> Result<Option<ChatTemplate>, ModelError> {
+        match self {
+            Self::Gguf(path) => GgufFile::open(path)?.chat_template(tokenizer),
+            _ => ChatTemplate::of(self, tokenizer),
+        }
+    }
+
     /// The tokenizer alone, from `tokenizer.json` or the GGUF's metadata.
     pub fn tokenizer(&self) -> Result<TextTokenizer, ModelError> {
         match self {

@@ -12,9 +12,8 @@ pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// Stands before every name in a PEFT file.
 const PREFIX: &str = "base_model.model.";
 /// Fields that change what an adapter computes and must be off: null, false, empty, `none`.
-const OFF: [&str; 13] = [
+const OFF: [&str; 12] = [
     "use_dora",
-    "use_rslora",
     "use_qalora",
     "use_bdlora",
     "lora_bias",
@@ -37,15 +36,17 @@ pub struct PeftConfig {
     pub base: String,
     /// Modules whose whole weights stand in the file.
     pub modules_to_save: Vec<String>,
+    /// What the adapted model is for: `CAUSAL_LM`, `SEQ_CLS`, `TOKEN_CLS`.
+    pub task_type: Option<String>,
 }
 
 impl PeftConfig {
-    /// As PEFT writes it, with `task_type` `CAUSAL_LM`.
+    /// As PEFT writes it; `task_type` is `CAUSAL_LM` where nothing else is said.
     pub fn to_json(&self) -> Value {
         let saved = if self.modules_to_save.is_empty() { Value::Null } else { json!(self.modules_to_save) };
         json!({
             "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
+            "task_type": self.task_type.as_deref().unwrap_or("CAUSAL_LM"),
             "base_model_name_or_path": self.base,
             "r": self.lora.rank,
             "lora_alpha": self.lora.alpha,
@@ -59,7 +60,7 @@ impl PeftConfig {
         })
     }
 
-    /// Reads an `adapter_config.json`. Errors name the field: another method than LoRA, variants of it that are not supported (DoRA, rsLoRA,
+    /// Reads an `adapter_config.json`. Errors name the field: another method than LoRA, variants of it that are not supported (DoRA,
     /// ranks that differ by layer), targets that are no linear layers of a decoder.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, ModelError> {
         let error = |what: String, remedy: &str| ModelError::File { path: path.into(), what, remedy: remedy.into() };
@@ -89,13 +90,16 @@ impl PeftConfig {
         let alpha = json["lora_alpha"].as_f64().ok_or_else(|| missing("lora_alpha"))?;
         let targets = names("target_modules").ok_or_else(|| missing("target_modules"))?;
         let modules_to_save = names("modules_to_save").ok_or_else(|| missing("modules_to_save"))?;
+        // Rank-stabilised LoRA (arXiv 2312.03732) multiplies by alpha/√r where plain LoRA multiplies by alpha/r: the same with an alpha of alpha·√r.
+        let alpha = if json["use_rslora"] == true { alpha * (rank as f64).sqrt() } else { alpha };
         let lora = LoraConfig { rank, alpha, targets };
         lora.check()
             .map_err(|e| error(format!("r, lora_alpha or target_modules: {e}"), "only linear layers of a decoder can be adapted"))?;
         let base = json["base_model_name_or_path"].as_str().filter(|b| !b.is_empty()).map(str::to_owned);
         let base =
             base.ok_or_else(|| error("base_model_name_or_path is missing".into(), "write the base model's directory or hub id there"))?;
-        Ok(Self { lora, base, modules_to_save })
+        let task_type = json["task_type"].as_str().map(str::to_owned);
+        Ok(Self { lora, base, modules_to_save, task_type })
     }
 }
 
@@ -105,14 +109,14 @@ pub fn peft_name(name: &str) -> String {
 }
 
 /// Adapters out of a PEFT file.
-struct PeftSource {
+pub(super) struct PeftSource {
     tensors: SafetensorsSource,
     path: PathBuf,
 }
 
 impl PeftSource {
     /// Opens the weights of an adapter and checks that they are those that `config` describes.
-    fn open(path: &Path, config: &LoraConfig, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub(super) fn open(path: &Path, config: &LoraConfig, device: &Device, dtype: DType) -> Result<Self, ModelError> {
         let tensors = SafetensorsSource::open_file(path, device, dtype, None)?;
         let source = Self { tensors, path: path.into() };
         for name in source.tensors.names() {
@@ -136,6 +140,12 @@ impl PeftSource {
             }
         }
         Ok(source)
+    }
+
+    /// Its whole tensors, by the names they have in the base, with their shapes.
+    pub(super) fn whole(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let names = self.tensors.names().into_iter().filter(|n| !n.contains("lora_"));
+        names.filter_map(|n| Some((n.strip_prefix(PREFIX)?, self.tensors.shape(n)?)))
     }
 
     fn error(&self, what: String, remedy: &str) -> ModelError {

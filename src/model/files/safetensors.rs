@@ -24,6 +24,10 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// The token embedding.
 pub(in crate::model) const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Makes safetensors of pickled weights, in their directory; `weights_only` lets the pickle hold tensors and nothing else.
+const CONVERT: &str = "in that directory run: python -c \"import glob,torch,safetensors.torch as s; d={}; \
+    [d.update(torch.load(f,map_location='cpu',weights_only=True)) for f in sorted(glob.glob('pytorch_model*.bin'))]; \
+    s.save_file({k:v.clone().contiguous() for k,v in d.items()},'model.safetensors')\"";
 /// A header longer than this is no header.
 const MAX_HEADER: u64 = 100 << 20;
 /// What to do about a damaged file.
@@ -50,12 +54,15 @@ impl SafetensorsSource {
         } else if files.has(INDEX) {
             shard_names(files)?
         } else {
-            let remedy = if files.has("pytorch_model.bin") || files.has("pytorch_model.bin.index.json") {
-                "only pytorch_model.bin is there: convert it to safetensors (transformers: model.save_pretrained(DIR))".to_owned()
-            } else {
-                format!("the directory needs {SINGLE}, or shards with {INDEX}")
+            let pickled = files.has("pytorch_model.bin") || files.has("pytorch_model.bin.index.json");
+            let (what, remedy) = match pickled {
+                true => (
+                    "the weights are pickled (pytorch_model*.bin), which is never opened here, for a pickle can run code",
+                    CONVERT.to_owned(),
+                ),
+                false => ("no weights", format!("the directory needs {SINGLE}, or shards with {INDEX}")),
             };
-            return Err(ModelError::File { path: files.path(), what: "no weights".into(), remedy });
+            return Err(ModelError::File { path: files.path(), what: what.into(), remedy });
         };
         let mut shards = Vec::new();
         for name in &names {
@@ -79,7 +86,8 @@ impl SafetensorsSource {
         for (i, shard) in shards.iter().enumerate() {
             for (name, entry) in &shard.entries {
                 total += entry.len();
-                tensors.insert(name.clone(), (i, entry.clone()));
+                // What `torch.compile` wraps has this in its names.
+                tensors.insert(name.replace("_orig_mod.", ""), (i, entry.clone()));
             }
         }
         Ok(Self { shards, tensors, device: device.clone(), dtype, counter: Counter::new(total, progress), embedding: Mutex::default() })

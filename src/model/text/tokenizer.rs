@@ -155,6 +155,11 @@ impl TextTokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// How the token `id` is written in text; bytes that are no characters become U+FFFD.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.table.bytes.get(id as usize).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
     /// Whether `id` is a special token, which is no text.
     pub fn is_special(&self, id: u32) -> bool {
         self.table.special.get(id as usize).copied().unwrap_or(false)

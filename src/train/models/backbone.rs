@@ -155,6 +155,6 @@ impl Backbone {
         let modules_to_save = heads.iter().map(|h| (*h).to_owned()).collect();
         // A path is written whole, so that the adapter opens from any folder.
         let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
-        package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save }, weights)
+        package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save, task_type: None }, weights)
     }
 }

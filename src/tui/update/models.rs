@@ -1,7 +1,7 @@
 //! What is asked of the models, and what they answer.
 
 use crate::runtime::{Request, Slot, Update};
-use crate::trace::{Candidate, TraceEvent};
+use crate::trace::{Candidate, REWARD, Signal, TraceEvent};
 use crate::tui::action::Effect;
 use crate::tui::source::{Ask, Item};
 use crate::tui::state::{Doc, Origin, Run, State, View};
@@ -124,7 +124,8 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
     if n > 1 {
         state.view = View::Compare;
     }
-    effects.push(Effect::Send(Request::Generate { id, problem, n, sampling }));
+    let segmentation = state.segmentation.clone();
+    effects.push(Effect::Send(Request::Generate { id, problem, n, sampling, segmentation }));
 }
 
 /// Samples again for the open entry.
@@ -151,7 +152,7 @@ pub(super) fn score(state: &mut State, item: Item, urgent: bool, effects: &mut V
     let id = state.id();
     let Some(doc) = state.docs.get_mut(&item) else { return };
     // Rewards without a name may be this model's own.
-    let own = |c: &Candidate| c.rewards().iter().any(|r| !r.value.is_nan()) && c.reward_model().is_none_or(|m| m == name);
+    let own = |c: &Candidate| c.signal(REWARD).is_some_and(Signal::has_values) && c.reward_model().is_none_or(|m| m == name);
     if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(|c| own(c) || c.text.trim().is_empty()) {
         return;
     }

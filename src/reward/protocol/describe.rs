@@ -1,0 +1,275 @@
+//! What a protocol says, as it stands in a TOML file.
+
+use crate::model::ModelError;
+use crate::trace::{Aggregation, Unit};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A description longer than this is none.
+const MOST_BYTES: usize = 64 << 10;
+
+/// How a published reward model is fed and read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// Name of the family, for people.
+    pub name: String,
+    /// Where its authors say so.
+    #[serde(default)]
+    pub source: String,
+    /// What tells the family by its files; a protocol that a user names needs none.
+    #[serde(default)]
+    pub recognise: Recognise,
+    /// How problem and steps are laid out.
+    pub input: Input,
+    /// Where and what is read.
+    pub read: Read,
+    /// What the scores are.
+    #[serde(default)]
+    pub output: Output,
+}
+
+/// What tells a family by its files. Every list that is not empty must hold: one of the architectures and one of the names, all of the tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recognise {
+    /// Values of `architectures` in `config.json`; `*` at the front stands for anything.
+    pub architectures: Vec<String>,
+    /// Tensors that the weights must have.
+    pub tensors: Vec<String>,
+    /// Parts of the model's name, compared by letters and digits alone.
+    pub names: Vec<String>,
+}
+
+/// How problem and steps are laid out for the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The layout.
+    pub layout: Shape,
+    /// Text of the system message of a chat; without it there is none but what the model's template puts there.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// The problem: `{problem}` stands for it, `{bos}` for the token that begins a text, where the tokenizer names one.
+    #[serde(default = "problem")]
+    pub problem: String,
+    /// Text between the problem and the first step.
+    #[serde(default)]
+    pub first: String,
+    /// Text before every further step.
+    #[serde(default)]
+    pub between: String,
+    /// Text after every step, tokenised with it.
+    #[serde(default)]
+    pub after: String,
+    /// The tag after every step, tokenised by itself and appended as ids; of a conversation, what the assistant says to every step.
+    #[serde(default)]
+    pub tag: String,
+    /// The tag's ids, where they are to be these and no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_ids: Vec<u32>,
+    /// Each step is tokenised as a text of its own, before which some tokenizers put a space, and not as what goes on.
+    #[serde(default)]
+    pub alone: bool,
+    /// What becomes of the lines of a step.
+    #[serde(default)]
+    pub lines: Lines,
+}
+
+fn problem() -> String {
+    "{problem}".into()
+}
+
+/// The layout of problem and steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// The problem and the steps as one text.
+    Plain,
+    /// A chat by the model's template: the problem is the user's message, the steps are the assistant's.
+    Chat,
+    /// A conversation by the model's template: the user gives problem and first step, then step after step; the assistant answers each with the tag.
+    Turns,
+}
+
+/// What becomes of the lines of a step that has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lines {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// Each gets a tag of its own, empty ones none, and the least of their scores is the step's.
+    Each,
+}
+
+/// Where and what is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// The position.
+    pub at: At,
+    /// What is read off the state there.
+    pub head: HeadKind,
+    /// The head's name in the weights: `score` for `score.weight` and `score.bias`, or for `score.0.weight` to `score.2.bias` of two layers.
+    #[serde(default)]
+    pub tensor: String,
+    /// How the head's numbers become a score.
+    pub score: Squash,
+    /// The good classes: rows of the head, or of `lm_head` token ids or tokens as they are written.
+    #[serde(default)]
+    pub positive: Vec<Label>,
+    /// The bad tokens of `lm_head`; of another head all rows that are not good are bad.
+    #[serde(default)]
+    pub negative: Vec<Label>,
+}
+
+/// A position at which a step is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// The last id of the tag.
+    Tag,
+    /// The first id of the tag.
+    TagStart,
+    /// The last id before the tag, which predicts it.
+    StepEnd,
+    /// The last id of all that is not padding: one score for the whole.
+    End,
+}
+
+/// What is read off a state h of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// W·h + b, W `[rows, hidden]`; b may be absent.
+    Linear,
+    /// W₂·relu(W₀·h + b₀) + b₂, W₀ `[width, hidden]`, W₂ `[rows, width]`.
+    Mlp,
+    /// The next-token logits of the language model.
+    Lm,
+}
+
+/// How numbers become a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Squash {
+    /// Softmax over the rows, or over the good and bad tokens; the good ones' part of it.
+    Softmax,
+    /// The good ones' part less the bad ones', −1 to 1.
+    Difference,
+    /// σ of the only row.
+    Sigmoid,
+    /// The only row as it is.
+    Logit,
+    /// σ of the mean of all next-token logits.
+    SigmoidOfMean,
+}
+
+impl Squash {
+    /// What the scores are.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Softmax | Self::Sigmoid | Self::SigmoidOfMean => Unit::Probability,
+            Self::Difference => Unit::Unknown,
+            Self::Logit => Unit::Logit,
+        }
+    }
+}
+
+/// A class: a row of a head or the id of a token, or a token as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Label {
+    /// By number.
+    Id(u32),
+    /// A token as text: the last id of what the tokenizer makes of it.
+    Text(String),
+}
+
+/// What is to be made of the scores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// How its authors put the steps' scores together.
+    pub aggregation: Option<Aggregation>,
+    /// A step whose score is below deviates, say its authors.
+    pub threshold: Option<f32>,
+}
+
+impl Protocol {
+    /// Reads a description. `path` is named in errors, which say the line, the field and what is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ModelError> {
+        let error =
+            |what: String| ModelError::File { path: path.into(), what, remedy: "docs/reward-models.md says what a protocol holds".into() };
+        if text.len() > MOST_BYTES {
+            return Err(error(format!("{} bytes are too many for a protocol", text.len())));
+        }
+        let this: Self = toml::from_str(text).map_err(|e| error(e.to_string().trim_end().replace('\n', " ")))?;
+        this.check().map_err(error)?;
+        Ok(this)
+    }
+
+    /// Whether it gives one score for the whole rather than one a step.
+    pub fn judges_whole(&self) -> bool {
+        self.read.at == At::End
+    }
+
+    /// What does not fit together, as a sentence that names the field.
+    fn check(&self) -> Result<(), String> {
+        let Self { input, read, .. } = self;
+        let tagged = !input.tag.is_empty() || !input.tag_ids.is_empty();
+        let says = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        says(input.problem.contains("{problem}"), "input.problem lacks {problem}")?;
+        says(tagged || !matches!(read.at, At::Tag | At::TagStart), "read.at is the tag, but input.tag is empty")?;
+        says(tagged || input.layout != Shape::Turns, "input.layout is \"turns\", which needs what the assistant says in input.tag")?;
+        says(
+            input.layout != Shape::Turns || read.at != At::End,
+            "input.layout \"turns\" cannot be read at the end: give read.at a step's position",
+        )?;
+        says(input.system.is_none() || input.layout != Shape::Plain, "input.system needs a chat: layout \"chat\" or \"turns\"")?;
+        let lm = read.head == HeadKind::Lm;
+        says(lm || !read.tensor.is_empty(), "read.tensor is empty: name the head's tensor, for example \"score\"")?;
+        says(!lm || read.tensor.is_empty(), "read.tensor has no meaning for read.head \"lm\"")?;
+        let numbers = read.positive.iter().chain(&read.negative).all(|l| matches!(l, Label::Id(_)));
+        says(lm || numbers, "read.positive and read.negative of a head are row numbers")?;
+        match read.score {
+            Squash::Softmax | Squash::Difference => {
+                says(!read.positive.is_empty(), "read.positive is empty: name the good classes")?;
+                says(!lm || !read.negative.is_empty(), "read.negative is empty: name the bad tokens")
+            }
+            Squash::Sigmoid | Squash::Logit => {
+                says(!lm, "read.score \"sigmoid\" and \"logit\" need a head of one row; of lm_head take \"softmax\" over two tokens")
+            }
+            Squash::SigmoidOfMean => says(lm, "read.score \"sigmoid_of_mean\" is of read.head \"lm\" alone"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "name = 'x'\n[input]\nlayout = 'plain'\ntag = '#'\n[read]\nat = 'tag'\nhead = 'linear'\ntensor = 'score'\nscore = 'softmax'\npositive = [1]\n";
+
+    #[test]
+    fn mistakes_name_field_and_file() {
+        let says = |from: &str, to: &str, words: &[&str]| {
+            let error = Protocol::parse(&WHOLE.replace(from, to), Path::new("reward.toml")).unwrap_err().to_string();
+            for word in ["reward.toml", "docs/reward-models.md"].iter().chain(words) {
+                assert!(error.contains(word), "{error:?} lacks {word:?}");
+            }
+        };
+        assert!(Protocol::parse(WHOLE, Path::new("reward.toml")).is_ok());
+        says("tag = '#'", "", &["read.at", "input.tag"]);
+        says("tag = '#'", "tug = '#'", &["tug", "line 4"]);
+        says("tag = '#'", "tag = '#'\nproblem = 'Q'", &["input.problem", "{problem}"]);
+        says("tag = '#'", "tag = '#'\nsystem = 'Q'", &["input.system"]);
+        says("'plain'", "'chart'", &["chart", "turns"]);
+        says("'linear'", "'lm'", &["read.tensor"]);
+        says("[1]", "['+']", &["read.positive", "row numbers"]);
+        says("[1]", "[]", &["read.positive"]);
+        says("'softmax'", "'sigmoid_of_mean'", &["sigmoid_of_mean", "lm"]);
+        says("name = 'x'", &format!("name = '{}'", "x".repeat(1 << 17)), &["too many"]);
+    }
+}
