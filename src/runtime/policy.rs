@@ -71,7 +71,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
                 }
                 shared.board.append(*id, candidate, "", &[], Some(reason));
             }
-            TraceEvent::Rewards { .. } => {}
+            TraceEvent::Rewards { .. } | TraceEvent::Judged { .. } => {}
         }
         if shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
