@@ -111,6 +111,10 @@ impl<B: WeightSource, A: WeightSource> WeightSource for LoraSource<B, A> {
     fn contains(&self, name: &str) -> bool {
         self.adapters.contains(name) || self.base.contains(name)
     }
+
+    fn makes(&self) -> bool {
+        self.base.makes()
+    }
 }
 
 /// The same model without adapters: every adapted matrix is W + scale·B·A, dense.
@@ -128,6 +132,10 @@ impl<B: WeightSource, A: WeightSource> WeightSource for Merged<'_, B, A> {
 
     fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
+    }
+
+    fn makes(&self) -> bool {
+        self.0.makes()
     }
 }
 

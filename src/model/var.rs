@@ -86,4 +86,7 @@ impl WeightSource for VarStore {
     fn contains(&self, name: &str) -> bool {
         self.lock().contains_key(name) || self.initial.contains_key(name)
     }
+    fn makes(&self) -> bool {
+        true
+    }
 }

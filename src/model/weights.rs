@@ -16,6 +16,10 @@ pub trait WeightSource {
     }
     /// Whether the source has `name`.
     fn contains(&self, name: &str) -> bool;
+    /// Whether it makes what it is asked for and does not have, as one does in which a new model begins.
+    fn makes(&self) -> bool {
+        false
+    }
 }
 
 /// References and boxes are sources as what they point to.
@@ -28,6 +32,9 @@ impl<P: Deref<Target: WeightSource>> WeightSource for P {
     }
     fn contains(&self, name: &str) -> bool {
         (**self).contains(name)
+    }
+    fn makes(&self) -> bool {
+        (**self).makes()
     }
 }
 

@@ -105,6 +105,9 @@ impl WeightSource for Under<'_> {
     fn contains(&self, name: &str) -> bool {
         self.0.contains(&format!("{}{name}", self.1))
     }
+    fn makes(&self) -> bool {
+        self.0.makes()
+    }
 }
 
 /// Prefix of the reference decoder's weights in a reward model's file.

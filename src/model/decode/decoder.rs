@@ -174,6 +174,7 @@ impl Decoder {
         let name = match (source.contains("lm_head.weight"), config.tie_word_embeddings) {
             (true, _) => "lm_head",
             (false, true) => "model.embed_tokens",
+            (false, false) if source.makes() => "lm_head",
             (false, false) => return Err(no_head(source)),
         };
         let head = Linear::load(source, name, config.vocab_size, config.hidden_size, false)?;

@@ -31,6 +31,9 @@ pub fn gather(config: &Config, source: &dyn WeightSource) -> Result<Frozen, Trai
         fn contains(&self, name: &str) -> bool {
             self.0.contains(name)
         }
+        fn makes(&self) -> bool {
+            self.0.makes()
+        }
     }
     let gathers = Gathers(source, Mutex::default());
     Decoder::load(config, &gathers, &mut |_| {})?;
