@@ -297,6 +297,23 @@ mod tests {
     }
 
     #[test]
+    fn of_what_judges_steps_the_last_word_waits() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        let judged = |steps: &[f32]| {
+            let values = Values::Steps(steps.iter().map(|s| Some(*s)).collect());
+            TraceEvent::Judged { candidate: 0, unit: Unit::Probability, values }
+        };
+        for event in [text(0, "a"), judged(&[0.5]), text(0, "b"), judged(&[0.5, 0.25])] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(events(&outbox), [text(0, "ab"), judged(&[0.5, 0.25])]);
+        for event in [judged(&[0.5]), TraceEvent::Started { candidate: 0 }] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(events(&outbox), [TraceEvent::Started { candidate: 0 }]);
+    }
+
+    #[test]
     fn what_waits_of_a_candidate_that_starts_again_is_void() {
         let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
         let started = || TraceEvent::Started { candidate: 0 };

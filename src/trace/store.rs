@@ -151,7 +151,7 @@ impl TraceStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{FinishReason, Token, segment};
+    use crate::trace::{FinishReason, Granularity, Level, REWARD, Signal, Statistic, Token, Unit, Values, segment};
 
     fn text(candidate: usize, text: &str) -> TraceEvent {
         TraceEvent::Tokens { candidate, text: text.into(), tokens: Vec::new() }
@@ -214,6 +214,23 @@ mod tests {
         let logits: Vec<f32> = store.trace().candidates[0].rewards().iter().map(|r| r.value).collect();
         assert_eq!(logits[..2], [1.0, 5.0]);
         assert!(logits[2].is_nan() && logits[3] == 7.0);
+    }
+
+    #[test]
+    fn what_judges_steps_takes_the_place_of_what_it_said_before() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        let judged = |values| TraceEvent::Judged { candidate: 0, unit: Unit::Probability, values };
+        store.apply(&text(0, "a\nb\n"));
+        store.apply(&judged(Values::Steps(vec![Some(0.5)])));
+        store.apply(&judged(Values::Steps(vec![Some(0.5), Some(0.25)])));
+        let candidate = &store.trace().candidates[0];
+        assert_eq!(candidate.step_rewards(Statistic::Min, Granularity::Dense), [Some(0.5), Some(0.25)]);
+        assert_eq!(candidate.signal(REWARD).map(|s| (s.unit, s.level())), Some((Unit::Probability, Level::Step)));
+        store.apply(&judged(Values::Candidate(0.75)));
+        assert_eq!(store.trace().candidates[0].signal(REWARD).and_then(Signal::whole), Some(0.75));
+        // Token rewards are logits again.
+        store.apply(&rewards(0, &[1.0]));
+        assert_eq!(store.trace().candidates[0].signal(REWARD).map(|s| s.unit), Some(Unit::Logit));
     }
 
     #[test]
