@@ -406,7 +406,13 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
     // A file that never ends: `eval` waits for more of it.
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Whoever runs the tests may have told them to outlive their terminal, and programs inherit that.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("SigIgn:")?.trim(), 16).ok()).unwrap_or(0);
     for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        if signal == "-HUP" && ignored & 1 != 0 {
+            continue;
+        }
         let child = Command::new(env!("CARGO_BIN_EXE_reasonscope"))
             .args(["eval", "all", pipe.to_str().unwrap(), "-o", out.to_str().unwrap()])
             .stderr(std::process::Stdio::piped())

@@ -295,7 +295,7 @@ fn steps_beyond_the_context_have_no_score_and_a_whole_is_not_cut() {
 }
 
 #[test]
-fn templates_with_loop_controls_or_without_a_turn_for_the_system_are_met() {
+fn templates_that_demand_a_system_message_get_one() {
     let refuses = |t: &mut Twin| {
         let own = t.template.clone().unwrap();
         t.template = Some(format!(
