@@ -271,7 +271,7 @@ mod tests {
             (format!("{native}\n{}\n{native}\n", &native[..20]), "line 2"),
         ] {
             std::fs::write(&path, &text).unwrap();
-            let error = Labels::keep(&path, [&trace("a")]).unwrap_err().to_string();
+            let error = Labels::keep(&path, [&marked(&mut trace("a"), 0, true)]).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
