@@ -30,12 +30,13 @@ fuzz_target!(|data: &[u8]| {
     let endpoint = Endpoint { base_url: format!("{}/v1", answers.root()), model: None };
     if how % 8 < 2 {
         // The list of models, which names the one that is asked for.
-        let _ = EndpointPolicy::open(&endpoint).map_err(|e| e.to_string());
+        let _ = EndpointPolicy::open(&endpoint, BOUND).map_err(|e| e.to_string());
     }
     if how % 8 == 1 {
         return;
     }
-    let mut policy = EndpointPolicy::open(&Endpoint { model: Some("m".into()), ..endpoint }).expect("a named model is not asked for");
+    let mut policy =
+        EndpointPolicy::open(&Endpoint { model: Some("m".into()), ..endpoint }, BOUND).expect("a named model is not asked for");
     let began = Instant::now();
     let trace = Trace { candidates: vec![Candidate::default()], ..Trace::default() };
     let mut store = TraceStore::new(trace, Default::default());

@@ -112,8 +112,9 @@ pub fn run(folder: &Path, args: &[&str], kill: Option<Kill>) -> Result<Ended, St
     }
     said("standard error", &err).map_err(place)?;
     said("standard output", &out).map_err(place)?;
-    let stopped = |code: i32| code > 3;
-    if code.is_some_and(|code| !DOCUMENTED.contains(&code) || stopped(code) && !killed) {
+    // What is more than 3 tells the signal that it was, and comes after one only.
+    let told = |code: i32| code <= 3 || killed && kill.is_some_and(|k| NUMBERS.contains(&(k.signal, code - 128)));
+    if code.is_some_and(|code| !DOCUMENTED.contains(&code) || !told(code)) {
         return Err(place(format!("exit code {code:?} is none that the documentation has for this")));
     }
     if most > MEMORY {

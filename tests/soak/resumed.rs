@@ -128,6 +128,10 @@ pub fn score(r: &mut Random, folder: &Path) -> Result<String, String> {
     let (whole, took) = work.undisturbed()?;
     let Some(whole) = whole else { return Ok("nothing to score, and it said so".into()) };
     let story = work.disturbed(r, &whole, took)?;
+    if r.one_in(3) {
+        // To standard output, where a terminal may be.
+        run(folder, &work.args.iter().map(String::as_str).collect::<Vec<_>>(), None)?;
+    }
     let what = r.pick(&["all", "rerank", "pass", "localise", "calibrate"]);
     let mut args = vec!["eval", what, "out.jsonl"];
     args.extend(r.one_in(2).then_some("--json"));
