@@ -190,7 +190,7 @@ impl TextTokenizer {
     /// Token ids of `text` as a whole. With `add_special` the tokenizer's own BOS or EOS are added, but no second BOS where `text` begins with one
     /// (a rendered chat template does). Special tokens written out in `text` become their ids.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Encoded, ModelError> {
-        let encoding = self.inner.encode_fast(text, add_special).map_err(cannot)?;
+        let encoding = guarded(|| self.inner.encode_fast(text, add_special))?;
         let mut ids = encoding.get_ids().to_vec();
         let mut added: Vec<bool> = encoding.get_special_tokens_mask().iter().map(|&m| m == 1).collect();
         if ids.len() > 1 && ids[0] == ids[1] && added[0] && self.bos.as_deref().and_then(|b| self.id(b)).is_none_or(|b| b == ids[0]) {
@@ -270,7 +270,7 @@ impl TextTokenizer {
     }
 
     fn ids(&self, text: &str, add_special: bool) -> Result<Vec<u32>, ModelError> {
-        Ok(self.inner.encode_fast(text, add_special).map_err(cannot)?.get_ids().to_vec())
+        Ok(guarded(|| self.inner.encode_fast(text, add_special))?.get_ids().to_vec())
     }
 
     /// Spans from the tokens' bytes; `None` where these do not give the text (a normalizer changed it). `added`: the token is not in the text.
@@ -303,7 +303,7 @@ impl TextTokenizer {
 
     /// Spans from the tokenizer's own offsets, made to be in order and not to overlap.
     fn spans_by_offsets(&self, ids: &[u32], text: &str, add_special: bool) -> Result<Vec<Span>, ModelError> {
-        let encoding = self.inner.encode(text, add_special).map_err(cannot)?;
+        let encoding = guarded(|| self.inner.encode(text, add_special))?;
         let offsets = encoding.get_offsets();
         let offsets = &offsets[offsets.len().saturating_sub(ids.len())..];
         let mut end = 0;
@@ -406,6 +406,12 @@ impl StreamDecoder {
         self.written += text.len();
         Decoded { text, span: Span::new(start, self.written) }
     }
+}
+
+/// Encodes; a tokenizer that panics on a text, as one does whose normalizer makes more of it than it counts, is a damaged file's.
+fn guarded<T>(encode: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, ModelError> {
+    let damaged = || ModelError::Input("the model's tokenizer.json is damaged: it fails on this text; fetch the file again".into());
+    foreign::call(encode).ok_or_else(damaged)?.map_err(cannot)
 }
 
 fn cannot(e: tokenizers::Error) -> ModelError {
@@ -529,6 +535,21 @@ mod tests {
         assert_eq!(whole.ids, ids);
         assert_eq!(whole.spans.iter().map(|s| s.of(text)).collect::<String>(), text);
         assert_eq!(t.decode(&whole.ids), text);
+    }
+
+    #[test]
+    fn a_tokenizer_that_panics_on_a_text_is_damaged() {
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "post_processor": null,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+            "normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "aaaa"},
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+                "fuse_unk": false, "byte_fallback": false, "vocab": {"a": 0, "b": 1}, "merges": []}
+        });
+        let tokenizer = TextTokenizer::from_bytes(json.to_string().as_bytes(), Path::new("tokenizer.json")).unwrap();
+        let error = tokenizer.encode("bbb!", true).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
     }
 
     /// A SentencePiece-like tokenizer with byte fallback and a space put before every text, as Llama 2 has it.
