@@ -4,9 +4,9 @@ use crate::eval::EvalError;
 use crate::eval::parts::section::{Section, numbers};
 use crate::eval::parts::{Cell, Table};
 use crate::eval::stats::effect::clustered_d;
-use crate::eval::stats::resample::Resampled;
-use crate::eval::stats::resample::affordable;
+use crate::eval::stats::resample::{LANES, Resampled, affordable};
 use crate::eval::stats::{Bootstrap, Interval};
+use pulp::{Arch, Simd, WithSimd};
 
 /// Scored candidates, sorted once, so that each resample of problems costs one pass.
 #[derive(Clone, Debug)]
@@ -55,29 +55,23 @@ impl Ranked {
 
     /// The areas where problem `i` stands `counts[i]` times in the data.
     pub fn areas(&self, counts: &[u32]) -> Areas {
-        let total = |kind: usize| self.kinds.iter().zip(counts).map(|(k, c)| k[kind] * f64::from(*c)).sum::<f64>();
-        let (negatives, positives) = (total(0), total(1));
-        if negatives == 0.0 || positives == 0.0 {
-            return Areas { auroc: f64::NAN, average_precision: f64::NAN };
+        let weights: Vec<[f64; LANES]> = counts.iter().map(|c| [f64::from(*c); LANES]).collect();
+        let mut found = [[0.0; LANES]; 2];
+        self.areas_of_lanes(&weights, &mut found);
+        Areas { auroc: found[0][0], average_precision: found[1][0] }
+    }
+
+    /// AUROC and average precision of several data sets at once: `weights[i]` says how often problem `i` stands in each of them.
+    fn areas_of_lanes(&self, weights: &[[f64; LANES]], found: &mut [[f64; LANES]]) {
+        let total = |kind: usize, lane: usize| self.kinds.iter().zip(weights).map(|(k, w)| k[kind] * w[lane]).sum::<f64>();
+        let [negatives, positives] = [0, 1].map(|kind| std::array::from_fn(|lane| total(kind, lane)));
+        let mut sums = [[0.0; LANES]; 2];
+        Arch::new().dispatch(Pass { order: &self.order, weights, negatives: &negatives, positives: &positives, sums: &mut sums });
+        for lane in 0..LANES {
+            let both = positives[lane] != 0.0 && negatives[lane] != 0.0;
+            found[0][lane] = if both { sums[0][lane] / (positives[lane] * negatives[lane]) } else { f64::NAN };
+            found[1][lane] = if both { sums[1][lane] / positives[lane] } else { f64::NAN };
         }
-        // Weights below the current score and of its tie, in numbers that hold counts exactly; without a branch on who was drawn, which nothing predicts.
-        let (mut wrong_below, mut right_below, mut wrong_tied, mut right_tied) = (0.0, 0.0, 0.0, 0.0);
-        let (mut wins, mut precision) = (0.0, 0.0);
-        for &entry in &self.order {
-            let weight = f64::from(counts[(entry >> 2) as usize]);
-            let positive = weight * f64::from((entry >> 1) & 1);
-            right_tied += positive;
-            wrong_tied += weight - positive;
-            if entry & 1 == 1 {
-                wins += right_tied * (wrong_below + wrong_tied / 2.0);
-                let (right, wrong) = (positives - right_below, negatives - wrong_below);
-                precision += right_tied * right / (right + wrong).max(1.0);
-                wrong_below += wrong_tied;
-                right_below += right_tied;
-                (wrong_tied, right_tied) = (0.0, 0.0);
-            }
-        }
-        Areas { auroc: wins / (positives * negatives), average_precision: precision / positives }
     }
 
     /// AUROC and average precision with intervals over problems.
@@ -85,11 +79,54 @@ impl Ranked {
     /// # Errors
     /// As [`Resampled::with`].
     pub fn intervals(&self, options: Bootstrap) -> Result<[Interval; 2], EvalError> {
-        let drawn = Resampled::with(self.kinds.len(), options, 2, |counts, out| {
-            let areas = self.areas(counts);
-            (out[0], out[1]) = (areas.auroc, areas.average_precision);
-        })?;
+        let drawn = Resampled::with_lanes(self.kinds.len(), options, 2, |weights, found| self.areas_of_lanes(weights, found))?;
         Ok([0, 1].map(|k| drawn.interval(|s| s[k])))
+    }
+}
+
+/// One pass over sorted candidates, of as many data sets side by side as the processor's vectors hold.
+struct Pass<'a> {
+    order: &'a [u32],
+    weights: &'a [[f64; LANES]],
+    negatives: &'a [f64; LANES],
+    positives: &'a [f64; LANES],
+    /// Pairs that stand in the right order, ties half; and the precision at each positive, summed.
+    sums: &'a mut [[f64; LANES]; 2],
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (one, half) = (simd.splat_f64s(1.0), simd.splat_f64s(0.5));
+        let zero = simd.splat_f64s(0.0);
+        for at in (0..LANES).step_by(S::F64_LANES) {
+            let lanes = at..at + S::F64_LANES;
+            let (positives, negatives) =
+                (S::as_simd_f64s(&self.positives[lanes.clone()]).0[0], S::as_simd_f64s(&self.negatives[lanes.clone()]).0[0]);
+            // Weights below the current score and of its tie, in numbers that hold counts exactly; without a branch on who was drawn, which nothing predicts.
+            let (mut wrong_below, mut right_below, mut wrong_tied, mut right_tied) = (zero, zero, zero, zero);
+            let (mut wins, mut precision) = (zero, zero);
+            for &entry in self.order {
+                let weight = S::as_simd_f64s(&self.weights[(entry >> 2) as usize][lanes.clone()]).0[0];
+                let positive = simd.mul_f64s(weight, simd.splat_f64s(f64::from((entry >> 1) & 1)));
+                right_tied = simd.add_f64s(right_tied, positive);
+                wrong_tied = simd.add_f64s(wrong_tied, simd.sub_f64s(weight, positive));
+                if entry & 1 == 1 {
+                    let beaten = simd.add_f64s(wrong_below, simd.mul_f64s(wrong_tied, half));
+                    wins = simd.add_f64s(wins, simd.mul_f64s(right_tied, beaten));
+                    let (right, wrong) = (simd.sub_f64s(positives, right_below), simd.sub_f64s(negatives, wrong_below));
+                    let kept = simd.max_f64s(simd.add_f64s(right, wrong), one);
+                    precision = simd.add_f64s(precision, simd.div_f64s(simd.mul_f64s(right_tied, right), kept));
+                    wrong_below = simd.add_f64s(wrong_below, wrong_tied);
+                    right_below = simd.add_f64s(right_below, right_tied);
+                    (wrong_tied, right_tied) = (zero, zero);
+                }
+            }
+            S::as_mut_simd_f64s(&mut self.sums[0][lanes.clone()]).0[0] = wins;
+            S::as_mut_simd_f64s(&mut self.sums[1][lanes]).0[0] = precision;
+        }
     }
 }
 
@@ -185,6 +222,11 @@ mod tests {
         for i in [auroc, precision] {
             assert!(i.low < i.estimate && i.estimate < i.high && i.high - i.low > 0.05, "{i:?}");
         }
+        let one_by_one = Resampled::with(30, OPTIONS, 2, |counts, out| {
+            let areas = Ranked::new(&problems).areas(counts);
+            (out[0], out[1]) = (areas.auroc, areas.average_precision);
+        });
+        assert_eq!([auroc, precision], [0, 1].map(|k| one_by_one.as_ref().unwrap().interval(|s| s[k])), "side by side is one by one");
         let section = section(&[("reward", problems), ("nothing", vec![vec![(1.0, true)]])], OPTIONS).unwrap();
         assert_eq!(section.tables[0].rows.len(), 1, "no wrong candidate, no row");
         assert!((section.figures["auroc"] - 100.0 * auroc.estimate).abs() < 1e-9);

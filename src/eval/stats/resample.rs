@@ -87,6 +87,44 @@ impl Resampled {
         Ok(Self { problems: n, width, level: options.level, rows })
     }
 
+    /// As [`Resampled::with`], for statistics that are read of [`LANES`] resamples side by side: how often each problem was drawn in each of them, `[problems]`
+    /// of [`LANES`], and one statistic after the other of all of them.
+    ///
+    /// # Errors
+    /// As [`Resampled::of`].
+    pub fn with_lanes(
+        n: usize,
+        options: Bootstrap,
+        width: usize,
+        statistics: impl Fn(&[[f64; LANES]], &mut [[f64; LANES]]) + Sync,
+    ) -> Result<Self, EvalError> {
+        check(n, options)?;
+        if width == 0 {
+            return Err(EvalError::Empty("no values".into()));
+        }
+        let mut rows = vec![0.0; (options.resamples + 1) * width];
+        let (data, resamples) = rows.split_at_mut(width);
+        let take = |weights: &[[f64; LANES]], found: &mut [[f64; LANES]], out: &mut [f64]| {
+            found.fill([0.0; LANES]);
+            statistics(weights, found);
+            for (lane, row) in out.chunks_exact_mut(width).enumerate() {
+                row.iter_mut().zip(&*found).for_each(|(o, f)| *o = f[lane]);
+            }
+        };
+        take(&vec![[1.0; LANES]; n], &mut vec![[0.0; LANES]; width], data);
+        resamples.par_chunks_mut(width * LANES).enumerate().for_each_init(
+            || (vec![0_u32; n], vec![[0.0; LANES]; n], vec![[0.0; LANES]; width]),
+            |(counts, weights, found), (block, out)| {
+                for lane in 0..out.len() / width {
+                    draw(options.seed, (block * LANES + lane) as u64, counts);
+                    weights.iter_mut().zip(&*counts).for_each(|(w, count)| w[lane] = f64::from(*count));
+                }
+                take(weights, found, out);
+            },
+        );
+        Ok(Self { problems: n, width, level: options.level, rows })
+    }
+
     /// The values of the data itself.
     pub fn data(&self) -> &[f64] {
         &self.rows[..self.width]
@@ -135,6 +173,9 @@ pub fn check(n: usize, options: Bootstrap) -> Result<(), EvalError> {
     }
     Ok(())
 }
+
+/// Resamples that one pass over sorted candidates reads side by side.
+pub const LANES: usize = 8;
 
 /// Resamples that share one reading of the values.
 const BLOCK: usize = 16;
