@@ -63,7 +63,8 @@ impl Generate {
         let models = Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, reward };
         let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
-        let made = Made { granularity: Some(self.rewards.granularity), sampling: Some(sampling.clone()), ..Made::default() };
+        let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
+        let made = Made { granularity, aggregation, sampling: Some(sampling.clone()), ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "problems");

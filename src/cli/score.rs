@@ -63,7 +63,8 @@ impl Score {
             bail!("{file}: is to be read and to be written; choose another file with -o");
         }
         let reward = (self.reward != ModelRef::None).then(|| self.reward.to_string());
-        let made = Made { reward, granularity: Some(self.rewards.granularity), sampling: None };
+        let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
+        let made = Made { reward, granularity, aggregation, sampling: None };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");

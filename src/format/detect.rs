@@ -1,6 +1,7 @@
 //! Which format a file is in, from what it holds.
 
 use super::error::{FieldError, FormatError};
+use super::fields::json;
 use super::native::{self, run_samples};
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
@@ -129,27 +130,28 @@ impl Format {
         tests.iter().find(|(_, fits)| fits(map)).map(|(format, _)| *format)
     }
 
-    /// Reads one record (for `Native`, one line: a trace of one candidate).
-    pub(super) fn parse(self, value: &Value) -> Result<Trace, FieldError> {
-        match self {
-            Self::Native => native::parse(value).map(|(trace, candidate)| Trace { candidates: vec![candidate], ..trace }),
-            Self::ProcessBench => processbench::parse(value),
-            Self::Prm800k => prm800k::parse(value),
-            Self::Stepwise => stepwise::parse_trl(value),
-            Self::MathShepherd => stepwise::parse_shepherd(value),
-            Self::Gsm8k => gsm8k::parse_expert(value),
-            Self::Gsm8kSolutions => gsm8k::parse_solutions(value),
-            Self::Gsm8kPool => gsm8k_pool::parse(value),
-            Self::MmluPro => mmlu_pro::parse_outputs(value),
-            Self::MmluProQuestions => mmlu_pro::parse_questions(value),
-            Self::BestOfN => best_of_n::parse(value),
-            Self::PrmBench => prmbench::parse(value),
-            Self::HumanEvalSamples => humaneval::parse_samples(value),
-            Self::HumanEvalVerdicts => humaneval::parse_verdicts(value),
-            Self::OpenAiChat => openai::parse(value),
-            Self::RunSamples => run_samples::parse(value),
-            Self::Problems | Self::Text => problems::parse(value),
-        }
+    /// Reads one record (for `Native`, one line: a trace of one candidate). The outer error: it is no JSON.
+    pub(super) fn read(self, bytes: &[u8]) -> Result<Result<Trace, FieldError>, FieldError> {
+        let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
+            Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
+            Self::ProcessBench => processbench::parse,
+            Self::Prm800k => prm800k::parse,
+            Self::Stepwise => stepwise::parse_trl,
+            Self::MathShepherd => stepwise::parse_shepherd,
+            Self::Gsm8k => gsm8k::parse_expert,
+            Self::Gsm8kSolutions => gsm8k::parse_solutions,
+            Self::Gsm8kPool => gsm8k_pool::parse,
+            Self::MmluPro => mmlu_pro::parse_outputs,
+            Self::MmluProQuestions => mmlu_pro::parse_questions,
+            Self::BestOfN => best_of_n::parse,
+            Self::PrmBench => prmbench::parse,
+            Self::HumanEvalSamples => humaneval::parse_samples,
+            Self::HumanEvalVerdicts => humaneval::parse_verdicts,
+            Self::OpenAiChat => openai::parse,
+            Self::RunSamples => run_samples::parse,
+            Self::Problems | Self::Text => problems::parse,
+        };
+        json(bytes).map(|value| parse(&value))
     }
 }
 

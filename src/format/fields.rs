@@ -190,24 +190,23 @@ pub(super) fn spans(record: &Fields<'_>, key: &str, text: &str) -> Result<Option
         let Some((Some(start), Some(end))) = pair else {
             return Err(FieldError::new(name(), "is no pair of byte positions", "give [start, end]"));
         };
-        let span = Span::new(start as usize, end as usize);
-        if span.end > text.len() || span.start > span.end {
-            return Err(FieldError::new(
-                name(),
-                format!("is {start}..{end} in a text of {} bytes", text.len()),
-                "count UTF-8 bytes of `text`",
-            ));
-        }
-        if !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
-            return Err(FieldError::new(
-                name(),
-                format!("({start}..{end}) cuts a character"),
-                "count UTF-8 bytes of `text`, whole characters",
-            ));
-        }
-        out.push(span);
+        out.push(span(name, start, end, text)?);
     }
     Ok(Some(out))
+}
+
+/// The byte range `start..end` of `text`, which must be whole characters; `name` is that of its field.
+pub(super) fn span(name: impl Fn() -> String, start: u64, end: u64, text: &str) -> Result<Span> {
+    let span = Span::new(usize::try_from(start).unwrap_or(usize::MAX), usize::try_from(end).unwrap_or(usize::MAX));
+    if span.end > text.len() || span.start > span.end {
+        let problem = format!("is {start}..{end} in a text of {} bytes", text.len());
+        return Err(FieldError::new(name(), problem, "count UTF-8 bytes of `text`"));
+    }
+    if !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
+        let problem = format!("({start}..{end}) cuts a character");
+        return Err(FieldError::new(name(), problem, "count UTF-8 bytes of `text`, whole characters"));
+    }
+    Ok(span)
 }
 
 /// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.

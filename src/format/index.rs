@@ -136,8 +136,8 @@ impl<'a> Indexer<'a> {
 
     /// The key of a record that is parsed for it; what is no trace has none.
     fn whole(&self, piece: &Piece<'_>, format: Format) -> ProblemKey {
-        let trace = json::<Value>(piece.bytes).ok().and_then(|value| format.parse(&value).ok());
-        trace.map_or_else(ProblemKey::default, |t| self.keys.of(format, &t.id, &t.problem))
+        let trace = format.read(piece.bytes);
+        trace.flatten().map_or_else(|_| ProblemKey::default(), |t| self.keys.of(format, &t.id, &t.problem))
     }
 
     /// Whether a record can be used; the trace that a native line belongs to, and what tells the record's problem.
@@ -147,7 +147,7 @@ impl<'a> Indexer<'a> {
             return Ok((None, ProblemKey::default()));
         }
         if piece.offset < CHECKED {
-            let trace = format.parse(&json::<Value>(piece.bytes)?)?;
+            let trace = format.read(piece.bytes)??;
             let key = self.keys.of(format, &trace.id, &trace.problem);
             return Ok(((format == Format::Native).then_some(trace.id), key));
         }

@@ -2,7 +2,6 @@
 
 use super::detect::{Format, Wanted};
 use super::error::FormatError;
-use super::fields::json;
 use super::index::{CHECKED, Indexer};
 use super::input::{Input, Keep};
 use super::key::{KeyMaker, ProblemKey};
@@ -10,7 +9,6 @@ use super::shared::Shared;
 use super::sources::problems;
 use super::split::Layout;
 use crate::trace::{Source, Trace};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -255,14 +253,14 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let value = match format {
+        let read = match format {
             Format::Text => {
                 whole = Some(problems::parse_text(&String::from_utf8_lossy(line)));
                 continue;
             }
             // a line that is no JSON was reported and skipped when it was indexed
-            _ => match json::<Value>(line) {
-                Ok(value) => value,
+            _ => match format.read(line) {
+                Ok(read) => read,
                 Err(_) if several => continue,
                 Err(e) => {
                     problems.push(e.at(path, layout.unit(), number as usize));
@@ -270,7 +268,7 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
                 }
             },
         };
-        match (format.parse(&value), &mut whole) {
+        match (read, &mut whole) {
             (Ok(trace), Some(whole)) => {
                 if whole.problem.is_empty() {
                     whole.problem = trace.problem;

@@ -2,7 +2,7 @@
 
 use super::{Earlier, Output};
 use crate::format::note;
-use crate::trace::{Granularity, Sampling, Trace};
+use crate::trace::{Aggregation, Granularity, Sampling, Trace};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ pub struct Made {
     pub reward: Option<String>,
     /// Which tokens carry rewards.
     pub granularity: Option<Granularity>,
+    /// How a candidate's steps become its one number.
+    pub aggregation: Option<Aggregation>,
     /// How candidates are sampled.
     pub sampling: Option<Sampling>,
 }
@@ -32,6 +34,7 @@ struct Line {
     source: Option<Place>,
     reward_model: Option<String>,
     granularity: Option<Granularity>,
+    aggregation: Option<Aggregation>,
     sampling: Option<Sampling>,
     finish: Option<serde_json::Value>,
 }
@@ -53,6 +56,11 @@ impl Line {
         if let Some(granularity) = other(&self.granularity, &made.granularity) {
             let k = if let Granularity::Interval(k) = granularity { format!(":{k}") } else { String::new() };
             return Some(format!("its rewards are {0}; give --granularity {0}{k}", granularity.name()));
+        }
+        // Where a line has rewards and names none, it is the default one.
+        let aggregation = self.granularity.map(|_| self.aggregation.unwrap_or_default());
+        if let Some(aggregation) = other(&aggregation, &made.aggregation) {
+            return Some(format!("its outcome_reward is the {0} of its steps; give --aggregation {0}", aggregation.name()));
         }
         let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed } = other(&self.sampling, &made.sampling)?;
         Some(format!(
@@ -180,6 +188,21 @@ fn whole_traces(file: &mut File) -> io::Result<u64> {
 mod tests {
     use super::*;
     use std::io::{Seek, Write};
+
+    #[test]
+    fn a_line_says_what_was_made_otherwise() {
+        let line = |text: &str| serde_json::from_str::<Line>(text).unwrap();
+        let made = Made { aggregation: Some(Aggregation::Min), granularity: Some(Granularity::Dense), ..Made::default() };
+        let scored = line(r#"{"trace_id":"a","granularity":"dense"}"#);
+        assert!(scored.differs(&made).is_some_and(|what| what.contains("give --aggregation mean")));
+        assert_eq!(line(r#"{"trace_id":"a","granularity":"dense","aggregation":"min"}"#).differs(&made), None);
+        assert_eq!(line(r#"{"trace_id":"a"}"#).differs(&made), None, "a line without rewards has no aggregate");
+        assert!(
+            scored
+                .differs(&Made { granularity: Some(Granularity::Step), ..Made::default() })
+                .is_some_and(|what| what.contains("give --granularity dense"))
+        );
+    }
 
     #[test]
     fn the_last_trace_of_a_run_that_broke_off_does_not_count() {

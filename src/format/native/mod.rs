@@ -1,10 +1,13 @@
 //! The native format: a JSON line a candidate; consecutive lines of one `trace_id` are one trace.
 
+mod line;
 pub(super) mod run_samples;
 mod signals;
 
+pub(super) use line::Line;
+
 use super::error::{FieldError, FormatError};
-use super::fields::{Fields, aligned, as_integer, numbers, one_of, spans, wrong};
+use super::fields::{Fields, aligned, numbers, one_of, spans};
 use super::sources::openai::problem_of;
 use crate::check;
 use crate::trace::{
@@ -78,6 +81,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     granularity: Option<Granularity>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    aggregation: Option<Aggregation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     statistic: Option<Statistic>,
     #[serde(skip_serializing_if = "Option::is_none")]
     step_rewards: Option<Vec<Option<f32>>>,
@@ -120,7 +125,7 @@ struct Record<'a> {
 }
 
 /// Fields of a record that end in the trace; any other is kept in `Candidate::extra`, and so is `source`, which says where a record first came from.
-const KNOWN: [&str; 33] = [
+const KNOWN: [&str; 34] = [
     "schema_version",
     "trace_id",
     "candidate",
@@ -136,6 +141,7 @@ const KNOWN: [&str; 33] = [
     "reward_spans",
     "token_rewards",
     "granularity",
+    "aggregation",
     "statistic",
     "step_rewards",
     "given_rewards",
@@ -216,6 +222,7 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         token_spans: (!spans.is_empty()).then_some(spans),
         token_rewards: scored.then(|| rewards.iter().map(|r| r.value).collect()),
         granularity: scored.then_some(granularity),
+        aggregation: scoring.filter(|_| scored).map(|s| s.aggregation).filter(|a| *a != Aggregation::default()),
         statistic: scored.then_some(statistic).filter(|s| *s != Statistic::default()),
         step_rewards: steps.or_else(|| given.map(<[_]>::to_vec)),
         given_rewards: given.filter(|_| scored).map(<[_]>::to_vec),
@@ -239,9 +246,9 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
     }
 }
 
-/// Reads one line: the trace without candidates, and its one candidate.
-pub(super) fn parse(value: &Value) -> Result<(Trace, Candidate), FieldError> {
-    let record = Fields::record(value)?;
+/// Reads one line: a trace of one candidate.
+pub(super) fn parse(line: &Line) -> Result<Trace, FieldError> {
+    let record = line.fields()?;
     let version = record.integer("schema_version")?;
     if version > SCHEMA_VERSION as i64 || version < 1 {
         let problem = format!("is {version}, this program reads {SCHEMA_VERSION}");
@@ -258,10 +265,10 @@ pub(super) fn parse(value: &Value) -> Result<(Trace, Candidate), FieldError> {
         gold_answer: record.opt_text("gold_answer")?.map(Into::into),
         ..Trace::default()
     };
-    Ok((trace, candidate(&record)?))
+    Ok(Trace { candidates: vec![candidate(line, &record)?], ..trace })
 }
 
-fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
+fn candidate(line: &Line, record: &Fields<'_>) -> Result<Candidate, FieldError> {
     let text = record.text("text")?.to_owned();
     let mut steps = match spans(record, "steps", &text)? {
         Some(spans) => {
@@ -284,7 +291,7 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
                 .map_err(|_| FieldError::new(format!("step_kinds[{i}]"), "is unknown", "give reasoning or answer"))?;
         }
     }
-    let scored = record.get("token_rewards").is_some();
+    let scored = line.has("token_rewards");
     let mut signals = Vec::new();
     let given = if record.get("given_rewards").is_some() { "given_rewards" } else { "step_rewards" };
     if (given == "given_rewards" || !scored)
@@ -300,33 +307,24 @@ fn candidate(record: &Fields<'_>) -> Result<Candidate, FieldError> {
         step.label = v;
     }
 
-    let token_spans = spans(record, "token_spans", &text)?;
+    let token_spans = line.spans("token_spans", &text)?;
     let count = token_spans.as_ref().map_or(0, Vec::len);
-    let logprobs = numbers(record, "logprobs", count, "token_spans")?;
-    let entropies = numbers(record, "entropies", count, "token_spans")?;
-    let ids = record.opt_array("token_ids")?;
-    if let Some(ids) = ids {
-        aligned("token_ids", ids.len(), count, "token_spans")?;
-    }
+    let logprobs = line.numbers("logprobs", count, "token_spans")?;
+    let entropies = line.numbers("entropies", count, "token_spans")?;
+    let ids = line.ids("token_ids", count, "token_spans")?;
     let mut tokens = Vec::with_capacity(count);
     for (i, &span) in token_spans.iter().flatten().enumerate() {
-        let id = match ids.map(|ids| &ids[i]) {
-            None | Some(Value::Null) => None,
-            Some(v) => {
-                let id = as_integer(v).and_then(|id| u32::try_from(id).ok());
-                Some(id.ok_or_else(|| wrong(&format!("token_ids[{i}]"), v, "an id of 0 or more"))?)
-            }
-        };
+        let id = ids.as_ref().and_then(|ids| ids[i]);
         let at = |values: &Option<Vec<Option<f32>>>| values.as_ref().and_then(|v| v[i]);
         tokens.push(Token { id, span, logprob: at(&logprobs), entropy: at(&entropies) });
     }
 
     if scored {
-        let (name, reward_spans) = match spans(record, "reward_spans", &text)? {
+        let (name, reward_spans) = match line.spans("reward_spans", &text)? {
             Some(spans) => ("reward_spans", spans),
             None => ("token_spans", token_spans.unwrap_or_default()),
         };
-        let logits = numbers(record, "token_rewards", reward_spans.len(), name)?.unwrap_or_default();
+        let logits = line.numbers("token_rewards", reward_spans.len(), name)?.unwrap_or_default();
         let tokens = reward_spans.into_iter().zip(logits).map(|(span, l)| TokenValue { span, value: l.unwrap_or(f32::NAN) }).collect();
         signals.push(Signal {
             statistic: one_of(record, "statistic", "sum, mean, min, max or last")?.unwrap_or_default(),
