@@ -6,8 +6,8 @@
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport, layout::Rect};
-use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Calibration, Segmentation, Span, Token, TokenValue, Trace, TraceEvent};
+use reasonscope::runtime::{ModelsStatus, Request, RewardSlot, Slot, Update};
+use reasonscope::trace::{Calibration, REWARD, Segmentation, Span, Token, TokenValue, Trace, TraceEvent};
 use reasonscope::tui::{Action, Channels, ColorDepth, DEFAULT_THEME, Effect, Inspector, Options, Report, Settings};
 use std::error::Error;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
     face.act(Action::Report(Report::Trace(0, Ok(Arc::new(problem)))));
     let ready = |name: &str| Slot::Ready { name: name.into(), about: String::new() };
     let calibration = Calibration::at(Calibration::default().reading, -0.5);
-    let status = ModelsStatus { policy: ready("policy"), reward: ready("reward"), calibration };
+    let status =
+        ModelsStatus { policy: ready("policy"), rewards: vec![RewardSlot { signal: REWARD.into(), slot: ready("reward") }], calibration };
     let effects = face.act(Action::Update(Update::Models(status)));
     let id = effects.iter().find_map(|e| if let Effect::Send(Request::Generate { id, .. }) = e { Some(*id) } else { None });
     let id = id.ok_or("no request came")?;
@@ -107,7 +108,7 @@ fn tokens(k: usize, round: usize, (bytes, count): &mut (usize, usize)) -> Vec<Tr
     }
     let from = *count;
     *count += BETWEEN;
-    vec![TraceEvent::Tokens { candidate: k, text, tokens }, TraceEvent::Rewards { candidate: k, from, rewards }]
+    vec![TraceEvent::Tokens { candidate: k, text, tokens }, TraceEvent::Rewards { candidate: k, signal: REWARD.into(), from, rewards }]
 }
 
 fn show(name: &str, times: &mut [Duration]) {

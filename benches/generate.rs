@@ -30,7 +30,7 @@ fn engine(reward: bool) -> f64 {
     let device = DeviceChoice::Cpu;
     let models = Models {
         policy: ModelRef::Embedded.policy(device).unwrap(),
-        reward: if reward { ModelRef::Embedded.reward(device).unwrap() } else { None },
+        rewards: Models::rewards(if reward { &[ModelRef::Embedded] } else { &[] }, device).unwrap(),
     };
     let engine = Engine::start(models).unwrap();
     let mut run = |id: u64| {

@@ -48,12 +48,12 @@ fn load() -> Duration {
     let device = DeviceChoice::Cpu;
     let models = Models {
         policy: ModelRef::Embedded.policy(device).expect("the embedded policy"),
-        reward: ModelRef::Embedded.reward(device).expect("the embedded reward model"),
+        rewards: Models::rewards(&[ModelRef::Embedded], device).expect("the embedded reward model"),
     };
     let engine = Engine::start(models).expect("threads");
     loop {
         let status = engine.status();
-        if [&status.policy, &status.reward].into_iter().all(|s| matches!(s, Slot::Ready { .. })) {
+        if status.slots().all(|(_, s)| matches!(s, Slot::Ready { .. })) {
             return start.elapsed();
         }
         engine.wait(Duration::from_millis(50));

@@ -45,17 +45,44 @@ fn device() -> impl TypedValueParser<Value = DeviceChoice> {
 /// How a published reward model is fed and read.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ProtocolArgs {
-    /// How the --reward model is fed and read, where its own files do not tell: a TOML file (docs/reward-models.md)
+    /// How the --reward model is fed and read, where its own files do not tell: a TOML file (docs/reward-models.md). With several models give one for each, in
+    /// their order, and `none` for one that needs none
     #[arg(long = "reward-protocol", value_name = "FILE", help_heading = "Models")]
-    file: Option<PathBuf>,
+    protocols: Vec<PathBuf>,
 }
 
 impl ProtocolArgs {
-    /// The reward model, read as the file says where one is named.
-    pub fn of(&self, reward: &ModelRef) -> anyhow::Result<ModelRef> {
-        let Some(file) = &self.file else { return Ok(reward.clone()) };
-        Ok(reward.described(file.clone()).map_err(|e| Usage(format!("--reward-protocol: {e}")))?)
+    /// The reward models, each read as the file of its place says where files are named.
+    pub fn of(&self, rewards: &[ModelRef]) -> anyhow::Result<Vec<ModelRef>> {
+        let (files, models) = (self.protocols.len(), rewards.len());
+        if files > 0 && files != models {
+            let what = format!("{models} reward models and {files} protocol files");
+            return Err(Usage(format!(
+                "--reward-protocol: {what}, so that it is not said which belongs to which; give one for each --reward, in their order, and `none` for one that needs none"
+            ))
+            .into());
+        }
+        let described = |(i, reward): (usize, &ModelRef)| match self.protocols.get(i) {
+            Some(file) if file.as_os_str() != "none" => {
+                Ok(reward.described(file.clone()).map_err(|e| Usage(format!("--reward-protocol: {e}")))?)
+            }
+            _ => Ok(reward.clone()),
+        };
+        rewards.iter().enumerate().map(described).collect()
     }
+
+    /// The same for models that have nothing to do with each other: one file goes with each of them.
+    pub fn of_each(&self, models: &[ModelRef]) -> anyhow::Result<Vec<ModelRef>> {
+        match self.protocols.as_slice() {
+            [file] => Self { protocols: vec![file.clone(); models.len()] }.of(models),
+            _ => self.of(models),
+        }
+    }
+}
+
+/// The reward models that are named: all but `none`.
+pub fn named(rewards: &[ModelRef]) -> impl Iterator<Item = &ModelRef> {
+    rewards.iter().filter(|m| **m != ModelRef::None)
 }
 
 /// How candidates are sampled.
@@ -337,6 +364,25 @@ fn aggregation() -> impl TypedValueParser<Value = Aggregation> {
 mod tests {
     use super::*;
     use crate::trace::Rule;
+
+    #[test]
+    fn protocols_go_with_the_rewards_in_their_order() {
+        let of = |files: &[&str], rewards: &[&str]| {
+            let args = ProtocolArgs { protocols: files.iter().map(PathBuf::from).collect() };
+            let rewards: Vec<ModelRef> = rewards.iter().map(|r| ModelRef::parse(r).unwrap()).collect();
+            let read = |m: ModelRef| match m {
+                ModelRef::Described { model, protocol } => format!("{} by {}", model.display(), protocol.display()),
+                other => other.to_string(),
+            };
+            args.of(&rewards).map(|all| all.into_iter().map(read).collect::<Vec<_>>()).map_err(|e| e.to_string())
+        };
+        assert_eq!(of(&[], &["a", "embedded"]).unwrap(), ["a", "embedded"]);
+        assert_eq!(of(&["p.toml"], &["a"]).unwrap(), ["a by p.toml"]);
+        assert_eq!(of(&["none", "q.toml"], &["embedded", "b"]).unwrap(), ["embedded", "b by q.toml"]);
+        let said = of(&["p.toml"], &["a", "b"]).unwrap_err();
+        assert!(said.contains("2 reward models and 1 protocol files") && said.contains("`none`"), "{said}");
+        assert!(of(&["p.toml"], &["embedded"]).unwrap_err().contains("needs no protocol"));
+    }
 
     #[test]
     fn granularities_are_read() {

@@ -10,7 +10,7 @@ use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;
 use crate::runtime::{Engine, ModelRef, Models, PATIENCE, Request, Slot};
 use crate::task::judge;
-use crate::trace::{REWARD, SignalSource, Trace};
+use crate::trace::{SignalSource, Trace};
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use std::cell::RefCell;
@@ -24,9 +24,10 @@ pub struct Generate {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's http://HOST:PORT/v1[#NAME]
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
-    /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`
+    /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`; several,
+    /// each by a --reward of its own, give a signal each
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
-    reward: ModelRef,
+    reward: Vec<ModelRef>,
     #[command(flatten)]
     protocol: ProtocolArgs,
     #[command(flatten)]
@@ -59,8 +60,8 @@ pub struct Generate {
 impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
-        let reward = self.protocol.of(&self.reward)?.reward(device)?;
-        let models = Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, reward };
+        let rewards = Models::rewards(&self.protocol.of(&self.reward)?, device)?;
+        let models = Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, rewards };
         let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
         let sampling = self.sampling.sampling();
         let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
@@ -70,8 +71,8 @@ impl Generate {
         let mut reporter = Reporter::new(messages, "problems");
         let engine = Engine::start(models).context("cannot start the models' threads")?.score_when_whole();
         let status = ready(&engine, &mut reporter, &interrupt)?;
-        let ready_name = |slot: &Slot| if let Slot::Ready { name, .. } = slot { Some(name.clone()) } else { None };
-        let (policy, reward) = (ready_name(&status.policy), ready_name(&status.reward));
+        let policy = if let Slot::Ready { name, .. } = &status.policy { Some(name.clone()) } else { None };
+        let rewards = status.at_work();
 
         let walk = RefCell::new(Walk::new(collection, None, None));
         let typed = RefCell::new(self.typed());
@@ -110,13 +111,15 @@ impl Generate {
             for (candidate, judged) in trace.candidates.iter_mut().zip(judged) {
                 candidate.policy = policy.clone();
                 candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
-                if let Some(SignalSource::Model(name)) = candidate.signals.iter_mut().find(|s| s.name == REWARD).map(|s| &mut s.source) {
-                    *name = reward.clone().unwrap_or_default();
+                for signal in &mut candidate.signals {
+                    if let Some(by) = rewards.iter().find(|a| a.signal == signal.name) {
+                        signal.source = SignalSource::Model(by.model.clone());
+                    }
                 }
                 (candidate.answer, candidate.correct) = (judged.answer, judged.correct);
             }
             let scoring = self.rewards.scoring(&detector, &status.calibration);
-            for line in to_lines(&trace, reward.is_some().then_some(&scoring)) {
+            for line in to_lines(&trace, (!rewards.is_empty()).then_some(&scoring)) {
                 output.record(&line)?;
             }
             output.flush()
@@ -128,6 +131,7 @@ impl Generate {
         let Bad { skipped, broken } = walk.into_inner().close(&mut reporter);
         let nothing = summary.traces + written.len() as u64 == 0;
         let failed = summary.failed > 0 || tally.failed > 0;
+        let partial = summary.partial > 0;
         let whole = !summary.interrupted && !failed && !broken && !nothing;
         let name = super::output::end(output, whole, &mut reporter)?;
         if summary.interrupted {
@@ -141,7 +145,7 @@ impl Generate {
         tally.tell(&mut reporter, self.task, &summary, (skipped, written.len()), &name);
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
-            () if failed || broken || nothing => Exit::Failed,
+            () if failed || partial || broken || nothing => Exit::Failed,
             () => Exit::Ok,
         })
     }

@@ -32,9 +32,10 @@ pub struct LiveArgs {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's http://HOST:PORT/v1[#NAME] [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub policy: Option<ModelRef>,
-    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none` [default: embedded; none with FILE]
+    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`; several, each by a
+    /// --reward of its own, give a signal each [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
-    pub reward: Option<ModelRef>,
+    pub reward: Vec<ModelRef>,
     #[command(flatten)]
     pub protocol: ProtocolArgs,
     #[command(flatten)]
@@ -76,7 +77,8 @@ impl Inspect {
         // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
         let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
-        let reward = live.protocol.of(&live.reward.clone().unwrap_or_else(default))?.reward(live.device.device)?;
+        let named = if live.reward.is_empty() { vec![default()] } else { live.reward.clone() };
+        let rewards = Models::rewards(&live.protocol.of(&named)?, live.device.device)?;
         let mut notes: Vec<String> = live.task.note().into_iter().collect();
         let traces: Box<dyn tui::TraceSource> = if recorded {
             open(&files, false, &live, &mut notes)?
@@ -112,10 +114,10 @@ impl Inspect {
             labels: Some(tui::Labels::open(&live.labels).with_context(|| format!("--labels {}", live.labels.display()))?),
             notes,
         };
-        let models = if policy.is_none() && reward.is_none() {
+        let models = if policy.is_none() && rewards.is_empty() {
             None
         } else {
-            let engine = Engine::start(Models { policy, reward }).context("cannot start the models' threads")?;
+            let engine = Engine::start(Models { policy, rewards }).context("cannot start the models' threads")?;
             let (requests, updates) = engine.channels().context("cannot start the models' threads")?;
             Some(tui::Channels { requests, updates })
         };

@@ -1,6 +1,6 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model, named};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
@@ -10,7 +10,7 @@ use crate::collection::{Judge, ReadOptions, ReadSummary, Shard, Summary, Walk, d
 use crate::format::{Scoring, to_lines};
 use crate::runtime::ModelRef;
 use crate::task;
-use crate::trace::{GoldDeviation, REWARD, Signal, Trace, Values};
+use crate::trace::{AtWork, GoldDeviation, Reading, Signal, Trace, Values};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
@@ -21,9 +21,10 @@ pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`
+    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`; several, each by a --reward of its own,
+    /// give a signal each
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
-    reward: ModelRef,
+    reward: Vec<ModelRef>,
     #[command(flatten)]
     protocol: ProtocolArgs,
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub struct Score {
 
 impl Score {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
-        if self.reward == ModelRef::None && self.policy == ModelRef::None {
+        if named(&self.reward).next().is_none() && self.policy == ModelRef::None {
             return Err(Usage("nothing to score with: name a --reward model, a --policy, or both".into()).into());
         }
         let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment)?;
@@ -62,14 +63,14 @@ impl Score {
         {
             bail!("{file}: is to be read and to be written; choose another file with -o");
         }
-        let reward = (self.reward != ModelRef::None).then(|| self.reward.to_string());
+        let rewards = AtWork::all(named(&self.reward).map(ToString::to_string));
         let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
-        let made = Made { reward, granularity, aggregation, sampling: None };
+        let made = Made { rewards, granularity, aggregation, sampling: None };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
         let judge = Judge::open(&self.protocol.of(&self.reward)?, &self.policy, self.device.device, &mut reporter, &interrupt)?;
-        let mut tally = Tally::default();
+        let mut tally = Tally::of(&judge);
         let detector = judge.calibration.detector();
         let mut answers = answer::Tally::default();
         let done = |trace: Trace| {
@@ -99,12 +100,19 @@ impl Score {
         } else if answers != answer::Tally::default() {
             reporter.say(&answers.describe());
         }
-        if let (Some(task), Some(_)) = (&judge.calibration.task, judge.calibration.false_alarm_rate) {
-            reporter.say(&format!("the threshold is calibrated on {task}; on other text rewards and marks mean little"));
+        for AtWork { signal, model } in &judge.rewards {
+            let calibration = judge.calibration.of(signal);
+            if let (Some(task), Some(_)) = (&calibration.task, calibration.false_alarm_rate) {
+                let whose = if judge.rewards.len() > 1 { format!(" of {model}") } else { String::new() };
+                reporter.say(&format!("the threshold{whose} is calibrated on {task}; on other text rewards and marks mean little"));
+            }
+        }
+        if summary.partial > 0 {
+            reporter.warn(&format!("{} traces lack the word of a reward model that could not read them", summary.partial));
         }
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,
-            () if summary.failed > 0 || broken || nothing => Exit::Failed,
+            () if summary.failed > 0 || summary.partial > 0 || broken || nothing => Exit::Failed,
             () => Exit::Ok,
         })
     }
@@ -114,7 +122,8 @@ impl Score {
 #[derive(Default)]
 struct Tally {
     candidates: u64,
-    rewards: Vec<f32>,
+    /// The reward models' readings, each with the candidates' values.
+    rewards: Vec<(Reading, Vec<f32>)>,
     marked: u64,
     wrong: u64,
     hit: u64,
@@ -125,16 +134,26 @@ struct Tally {
 }
 
 impl Tally {
+    fn of(judge: &Judge) -> Self {
+        let rewards = judge.rewards.iter().map(|a| (judge.calibration.of(&a.signal).reading.clone(), Vec::new())).collect();
+        Self { rewards, ..Self::default() }
+    }
+
     fn add(&mut self, trace: &Trace, how: &Scoring<'_>) {
-        let reading = &how.detector.reading;
         for c in &trace.candidates {
             self.candidates += 1;
-            let unread = |s: &Signal| matches!(&s.values, Values::Steps(steps) if steps.last().is_some_and(Option::is_none));
-            if c.rewards().last().is_some_and(|r| r.span.end < c.text.trim_end().len()) || c.signal(REWARD).is_some_and(unread) {
+            let unread = |s: &Signal| match &s.values {
+                Values::Tokens(tokens) => tokens.last().is_some_and(|r| r.span.end < c.text.trim_end().len()),
+                Values::Steps(steps) => steps.last().is_some_and(Option::is_none),
+                Values::Candidate(_) => false,
+            };
+            if self.rewards.iter().any(|(reading, _)| c.signal(&reading.signal).is_some_and(unread)) {
                 self.cut.push(trace.id.clone());
             }
-            let signal = c.signal(&reading.signal);
-            self.rewards.extend(signal.and_then(|s| s.candidate_value(how.aggregation, &c.step_values(s, reading, how.granularity))));
+            for (reading, values) in &mut self.rewards {
+                let signal = c.signal(&reading.signal);
+                values.extend(signal.and_then(|s| s.candidate_value(how.aggregation, &c.step_values(s, reading, how.granularity))));
+            }
             let Some(first) = how.first(c) else { continue };
             let marked = first.map(|d| d.step);
             self.marked += u64::from(marked.is_some());
@@ -153,8 +172,13 @@ impl Tally {
     }
 
     fn tell(&self, reporter: &mut Reporter, summary: &Summary, skipped: usize, kept: usize, name: &str) {
-        let mean = (!self.rewards.is_empty()).then(|| self.rewards.iter().sum::<f32>() / self.rewards.len() as f32);
-        let mean_note = mean.map(|m| format!("; mean reward {m:+.3}; a deviation marked in {}", self.marked)).unwrap_or_default();
+        let mean = |values: &[f32]| (!values.is_empty()).then(|| values.iter().sum::<f32>() / values.len() as f32);
+        let means: Vec<(&str, f32)> = self.rewards.iter().filter_map(|(r, values)| Some((r.signal.as_str(), mean(values)?))).collect();
+        let told = |(signal, mean): &(&str, f32)| format!("; mean {signal} {mean:+.3}");
+        let mean_note: String = means.iter().map(told).collect();
+        let mean_note = if means.is_empty() { mean_note } else { format!("{mean_note}; a deviation marked in {}", self.marked) };
+        let by_signal: serde_json::Map<String, serde_json::Value> = means.iter().map(|(s, m)| ((*s).to_owned(), (*m).into())).collect();
+        let mean = self.rewards.first().and_then(|(_, values)| mean(values));
         let seconds = summary.seconds;
         let kept_note = if kept > 0 { format!(" ({kept} traces were there already)") } else { String::new() };
         reporter.say(&format!(
@@ -176,7 +200,7 @@ impl Tally {
         reporter.skipped(skipped);
         reporter.record(serde_json::json!({
             "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "cut": self.cut.len(), "skipped": skipped,
-            "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "marked": self.marked,
+            "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "means": by_signal, "partial": summary.partial, "marked": self.marked,
             "wrong": self.wrong, "hit": self.hit, "right": self.right, "unmarked": self.unmarked, "output": name,
         }));
     }

@@ -19,6 +19,8 @@ pub struct Summary {
     pub traces: u64,
     /// Traces that failed.
     pub failed: u64,
+    /// Traces that are through without the word of one of several reward models.
+    pub partial: u64,
     /// The user stopped it.
     pub interrupted: bool,
     /// Tokens generated a second, mean over the requests.
@@ -30,6 +32,8 @@ pub struct Summary {
 struct Working {
     id: RequestId,
     store: TraceStore,
+    /// One of several reward models said nothing of it.
+    partial: bool,
     ended: Option<Result<(), String>>,
 }
 
@@ -76,7 +80,8 @@ pub fn drive<L: Listener, E: From<ReadError>>(
                     last_id += 1;
                     started.get_or_insert_with(Instant::now);
                     engine.send(request(last_id, &trace)).map_err(ReadError::from)?;
-                    working.push_back(Working { id: last_id, store: TraceStore::new(*trace, segmentation.clone()), ended: None });
+                    let store = TraceStore::new(*trace, segmentation.clone());
+                    working.push_back(Working { id: last_id, store, partial: false, ended: None });
                 }
                 Next::Wait => break,
                 Next::End => ended = true,
@@ -91,6 +96,12 @@ pub fn drive<L: Listener, E: From<ReadError>>(
                 Update::Event { id, event } => {
                     if let Some(w) = working.iter_mut().find(|w| w.id == id) {
                         w.store.apply(&event);
+                    }
+                }
+                Update::Lost { id, error } => {
+                    if let Some(w) = working.iter_mut().find(|w| w.id == id) {
+                        summary.partial += u64::from(!std::mem::replace(&mut w.partial, true));
+                        reporter.warn(&format!("{}: {error}", name(w.store.trace())));
                     }
                 }
                 Update::Warning { id, message } => {
@@ -142,7 +153,7 @@ fn name(trace: &Trace) -> String {
 
 /// Shows how loading goes; a model that does not load ends the run.
 fn loading(reporter: &mut impl Listener, status: &ModelsStatus) -> Result<(), ReadError> {
-    for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
+    for (what, slot) in status.slots() {
         match slot {
             Slot::Failed { name, error } => return Err(ReadError::Load { what, name: name.clone(), error: error.clone() }),
             Slot::Loading { name, progress } => reporter.status(&format!("loading {what} {name} {:.0} %", progress * 100.0)),
@@ -160,9 +171,9 @@ pub fn ready(engine: &Engine, reporter: &mut impl Listener, interrupt: &AtomicBo
     loop {
         let status = engine.status();
         loading(reporter, &status)?;
-        let waits = [&status.policy, &status.reward].into_iter().any(|s| matches!(s, Slot::Loading { .. }));
+        let waits = status.slots().any(|(_, s)| matches!(s, Slot::Loading { .. }));
         if !waits || interrupt.load(Ordering::Relaxed) {
-            for (what, slot) in [("policy", &status.policy), ("reward model", &status.reward)] {
+            for (what, slot) in status.slots() {
                 if let Slot::Ready { name, about } = slot {
                     reporter.say(&format!("{what} {name}: {about}"));
                 }

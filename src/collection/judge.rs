@@ -1,9 +1,9 @@
-//! Recorded traces read anew: log-probabilities and entropies by a policy, rewards by a reward model.
+//! Recorded traces read anew: log-probabilities and entropies by a policy, rewards by reward models.
 
 use super::drive::{Headless, Summary, drive, ready};
 use super::{Bad, Listener, Next, Walk};
-use crate::runtime::{DeviceChoice, Engine, ModelError, ModelRef, Models, Request, SendError, Slot, TextReader};
-use crate::trace::{Calibration, Segmentation, Trace, segment};
+use crate::runtime::{DeviceChoice, Engine, ModelError, ModelRef, Models, Request, SendError, TextReader};
+use crate::trace::{AtWork, Calibration, Segmentation, Trace, segment};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct Judge {
     engine: Option<Engine>,
     policy: Option<TextReader>,
-    /// Name of the reward model.
-    pub reward_name: Option<String>,
+    /// The reward models.
+    pub rewards: Vec<AtWork>,
     /// Name of the policy.
     pub policy_name: Option<String>,
-    /// The reward model's thresholds.
+    /// The reward models' thresholds.
     pub calibration: Calibration,
 }
 
@@ -48,7 +48,7 @@ impl Judge {
     /// # Errors
     /// A model does not load.
     pub fn open(
-        reward: &ModelRef,
+        rewards: &[ModelRef],
         policy: &ModelRef,
         device: DeviceChoice,
         reporter: &mut impl Listener,
@@ -59,17 +59,22 @@ impl Judge {
             reporter.say(&format!("policy {}: {}", policy.name(), policy.about()));
         }
         let policy_name = policy.as_ref().map(|p| p.name().to_owned());
-        let mut judge = Self { engine: None, policy, policy_name, reward_name: None, calibration: Calibration::default() };
-        if let Some(reward) = reward.reward(device)? {
-            let engine = Engine::start(Models { policy: None, reward: Some(reward) }).map_err(ReadError::Thread)?;
+        let mut judge = Self { engine: None, policy, policy_name, rewards: Vec::new(), calibration: Calibration::default() };
+        let rewards = Models::rewards(rewards, device)?;
+        if !rewards.is_empty() {
+            let engine = Engine::start(Models { policy: None, rewards }).map_err(ReadError::Thread)?;
             let status = ready(&engine, reporter, interrupt)?;
-            if let Slot::Ready { name, .. } = &status.reward {
-                judge.reward_name = Some(name.clone());
-            }
+            judge.rewards = status.at_work();
             judge.calibration = status.calibration;
             judge.engine = Some(engine);
         }
         Ok(judge)
+    }
+
+    /// The reward models' names, for people; `None` where there is none.
+    pub fn reward_names(&self) -> Option<String> {
+        let names: Vec<&str> = self.rewards.iter().map(|a| a.model.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Hands every trace of `walk` that has candidates and is `wanted` to `done`, in the order of the input.
@@ -163,8 +168,8 @@ impl Judge {
             if candidate.steps.is_empty() {
                 candidate.steps = segment(&candidate.text, segmentation);
             }
-            if let Some(name) = self.reward_name.as_deref().filter(|_| self.engine.is_some()) {
-                candidate.begin_rewards(name);
+            if self.engine.is_some() {
+                candidate.begin_rewards(&self.rewards);
             }
         }
         if let Some(policy) = &self.policy {
@@ -181,6 +186,7 @@ impl Judge {
 pub fn whole(judged: &ReadSummary) -> Result<(), ReadError> {
     match judged.summary.failed {
         _ if judged.broken => Err(ReadError::Broken),
+        0 if judged.summary.partial > 0 => Err(ReadError::Partial(judged.summary.partial)),
         0 => Ok(()),
         failed => Err(ReadError::Failed(failed)),
     }
@@ -199,7 +205,7 @@ pub enum ReadError {
     #[error("the {what} {name} did not load: {error}")]
     Load {
         /// `policy` or `reward model`.
-        what: &'static str,
+        what: String,
         /// The model.
         name: String,
         /// Cause and remedy.
@@ -222,4 +228,7 @@ pub enum ReadError {
     /// The reward model could not read so many traces, which were named.
     #[error("{0} traces could not be read by the models")]
     Failed(u64),
+    /// One of several reward models could not read so many traces, which were named.
+    #[error("{0} traces could not be read by every reward model; leave the one that could not out, or the traces")]
+    Partial(u64),
 }

@@ -1,9 +1,10 @@
-//! Which readings some candidates have, and which one stands for a signal or ranks where nobody said another.
+//! Which readings some candidates have, which one stands for a signal or ranks where nobody said another, and the thresholds that came with them.
 
 use super::scored::{Column, Says, ScoredTrace};
 use crate::check;
-use crate::trace::{Calibration, Level, REWARD, Reading, TokenClass};
-use std::collections::HashSet;
+use crate::trace::{Calibration, Level, REWARD, Reading, TokenClass, Trace};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 /// Every column that some candidate has, in the order in which they first appear.
 pub fn columns(traces: &[ScoredTrace]) -> Vec<Column> {
@@ -24,10 +25,10 @@ pub fn columns(traces: &[ScoredTrace]) -> Vec<Column> {
     out
 }
 
-/// The reading that stands for a signal: of the reward model at work the one that its calibration chose, of others their own.
+/// The reading that stands for a signal: of a reward model at work the one that its calibration chose, of others their own.
 pub fn main_of<'a>(columns: &'a [Column], signal: &str, calibration: &Calibration) -> Option<&'a Column> {
     let of = || columns.iter().filter(|c| c.reading.signal == signal);
-    let chosen = of().find(|c| c.reading == calibration.reading);
+    let chosen = of().find(|c| c.reading == calibration.of(signal).reading);
     chosen.or_else(|| of().find(|c| c.main)).or_else(|| of().next())
 }
 
@@ -40,10 +41,11 @@ pub fn asked<'a>(columns: &'a [Column], reading: &Reading, calibration: &Calibra
 }
 
 /// The reading that ranks candidates and is called the reward where nobody said another: a number that came with the file, else another reward model's that
-/// the file holds, else the reward model's at work; see [`crate::trace::default_signal`]. `None`: nothing ranks them.
+/// the file holds, else the reward model's at work, the first of several; see [`crate::trace::default_signal`]. `None`: nothing ranks them.
 pub fn default_reading<'a>(columns: &'a [Column], calibration: &Calibration) -> Option<&'a Column> {
     let order = |c: &Column| match c.says {
         Says::File => 0,
+        _ if c.beside => 3,
         _ if c.reading.signal != REWARD => 1,
         _ => 2,
     };
@@ -77,4 +79,29 @@ pub fn has_steps(column: &Column) -> bool {
 /// Whether it knows nothing of what a step says.
 pub fn is_content_free(column: &Column) -> bool {
     [check::TOKENS, check::CHARACTERS, check::DIGITS, check::POSITION].contains(&column.reading.signal.as_str())
+}
+
+/// The thresholds that came with signals, by their full readings; what two candidates say otherwise is not known.
+#[derive(Default)]
+pub struct Bounds(Mutex<BTreeMap<Reading, Option<f32>>>);
+
+impl Bounds {
+    /// Takes in what a trace's signals bring.
+    pub fn add(&self, trace: &Trace) {
+        let signals = || trace.candidates.iter().flat_map(|c| &c.signals);
+        if signals().all(|s| s.threshold.is_none()) {
+            return;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (signal, threshold) in signals().filter_map(|s| Some((s, s.threshold.as_ref()?))) {
+            let own = known.entry(signal.full_reading(&threshold.reading)).or_insert(Some(threshold.value));
+            *own = own.filter(|value| *value == threshold.value);
+        }
+    }
+
+    /// Those that nobody contradicts.
+    pub fn agreed(self) -> BTreeMap<Reading, f32> {
+        let known = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        known.into_iter().filter_map(|(reading, value)| Some((reading, value?))).collect()
+    }
 }

@@ -94,9 +94,9 @@ pub fn calibrate(groups: &[Group], false_alarm_rate: f32, which: StandIns, chose
         reading: chosen.clone(),
         thresholds,
         false_alarm_rate: Some(false_alarm_rate),
-        task: None,
         samples: found.len(),
         method: format!("split conformal on {} samples of the policy, of {} problems kept aside, {how}", found.len(), groups.len()),
+        ..Calibration::default()
     }
 }
 

@@ -3,19 +3,19 @@
 use super::board::{Recorded, Text};
 use super::load::Models;
 use super::shared::{Generate, SendError, Shared, WAITING};
-use super::{ModelsStatus, Request, Slot, Update, policy, scorer};
-use crate::trace::{Candidate, FinishReason};
+use super::{ModelsStatus, Request, RewardSlot, Slot, Update, policy, scorer};
+use crate::trace::{AtWork, Candidate, FinishReason, REWARD};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// A policy and a reward model, each on a thread of its own, loaded in the background.
+/// A policy and reward models, each on a thread of its own, loaded in the background.
 ///
 /// Requests go in by [`Engine::send`], which never blocks; updates come out by [`Engine::next`], [`Engine::wait`] or [`Engine::take`].
-/// What is generated is scored while it grows: the reward model reads what all candidates got since it last looked as one batch, and takes at most
-/// a third of the time while the policy writes, so that it lags on a busy machine instead of slowing the policy. Dropping the engine stops the models
-/// at their next token.
+/// What is generated is scored while it grows: a reward model reads what all candidates got since it last looked as one batch, and all of them together take at
+/// most a third of the time while the policy writes, so that they lag on a busy machine instead of slowing the policy. A request is through when every reward
+/// model is through with it. Dropping the engine stops the models at their next token.
 pub struct Engine {
     shared: Arc<Shared>,
 }
@@ -24,16 +24,24 @@ impl Engine {
     /// Starts the threads; the models load on them.
     pub fn start(models: Models) -> std::io::Result<Self> {
         super::panics::keep_quiet();
-        let shared = Arc::new(Shared::default());
-        let loading = |name: Option<&String>| name.map_or(Slot::Absent, |n| Slot::Loading { name: n.clone(), progress: 0.0 });
+        let Models { policy, rewards } = models;
+        let shared = Arc::new(Shared::new(rewards.len()));
+        let loading = |name: String| Slot::Loading { name, progress: 0.0 };
+        let at_work = AtWork::all(rewards.iter().map(|l| l.name.as_str()));
         shared.update_status(|s| {
-            s.policy = loading(models.policy.as_ref().map(|l| &l.name));
-            s.reward = loading(models.reward.as_ref().map(|l| &l.name));
+            s.policy = policy.as_ref().map_or(Slot::Absent, |l| loading(l.name.clone()));
+            s.rewards = at_work.iter().map(|a| RewardSlot { signal: a.signal.clone(), slot: loading(a.model.clone()) }).collect();
         });
         let engine = Self { shared: shared.clone() };
-        let (for_policy, for_scorer) = (shared.clone(), shared);
-        std::thread::Builder::new().name(super::panics::POLICY.into()).spawn(move || policy::run(&for_policy, models.policy))?;
-        std::thread::Builder::new().name(super::panics::REWARD.into()).spawn(move || scorer::run(&for_scorer, models.reward))?;
+        let for_policy = shared.clone();
+        std::thread::Builder::new().name(super::panics::POLICY.into()).spawn(move || policy::run(&for_policy, policy))?;
+        let mut rewards = rewards.into_iter();
+        for model in 0..shared.boards.len() {
+            let (for_scorer, loader) = (shared.clone(), rewards.next());
+            let signal = at_work.get(model).map_or(REWARD, |a| &a.signal).into();
+            let run = move || scorer::run(&for_scorer, model, signal, loader);
+            std::thread::Builder::new().name(super::panics::REWARD.into()).spawn(run)?;
+        }
         Ok(engine)
     }
 
@@ -62,8 +70,11 @@ impl Engine {
                     text: c.text,
                     cut: c.finish.is_some_and(|f| f.is_cut()),
                 };
-                let texts = candidates.into_iter().map(text).collect();
-                shared.board.recorded(Recorded { id, problem, texts, urgent, cancelled });
+                let texts: Vec<Text> = candidates.into_iter().map(text).collect();
+                for board in &shared.boards {
+                    let (problem, texts, cancelled) = (problem.clone(), texts.clone(), cancelled.clone());
+                    board.recorded(Recorded { id, problem, texts, urgent, cancelled });
+                }
             }
             Request::Cancel { id } => {
                 let Some(cancelled) = shared.open().get(&id).cloned() else { return Ok(()) };
@@ -77,7 +88,7 @@ impl Engine {
                     shared.finish_all(&generate, FinishReason::Cancelled);
                     shared.end(id, Ok(None));
                 }
-                shared.board.wake();
+                shared.wake();
             }
         }
         Ok(())
@@ -147,7 +158,7 @@ impl Engine {
         // Taking the lock first makes sure that the policy's thread is not between its look at the flag and its sleep.
         drop(self.shared.generates());
         self.shared.generate.notify_all();
-        self.shared.board.wake();
+        self.shared.wake();
     }
 }
 

@@ -195,8 +195,15 @@ impl<M: ?Sized> Loader<M> {
 pub struct Models {
     /// What writes candidates; `None` where only recorded traces are read.
     pub policy: Option<Loader<dyn Policy>>,
-    /// What scores them; `None` where nothing is scored.
-    pub reward: Option<Loader<dyn RewardModel>>,
+    /// What scores them, each by itself; none where nothing is scored.
+    pub rewards: Vec<Loader<dyn RewardModel>>,
+}
+
+impl Models {
+    /// What loads these models as reward models, in their order; [`ModelRef::None`] is none of them. Errors as [`ModelRef::reward`].
+    pub fn rewards(models: &[ModelRef], device: DeviceChoice) -> Result<Vec<Loader<dyn RewardModel>>, ModelError> {
+        models.iter().filter_map(|m| m.reward(device).transpose()).collect()
+    }
 }
 
 #[cfg(test)]

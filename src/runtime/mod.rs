@@ -22,7 +22,7 @@ pub use panics::is_model_thread;
 pub use reader::TextReader;
 pub use shared::SendError;
 
-use crate::trace::{Calibration, Candidate, Sampling, Segmentation, TraceEvent};
+use crate::trace::{AtWork, Calibration, Candidate, Sampling, Segmentation, TraceEvent};
 
 /// Identity of a request; chosen by the sender, echoed in every update about it.
 pub type RequestId = u64;
@@ -80,6 +80,13 @@ pub enum Update {
         /// Tokens generated a second over all its candidates; `None` for scoring.
         tokens_per_second: Option<f32>,
     },
+    /// One of several reward models said nothing of a request of which another one did; told before its `Done`.
+    Lost {
+        /// The request.
+        id: RequestId,
+        /// The model, and the cause.
+        error: String,
+    },
     /// Something went wrong that does not end the request, such as a candidate that could not be scored while its text goes on.
     Warning {
         /// The request.
@@ -101,10 +108,37 @@ pub enum Update {
 pub struct ModelsStatus {
     /// The policy, absent when only recorded traces are read.
     pub policy: Slot,
-    /// The reward model.
-    pub reward: Slot,
-    /// The reward model's thresholds, once it is loaded.
+    /// The reward models, in the order in which they were named.
+    pub rewards: Vec<RewardSlot>,
+    /// The first reward model's thresholds, and beside them those of the others, of each once it is loaded.
     pub calibration: Calibration,
+}
+
+/// A reward model and the signal that it gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RewardSlot {
+    /// The signal's name.
+    pub signal: String,
+    /// Its state.
+    pub slot: Slot,
+}
+
+impl ModelsStatus {
+    /// The reward models that are ready, or will be when they are loaded.
+    pub fn at_work(&self) -> Vec<AtWork> {
+        let work = |r: &RewardSlot| match &r.slot {
+            Slot::Ready { name, .. } | Slot::Loading { name, .. } => Some(AtWork { signal: r.signal.clone(), model: name.clone() }),
+            Slot::Absent | Slot::Failed { .. } => None,
+        };
+        self.rewards.iter().filter_map(work).collect()
+    }
+
+    /// Every model with what it is called for people: `policy`, `reward model`, and the signal too where there are several of them.
+    pub fn slots(&self) -> impl Iterator<Item = (String, &Slot)> {
+        let several = self.rewards.len() > 1;
+        let reward = move |r: &RewardSlot| if several { format!("reward model ({})", r.signal) } else { "reward model".to_owned() };
+        std::iter::once(("policy".to_owned(), &self.policy)).chain(self.rewards.iter().map(move |r| (reward(r), &r.slot)))
+    }
 }
 
 /// State of one model.

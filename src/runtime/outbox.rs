@@ -3,7 +3,7 @@
 use super::{ModelsStatus, RequestId, Update};
 use crate::trace::{FinishReason, Token, TokenValue, TraceEvent, Unit, Values};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The queue between the models' threads and the face.
 ///
 /// What waits is at most one entry a candidate, whatever the number of tokens: a face that draws thirty times a second sees at most four
-/// events of a candidate each time, and a face that stands still stops the models instead of growing the queue.
+/// events of a candidate each time, with one reward model, and a face that stands still stops the models instead of growing the queue.
 #[derive(Default)]
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
@@ -45,8 +45,9 @@ struct Pending {
     started: bool,
     text: String,
     tokens: Vec<Token>,
-    rewards: Option<(usize, Vec<TokenValue>)>,
-    judged: Option<(Unit, Values)>,
+    /// Of each signal, and the place of the first.
+    rewards: Vec<(Arc<str>, usize, Vec<TokenValue>)>,
+    judged: Vec<(Arc<str>, Unit, Values)>,
     finished: Option<FinishReason>,
 }
 
@@ -166,8 +167,16 @@ impl Queue {
             },
             None => event,
         };
-        let mut pending =
-            Pending { id, candidate, started: false, text: String::new(), tokens: Vec::new(), rewards: None, judged: None, finished: None };
+        let mut pending = Pending {
+            id,
+            candidate,
+            started: false,
+            text: String::new(),
+            tokens: Vec::new(),
+            rewards: Vec::new(),
+            judged: Vec::new(),
+            finished: None,
+        };
         pending.merge(event);
         self.entries.push(Entry::Candidate(pending));
     }
@@ -181,23 +190,28 @@ impl Pending {
             TraceEvent::Started { .. } => {
                 self.text.clear();
                 self.tokens.clear();
-                (self.started, self.rewards, self.judged, self.finished) = (true, None, None, None);
+                self.rewards.clear();
+                self.judged.clear();
+                (self.started, self.finished) = (true, None);
             }
             TraceEvent::Tokens { text, mut tokens, .. } if self.finished.is_none() => {
                 self.text.push_str(&text);
                 self.tokens.append(&mut tokens);
             }
-            TraceEvent::Rewards { candidate, from, mut rewards } => match &mut self.rewards {
-                None => self.rewards = Some((from, rewards)),
-                Some((first, waiting)) if from >= *first && from - *first <= waiting.len() => {
+            TraceEvent::Rewards { candidate, signal, from, mut rewards } => match self.rewards.iter_mut().find(|r| r.0 == signal) {
+                None => self.rewards.push((signal, from, rewards)),
+                Some((_, first, waiting)) if from >= *first && from - *first <= waiting.len() => {
                     waiting.truncate(from - *first);
                     waiting.append(&mut rewards);
                 }
                 // Everything from `from` on is replaced, so what waits behind it is void.
-                Some(waiting) if from < waiting.0 => *waiting = (from, rewards),
-                Some(_) => return Some(TraceEvent::Rewards { candidate, from, rewards }),
+                Some((_, first, waiting)) if from < *first => (*first, *waiting) = (from, rewards),
+                Some(_) => return Some(TraceEvent::Rewards { candidate, signal, from, rewards }),
             },
-            TraceEvent::Judged { unit, values, .. } => self.judged = Some((unit, values)),
+            TraceEvent::Judged { signal, unit, values, .. } => match self.judged.iter_mut().find(|j| j.0 == signal) {
+                None => self.judged.push((signal, unit, values)),
+                Some(waiting) => *waiting = (signal, unit, values),
+            },
             TraceEvent::Finished { reason, .. } if self.finished.is_none() => self.finished = Some(reason),
             event => return Some(event),
         }
@@ -209,10 +223,10 @@ impl Pending {
         let event = move |event| Update::Event { id, event };
         let started = started.then_some(TraceEvent::Started { candidate });
         let text = (!text.is_empty() || !tokens.is_empty()).then_some(TraceEvent::Tokens { candidate, text, tokens });
-        let rewards = rewards.map(|(from, rewards)| TraceEvent::Rewards { candidate, from, rewards });
-        let judged = judged.map(|(unit, values)| TraceEvent::Judged { candidate, unit, values });
+        let rewards = rewards.into_iter().map(move |(signal, from, rewards)| TraceEvent::Rewards { candidate, signal, from, rewards });
+        let judged = judged.into_iter().map(move |(signal, unit, values)| TraceEvent::Judged { candidate, signal, unit, values });
         let finished = finished.map(|reason| TraceEvent::Finished { candidate, reason });
-        [started, text, rewards, judged, finished].into_iter().flatten().map(event)
+        started.into_iter().chain(text).chain(rewards).chain(judged).chain(finished).map(event)
     }
 }
 
@@ -241,15 +255,19 @@ fn size(event: &TraceEvent) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Span;
+    use crate::trace::{REWARD, Span};
 
     fn text(candidate: usize, text: &str) -> TraceEvent {
         TraceEvent::Tokens { candidate, text: text.into(), tokens: Vec::new() }
     }
 
-    fn rewards(candidate: usize, from: usize, logits: &[f32]) -> TraceEvent {
+    fn rewards_of(signal: &str, candidate: usize, from: usize, logits: &[f32]) -> TraceEvent {
         let rewards = logits.iter().map(|&value| TokenValue { span: Span::default(), value }).collect();
-        TraceEvent::Rewards { candidate, from, rewards }
+        TraceEvent::Rewards { candidate, signal: signal.into(), from, rewards }
+    }
+
+    fn rewards(candidate: usize, from: usize, logits: &[f32]) -> TraceEvent {
+        rewards_of(REWARD, candidate, from, logits)
     }
 
     fn events(outbox: &Outbox) -> Vec<TraceEvent> {
@@ -297,11 +315,37 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_several_models_wait_side_by_side() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        let judged = |signal: &str, value| TraceEvent::Judged {
+            candidate: 0,
+            signal: signal.into(),
+            unit: Unit::Probability,
+            values: Values::Candidate(value),
+        };
+        for event in [
+            rewards(0, 0, &[1.0]),
+            rewards_of("reward:b", 0, 0, &[5.0]),
+            judged("reward:c", 0.25),
+            rewards(0, 1, &[2.0]),
+            rewards_of("reward:b", 0, 1, &[6.0]),
+            judged("reward:d", 0.5),
+            judged("reward:c", 0.75),
+        ] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(
+            events(&outbox),
+            [rewards(0, 0, &[1.0, 2.0]), rewards_of("reward:b", 0, 0, &[5.0, 6.0]), judged("reward:c", 0.75), judged("reward:d", 0.5)]
+        );
+    }
+
+    #[test]
     fn of_what_judges_steps_the_last_word_waits() {
         let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
         let judged = |steps: &[f32]| {
             let values = Values::Steps(steps.iter().map(|s| Some(*s)).collect());
-            TraceEvent::Judged { candidate: 0, unit: Unit::Probability, values }
+            TraceEvent::Judged { candidate: 0, signal: REWARD.into(), unit: Unit::Probability, values }
         };
         for event in [text(0, "a"), judged(&[0.5]), text(0, "b"), judged(&[0.5, 0.25])] {
             outbox.event(1, event, &no);

@@ -3,10 +3,10 @@
 use super::board::{Begun, End};
 use super::load::Loader;
 use super::outbox::candidate_of;
-use super::shared::{Generate, Shared, guarded, load};
+use super::shared::{Generate, Shared, Which, guarded, load};
 use super::{Slot, Update};
 use crate::generate::Policy;
-use crate::trace::{FinishReason, Sampling, TraceEvent};
+use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Loads the policy and serves requests until the engine is gone.
 pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn Policy>>) {
-    let mut policy = load(shared, loader, |status| &mut status.policy, |_, _| ());
+    let mut policy = load(shared, loader, Which::Policy, |_, _| ());
     while let Some(generate) = shared.next_generate() {
         match &mut policy {
             Ok(policy) => serve(shared, policy.as_mut(), &generate),
@@ -37,7 +37,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         shared.finish_all(generate, FinishReason::Failed(error.clone()));
         return shared.end(*id, Err(error));
     }
-    let begun = Begun {
+    let begun = || Begun {
         id: *id,
         problem: problem.clone(),
         n: *n,
@@ -45,10 +45,14 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         segmentation: segmentation.clone(),
         cancelled: cancelled.clone(),
     };
-    if !shared.board.begin(begun, stop) {
+    if let Some(refused) = shared.boards.iter().position(|board| !board.begin(begun(), stop)) {
         shared.finish_all(generate, FinishReason::Cancelled);
-        return shared.end(*id, Ok(None));
+        shared.boards[..refused].iter().for_each(|board| board.end(*id, End::Generated(None)));
+        return (refused..shared.boards.len()).for_each(|model| shared.end_part(*id, model, Ok(None)));
     }
+    let append = |candidate: usize, text: &str, tokens: &[Token], finish: Option<&FinishReason>| {
+        shared.boards.iter().for_each(|board| board.append(*id, candidate, text, tokens, finish));
+    };
     let mut open = vec![true; *n];
     let mut tokens_written = 0usize;
     let started = Instant::now();
@@ -58,10 +62,10 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
             return if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
         match &event {
-            TraceEvent::Started { .. } => shared.board.restart(*id, candidate),
+            TraceEvent::Started { .. } => shared.boards.iter().for_each(|board| board.restart(*id, candidate)),
             TraceEvent::Tokens { text, tokens, .. } => {
                 tokens_written += tokens.len();
-                shared.board.append(*id, candidate, text, tokens, None);
+                append(candidate, text, tokens, None);
             }
             TraceEvent::Finished { reason, .. } => {
                 open[candidate] = false;
@@ -69,7 +73,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
                     let message = format!("candidate {} failed: {why}", candidate + 1);
                     shared.outbox.say(Update::Warning { id: *id, message });
                 }
-                shared.board.append(*id, candidate, "", &[], Some(reason));
+                append(candidate, "", &[], Some(reason));
             }
             TraceEvent::Rewards { .. } | TraceEvent::Judged { .. } => {}
         }
@@ -83,11 +87,13 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         Ok(()) => FinishReason::Stop,
     };
     for candidate in (0..*n).filter(|&c| open[c]) {
-        shared.board.append(*id, candidate, "", &[], Some(&reason));
+        append(candidate, "", &[], Some(&reason));
         shared.outbox.event(*id, TraceEvent::Finished { candidate, reason: reason.clone() }, cancelled);
     }
     let rate = (tokens_written > 0 && seconds > 0.0).then(|| tokens_written as f32 / seconds);
-    shared.board.end(*id, result.map_or_else(End::Failed, |()| End::Generated(rate)));
+    for board in &shared.boards {
+        board.end(*id, result.as_ref().map_or_else(|error| End::Failed(error.clone()), |()| End::Generated(rate)));
+    }
 }
 
 /// Refuses what no policy can do.

@@ -1,12 +1,12 @@
-//! The reward model's thread: decides what to read next, reads it as one batch, and hands on the rewards.
+//! A reward model's thread: decides what to read next, reads it as one batch, and hands on the rewards.
 
-use super::board::{End, Inbox};
+use super::board::{Board, End, Inbox};
 use super::job::{Job, Source};
 use super::load::Loader;
-use super::shared::{Shared, guarded, load};
+use super::shared::{Failure, Part, Shared, Which, guarded, load};
 use super::{RequestId, Slot, Update};
 use crate::reward::{Piece, RewardModel, Said, Scored};
-use crate::trace::{Span, TraceEvent};
+use crate::trace::{Calibration, Span, TraceEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,14 +16,25 @@ const LOOK: Duration = Duration::from_millis(40);
 /// Longest rest after reading.
 const REST: Duration = Duration::from_secs(1);
 
-/// Loads the reward model and serves the board until the engine is gone.
-pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn RewardModel>>) {
-    let model = load(shared, loader, |status| &mut status.reward, |model, status| status.calibration = model.calibration().clone());
-    Scorer { shared, model, jobs: Vec::new(), context: None, rested: Instant::now(), arrivals: 0 }.run();
+/// Loads the reward model of this number and serves its board until the engine is gone. `signal`: what it gives.
+pub(super) fn run(shared: &Arc<Shared>, number: usize, signal: Arc<str>, loader: Option<Loader<dyn RewardModel>>) {
+    let model = load(shared, loader, Which::Reward(number), |model, status| {
+        let known = &mut status.calibration;
+        if number == 0 {
+            *known = Calibration { beside: std::mem::take(&mut known.beside), ..model.calibration().clone() };
+        } else {
+            known.beside.insert(signal.to_string(), model.calibration().of_signal(&signal));
+        }
+    });
+    let Some(board) = shared.boards.get(number) else { return };
+    Scorer { shared, board, number, signal, model, jobs: Vec::new(), context: None, rested: Instant::now(), arrivals: 0 }.run();
 }
 
 struct Scorer<'a> {
     shared: &'a Shared,
+    board: &'a Board,
+    number: usize,
+    signal: Arc<str>,
     model: Result<Box<dyn RewardModel>, Slot>,
     jobs: Vec<Job>,
     /// The request and those of its candidates that the model's caches hold, in the model's order.
@@ -42,14 +53,14 @@ enum Next {
 impl Scorer<'_> {
     fn run(mut self) {
         while !self.shared.closed.load(Ordering::Relaxed) {
-            let mut inbox = self.shared.board.lock();
+            let mut inbox = self.board.lock();
             self.absorb(&mut inbox);
             let next = self.next();
             if !self.jobs.iter().any(|j| self.ended(j).is_some()) {
                 match next {
                     Next::Sleep(at_most) => {
                         if !self.shared.closed.load(Ordering::Relaxed) {
-                            drop(self.shared.board.sleep(inbox, at_most));
+                            drop(self.board.sleep(inbox, at_most));
                         }
                         continue;
                     }
@@ -114,10 +125,10 @@ impl Scorer<'_> {
     }
 
     /// How a job ended, `None` while it goes on.
-    fn ended(&self, job: &Job) -> Option<Result<Option<f32>, String>> {
+    fn ended(&self, job: &Job) -> Option<Part> {
         let rate = match &job.source {
             Source::Live { end: None, .. } => return None,
-            Source::Live { end: Some(End::Failed(error)), .. } => return Some(Err(error.clone())),
+            Source::Live { end: Some(End::Failed(error)), .. } => return Some(Err(error.clone().into())),
             Source::Live { end: Some(End::Generated(rate)), .. } => *rate,
             Source::Recorded { .. } => None,
         };
@@ -126,10 +137,12 @@ impl Scorer<'_> {
         }
         match &self.model {
             Err(_) if job.is_live() => Some(Ok(rate)),
-            Err(Slot::Failed { name, error }) => Some(Err(format!("the reward model {name} did not load: {error}"))),
-            Err(_) => Some(Err("no reward model was given; name one with --reward".into())),
+            Err(Slot::Failed { name, error }) => {
+                Some(Err(Failure { error: format!("the reward model {name} did not load: {error}"), told: true }))
+            }
+            Err(_) => Some(Err("no reward model was given; name one with --reward".to_owned().into())),
             Ok(_) if job.has_unread() => None,
-            Ok(_) => Some(job.failure().map_or(Ok(rate), Err)),
+            Ok(_) => Some(job.failure().map_or(Ok(rate), |error| Err(said_by(self.shared, &self.signal, error).into()))),
         }
     }
 
@@ -145,9 +158,9 @@ impl Scorer<'_> {
                 self.context = None;
             }
             if job.is_live() {
-                self.shared.board.through(job.id);
+                self.board.through(job.id);
             }
-            self.shared.end(job.id, result);
+            self.shared.end_part(job.id, self.number, result);
         }
     }
 
@@ -162,8 +175,8 @@ impl Scorer<'_> {
                 let group = job.next_group();
                 match guarded(|| model.begin(&job.problem, group.len())) {
                     Ok(Ok(())) => group,
-                    Ok(Err(error)) => return warn(self.shared, job.fail_all(&error.to_string(), false)),
-                    Err(panic) => return warn(self.shared, job.fail_all(&panic, true)),
+                    Ok(Err(error)) => return warn(self.shared, &self.signal, job.fail_all(&error.to_string(), false)),
+                    Err(panic) => return warn(self.shared, &self.signal, job.fail_all(&panic, true)),
                 }
             }
         };
@@ -172,18 +185,25 @@ impl Scorer<'_> {
         match guarded(|| model.append(&pieces)) {
             Ok(Ok(scored)) => {
                 job.mark_read(&cuts);
-                publish(self.shared, job, &group, scored);
+                publish(self.shared, &self.signal, job, &group, scored);
                 self.context = Some((job.id, group));
             }
-            Ok(Err(error)) => warn(self.shared, job.fail_group(&group, &error.to_string())),
-            Err(panic) => warn(self.shared, job.fail_all(&panic, true)),
+            Ok(Err(error)) => warn(self.shared, &self.signal, job.fail_group(&group, &error.to_string())),
+            Err(panic) => warn(self.shared, &self.signal, job.fail_all(&panic, true)),
         }
         let took = began.elapsed();
-        self.rested = Instant::now() + (took * 2).clamp(LOOK, REST);
+        // Of three parts of the time the reward models together take one.
+        let rests = 3 * self.shared.boards.len() as u32 - 1;
+        self.rested = Instant::now() + (took * rests).clamp(LOOK, REST);
     }
 }
 
-fn publish(shared: &Shared, job: &Job, group: &[usize], scored: Vec<Scored>) {
+/// An error, with the signal that it was to become where there are several.
+fn said_by(shared: &Shared, signal: &str, error: String) -> String {
+    if shared.boards.len() > 1 { format!("{signal}: {error}") } else { error }
+}
+
+fn publish(shared: &Shared, signal: &Arc<str>, job: &Job, group: &[usize], scored: Vec<Scored>) {
     for Scored { candidate, said } in scored {
         let Some(&candidate) = group.get(candidate) else { continue };
         let length = job.text_len(candidate);
@@ -193,17 +213,18 @@ fn publish(shared: &Shared, job: &Job, group: &[usize], scored: Vec<Scored>) {
                     for reward in &mut rewards {
                         reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
                     }
-                    TraceEvent::Rewards { candidate, from, rewards }
+                    TraceEvent::Rewards { candidate, signal: signal.clone(), from, rewards }
                 }
-                Said::Judged { unit, values } => TraceEvent::Judged { candidate, unit, values },
+                Said::Judged { unit, values } => TraceEvent::Judged { candidate, signal: signal.clone(), unit, values },
             };
             shared.outbox.event(job.id, event, &job.cancelled);
         }
     }
 }
 
-fn warn(shared: &Shared, warning: Option<(RequestId, String)>) {
+fn warn(shared: &Shared, signal: &str, warning: Option<(RequestId, String)>) {
     if let Some((id, message)) = warning {
+        let message = said_by(shared, signal, message);
         shared.outbox.say(Update::Warning { id, message });
     }
 }

@@ -6,7 +6,7 @@ use super::outbox::Outbox;
 use super::{ModelsStatus, RequestId, Slot, Update};
 use crate::model::Progress;
 use crate::trace::{FinishReason, TraceEvent};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,8 @@ pub enum SendError {
 #[derive(Default)]
 pub(super) struct Shared {
     pub outbox: Outbox,
-    pub board: Board,
+    /// One a reward model, and one where there is none.
+    pub boards: Vec<Board>,
     pub closed: AtomicBool,
     /// Generated candidates are read when all of a request are written.
     pub when_whole: AtomicBool,
@@ -39,6 +40,31 @@ pub(super) struct Shared {
     pub generate: Condvar,
     /// The requests without a `Done` or `Failed` yet, with their cancel flags.
     open: Mutex<HashMap<RequestId, Arc<AtomicBool>>>,
+    /// How requests ended for those reward models that are through with them, while others are not.
+    parts: Mutex<HashMap<RequestId, BTreeMap<usize, Part>>>,
+}
+
+/// How a request ended for one reward model: tokens a second, or why nothing was read.
+pub(super) type Part = Result<Option<f32>, Failure>;
+
+/// Why a reward model said nothing of a request.
+pub(super) struct Failure {
+    pub error: String,
+    /// The model's state says it already.
+    pub told: bool,
+}
+
+impl From<String> for Failure {
+    fn from(error: String) -> Self {
+        Self { error, told: false }
+    }
+}
+
+/// One of the models.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    Policy,
+    Reward(usize),
 }
 
 /// A request to the policy.
@@ -52,6 +78,11 @@ pub(super) struct Generate {
 }
 
 impl Shared {
+    /// For so many reward models.
+    pub fn new(rewards: usize) -> Self {
+        Self { boards: (0..rewards.max(1)).map(|_| Board::default()).collect(), ..Self::default() }
+    }
+
     pub fn generates(&self) -> MutexGuard<'_, VecDeque<Generate>> {
         self.generates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,6 +111,41 @@ impl Shared {
             return Err(SendError::Duplicate(id));
         }
         Ok(open.entry(id).or_default().clone())
+    }
+
+    /// Wakes every reward model's thread.
+    pub fn wake(&self) {
+        self.boards.iter().for_each(Board::wake);
+    }
+
+    /// Ends a request for one reward model. It has ended when it did so for all of them; what one of several could not read is told, and the others' word stays.
+    pub fn end_part(&self, id: RequestId, model: usize, part: Part) {
+        let parts = {
+            let mut all = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let parts = all.entry(id).or_default();
+            parts.insert(model, part);
+            if parts.len() < self.boards.len() {
+                return;
+            }
+            all.remove(&id).unwrap_or_default()
+        };
+        let (mut done, mut failed): (Option<Option<f32>>, Vec<Failure>) = (None, Vec::new());
+        for (_, part) in parts {
+            match part {
+                Ok(rate) => done = Some(done.flatten().or(rate)),
+                Err(failure) => failed.push(failure),
+            }
+        }
+        let Some(rate) = done else {
+            let mut errors: Vec<String> = failed.into_iter().map(|f| f.error).collect();
+            errors.dedup();
+            return self.end(id, Err(errors.join("; ")));
+        };
+        for Failure { error, .. } in failed.into_iter().filter(|f| !f.told) {
+            tracing::warn!(?id, error, "has the word of some reward models only");
+            self.outbox.say(Update::Lost { id, error });
+        }
+        self.end(id, Ok(rate));
     }
 
     /// Ends a request: tokens a second, or the error.
@@ -130,14 +196,18 @@ pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
 pub(super) fn load<M: ?Sized>(
     shared: &Arc<Shared>,
     loader: Option<Loader<M>>,
-    slot: fn(&mut ModelsStatus) -> &mut Slot,
-    ready: fn(&M, &mut ModelsStatus),
+    which: Which,
+    ready: impl FnOnce(&M, &mut ModelsStatus),
 ) -> Result<Box<M>, Slot> {
+    let set = move |status: &mut ModelsStatus, slot: Slot| match which {
+        Which::Policy => status.policy = slot,
+        Which::Reward(i) => status.rewards.iter_mut().skip(i).take(1).for_each(|r| r.slot = slot.clone()),
+    };
     let Some(Loader { name, load }) = loader else { return Err(Slot::Absent) };
     let (told, loading) = (shared.clone(), name.clone());
     let progress: Progress = Arc::new(move |progress| {
         let progress = progress.clamp(0.0, 1.0);
-        told.update_status(|s| *slot(s) = Slot::Loading { name: loading.clone(), progress });
+        told.update_status(|s| set(s, Slot::Loading { name: loading.clone(), progress }));
     });
     let began = Instant::now();
     match guarded(|| load(Some(progress))).and_then(|r| r) {
@@ -145,14 +215,14 @@ pub(super) fn load<M: ?Sized>(
             tracing::info!(model = name, about = loaded.about, seconds = began.elapsed().as_secs_f32(), "has loaded a model");
             shared.update_status(|s| {
                 ready(&loaded.model, s);
-                *slot(s) = Slot::Ready { name: name.clone(), about: loaded.about };
+                set(s, Slot::Ready { name: name.clone(), about: loaded.about });
             });
             Ok(loaded.model)
         }
         Err(error) => {
             tracing::error!(model = name, error, "could not load a model");
             let failed = Slot::Failed { name: name.clone(), error };
-            shared.update_status(|s| *slot(s) = failed.clone());
+            shared.update_status(|s| set(s, failed.clone()));
             Err(failed)
         }
     }

@@ -60,6 +60,9 @@ pub struct Calibration {
     pub samples: usize,
     /// How, in a sentence.
     pub method: String,
+    /// Calibrations of reward models beside the first, by the names of their signals.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub beside: BTreeMap<String, Calibration>,
 }
 
 impl Default for Calibration {
@@ -71,6 +74,7 @@ impl Default for Calibration {
             task: None,
             samples: 0,
             method: String::new(),
+            beside: BTreeMap::new(),
         }
     }
 }
@@ -89,6 +93,7 @@ struct Stored {
     task: Option<String>,
     samples: usize,
     method: String,
+    beside: BTreeMap<String, Calibration>,
 }
 
 impl From<Stored> for Calibration {
@@ -107,6 +112,7 @@ impl From<Stored> for Calibration {
             task: stored.task,
             samples: stored.samples,
             method: stored.method,
+            beside: stored.beside,
         }
     }
 }
@@ -117,9 +123,32 @@ impl Calibration {
         Self { thresholds: BTreeMap::from([(reading.clone(), threshold)]), reading, ..Self::default() }
     }
 
+    /// This calibration for a reward model whose signal has another name; what it says of other signals is left out.
+    pub fn of_signal(&self, signal: &str) -> Self {
+        let named = |reading: &Reading| Reading { signal: signal.to_owned(), ..reading.clone() };
+        let own = self.thresholds.iter().filter(|(reading, _)| reading.signal == REWARD);
+        Self {
+            reading: named(&self.reading),
+            thresholds: own.map(|(reading, value)| (named(reading), *value)).collect(),
+            beside: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The calibration that holds for a signal: that of the reward model that gives it, or this one.
+    pub fn of(&self, signal: &str) -> &Self {
+        self.beside.get(signal).unwrap_or(self)
+    }
+
+    /// The readings of a signal that have a threshold.
+    pub fn readings<'a>(&'a self, signal: &'a str) -> impl Iterator<Item = &'a Reading> + Clone {
+        self.of(signal).thresholds.keys().filter(move |r| r.signal == signal)
+    }
+
     /// The threshold of a reading, in the signal's own unit.
     pub fn threshold(&self, reading: &Reading) -> Option<f32> {
-        self.thresholds.get(reading).copied()
+        let beside = self.beside.get(&reading.signal).and_then(|c| c.thresholds.get(reading));
+        self.thresholds.get(reading).or(beside).copied()
     }
 
     /// The threshold of the chosen reading of the reward.
@@ -135,7 +164,8 @@ impl Calibration {
     /// The threshold of a reading with what is stated of it.
     pub fn stated(&self, reading: &Reading) -> Option<Threshold> {
         let value = self.threshold(reading)?;
-        Some(Threshold { reading: reading.clone(), value, false_alarm_rate: self.false_alarm_rate, task: self.task.clone() })
+        let Self { false_alarm_rate, task, .. } = self.of(&reading.signal);
+        Some(Threshold { reading: reading.clone(), value, false_alarm_rate: *false_alarm_rate, task: task.clone() })
     }
 }
 
@@ -259,6 +289,27 @@ mod tests {
         let own = Signal { threshold: Some(threshold), ..signal.clone() };
         let mark = |d: &Detector| d.first(&own, &candidate, 2, Granularity::Dense, &Calibration::default()).map(|d| d.step);
         assert_eq!((mark(&detector), mark(&Detector::below(Reading::new(REWARD, Statistic::Sum)))), (Some(1), None));
+    }
+
+    #[test]
+    fn each_reward_model_has_its_own_thresholds() {
+        let reading = |text: &str| text.parse::<Reading>().unwrap();
+        let first =
+            Calibration { task: Some("stories".into()), false_alarm_rate: Some(0.05), ..Calibration::at(reading("reward.min"), -1.0) };
+        let mut second = Calibration { task: Some("gsm8k".into()), ..Calibration::at(reading("reward"), 0.5) };
+        second.thresholds.insert(reading("logprob.sum"), -9.0);
+        let both = Calibration { beside: BTreeMap::from([("reward:b".into(), second.of_signal("reward:b"))]), ..first.clone() };
+        assert_eq!((both.threshold(&reading("reward.min")), both.threshold(&reading("reward:b"))), (Some(-1.0), Some(0.5)));
+        assert_eq!((both.threshold(&reading("logprob.sum")), both.threshold(&reading("reward:b.min"))), (None, None));
+        let stated = both.stated(&reading("reward:b")).unwrap();
+        assert_eq!((stated.task.as_deref(), stated.false_alarm_rate), (Some("gsm8k"), None), "nothing of the first's");
+        assert_eq!(both.stated(&reading("reward.min")), first.stated(&reading("reward.min")));
+        assert_eq!((both.reading.signal.as_str(), &both.of("reward:b").reading), ("reward", &reading("reward:b")));
+        assert_eq!(both.readings("reward:b").collect::<Vec<_>>(), [&reading("reward:b")]);
+        assert_eq!(serde_json::from_str::<Calibration>(&serde_json::to_string(&both).unwrap()).unwrap(), both);
+        // What was put in by hand for this very reading stands before.
+        let given = Calibration { thresholds: BTreeMap::from([(reading("reward:b"), 0.75)]), ..both };
+        assert_eq!(given.threshold(&reading("reward:b")), Some(0.75));
     }
 
     #[test]

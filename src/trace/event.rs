@@ -2,6 +2,7 @@
 
 use super::{Token, TokenValue, Unit, Values};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One thing that happened to one candidate. Applied in order, the events give the whole candidate.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +21,13 @@ pub enum TraceEvent {
         /// The new tokens; spans count from the start of the candidate's text. Empty where the source streams bare text.
         tokens: Vec<Token>,
     },
-    /// The reward model has read further.
+    /// A reward model has read further.
     Rewards {
         /// Index of the candidate inside its trace.
         candidate: usize,
-        /// Position in [`super::Candidate::rewards`] of the first of them; what stood from there on is replaced.
+        /// The signal that it gives, [`super::REWARD`] where it is the only one.
+        signal: Arc<str>,
+        /// Position in the signal's tokens of the first of them; what stood from there on is replaced.
         from: usize,
         /// Spans count from the start of the candidate's text.
         rewards: Vec<TokenValue>,
@@ -33,6 +36,8 @@ pub enum TraceEvent {
     Judged {
         /// Index of the candidate inside its trace.
         candidate: usize,
+        /// The signal that it gives, [`super::REWARD`] where it is the only one.
+        signal: Arc<str>,
         /// What the numbers are.
         unit: Unit,
         /// One a step, `None` where it was not reached yet, or one for the whole.

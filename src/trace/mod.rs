@@ -22,13 +22,14 @@ pub use event::{FinishReason, Sampling, TraceEvent};
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{
-    ENTROPY, Folds, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold, TokenClass,
-    TokenValue, Unit, Values, policy_signals,
+    AtWork, ENTROPY, Folds, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold,
+    TokenClass, TokenValue, Unit, Values, policy_signals,
 };
 pub use store::{Applied, TraceStore};
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A half-open byte range `start..end` into a candidate's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -194,30 +195,34 @@ impl Candidate {
         self.signal(REWARD).map_or(&[], Signal::tokens)
     }
 
-    /// Changes the token logits of the reward model at work; the signal is made where there is none.
-    pub fn edit_rewards<R>(&mut self, edit: impl FnOnce(&mut Vec<TokenValue>) -> R) -> R {
-        let at = self.signals.iter().position(|s| s.name == REWARD).unwrap_or_else(|| {
-            self.signals.push(Signal::reward("", Vec::new()));
-            self.signals.len() - 1
-        });
-        let mut tokens = match &mut self.signals[at].values {
+    /// Changes the token logits of a reward model at work, by the name of its signal; the signal is made where there is none.
+    pub fn edit_rewards<R>(&mut self, signal: &str, edit: impl FnOnce(&mut Vec<TokenValue>) -> R) -> R {
+        let signal = self.signal_at_work(signal);
+        let mut tokens = match &mut signal.values {
             Values::Tokens(tokens) => std::mem::take(tokens),
             Values::Steps(_) | Values::Candidate(_) => {
-                self.signals[at].unit = Unit::Logit;
+                signal.unit = Unit::Logit;
                 Vec::new()
             }
         };
         let out = edit(&mut tokens);
-        self.signals[at].values = Values::Tokens(tokens);
+        signal.values = Values::Tokens(tokens);
         out
     }
 
-    /// Takes what a reward model at work that judges steps, or the whole, says of the candidate; the signal [`REWARD`] is made where there is none.
-    pub fn judge(&mut self, unit: Unit, values: Values) {
-        match self.signals.iter_mut().find(|s| s.name == REWARD) {
-            Some(signal) => (signal.unit, signal.values) = (unit, values),
-            None => self.signals.push(Signal { unit, values, ..Signal::reward("", Vec::new()) }),
-        }
+    /// Takes what a reward model at work that judges steps, or the whole, says of the candidate, by the name of its signal, which is made where there is none.
+    pub fn judge(&mut self, signal: &str, unit: Unit, values: Values) {
+        let signal = self.signal_at_work(signal);
+        (signal.unit, signal.values) = (unit, values);
+    }
+
+    /// The signal of a reward model at work; an empty one of an unnamed model where there is none.
+    fn signal_at_work(&mut self, name: &str) -> &mut Signal {
+        let at = self.signals.iter().position(|s| s.name == name).unwrap_or_else(|| {
+            self.signals.push(Signal::by(&AtWork { signal: name.to_owned(), model: String::new() }));
+            self.signals.len() - 1
+        });
+        &mut self.signals[at]
     }
 
     /// One reward a step of the reward model at work, under a statistic and a granularity; see [`Signal::step_values`].
@@ -236,24 +241,50 @@ impl Candidate {
         }
     }
 
-    /// Makes way for a reward model: what another one said of the candidate stays under `reward:NAME`, and what `name` itself said is computed anew.
-    pub fn begin_rewards(&mut self, name: &str) {
-        if let Some(old) = self.reward_model().filter(|old| *old != name).map(|old| format!("{REWARD}:{old}")) {
-            self.signals.retain(|s| s.name != old);
-            self.signals.iter_mut().filter(|s| s.name == REWARD).for_each(|s| s.name.clone_from(&old));
+    /// The names of the reward models at work, the first one's first, as far as they are known.
+    pub fn reward_models(&self) -> Vec<&str> {
+        let beside = self.signals.iter().filter(|s| s.beside).filter_map(|s| match &s.source {
+            SignalSource::Model(name) if !name.is_empty() => Some(name.as_str()),
+            _ => None,
+        });
+        self.reward_model().into_iter().chain(beside).collect()
+    }
+
+    /// Makes way for reward models: what they said of the candidate before is computed anew, and what another one said under a name that is needed now stays
+    /// as `reward:MODEL`.
+    pub fn begin_rewards(&mut self, models: &[AtWork]) {
+        let needed = |name: &str| models.iter().any(|m| m.signal == name);
+        let by = |s: &Signal| match &s.source {
+            SignalSource::Model(model) if s.name == REWARD || s.name.starts_with("reward:") => Some(model.clone()),
+            _ => None,
+        };
+        let own = |s: &Signal| by(s).is_some_and(|model| models.iter().any(|m| m.model == model));
+        let moved = |s: &Signal| {
+            let model = by(s).filter(|model| !model.is_empty() && needed(&s.name) && !own(s))?;
+            Some(format!("{REWARD}:{model}")).filter(|name| !needed(name))
+        };
+        let taken: Vec<String> = self.signals.iter().filter_map(moved).collect();
+        self.signals.retain(|s| moved(s).is_some() || needed(&s.name) || !(own(s) || taken.contains(&s.name)));
+        for signal in &mut self.signals {
+            signal.beside = false;
+            if let Some(name) = moved(signal) {
+                signal.rename(name);
+            }
         }
-        self.put_signal(Signal::reward(name, Vec::new()));
+        let mut seen = HashSet::new();
+        self.signals.retain(|s| seen.insert(s.name.clone()));
+        models.iter().for_each(|model| self.put_signal(Signal::by(model)));
     }
 
     /// Takes the reward model's logits, one a token of the policy.
     pub fn set_rewards(&mut self, logits: impl IntoIterator<Item = f32>) {
         let tokens = self.tokens.iter().zip(logits).map(|(t, value)| TokenValue { span: t.span, value }).collect();
-        self.edit_rewards(|rewards| *rewards = tokens);
+        self.edit_rewards(REWARD, |rewards| *rewards = tokens);
     }
 
     /// The candidate with these token logits of a reward model without a name.
     pub fn with_rewards(mut self, tokens: Vec<TokenValue>) -> Self {
-        self.edit_rewards(|rewards| *rewards = tokens);
+        self.edit_rewards(REWARD, |rewards| *rewards = tokens);
         self
     }
 }

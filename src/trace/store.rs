@@ -110,8 +110,8 @@ impl TraceStore {
                 applied.text = !text.is_empty();
                 self.cut(candidate);
             }
-            TraceEvent::Rewards { from, rewards, .. } => {
-                applied.rewards = self.trace.candidates[candidate].edit_rewards(|known| {
+            TraceEvent::Rewards { signal, from, rewards, .. } => {
+                applied.rewards = self.trace.candidates[candidate].edit_rewards(signal, |known| {
                     known.truncate(*from);
                     let first = known.len();
                     let end = known.last().map_or(0, |r| r.span.end);
@@ -120,7 +120,7 @@ impl TraceStore {
                     first..known.len()
                 });
             }
-            TraceEvent::Judged { unit, values, .. } => self.trace.candidates[candidate].judge(*unit, values.clone()),
+            TraceEvent::Judged { signal, unit, values, .. } => self.trace.candidates[candidate].judge(signal, *unit, values.clone()),
             TraceEvent::Finished { reason, .. } => {
                 self.trace.candidates[candidate].finish = Some(reason.clone());
                 self.end(candidate);
@@ -159,7 +159,7 @@ mod tests {
 
     fn rewards(from: usize, logits: &[f32]) -> TraceEvent {
         let rewards = logits.iter().enumerate().map(|(i, &value)| TokenValue { span: Span::new(from + i, from + i + 1), value });
-        TraceEvent::Rewards { candidate: 0, from, rewards: rewards.collect() }
+        TraceEvent::Rewards { candidate: 0, signal: REWARD.into(), from, rewards: rewards.collect() }
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_judges_steps_takes_the_place_of_what_it_said_before() {
         let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
-        let judged = |values| TraceEvent::Judged { candidate: 0, unit: Unit::Probability, values };
+        let judged = |values| TraceEvent::Judged { candidate: 0, signal: REWARD.into(), unit: Unit::Probability, values };
         store.apply(&text(0, "a\nb\n"));
         store.apply(&judged(Values::Steps(vec![Some(0.5)])));
         store.apply(&judged(Values::Steps(vec![Some(0.5), Some(0.25)])));

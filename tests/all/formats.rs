@@ -3,7 +3,7 @@
 use flate2::{Compression, write::GzEncoder};
 use reasonscope::format::{Format, FormatError, Options, Scoring, TraceList, to_lines, write_file};
 use reasonscope::trace::{
-    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Orientation, REWARD, Segmentation, Signal, SignalSource, Span,
+    Aggregation, AtWork, Calibration, Candidate, GoldDeviation, Granularity, Orientation, REWARD, Segmentation, Signal, SignalSource, Span,
     Statistic, Threshold, TokenValue, Trace, segment,
 };
 use serde_json::Value;
@@ -202,7 +202,7 @@ fn signals_of_every_kind_are_written_and_read_again() {
     let mut candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() }
         .with_rewards(spans.iter().enumerate().map(token).collect());
     candidate.signals[0].source = SignalSource::Model("first".into());
-    candidate.begin_rewards("second");
+    candidate.begin_rewards(&AtWork::all(["second"]));
     candidate = candidate.with_rewards(spans.iter().map(|s| TokenValue { span: *s, value: 0.25 }).collect());
     let own = Threshold { reading: "reward.sum".parse().unwrap(), value: -1.0, false_alarm_rate: Some(0.05), task: None };
     let reward = candidate.signals.iter_mut().find(|s| s.name == REWARD).unwrap();

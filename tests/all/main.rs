@@ -30,6 +30,7 @@ mod rooms;
 mod run_folder;
 mod runtime;
 mod sandbox;
+mod several;
 mod stories;
 mod tasks;
 mod themes;

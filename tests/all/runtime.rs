@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// Writes `words` words to every candidate, one each in turn.
 #[derive(Default)]
-struct Writer {
-    words: usize,
+pub struct Writer {
+    pub words: usize,
     word_bytes: usize,
     written: Arc<AtomicUsize>,
     panics_on: Option<&'static str>,
@@ -81,14 +81,18 @@ enum Call {
 
 /// Gives every byte a reward that depends on all before it, so that a byte read twice, skipped or out of order shows.
 #[derive(Default)]
-struct Reader {
+pub struct Reader {
     calls: Arc<Mutex<Vec<Call>>>,
     state: Vec<(usize, f32)>,
     problem: String,
-    calibration: Calibration,
-    shares: bool,
+    pub calibration: Calibration,
+    pub shares: bool,
     /// Told before an append; then waits for leave.
-    gate: Option<(Sender<()>, Receiver<()>)>,
+    pub gate: Option<(Sender<()>, Receiver<()>)>,
+    /// Another model for other numbers.
+    pub bias: f32,
+    /// A text that it cannot read.
+    pub dislikes: Option<&'static str>,
 }
 
 impl RewardModel for Reader {
@@ -104,7 +108,7 @@ impl RewardModel for Reader {
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
         self.calls.lock().unwrap().push(Call::Begin(problem.into(), candidates));
         self.problem = problem.into();
-        self.state = vec![(0, problem.len() as f32); candidates];
+        self.state = vec![(0, problem.len() as f32 + self.bias); candidates];
         if problem == "unreadable" { Err(RewardError::Input("the problem cannot be read".into())) } else { Ok(()) }
     }
     fn append(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scored>, RewardError> {
@@ -119,7 +123,7 @@ impl RewardModel for Reader {
             if piece.text.contains("PANIC") {
                 panic!("the reader dislikes this");
             }
-            if piece.text.contains("NO") {
+            if piece.text.contains("NO") || self.dislikes.is_some_and(|d| piece.text.contains(d)) {
                 return Err(RewardError::Input("a candidate does not fit".into()));
             }
             let (read, sum) = &mut self.state[piece.candidate];
@@ -150,22 +154,27 @@ where
 }
 
 fn engine(policy: Option<Writer>, reward: Option<Reader>) -> Engine {
-    let policy = policy.and_then(|p| ready("writer", Box::new(p) as Box<dyn Policy>));
-    let reward = reward.and_then(|r| ready("reader", Box::new(r) as Box<dyn RewardModel>));
-    Engine::start(Models { policy, reward }).unwrap()
+    engine_of(policy, reward.into_iter().map(|r| ("reader", r)))
 }
 
-fn generate(id: u64, problem: &str, n: usize) -> Request {
+/// An engine with a policy and reward models, each with its name.
+pub fn engine_of(policy: Option<Writer>, rewards: impl IntoIterator<Item = (&'static str, Reader)>) -> Engine {
+    let policy = policy.and_then(|p| ready("writer", Box::new(p) as Box<dyn Policy>));
+    let rewards = rewards.into_iter().filter_map(|(name, r)| ready(name, Box::new(r) as Box<dyn RewardModel>)).collect();
+    Engine::start(Models { policy, rewards }).unwrap()
+}
+
+pub fn generate(id: u64, problem: &str, n: usize) -> Request {
     Request::Generate { id, problem: problem.into(), n, sampling: Sampling::default(), segmentation: Segmentation::Line }
 }
 
-fn score(id: u64, problem: &str, texts: &[&str], urgent: bool) -> Request {
+pub fn score(id: u64, problem: &str, texts: &[&str], urgent: bool) -> Request {
     let candidates = texts.iter().map(|t| Candidate { text: t.to_string(), ..Candidate::default() }).collect();
     Request::Score { id, problem: problem.into(), candidates, urgent }
 }
 
 /// Updates until all these requests ended.
-fn until_ended(engine: &Engine, ids: &[u64]) -> Vec<Update> {
+pub fn until_ended(engine: &Engine, ids: &[u64]) -> Vec<Update> {
     let mut all = Vec::new();
     let mut left = ids.to_vec();
     while !left.is_empty() {
@@ -181,7 +190,7 @@ fn until_ended(engine: &Engine, ids: &[u64]) -> Vec<Update> {
     all
 }
 
-fn errors(updates: &[Update], wanted: u64) -> Vec<&str> {
+pub fn errors(updates: &[Update], wanted: u64) -> Vec<&str> {
     updates
         .iter()
         .filter_map(|u| if let Update::Failed { id, error } = u { (*id == wanted).then_some(error.as_str()) } else { None })
@@ -189,7 +198,7 @@ fn errors(updates: &[Update], wanted: u64) -> Vec<&str> {
 }
 
 /// The candidates that the events of a request make.
-fn apply(updates: &[Update], wanted: u64) -> Vec<Candidate> {
+pub fn apply(updates: &[Update], wanted: u64) -> Vec<Candidate> {
     let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
     for update in updates {
         match update {
@@ -331,23 +340,23 @@ fn a_face_that_stands_still_stops_the_policy_and_loses_nothing() {
 fn models_that_do_not_load_are_said_and_requests_to_them_fail() {
     let policy = Loader::new("broken", |_| Err("model.safetensors: truncated; download it again".into()));
     let reward = Loader::new("bug", |_| panic!("index out of range"));
-    let engine = Engine::start(Models { policy: Some(policy), reward: Some(reward) }).unwrap();
+    let engine = Engine::start(Models { policy: Some(policy), rewards: vec![reward] }).unwrap();
     engine.send(generate(1, "p", 2)).unwrap();
     engine.send(score(2, "p", &["a"], true)).unwrap();
     let updates = until_ended(&engine, &[1, 2]);
     assert_eq!(errors(&updates, 1), ["the policy broken did not load: model.safetensors: truncated; download it again"]);
     assert!(errors(&updates, 2)[0].contains("index out of range"), "{updates:?}");
     assert!(apply(&updates, 1).iter().all(|c| matches!(c.finish, Some(FinishReason::Failed(_)))));
-    let ModelsStatus { policy, reward, .. } = engine.status();
-    assert!(matches!(policy, Slot::Failed { .. }) && matches!(reward, Slot::Failed { .. }));
+    let ModelsStatus { policy, rewards, .. } = engine.status();
+    assert!(matches!(policy, Slot::Failed { .. }) && matches!(rewards[0].slot, Slot::Failed { .. }));
 }
 
 #[test]
 fn without_a_reward_model_candidates_are_written_all_the_same() {
     let failing = || Loader::new("broken", |_| Err("no".into()));
-    for reward in [None, Some(failing())] {
+    for rewards in [vec![], vec![failing()], vec![failing(), failing()]] {
         let policy = ready("writer", Box::new(Writer { words: 5, ..Writer::default() }) as Box<dyn Policy>);
-        let engine = Engine::start(Models { policy, reward }).unwrap();
+        let engine = Engine::start(Models { policy, rewards }).unwrap();
         for id in 1..5 {
             engine.send(generate(id, "p", 2)).unwrap();
         }
@@ -428,7 +437,7 @@ fn thresholds_are_there_as_soon_as_the_reward_model_is_ready() {
         let engine = engine(None, Some(reader));
         loop {
             let status = engine.status();
-            if matches!(status.reward, Slot::Ready { .. }) {
+            if matches!(status.rewards[0].slot, Slot::Ready { .. }) {
                 assert_eq!(status.calibration.reward(), Some(-1.0));
                 break;
             }

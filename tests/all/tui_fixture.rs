@@ -4,9 +4,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use reasonscope::answer::Question;
-use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
+use reasonscope::runtime::{ModelsStatus, Request, RewardSlot, Slot, Update};
 use reasonscope::trace::{
-    Calibration, Candidate, FinishReason, GoldDeviation, Segmentation, Signal, Source, Span, Token, TokenValue, Trace, TraceEvent, segment,
+    Calibration, Candidate, FinishReason, GoldDeviation, REWARD, Segmentation, Signal, Source, Span, Token, TokenValue, Trace, TraceEvent,
+    segment,
 };
 use reasonscope::tui::{
     Action, Ask, Channels, ColorDepth, Effect, Grade, Inspector, Labels, Options, Report, Row, Settings, TraceSource, parse_keys,
@@ -185,11 +186,16 @@ pub fn calibration() -> Calibration {
     }
 }
 
+/// The only reward model.
+pub fn reward_slot(slot: Slot) -> RewardSlot {
+    RewardSlot { signal: REWARD.into(), slot }
+}
+
 pub fn ready() -> Update {
     let slot = |name: &str, about: &str| Slot::Ready { name: name.into(), about: about.into() };
     Update::Models(ModelsStatus {
         policy: slot("embedded-policy", "0.8 M parameters, f32, cpu"),
-        reward: slot("embedded-reward", "0.8 M parameters, likelihood head, f32, cpu"),
+        rewards: vec![reward_slot(slot("embedded-reward", "0.8 M parameters, likelihood head, f32, cpu"))],
         calibration: calibration(),
     })
 }
@@ -205,7 +211,7 @@ pub fn writing(id: u64, k: usize, size: usize) -> Vec<Update> {
         let from = i * size;
         out.push(Update::Event {
             id,
-            event: TraceEvent::Rewards { candidate: k, from, rewards: rewards[from..from + part.len()].to_vec() },
+            event: TraceEvent::Rewards { candidate: k, signal: REWARD.into(), from, rewards: rewards[from..from + part.len()].to_vec() },
         });
     }
     out.push(Update::Event { id, event: TraceEvent::Finished { candidate: k, reason: FinishReason::Stop } });

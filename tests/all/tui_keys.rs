@@ -1,10 +1,10 @@
 //! Keys, mouse and paste against the real state: what was typed, what is seen.
 
-use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, streaming, writing};
+use crate::tui_fixture::{PROBLEM, Screen, Setup, problems, ready, reward_slot, streaming, writing};
 use crossterm::event::{MouseButton, MouseEventKind};
 use reasonscope::format::{Options, TraceList};
 use reasonscope::runtime::{ModelsStatus, Request, Slot, Update};
-use reasonscope::trace::{Aggregation, FinishReason, Granularity, Rule, Span, TokenValue, Trace, TraceEvent};
+use reasonscope::trace::{Aggregation, FinishReason, Granularity, REWARD, Rule, Span, TokenValue, Trace, TraceEvent};
 use reasonscope::tui::{Action, Labels};
 
 fn line<'a>(text: &'a str, word: &str) -> &'a str {
@@ -225,7 +225,7 @@ fn the_first_problem_is_generated_for_once_the_policy_is_there() {
     assert!(s.sent.is_empty());
     let loading = |progress| {
         let slot = |name: &str| Slot::Loading { name: name.into(), progress };
-        Update::Models(ModelsStatus { policy: slot("p"), reward: slot("r"), ..ModelsStatus::default() })
+        Update::Models(ModelsStatus { policy: slot("p"), rewards: vec![reward_slot(slot("r"))], ..ModelsStatus::default() })
     };
     s.updates([loading(0.4)]);
     assert!(s.text().contains("loading p: 40 %"));
@@ -279,8 +279,12 @@ fn candidates_are_ranked_live_and_votes_counted() {
 /// Text of candidate `k` with rewards of what the reward model has read of it.
 fn half_read(id: u64, k: usize, text: &str, read: &[(usize, usize, f32)]) -> [Update; 2] {
     let rewards = read.iter().map(|r| TokenValue { span: Span::new(r.0, r.1), value: r.2 }).collect();
-    [TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() }, TraceEvent::Rewards { candidate: k, from: 0, rewards }]
-        .map(|event| Update::Event { id, event })
+    let signal = REWARD.into();
+    [
+        TraceEvent::Tokens { candidate: k, text: text.into(), tokens: Vec::new() },
+        TraceEvent::Rewards { candidate: k, signal, from: 0, rewards },
+    ]
+    .map(|event| Update::Event { id, event })
 }
 
 #[test]

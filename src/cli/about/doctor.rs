@@ -58,7 +58,7 @@ impl Doctor {
     pub(in crate::cli) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut findings = program();
         findings.extend(devices(self.device.device));
-        let named: Vec<ModelRef> = self.models.iter().map(|m| self.protocol.of(m)).collect::<Result<_>>()?;
+        let named = self.protocol.of_each(&self.models)?;
         findings.extend(models(&named, self.device.device));
         findings.push(code());
         findings.extend(directories());

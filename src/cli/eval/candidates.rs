@@ -1,4 +1,4 @@
-//! `eval rerank`, `pass`, `localise` and `calibrate`: reports on recorded candidates.
+//! `eval rerank`, `pass`, `localise`, `calibrate` and `agreement`: reports on recorded candidates.
 
 use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
@@ -8,7 +8,7 @@ use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::collection::{Judge, ReadOptions};
-use crate::eval::columns::{columns, main_of, standing};
+use crate::eval::columns::{columns, main_of, names, standing};
 use crate::eval::metrics::localise::choose::best_threshold;
 use crate::eval::metrics::localise::combine::{COMBINED, Combined};
 use crate::eval::metrics::localise::conformal::conformal_threshold;
@@ -52,6 +52,37 @@ pub struct All {
 impl All {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
         self.candidates.make_by(Part::All, self.detect_by.as_ref(), how, reporter, interrupt)
+    }
+}
+
+/// Arguments of `eval agreement`.
+#[derive(Args, Clone, Debug)]
+pub struct Agreement {
+    /// List so many candidates on whose first deviation two signals disagree
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    list: usize,
+    #[command(flatten)]
+    recorded: RecordedArgs,
+}
+
+impl Agreement {
+    pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
+        let recorded = self.recorded.read(reporter, interrupt)?;
+        let options = self.recorded.options(&recorded, "Agreement", vec![1], how);
+        let rows = &recorded.traces;
+        // What is asked for by name need not be a reward.
+        let wanted = |c: &Column| c.is_reward() || !self.recorded.signals.is_empty();
+        let section = report::agreement(rows, &options, wanted, self.list)?;
+        if section.tables.is_empty() {
+            let all = columns(rows);
+            let known = names(&all).join(", ");
+            bail!(
+                "agreement is of two signals at least; name two models with --reward A --reward B, or two signals of {known} with --signal X --signal Y"
+            );
+        }
+        let mut made = report::begin(rows, &options);
+        section.add_to(&mut made);
+        Ok(recorded.made(made))
     }
 }
 
@@ -166,6 +197,7 @@ impl RecordedArgs {
             sizes,
             aggregation: self.rewards.aggregation,
             calibration: recorded.calibration.clone(),
+            bounds: recorded.bounds.clone(),
             bootstrap: how.bootstrap(recorded.traces.len()),
             ..Options::default()
         }

@@ -17,7 +17,7 @@ use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::progress::Reporter;
 use anyhow::Result;
-use candidates::{All, Candidates, Localise, Part};
+use candidates::{Agreement, All, Candidates, Localise, Part};
 use clap::{Args, Parser, Subcommand};
 use finish::{Made, ReportArgs};
 use recipe::EvalRecipe;
@@ -58,6 +58,8 @@ enum What {
     Localise(With<Localise>),
     /// How well rewards tell right from wrong candidates, and how far they can be read as probabilities
     Calibrate(With<Candidates>),
+    /// How far two rewards or more agree: rank correlation, the first deviations that they mark, who is right where they differ
+    Agreement(With<Agreement>),
     /// Every reward on every set of candidates: the gain over a random pick and over the majority
     Transfer(With<transfer::Transfer>),
     /// Two evaluated runs side by side, paired by problem
@@ -117,6 +119,7 @@ impl What {
             What::Rerank(With { report, .. }) => report,
             What::Pass(With { report, .. }) | What::Calibrate(With { report, .. }) => report,
             What::Localise(With { report, .. }) => report,
+            What::Agreement(With { report, .. }) => report,
             What::Transfer(With { report, .. }) => report,
             What::Compare(With { report, .. }) => report,
             What::Seeds(With { report, .. }) => report,
@@ -135,6 +138,7 @@ impl What {
             What::Pass(w) => w.what.make(Part::Pass, &w.report, reporter, interrupt),
             What::Calibrate(w) => w.what.make(Part::Calibrate, &w.report, reporter, interrupt),
             What::Localise(w) => w.what.make(&w.report, reporter, interrupt),
+            What::Agreement(w) => w.what.make(&w.report, reporter, interrupt),
             What::Transfer(w) => w.what.make(&w.report, reporter, interrupt),
             What::Compare(w) => w.what.make(&w.report),
             What::Seeds(w) => w.what.make(),

@@ -1,18 +1,18 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, ProtocolArgs, RewardArgs, local, model, task};
+use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, ProtocolArgs, RewardArgs, local, model, named, task};
 use crate::cli::demonstrations::problems;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::collection::{Collection, Judge, ReadOptions, Size, Walk, draw, shuffled, stem, whole};
 use crate::eval::ScoredTrace;
-use crate::eval::columns::{asked, columns, default_reading, has_steps};
+use crate::eval::columns::{Bounds, asked, columns, default_reading, has_steps};
 use crate::eval::grader::Grader;
 use crate::eval::metrics::localise::grid;
 use crate::eval::scored::{Column, Says};
 use crate::format::{FormatError, note};
-use crate::runtime::ModelRef;
+use crate::runtime::{ModelError, ModelRef};
 use crate::task::{Problem, TRAINING_PROBLEMS, Task, TrainingProblems, grade, judge};
 use crate::trace::{Calibration, Reading, TokenClass, Trace};
 use crate::train::training_problems;
@@ -35,9 +35,10 @@ pub struct RecordedArgs {
     /// Traces with candidates, in any format that `inspect` opens; what `score` and `generate` write among them
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
-    /// Score the candidates with this reward model: a directory, a .gguf file, a hub id in the local cache or `embedded`. `none`: the rewards in the files
+    /// Score the candidates with this reward model: a directory, a .gguf file, a hub id in the local cache or `embedded`; several, each by a --reward of its
+    /// own, give a signal each. `none`: the rewards in the files
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
-    pub reward: ModelRef,
+    pub reward: Vec<ModelRef>,
     #[command(flatten)]
     pub protocol: ProtocolArgs,
     /// Read log-probabilities and entropies with this policy. `none`: those in the files
@@ -97,6 +98,8 @@ pub struct Recorded {
     pub policy: Option<String>,
     /// Every reading that some candidate has.
     pub columns: Vec<Column>,
+    /// Thresholds that came with the candidates' signals, where all say the same.
+    pub bounds: BTreeMap<Reading, f32>,
 }
 
 /// Whether a column is what a reading asks for; without a statistic it asks for all of the signal.
@@ -119,22 +122,22 @@ impl RecordedArgs {
     /// The same with models that are loaded.
     pub fn read_with(&self, judge: &Judge, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Recorded> {
         let grading = self.grading(reporter)?;
-        if self.reward != ModelRef::Embedded
-            && let Some(files) = self.reward.reward_files()?
-            && files.has("reward.json")
-            && !files.has(TRAINING_PROBLEMS)
-        {
-            let what = "keeps no list of its training problems (training_problems.bin), so that a file with some of them cannot be refused";
-            reporter.warn(&format!("{}: {what}", self.reward));
+        for reward in named(&self.reward).filter(|m| **m != ModelRef::Embedded) {
+            if reward.reward_files()?.is_some_and(|files| files.has("reward.json") && !files.has(TRAINING_PROBLEMS)) {
+                let what =
+                    "keeps no list of its training problems (training_problems.bin), so that a file with some of them cannot be refused";
+                reporter.warn(&format!("{reward}: {what}"));
+            }
         }
         let (mut all, mut subsets) = (Vec::new(), Vec::with_capacity(self.files.len()));
+        let bounds = Bounds::default();
         for file in &self.files {
             reporter.stage(file);
             let list = self.group.open(std::slice::from_ref(file), self.task, &self.rewards.segment)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
-            let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default() };
-            let traces = if self.reward == ModelRef::None && self.policy == ModelRef::None {
+            let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default(), bounds: &bounds };
+            let traces = if named(&self.reward).next().is_none() && self.policy == ModelRef::None {
                 self.as_they_are(&list, &check, reporter)?
             } else {
                 self.anew(judge, list, &check, reporter, interrupt)?
@@ -156,9 +159,9 @@ impl RecordedArgs {
         let reward = match default_reading(&columns, &calibration) {
             None => "none".into(),
             Some(column) if column.says == Says::File => format!("{} in the files", column.reading.signal),
-            Some(_) => judge.reward_name.clone().unwrap_or_else(|| "rewards in the files".into()),
+            Some(_) => judge.reward_names().unwrap_or_else(|| "rewards in the files".into()),
         };
-        Ok(Recorded { traces: all, subsets, reward, policy, calibration, columns })
+        Ok(Recorded { traces: all, subsets, reward, policy, calibration, columns, bounds: bounds.agreed() })
     }
 
     fn grading(&self, reporter: &mut Reporter) -> Result<Option<Grading>> {
@@ -176,7 +179,9 @@ impl RecordedArgs {
     /// again, which takes seconds, where the file holds `stories`.
     fn seen(&self, stories: bool) -> Result<Vec<(String, TrainingProblems)>> {
         let mut out = Vec::new();
-        for (model, files) in [(&self.reward, self.reward.reward_files()?), (&self.policy, self.policy.policy_files()?)] {
+        let rewards = named(&self.reward).map(|m| Ok::<_, ModelError>((m, m.reward_files()?)));
+        for read in rewards.chain([self.policy.policy_files().map(|files| (&self.policy, files))]) {
+            let (model, files) = read?;
             let files = files.filter(|f| stories || f.has(TRAINING_PROBLEMS));
             if let Some(seen) = files.map(|f| training_problems(&f)).transpose()?.flatten() {
                 out.push((model.to_string(), seen));
@@ -216,6 +221,7 @@ impl RecordedArgs {
                     return Ok((!trace.candidates.is_empty(), ScoredTrace::default()));
                 }
                 check.grade(&mut trace)?;
+                check.bounds.add(&trace);
                 Ok((true, self.scored(&trace)))
             };
             Read { number: i, size, trace: list.read(i).map(read) }
@@ -279,6 +285,7 @@ impl RecordedArgs {
         let mut traces = Vec::new();
         let done = |mut trace: Trace| {
             check.grade(&mut trace)?;
+            check.bounds.add(&trace);
             traces.push(self.scored(&trace));
             Ok::<_, anyhow::Error>(())
         };
@@ -315,6 +322,7 @@ struct Check<'a> {
     seen: &'a [(String, TrainingProblems)],
     /// Problems that a model was trained on by number: their ids and the model.
     overlaps: Mutex<BTreeMap<usize, (String, String)>>,
+    bounds: &'a Bounds,
 }
 
 impl Check<'_> {

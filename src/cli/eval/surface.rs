@@ -32,9 +32,9 @@ pub struct Surface {
     /// Only the first solutions
     #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     problems: u32,
-    /// Reward model that is judged: a directory, a hub id in the local cache or `embedded`
+    /// Reward model that is judged: a directory, a hub id in the local cache or `embedded`; several, each by a --reward of its own, are judged side by side
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
-    reward: ModelRef,
+    reward: Vec<ModelRef>,
     /// Policy whose mean log-probability is judged beside the reward
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = local, help_heading = "Models")]
     policy: ModelRef,
@@ -62,7 +62,7 @@ impl Surface {
                 "Logic or surface: {} expert solutions of {} and their spoiled twins under {}, seed {}",
                 traces.len(),
                 self.task.name(),
-                judge.reward_name.as_deref().unwrap_or("no reward model"),
+                judge.reward_names().unwrap_or_else(|| "no reward model".into()),
                 how.seed
             ),
             ..Report::default()

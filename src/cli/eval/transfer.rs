@@ -2,7 +2,7 @@
 
 use super::finish::{Made, ReportArgs};
 use super::recorded::{Recorded, RecordedArgs};
-use crate::cli::args::model;
+use crate::cli::args::{ProtocolArgs, model};
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
@@ -16,7 +16,7 @@ use clap::Args;
 /// Arguments of `eval transfer`.
 #[derive(Args, Clone, Debug)]
 pub struct Transfer {
-    /// A reward model of the matrix, after the one that --reward names; may be given several times
+    /// A reward model of the matrix, after those that --reward names; may be given several times
     #[arg(long = "and", value_name = "MODEL", value_parser = model, requires = "reward", help_heading = "Models")]
     more: Vec<ModelRef>,
     /// The reading that ranks candidates, for example reward.sum; the file's own reward or the reward model's calibrated one, where it is not said
@@ -35,8 +35,9 @@ impl Transfer {
             return Err(Usage("eval transfer is about rewards; leave --baselines-only out".into()).into());
         }
         let mut scored: Vec<Recorded> = Vec::new();
-        for reward in std::iter::once(&self.recorded.reward).chain(&self.more) {
-            let args = RecordedArgs { reward: reward.clone(), ..self.recorded.clone() };
+        let models: Vec<ModelRef> = self.recorded.reward.iter().chain(&self.more).cloned().collect();
+        for reward in self.recorded.protocol.of_each(&models)? {
+            let args = RecordedArgs { reward: vec![reward], protocol: ProtocolArgs::default(), ..self.recorded.clone() };
             let recorded = args.read(reporter, interrupt)?;
             if recorded.column("rank-by", self.rank_by.as_ref(), false)?.is_none() {
                 bail!("there are no rewards to transfer; name models with --reward and --and, or a file that `score` wrote");

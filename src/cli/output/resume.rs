@@ -2,7 +2,7 @@
 
 use super::{Earlier, Output};
 use crate::format::note;
-use crate::trace::{Aggregation, Granularity, Sampling, Trace};
+use crate::trace::{Aggregation, AtWork, Granularity, REWARD, Sampling, Trace};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -17,8 +17,8 @@ pub struct Written(HashMap<(String, Place), usize>);
 /// What the lines of this run say of how they were made; where an earlier line says otherwise, the two do not belong in one file.
 #[derive(Default)]
 pub struct Made {
-    /// The reward model.
-    pub reward: Option<String>,
+    /// The reward models; where there are none, whose rewards a line has does not matter.
+    pub rewards: Vec<AtWork>,
     /// Which tokens carry rewards.
     pub granularity: Option<Granularity>,
     /// How a candidate's steps become its one number.
@@ -33,13 +33,33 @@ struct Line {
     candidate: Option<usize>,
     source: Option<Place>,
     reward_model: Option<String>,
+    #[serde(default)]
+    signals: Vec<Said>,
     granularity: Option<Granularity>,
     aggregation: Option<Aggregation>,
     sampling: Option<Sampling>,
     finish: Option<serde_json::Value>,
 }
 
+/// What a line says of a signal.
+#[derive(Deserialize)]
+struct Said {
+    name: String,
+    #[serde(default)]
+    source: serde_json::Value,
+    #[serde(default)]
+    beside: bool,
+}
+
 impl Line {
+    /// The reward models that were at work.
+    fn rewards(&self) -> Vec<AtWork> {
+        let own = self.reward_model.iter().map(|model| (REWARD, model.as_str()));
+        let listed = self.signals.iter().filter(|s| s.beside || s.name == REWARD);
+        let listed = listed.filter_map(|s| Some((s.name.as_str(), s.source.get("model")?.as_str()?)));
+        own.chain(listed).map(|(signal, model)| AtWork { signal: signal.into(), model: model.into() }).collect()
+    }
+
     /// Whether the candidate broke off, so that its trace is to be made again.
     fn has_failed(&self) -> bool {
         self.finish.as_ref().is_some_and(|f| f.get("failed").is_some())
@@ -50,8 +70,13 @@ impl Line {
         fn other<'a, T: PartialEq>(was: &'a Option<T>, is: &Option<T>) -> Option<&'a T> {
             was.as_ref().filter(|w| is.as_ref().is_some_and(|i| i != *w))
         }
-        if let Some(model) = other(&self.reward_model, &made.reward) {
-            return Some(format!("its rewards are those of {model}; name that model with --reward"));
+        let (was, is) = (self.rewards(), &made.rewards);
+        // A model that could not read the candidate may have left nothing under `reward`.
+        let lacks = is.iter().any(|a| a.signal != REWARD && !was.contains(a));
+        if !was.is_empty() && !is.is_empty() && (lacks || was.iter().any(|a| !is.contains(a))) {
+            let models = was.iter().map(|a| a.model.as_str()).collect::<Vec<_>>().join(", ");
+            let which = if was.len() > 1 { "those models, in this order," } else { "that model" };
+            return Some(format!("its rewards are those of {models}; name {which} with --reward"));
         }
         if let Some(granularity) = other(&self.granularity, &made.granularity) {
             let k = if let Granularity::Interval(k) = granularity { format!(":{k}") } else { String::new() };

@@ -1,5 +1,6 @@
 //! The metrics: what is computed of scored candidates, each with the table of its figures.
 
+pub mod agreement;
 pub mod calibrate;
 pub mod localise;
 pub mod methods;

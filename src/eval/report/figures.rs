@@ -9,7 +9,7 @@ use crate::eval::stats::{Interval, Paired};
 use crate::eval::{EvalError, ScoredCandidate, ScoredTrace};
 
 /// Every figure and what it says. Shares are in percent, differences in percentage points; "reward" is the main method, N the largest size.
-pub const NAMES: [(&str, &str); 45] = [
+pub const NAMES: [(&str, &str); 49] = [
     ("best_of_n", "share of problems whose pick among N by the reward is right"),
     ("random", "… by a random pick"),
     ("greedy", "… whose greedy completion is right"),
@@ -51,6 +51,10 @@ pub const NAMES: [(&str, &str); 45] = [
     ("length_matched_win_rate", "… of pairs of the same length"),
     ("shuffled_win_rate", "… of a trace against its step-shuffled twin"),
     ("transfer_min_gain", "smallest gain over random in the transfer matrix"),
+    ("agreement_spearman", "Spearman's correlation of two rewards' step values, of the first two where there are more, −1 to 1"),
+    ("agreement_kendall", "Kendall's τ-b of the same, −1 to 1"),
+    ("agreement_candidates", "Spearman's correlation of what they say of candidates, −1 to 1"),
+    ("agreement_first", "share of candidates on whose first deviation they agree"),
     ("problems", "number of problems"),
     ("shared_problems", "number of problems that both of two compared runs hold"),
     ("difference_METHOD", "best of N by a method, second run minus first"),

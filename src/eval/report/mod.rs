@@ -1,5 +1,6 @@
 //! Reports of scored candidates: their tables, pictures and figures; two runs side by side; a report as a folder.
 
+mod agreement;
 mod candidates;
 pub mod compare;
 pub mod figures;
@@ -20,7 +21,9 @@ use super::scored::Column;
 use super::stats::Bootstrap;
 use super::{EvalError, ScoredTrace};
 use crate::trace::{Aggregation, Calibration, Reading};
+use std::collections::BTreeMap;
 
+pub use agreement::agreement;
 pub use candidates::candidates;
 pub use localisation::localisation;
 pub use pass::pass;
@@ -66,6 +69,8 @@ pub struct Options {
     pub calibration: Calibration,
     /// Where they come from.
     pub source: ThresholdSource,
+    /// Thresholds that came with the candidates' own signals, for where nothing is calibrated.
+    pub bounds: BTreeMap<Reading, f32>,
     /// Also a table of every reading of every signal.
     pub full: bool,
     /// How to resample.
@@ -82,6 +87,7 @@ impl Default for Options {
             detect_by: None,
             calibration: Calibration::default(),
             source: ThresholdSource::default(),
+            bounds: BTreeMap::new(),
             full: false,
             bootstrap: Bootstrap::default(),
         }
@@ -105,8 +111,8 @@ impl Options {
     }
 }
 
-/// Reports reranking, the main method's gains, pass@k, localisation, discrimination, calibration and conformal coverage of scored traces, with the
-/// figures of [`figures::NAMES`].
+/// Reports reranking, the main method's gains, pass@k, localisation, discrimination, calibration, conformal coverage and the agreement of several rewards of
+/// scored traces, with the figures of [`figures::NAMES`].
 ///
 /// # Errors
 /// No traces, no sizes, a size above a problem's candidates (it is named), or too few resamples.
@@ -119,6 +125,7 @@ pub fn evaluate(traces: &[ScoredTrace], options: &Options) -> Result<Report, Eva
     pass(traces, options)?.add_to(&mut report);
     localisation(traces, options)?.add_to(&mut report);
     candidates(traces, options)?.add_to(&mut report);
+    agreement::of_rewards(traces, options)?.add_to(&mut report);
     Ok(report)
 }
 

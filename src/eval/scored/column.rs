@@ -59,12 +59,14 @@ pub struct Column {
     pub unit: Unit,
     /// Whether it stands for its signal where nobody chose another.
     pub main: bool,
+    /// Whether a reward model gave it that was named beside the first.
+    pub beside: bool,
 }
 
 impl Column {
     /// A column of step values whose high values are good, which stands for its signal; what tests and fitted detectors need.
     pub fn steps(reading: Reading, says: Says) -> Self {
-        Self { reading, says, level: Level::Step, orientation: Orientation::High, unit: Unit::Unknown, main: true }
+        Self { reading, says, level: Level::Step, orientation: Orientation::High, unit: Unit::Unknown, main: true, beside: false }
     }
 
     /// Whether a reward model or the file gave it, so that it may rank candidates without being asked for.
@@ -87,7 +89,7 @@ pub(super) struct Borrowed<'a> {
 
 impl Borrowed<'_> {
     pub fn is(&self, column: &Column) -> bool {
-        let Column { reading, says, level, orientation, unit, main } = column;
+        let Column { reading, says, level, orientation, unit, main, beside } = column;
         reading.statistic == self.statistic
             && reading.tokens == self.tokens
             && *orientation == self.signal.orientation
@@ -95,6 +97,7 @@ impl Borrowed<'_> {
             && *says == Says::of(&self.signal.source)
             && *level == self.signal.level()
             && reading.signal == self.signal.name
+            && *beside == self.signal.beside
             && *main == self.main()
     }
 
@@ -110,6 +113,7 @@ impl Borrowed<'_> {
             orientation: self.signal.orientation,
             unit: self.signal.unit,
             main: self.main(),
+            beside: self.signal.beside,
         }
     }
 }

@@ -46,6 +46,27 @@ impl Observations {
         self.partial_spearman(&[&[]], options).map(|i| i[0])
     }
 
+    /// Kendall's τ-b of the first two variables: pairs that both order alike less those that they order otherwise, over all pairs, those that are tied in one left
+    /// out of its count.
+    ///
+    /// # Errors
+    /// As [`Resampled::with`].
+    pub fn kendall(&self, options: Bootstrap) -> Result<Interval, EvalError> {
+        let (x, y) = (order(&self.columns[0]), order(&self.columns[1]));
+        let mut places = vec![0_u32; self.len()];
+        let mut place = 0;
+        for &(at, last) in &y {
+            places[at as usize] = place;
+            place += u32::from(last);
+        }
+        let options = affordable(options, self.len() * (self.len().max(2).ilog2() as usize));
+        let drawn = Resampled::with(self.problems, options, 1, |counts, out| {
+            let weights: Vec<f64> = self.problem.iter().map(|&p| f64::from(counts[p as usize])).collect();
+            out[0] = tau(&x, &places, place as usize, &weights);
+        })?;
+        Ok(drawn.interval(|s| s[0]))
+    }
+
     /// Spearman's correlation of the first two variables given others, by their columns, for each list in `given`: all are ranked, both are regressed
     /// on the given ones (least squares with an intercept), and the residuals are correlated. A given variable that does not vary, or only with others
     /// given, changes nothing.
@@ -84,6 +105,51 @@ fn ranks(order: &[(u32, bool)], weights: &[f64]) -> Vec<f64> {
         }
     }
     out
+}
+
+/// Kendall's τ-b of observations that stand `weights` times in the data: `order` by the first variable, `places` of each among the `kinds` values of the second.
+/// NaN where one of them does not vary.
+fn tau(order: &[(u32, bool)], places: &[u32], kinds: usize, weights: &[f64]) -> f64 {
+    let pairs = |n: f64| n * (n - 1.0) / 2.0;
+    // Weights of what is below in the first variable, summed by the second (a Fenwick tree).
+    let mut tree = vec![0.0; kinds + 1];
+    let upto = |tree: &[f64], mut i: usize| {
+        let mut sum = 0.0;
+        while i > 0 {
+            sum += tree[i];
+            i &= i - 1;
+        }
+        sum
+    };
+    let (mut below, mut start, mut difference, mut tied) = (0.0, 0, 0.0, 0.0);
+    let mut of_kind = vec![0.0; kinds];
+    for (i, &(_, last)) in order.iter().enumerate() {
+        if !last {
+            continue;
+        }
+        let group = &order[start..=i];
+        start = i + 1;
+        let mut size = 0.0;
+        for &(at, _) in group {
+            let (weight, place) = (weights[at as usize], places[at as usize] as usize);
+            difference += weight * (upto(&tree, place) + upto(&tree, place + 1) - below);
+            size += weight;
+        }
+        for &(at, _) in group {
+            let (weight, place) = (weights[at as usize], places[at as usize] as usize);
+            of_kind[place] += weight;
+            let mut i = place + 1;
+            while i <= kinds {
+                tree[i] += weight;
+                i += i & i.wrapping_neg();
+            }
+        }
+        below += size;
+        tied += pairs(size);
+    }
+    let all = pairs(below);
+    let scale = ((all - tied) * (all - of_kind.into_iter().map(pairs).sum::<f64>())).sqrt();
+    if scale > 0.0 { difference / scale } else { f64::NAN }
 }
 
 /// Weighted covariance matrix of the columns.
@@ -169,6 +235,45 @@ mod tests {
         let weighted: Vec<Vec<f64>> = o.columns.iter().map(|c| ranks(&order(c), &weights)).collect();
         let found = partial(covariance(&weighted, &weights), &[]);
         assert!((found - one_each(&copies).spearman(OPTIONS).unwrap().estimate).abs() < 1e-12);
+    }
+
+    #[test]
+    fn kendall_by_hand() {
+        // Of six pairs the one of 3 and 2 goes the other way.
+        let o = one_each(&[[1.0, 1.0], [2.0, 3.0], [3.0, 2.0], [4.0, 5.0]]);
+        assert!((o.kendall(OPTIONS).unwrap().estimate - 4.0 / 6.0).abs() < 1e-12);
+        // Five pairs alike, one tied in x: 5 / √(5 · 6).
+        let tied = one_each(&[[1.0, 1.0], [2.0, 2.0], [2.0, 3.0], [9.0, 4.0]]);
+        assert!((tied.kendall(OPTIONS).unwrap().estimate - 5.0 / 30.0_f64.sqrt()).abs() < 1e-12);
+        let turned = one_each(&[[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]]);
+        assert_eq!(turned.kendall(OPTIONS).unwrap().estimate, -1.0);
+        assert!(one_each(&[[1.0, 1.0], [1.0, 2.0]]).kendall(OPTIONS).unwrap().estimate.is_nan(), "nothing varies");
+    }
+
+    #[test]
+    fn kendall_counts_every_pair() {
+        let mut next = noise(5);
+        let rows: Vec<[f64; 2]> = (0..40).map(|_| [(next() * 6.0).floor(), (next() * 6.0).floor()]).collect();
+        let o = one_each(&rows);
+        let weights: Vec<f64> = (0..40).map(|i| f64::from(i % 3)).collect();
+        let copies: Vec<[f64; 2]> = rows.iter().enumerate().flat_map(|(i, r)| std::iter::repeat_n(*r, i % 3)).collect();
+        let (mut difference, mut x, mut y) = (0.0_f64, 0.0_f64, 0.0_f64);
+        for (i, a) in copies.iter().enumerate() {
+            for b in &copies[..i] {
+                let (dx, dy) = (a[0] - b[0], a[1] - b[1]);
+                difference += if dx * dy == 0.0 { 0.0 } else { (dx * dy).signum() };
+                x += f64::from(u8::from(dx != 0.0));
+                y += f64::from(u8::from(dy != 0.0));
+            }
+        }
+        let mut places = vec![0; 40];
+        let mut place = 0;
+        for (at, last) in order(&o.columns[1]) {
+            places[at as usize] = place;
+            place += u32::from(last);
+        }
+        let found = tau(&order(&o.columns[0]), &places, place as usize, &weights);
+        assert!((found - difference / (x * y).sqrt()).abs() < 1e-12, "{found}");
     }
 
     #[test]

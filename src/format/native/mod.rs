@@ -240,7 +240,7 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         policy: c.policy.as_deref(),
         reward_model: reward.and(c.reward_model()),
         reward_threshold: reward.and_then(stated),
-        signals: signals::written(c, scored, scoring.is_some()),
+        signals: signals::written(c, scored, scoring),
         source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
         extra,
     }

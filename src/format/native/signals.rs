@@ -1,10 +1,12 @@
 //! Signals in native records: the list `signals`, an object each, beside the fields that the reward model at work has of its own.
 
+use super::Scoring;
 use crate::check;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, numbers, one_of, spans, wrong};
 use crate::trace::{Candidate, REWARD, Signal, SignalSource, TokenValue, Values};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Name of the numbers a step that came with a file without more being known of them: the field `step_rewards` (or `given_rewards` beside token rewards).
 pub(super) const GIVEN: &str = "given";
@@ -35,13 +37,23 @@ pub(super) fn has_fields(signal: &Signal, scored: bool) -> bool {
     same(signal, &plain)
 }
 
-/// The signals of a candidate that no other field holds, with `judged` those of the checks too.
-pub(super) fn written(candidate: &Candidate, scored: bool, judged: bool) -> Vec<Value> {
-    let mut out: Vec<Value> = candidate.signals.iter().filter(|s| !has_fields(s, scored)).map(object).collect();
-    if judged {
+/// The signals of a candidate that no other field holds, with `scoring` those of the checks too, and the thresholds of the reward models at work.
+pub(super) fn written(candidate: &Candidate, scored: bool, scoring: Option<&Scoring<'_>>) -> Vec<Value> {
+    let listed = candidate.signals.iter().filter(|s| !has_fields(s, scored));
+    let mut out: Vec<Value> = listed.map(|s| object(&calibrated(s, scoring))).collect();
+    if scoring.is_some() {
         out.extend(check::signals(candidate).iter().filter(|s| candidate.signal(&s.name).is_none()).map(object));
     }
     out
+}
+
+/// A signal with the threshold and the statistic of its reward model's calibration, where that is at work.
+fn calibrated<'a>(signal: &'a Signal, scoring: Option<&Scoring<'_>>) -> Cow<'a, Signal> {
+    let by = scoring.map(|s| s.calibration).filter(|_| matches!(signal.source, SignalSource::Model(_)));
+    let threshold = by.and_then(|c| c.stated(&c.of(&signal.name).reading)).filter(|t| t.reading.signal == signal.name);
+    let Some(threshold) = threshold else { return Cow::Borrowed(signal) };
+    let statistic = threshold.reading.statistic.unwrap_or(signal.statistic);
+    Cow::Owned(Signal { statistic, threshold: Some(threshold), ..signal.clone() })
 }
 
 /// `name`, `source`, `orientation`, `unit`, `statistic` and, by level, `token_spans` with `token_values`, `step_values` or `value`.
@@ -59,6 +71,9 @@ fn object(signal: &Signal) -> Value {
     }
     if let Some(threshold) = &signal.threshold {
         out["threshold"] = json!(threshold);
+    }
+    if signal.beside {
+        out["beside"] = json!(true);
     }
     out
 }
@@ -84,6 +99,7 @@ pub(super) fn read(record: &Fields<'_>, text: &str, steps: usize, signals: &mut 
         signal.unit = one_of(&object, "unit", "logit, probability, nats, count or unknown")?.unwrap_or_default();
         signal.statistic = one_of(&object, "statistic", "sum, mean, min, max or last")?.unwrap_or_default();
         signal.threshold = one_of(&object, "threshold", "an object with `reading` and `value`")?;
+        signal.beside = object.opt_bool("beside")?.unwrap_or_default();
         if signal.source != SignalSource::Check || !check::makes(&signal.name) {
             signals.push(signal);
         }

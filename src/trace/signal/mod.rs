@@ -4,9 +4,11 @@
 //! each is a [`Signal`] with a name, a source, an orientation and values a token, a step or the candidate. Whatever can be done with one (rank, colour,
 //! mark a deviation, pick one of N, calibrate, write to a file) is written once for all of them, by way of a [`Reading`].
 
+mod names;
 mod policy;
 mod reading;
 
+pub use names::AtWork;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Folds, Reading, Statistic, TokenClass};
 
@@ -149,6 +151,9 @@ pub struct Signal {
     /// Where it was calibrated, its threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
+    /// A reward model gave it that was named beside the one of [`REWARD`], so that it stands behind that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// A calibrated threshold: a step beyond it deviates.
@@ -177,12 +182,26 @@ impl Signal {
             values,
             statistic: Statistic::default(),
             threshold: None,
+            beside: false,
         }
     }
 
     /// A reward model's logits, by the name [`REWARD`].
     pub fn reward(model: impl Into<String>, tokens: Vec<TokenValue>) -> Self {
         Self { unit: Unit::Logit, ..Self::new(REWARD, SignalSource::Model(model.into()), Values::Tokens(tokens)) }
+    }
+
+    /// The signal of a reward model at work, empty.
+    pub fn by(work: &AtWork) -> Self {
+        Self { name: work.signal.clone(), beside: work.signal != REWARD, ..Self::reward(work.model.as_str(), Vec::new()) }
+    }
+
+    /// Gives it another name; its threshold goes with it.
+    pub fn rename(&mut self, name: String) {
+        if let Some(threshold) = &mut self.threshold {
+            threshold.reading.signal.clone_from(&name);
+        }
+        self.name = name;
     }
 
     /// A number a step that came with the file under the name of its field. The unit is a guess: a probability where all lie in 0 to 1.
@@ -236,15 +255,17 @@ impl Signal {
             values,
             statistic: self.statistic,
             threshold: self.threshold.clone(),
+            beside: self.beside,
         }
     }
 
     /// Its place among the signals of a problem where nobody asks for one: 0 a judgement of the file, 1 of a reward model that is not at work, 2 of the one that
-    /// is, 3 what is no judgement of either.
+    /// is, 3 of one beside it, 4 what is no judgement of either.
     pub fn place(&self) -> u8 {
         match self.source {
-            _ if !self.is_reward() => 3,
+            _ if !self.is_reward() => 4,
             SignalSource::File => 0,
+            _ if self.beside => 3,
             _ if self.name != REWARD => 1,
             _ => 2,
         }

@@ -5,8 +5,8 @@ use super::{Derived, Scale};
 use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::check::lint::{Lint, lint};
 use crate::trace::{
-    Calibration, Candidate, Detector, Deviation, GoldDeviation, Level, Orientation, Reading, Segmentation, Signal, SignalSource, Span,
-    Statistic, Trace, TraceEvent, TraceStore, Unit, rank as rank_order, ranks, step_of_each,
+    AtWork, Calibration, Candidate, Detector, Deviation, GoldDeviation, Level, Orientation, Reading, Segmentation, Signal, SignalSource,
+    Span, Statistic, Trace, TraceEvent, TraceStore, Unit, rank as rank_order, ranks, step_of_each,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Settings};
@@ -187,9 +187,9 @@ impl Doc {
         Some(marked)
     }
 
-    /// Makes way for a reward model: what it says of the candidates comes next.
-    pub fn begin_rewards(&mut self, name: &str) {
-        self.store.change(|trace| trace.candidates.iter_mut().for_each(|c| c.begin_rewards(name)));
+    /// Makes way for reward models: what they say of the candidates comes next.
+    pub fn begin_rewards(&mut self, models: &[AtWork]) {
+        self.store.change(|trace| trace.candidates.iter_mut().for_each(|c| c.begin_rewards(models)));
         self.derived.iter_mut().for_each(|d| d.stale = true);
     }
 

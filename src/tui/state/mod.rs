@@ -241,7 +241,7 @@ impl State {
     /// Whether something moves on the screen by itself.
     pub(crate) fn moves(&self) -> bool {
         let loading = |s: &Slot| matches!(s, Slot::Loading { .. });
-        self.running() || loading(&self.models.policy) || loading(&self.models.reward) || !self.list.complete || self.search.waiting
+        self.running() || self.models.slots().any(|(_, s)| loading(s)) || !self.list.complete || self.search.waiting
     }
 
     /// Whether candidates are being generated.
@@ -253,8 +253,9 @@ impl State {
         matches!(self.models.policy, Slot::Ready { .. })
     }
 
+    /// Whether a reward model is ready; what is asked of others waits until they are.
     pub(crate) fn reward_ready(&self) -> bool {
-        matches!(self.models.reward, Slot::Ready { .. })
+        self.models.rewards.iter().any(|r| matches!(r.slot, Slot::Ready { .. }))
     }
 
     /// Says something at the bottom and keeps it among the messages.

@@ -86,9 +86,9 @@ impl Choice<'_> {
     /// The reading of a signal that has a threshold, unless the user asks for a statistic or a class of tokens.
     fn calibrated(&self, signal: &Signal) -> Option<Reading> {
         let asked = self.settings.statistic.is_some() || self.settings.tokens != TokenClass::All;
-        let mut readings = self.calibration.thresholds.keys().filter(|r| r.signal == signal.name && !asked);
+        let mut readings = self.calibration.readings(&signal.name).filter(|_| !asked);
         let own = || signal.threshold.as_ref().filter(|_| !asked).map(|t| &t.reading);
-        let chosen = readings.clone().find(|r| **r == self.calibration.reading);
+        let chosen = readings.clone().find(|r| **r == self.calibration.of(&signal.name).reading);
         chosen.or_else(|| readings.next()).or_else(own).map(|r| signal.full_reading(r))
     }
 
@@ -97,7 +97,8 @@ impl Choice<'_> {
         let signal = self.signal(&reading.signal)?;
         let mut reading = reading.clone();
         // What the model was calibrated with, or else what came with the signal.
-        let chosen = Some(&self.calibration.reading).filter(|r| r.signal == signal.name && self.calibration.threshold(r).is_some());
+        let chosen = &self.calibration.of(&signal.name).reading;
+        let chosen = Some(chosen).filter(|r| r.signal == signal.name && self.calibration.threshold(r).is_some());
         let calibrated = chosen.or(signal.threshold.as_ref().map(|t| &t.reading));
         if reading.statistic.is_none() && reading.tokens == TokenClass::All && self.settings.tokens == TokenClass::All {
             reading.tokens = calibrated.map_or(TokenClass::All, |r| r.tokens);
@@ -210,7 +211,7 @@ impl Choice<'_> {
         let colour = self.colour(self.rank().as_ref());
         let mut out: Vec<Detector> = colour.iter().cloned().map(Detector::drop).collect();
         for signal in self.known.iter().filter(|s| s.has_steps() && s.orientation != Orientation::Neither) {
-            let calibrated = self.calibration.thresholds.keys().filter(|r| r.signal == signal.name);
+            let calibrated = self.calibration.readings(&signal.name);
             let mut readings: Vec<Reading> = calibrated.map(|r| signal.full_reading(r)).collect();
             let own = self.reading(&signal.name);
             let natural = own.filter(|r| signal.threshold_of(r, self.calibration).is_some() || middle(signal).is_some());

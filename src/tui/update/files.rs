@@ -2,8 +2,7 @@
 
 use super::models;
 use crate::check;
-use crate::runtime::Slot;
-use crate::trace::{REWARD, Trace, default_signal};
+use crate::trace::{Trace, default_signal};
 use crate::tui::action::Effect;
 use crate::tui::source::{Ask, Item, Report};
 use crate::tui::state::{Doc, Focus, Origin, State, View};
@@ -72,7 +71,7 @@ fn tell_of_rewards(state: &mut State, item: Item) {
         return state.hint(format!("no signal {name} in this problem; S goes through those that there are"));
     }
     let unread = state.docs.get(&item).is_some_and(|d| default_signal(d.candidates()).is_none());
-    if unread && state.models.reward == Slot::Absent && !state.has_models && !state.told_of_rewards {
+    if unread && state.models.rewards.is_empty() && !state.has_models && !state.told_of_rewards {
         state.told_of_rewards = true;
         state.hint("nothing ranks this file: name a model with --reward, or a signal with S");
     }
@@ -82,7 +81,7 @@ fn unknown_signal(state: &State, item: Item) -> Option<String> {
     let (settings, doc) = (&state.settings, state.docs.get(&item)?);
     let asked = settings.rank_by.iter().chain(settings.detect_by.as_ref().map(|d| &d.reading)).chain(&settings.shown);
     // What a model is still to say has the name of its signal.
-    let coming = |name: &str| name == REWARD && state.models.reward != Slot::Absent;
+    let coming = |name: &str| state.models.rewards.iter().any(|r| r.signal == name);
     let there = |name: &str| doc.candidates().iter().any(|c| check::find(c, name).is_some());
     asked.map(|r| &r.signal).find(|name| !coming(name) && !there(name)).cloned()
 }

@@ -1,7 +1,7 @@
 //! What is asked of the models, and what they answer.
 
 use crate::runtime::{Request, Slot, Update};
-use crate::trace::{Candidate, REWARD, Signal, TraceEvent};
+use crate::trace::{AtWork, Candidate, Signal, SignalSource, TraceEvent};
 use crate::tui::action::Effect;
 use crate::tui::source::{Ask, Item};
 use crate::tui::state::{Doc, Origin, Run, State, View};
@@ -16,17 +16,14 @@ pub(super) fn take(state: &mut State, update: Update, effects: &mut Vec<Effect>)
                 Slot::Failed { name, error } => Some(format!("{name}: {error}")),
                 _ => None,
             };
-            let before = [failed(&state.models.policy), failed(&state.models.reward)];
+            let before: Vec<String> = state.models.slots().filter_map(|(_, s)| failed(s)).collect();
             let recalibrated = state.models.calibration != status.calibration;
             state.models = status;
             if recalibrated {
                 super::settings_changed(state);
             }
-            for error in [failed(&state.models.policy), failed(&state.models.reward)].into_iter().flatten() {
-                if !before.contains(&Some(error.clone())) {
-                    state.error(error);
-                }
-            }
+            let now: Vec<String> = state.models.slots().filter_map(|(_, s)| failed(s)).collect();
+            now.into_iter().filter(|error| !before.contains(error)).for_each(|error| state.error(error));
             if let Some(item) = state.waiting.filter(|_| state.policy_ready()) {
                 generate(state, item, effects);
             }
@@ -51,7 +48,7 @@ pub(super) fn take(state: &mut State, update: Update, effects: &mut Vec<Effect>)
             }
             finish_scoring(state, id);
         }
-        Update::Warning { message, .. } => state.note(message),
+        Update::Warning { message, .. } | Update::Lost { error: message, .. } => state.note(message),
         Update::Failed { id, error } => {
             if let Some(run) = state.run.as_mut().filter(|r| r.id == id) {
                 run.done = true;
@@ -98,7 +95,7 @@ pub(super) fn generate(state: &mut State, item: Item, effects: &mut Vec<Effect>)
         match (&state.models.policy, state.has_models) {
             (Slot::Failed { error, .. }, _) => state.error(error.clone()),
             // Before the first word from the models' threads nothing is known of them.
-            (Slot::Absent, true) if state.models.reward == Slot::Absent => {}
+            (Slot::Absent, true) if state.models.rewards.is_empty() => {}
             (Slot::Absent, _) | (_, false) => state.hint("no policy is loaded: give one with --policy to generate candidates"),
             _ => {}
         }
@@ -145,19 +142,23 @@ pub(super) fn cancel(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Asks for the reward model's word on an entry that it has not read.
+/// Asks for the reward models' word on an entry that one of them has not read.
 pub(super) fn score(state: &mut State, item: Item, urgent: bool, effects: &mut Vec<Effect>) {
-    let Slot::Ready { name, .. } = &state.models.reward else { return };
-    let name = name.clone();
+    if !state.reward_ready() {
+        return;
+    }
+    let models = state.models.at_work();
     let id = state.id();
     let Some(doc) = state.docs.get_mut(&item) else { return };
-    // Rewards without a name may be this model's own.
-    let own = |c: &Candidate| c.signal(REWARD).is_some_and(Signal::has_values) && c.reward_model().is_none_or(|m| m == name);
+    // Rewards without a name may be the model's own.
+    let is_by = |s: &Signal, model: &str| matches!(&s.source, SignalSource::Model(name) if name.is_empty() || name == model);
+    let has = |c: &Candidate, a: &AtWork| c.signal(&a.signal).is_some_and(|s| s.has_values() && is_by(s, &a.model));
+    let own = |c: &Candidate| models.iter().all(|a| has(c, a));
     if doc.asked || doc.candidates().is_empty() || doc.candidates().iter().all(|c| own(c) || c.text.trim().is_empty()) {
         return;
     }
     doc.asked = true;
-    doc.begin_rewards(&name);
+    doc.begin_rewards(&models);
     let (problem, candidates) = (doc.trace().problem.clone(), doc.candidates().to_vec());
     state.scoring.insert(id, item);
     effects.push(Effect::Send(Request::Score { id, problem, candidates, urgent }));

@@ -127,7 +127,7 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
             parts.put(scale.name, amount(scale.pivot, unit, g).trim(), dim);
         }
         None => {
-            let loads = matches!(state.models.reward, Slot::Loading { .. });
+            let loads = state.models.rewards.iter().any(|r| matches!(r.slot, Slot::Loading { .. }));
             let busy = state.open.is_some_and(|open| {
                 state.scoring.values().any(|i| *i == open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done)
             });
@@ -312,8 +312,9 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         let style = parts.p.style(if lint.severity > Severity::Note { Role::Warning } else { Role::Dim });
         parts.put("", &format!("{} {}", g.warning, lint.code.name()), style);
     }
-    if let Some(name) = candidate.reward_model() {
-        parts.put("rewards by", name, dim);
+    let by = candidate.reward_models();
+    if !by.is_empty() {
+        parts.put("rewards by", &by.join(", "), dim);
     }
     if let Some(source) = &doc.trace().source {
         parts.put("from", &format!("{}:{}", source.path, source.line), dim);

@@ -104,7 +104,7 @@ fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
         let who = lint.candidate.map_or(String::from("all candidates"), |c| format!("candidate {}", c + 1));
         add(p.glyphs().warning, &format!("{who}: {} ({})", lint.message, lint.code.name()), role);
     }
-    for (what, slot) in [("policy", &state.models.policy), ("reward model", &state.models.reward)] {
+    for (what, slot) in state.models.slots() {
         match slot {
             Slot::Absent => {}
             Slot::Loading { name, progress } => add("", &format!("{what} {name}: loading, {:.0} %", progress * 100.0), Role::Dim),
@@ -113,8 +113,9 @@ fn messages(state: &State, p: &mut Painter<'_>, area: Rect, scroll: usize) {
         }
     }
     let c = &state.models.calibration;
-    if !c.method.is_empty() {
-        add("", &format!("calibration: {} ({} samples)", c.method, c.samples), Role::Dim);
+    let beside = c.beside.iter().map(|(signal, c)| (format!("calibration of {signal}"), c));
+    for (what, c) in std::iter::once(("calibration".to_owned(), c)).chain(beside).filter(|(_, c)| !c.method.is_empty()) {
+        add("", &format!("{what}: {} ({} samples)", c.method, c.samples), Role::Dim);
     }
     for m in state.messages.iter().rev() {
         let times = if m.times > 1 { format!(" ({} times)", m.times) } else { String::new() };

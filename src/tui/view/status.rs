@@ -148,13 +148,16 @@ fn models(state: &State, p: &mut Painter<'_>, area: Rect, mut right: u16) -> u16
             right = p.right(right, area.y, wide, text, p.style(role)).saturating_sub(2);
         }
     };
-    for (what, slot) in [("reward", &state.models.reward), ("policy", &state.models.policy)] {
+    let rewards = state.models.rewards.iter().rev().map(|r| (r.signal.as_str(), &r.slot));
+    for (what, slot) in rewards.chain([("policy", &state.models.policy)]) {
         match slot {
             Slot::Absent => {}
             Slot::Loading { progress, .. } => {
                 let frame = (state.now / 120) as usize % g.spinner.len();
                 put(p, &format!("{} {what} {:.0} %", g.spinner[frame], progress * 100.0), Role::Accent);
             }
+            // The names of further ones are in those of their signals.
+            Slot::Ready { .. } if area.width >= 140 && what.contains(':') => put(p, what, Role::Ok),
             Slot::Ready { name, .. } if area.width >= 140 => put(p, &format!("{what} {}", short(name)), Role::Ok),
             Slot::Ready { .. } => {}
             Slot::Failed { .. } => put(p, &format!("{} {what} failed (m)", g.warning), Role::Error),

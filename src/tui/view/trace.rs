@@ -45,6 +45,11 @@ impl Gutter {
     }
 }
 
+/// The readings of reward models that were named beside the one that ranks.
+fn beside(doc: &Doc) -> impl Iterator<Item = usize> + '_ {
+    doc.readings.columns.iter().copied().filter(|i| doc.signal_of(*i).is_some_and(|s| s.beside))
+}
+
 /// Title and problem.
 pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     let area = state.layout.problem;
@@ -77,6 +82,7 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
         part(p, &format!("{n} candidates"), p.style(Role::Dim));
         let by = rank_name(state, doc).map_or_else(|| "nothing ranks them".into(), |name| format!("ranked by {name}"));
         part(p, &by, p.style(Role::Dim));
+        beside(doc).for_each(|i| part(p, &format!("beside it {}", doc.readings.all[i]), p.style(Role::Dim)));
     }
     if let (View::Trace, Some(candidate), Some(derived)) = (state.view, doc.candidate(), doc.derived_now()) {
         if let Some((name, value)) = doc.readings.rank.and_then(|i| Some((rank_name(state, doc)?, derived.taken.get(i)?.whole?))) {
@@ -85,6 +91,10 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
             if n > 1 {
                 part(p, &format!("rank {}", derived.rank), p.style(Role::Strong));
             }
+        }
+        for i in beside(doc) {
+            let Some(value) = derived.taken.get(i).and_then(|t| t.whole) else { continue };
+            part(p, &format!("{} {}", doc.readings.all[i], format::amount(value, doc.unit_of(Some(i)), g).trim()), p.style(Role::Dim));
         }
         if let Some(answer) = &candidate.answer {
             let (mark, role) = verdict(candidate, g);

@@ -194,6 +194,7 @@ impl Part {
 const STEPS: &str = "steps";
 const WHOLE: &str = "whole";
 const MAIN: &str = "main";
+const BESIDE: &str = "beside";
 
 const ORIENTATIONS: [(Orientation, &str); 3] = [(Orientation::High, "high"), (Orientation::Low, "low"), (Orientation::Neither, "neither")];
 
@@ -213,9 +214,10 @@ fn of_name<T: Copy>(names: &[(T, &'static str)], name: &str) -> Option<T> {
 
 /// `steps:reward.min (model, tokens, high, logit, main)`: the reading, and what else is to be known of its values.
 fn header(what: &str, column: &Column) -> String {
-    let main = if column.main { ", main" } else { "" };
+    let word = |is: bool, word: &str| if is { format!(", {word}") } else { String::new() };
+    let (main, beside) = (word(column.main, MAIN), word(column.beside, BESIDE));
     format!(
-        "{what}:{} ({}, {}, {}, {}{main})",
+        "{what}:{} ({}, {}, {}, {}{main}{beside})",
         column.reading,
         name_of(&Says::ALL, &column.says),
         name_of(&LEVELS, &column.level),
@@ -253,7 +255,8 @@ pub fn part(name: &str) -> Option<Part> {
         level: of_name(&LEVELS, level)?,
         orientation: of_name(&ORIENTATIONS, orientation)?,
         unit: of_name(&UNITS, unit)?,
-        main: words.get(4) == Some(&MAIN),
+        main: words[4..].contains(&MAIN),
+        beside: words[4..].contains(&BESIDE),
     };
     match what {
         STEPS => Some(Part::StepsOf(column)),

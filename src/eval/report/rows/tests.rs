@@ -9,7 +9,7 @@ use std::io::Read;
 pub(super) const REWARDS: &str = "steps:reward.min (model, tokens, high, logit, main)";
 
 fn column(reading: &str, says: Says, level: Level, orientation: Orientation, unit: Unit) -> Column {
-    Column { reading: reading.parse().unwrap(), says, level, orientation, unit, main: reading == "reward.min" }
+    Column { reading: reading.parse().unwrap(), says, level, orientation, unit, main: reading == "reward.min", beside: false }
 }
 
 /// What a careless writer would lose: unknown values beside NaN, empty lists, commas, quotes, newlines, other scripts.
