@@ -16,11 +16,11 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Writer {
     pub words: usize,
-    word_bytes: usize,
-    written: Arc<AtomicUsize>,
-    panics_on: Option<&'static str>,
+    pub word_bytes: usize,
+    pub written: Arc<AtomicUsize>,
+    pub panics_on: Option<&'static str>,
     /// Dropped with the writer.
-    alive: Option<Sender<()>>,
+    pub alive: Option<Sender<()>>,
 }
 
 impl Policy for Writer {
@@ -73,7 +73,7 @@ impl Policy for Writer {
 
 /// What a reader was asked to do.
 #[derive(Clone, Debug, PartialEq)]
-enum Call {
+pub enum Call {
     Begin(String, usize),
     /// New bytes and tokens of each candidate that was appended to.
     Append(Vec<(usize, usize, usize)>),
@@ -82,9 +82,9 @@ enum Call {
 /// Gives every byte a reward that depends on all before it, so that a byte read twice, skipped or out of order shows.
 #[derive(Default)]
 pub struct Reader {
-    calls: Arc<Mutex<Vec<Call>>>,
-    state: Vec<(usize, f32)>,
-    problem: String,
+    pub calls: Arc<Mutex<Vec<Call>>>,
+    pub state: Vec<(usize, f32)>,
+    pub problem: String,
     pub calibration: Calibration,
     pub shares: bool,
     /// Told before an append; then waits for leave.
@@ -229,9 +229,11 @@ fn candidates_arrive_whole_scored_and_ended_once() {
                 assert_eq!(c.finish, Some(FinishReason::Length));
             }
             let of_request = |u: &&Update| match u {
-                Update::Event { id: i, .. } | Update::Done { id: i, .. } | Update::Failed { id: i, .. } | Update::Warning { id: i, .. } => {
-                    *i == id
-                }
+                Update::Event { id: i, .. }
+                | Update::Done { id: i, .. }
+                | Update::Failed { id: i, .. }
+                | Update::Warning { id: i, .. }
+                | Update::Lost { id: i, .. } => *i == id,
                 Update::Models(_) => false,
             };
             let of_request: Vec<&Update> = updates.iter().filter(of_request).collect();
