@@ -1,22 +1,30 @@
 #!/usr/bin/env python3
 """Makes tests/fixtures: tiny models with random weights, and what Hugging Face transformers computes with them.
 
-Needs torch, transformers and jinja2. Run it from anywhere; it writes beside itself. The result is committed, so tests need no Python.
+Needs torch, transformers and jinja2. Run it from anywhere, with the names of models to make these alone; it writes beside itself. The result is committed,
+so tests need no Python.
 """
 
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from safetensors.torch import save_file
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
-from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+from transformers import SmolLM3Config, SmolLM3ForCausalLM
 from transformers.utils.chat_template_utils import render_jinja_template
 
 HERE = pathlib.Path(__file__).parent / "fixtures"
 SHAPE = dict(vocab_size=96, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
 SEQUENCES = [[5], [1, 17, 80, 3, 3, 42, 9], [2, 95, 60, 31, 7, 7, 7, 12, 54, 88, 23, 4, 0, 19, 33, 71]]
+# For families whose layers differ, or that have more of them.
+DEEP = dict(hidden_size=16, intermediate_size=24, num_attention_heads=4, num_key_value_heads=2)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
 
 
@@ -35,19 +43,70 @@ MODELS = {
         dict(max_position_embeddings=64, rope_parameters=rope(100.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=16)),
     ),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, torch.bfloat16, dict(head_dim=16, rope_parameters=rope(1000000.0))),
+    "mistral-window": (MistralConfig, MistralForCausalLM, torch.bfloat16, dict(sliding_window=5, rope_parameters=rope(10000.0))),
+    "qwen2-window": (
+        Qwen2Config, Qwen2ForCausalLM, torch.bfloat16,
+        dict(use_sliding_window=True, sliding_window=4, max_window_layers=1, rope_parameters=rope(10000.0)),
+    ),
+    "gemma3": (
+        Gemma3TextConfig, Gemma3ForCausalLM, torch.bfloat16,
+        dict(DEEP, num_hidden_layers=7, head_dim=8, sliding_window=5, query_pre_attn_scalar=24, pad_token_id=0,
+             rope_parameters=dict(full_attention=rope(1000.0, rope_type="linear", factor=2.0), sliding_attention=rope(100.0))),
+    ),
+    "gemma3-plain": (
+        Gemma3TextConfig, Gemma3ForCausalLM, torch.bfloat16,
+        dict(DEEP, num_hidden_layers=7, head_dim=8, sliding_window=5, query_pre_attn_scalar=8, pad_token_id=0),
+    ),
+    "phi3": (Phi3Config, Phi3ForCausalLM, torch.bfloat16, dict(pad_token_id=0, sliding_window=7, rope_parameters=rope(10000.0))),
+    "phi3-longrope": (
+        Phi3Config, Phi3ForCausalLM, torch.bfloat16,
+        dict(pad_token_id=0, max_position_embeddings=128, original_max_position_embeddings=32,
+             rope_parameters=rope(10000.0, rope_type="longrope", partial_rotary_factor=0.75, original_max_position_embeddings=32,
+                                  short_factor=[1.0, 1.3, 2.0], long_factor=[1.0, 4.0, 9.0])),
+    ),
+    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, torch.bfloat16, dict(DEEP, num_hidden_layers=5, pad_token_id=0)),
+    "olmo2": (Olmo2Config, Olmo2ForCausalLM, torch.bfloat16, dict(rope_parameters=rope(500000.0))),
+    "olmo3": (
+        Olmo3Config, Olmo3ForCausalLM, torch.bfloat16,
+        dict(DEEP, num_hidden_layers=4, sliding_window=5, max_position_embeddings=64,
+             rope_parameters=dict(
+                 full_attention=rope(1000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=16), sliding_attention=rope(1000.0))),
+    ),
+    "granite": (
+        GraniteConfig, GraniteForCausalLM, torch.bfloat16,
+        dict(embedding_multiplier=3.0, attention_multiplier=0.25, residual_multiplier=0.3, logits_scaling=2.5, mlp_bias=True,
+             attention_bias=True, rope_parameters=rope(10000.0)),
+    ),
+    "qwen3-moe": (
+        Qwen3MoeConfig, Qwen3MoeForCausalLM, torch.bfloat16,
+        dict(DEEP, num_hidden_layers=3, head_dim=8, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=8, norm_topk_prob=True,
+             mlp_only_layers=[1], rope_parameters=rope(1000000.0)),
+    ),
+    "qwen3-moe-plain": (
+        Qwen3MoeConfig, Qwen3MoeForCausalLM, torch.bfloat16,
+        dict(DEEP, num_hidden_layers=2, head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8, norm_topk_prob=True,
+             rope_parameters=rope(1000000.0)),
+    ),
+    "qwen2.5-vl": (
+        Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16,
+        dict(text_config=dict(SHAPE, max_position_embeddings=128, rope_parameters=rope(10000.0, mrope_section=[1, 1, 2])),
+             vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2, window_size=4)),
+    ),
 }
 
 
-def models():
+def models(names):
     for i, (name, (config_class, model_class, dtype, more)) in enumerate(MODELS.items()):
+        if names and name not in names:
+            continue
         torch.manual_seed(i)
-        config = config_class(**SHAPE, **more)
+        config = config_class(**(more if "text_config" in more else SHAPE | more))
         model = model_class(config).eval()
         with torch.no_grad():
             for key, p in model.named_parameters():
                 # Norms and biases away from their neutral values, so that leaving one out shows.
                 noise = torch.randn(p.shape)
-                p.copy_(1 + 0.2 * noise if "norm" in key else noise * (0.3 if "bias" in key else 1.5 * p.shape[-1] ** -0.5))
+                p.copy_((0 if name.startswith("gemma") else 1) + 0.2 * noise if "norm" in key else noise * (0.3 if "bias" in key else 1.5 * p.shape[-1] ** -0.5))
         model = model.to(dtype)
         out = HERE / name
         shutil.rmtree(out, ignore_errors=True)
@@ -194,5 +253,6 @@ def templates():
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
-    models()
-    templates()
+    models(sys.argv[1:])
+    if not sys.argv[1:]:
+        templates()

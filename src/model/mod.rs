@@ -12,13 +12,13 @@ mod var;
 mod weights;
 
 pub use compute::{Codes, Heads, Lora, Rotary, ops};
-pub use config::{Config, RopeScaling};
+pub use config::{Activation, Config, Experts, Layer, Norms, RopeScaling, Variant};
 pub use decode::{Decoder, Drawn, KvCache, Packed, Sampler, check_sampling, measure};
 pub use device::{DeviceChoice, compute_dtype, device_name};
 pub use error::ModelError;
 pub use files::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, FAMILIES, GgufFile, GgufSource, Look, ModelFiles, OpenModel, PeftConfig, Progress, REWARD_HEADS,
-    SafetensorsSource, embedded_policy, embedded_reward, parse_config, peft_name,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, FAMILIES, GgufFile, GgufSource, Look, MORE_FAMILIES, ModelFiles, OpenModel, PeftConfig, Progress,
+    REWARD_HEADS, SafetensorsSource, embedded_policy, embedded_reward, parse_config, peft_name,
 };
 pub use lora::{LoraConfig, LoraSource, Merged, TARGETS};
 pub use text::{ChatTemplate, Decoded, END_TOKEN, Encoded, Message, PAD_TOKEN, StreamDecoder, TextTokenizer, prompt};

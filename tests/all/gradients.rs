@@ -1,7 +1,7 @@
 //! Gradients of the decoder: present for every variable, equal between the fused and the plain path, and right by finite differences.
 
 use candle_core::{DType, Device, Tensor, Var};
-use reasonscope::model::{Config, Decoder, Packed, RopeScaling, VarStore, WeightSource, ops};
+use reasonscope::model::{Activation, Config, Decoder, Layer, Norms, Packed, RopeScaling, VarStore, Variant, WeightSource, ops};
 
 pub fn tiny(model_type: &str) -> Config {
     Config {
@@ -23,6 +23,7 @@ pub fn tiny(model_type: &str) -> Config {
         qk_norm: model_type == "qwen3",
         eos_token_ids: vec![0],
         bos_token_id: None,
+        variant: Default::default(),
     }
 }
 
@@ -58,7 +59,7 @@ fn values(config: &Config) -> Vec<(String, Tensor)> {
         .vars()
         .into_iter()
         .map(|(n, v)| {
-            let base: f64 = if n.ends_with("norm.weight") { 1.0 } else { 0.0 };
+            let base: f64 = if n.ends_with("norm.weight") && !config.variant.one_plus_norms { 1.0 } else { 0.0 };
             let count = v.elem_count();
             let data: Vec<f64> = (0..count)
                 .map(|_| {
@@ -74,7 +75,37 @@ fn values(config: &Config) -> Vec<(String, Tensor)> {
 fn configs() -> Vec<Config> {
     let mut untied = tiny("llama");
     untied.tie_word_embeddings = false;
-    vec![tiny("llama"), tiny("qwen2"), tiny("qwen3"), untied]
+    let vary = |model_type: &str, variant: Variant| Config { variant, ..tiny(model_type) };
+    let sliding = |i: usize| Layer { sliding: i == 0, rope: true };
+    let window = vary("mistral", Variant { window: Some(3), ..Variant::default() });
+    let gemma = Variant {
+        norms: Norms::Around,
+        one_plus_norms: true,
+        activation: Activation::GeluTanh,
+        embedding_multiplier: 4.0,
+        attention_scale: Some(0.7),
+        window: Some(3),
+        layers: (0..2).map(sliding).collect(),
+        local_rope_theta: Some(10.0),
+        ..Variant::default()
+    };
+    let gemma = Config { qk_norm: true, ..vary("gemma3", gemma) };
+    let phi = vary("phi3", Variant { rotary_dim: Some(2), ..Variant::default() });
+    let nope = vary(
+        "smollm3",
+        Variant { layers: vec![Layer { sliding: false, rope: true }, Layer { sliding: false, rope: false }], ..Variant::default() },
+    );
+    let olmo = Config { qk_norm: true, ..vary("olmo2", Variant { norms: Norms::After, wide_qk_norm: true, ..Variant::default() }) };
+    let granite = Variant {
+        embedding_multiplier: 3.0,
+        residual_multiplier: 0.4,
+        attention_scale: Some(0.3),
+        logits_divisor: 2.0,
+        mlp_bias: true,
+        ..Variant::default()
+    };
+    let granite = Config { qkv_bias: true, o_bias: true, ..vary("granite", granite) };
+    vec![tiny("llama"), tiny("qwen2"), tiny("qwen3"), untied, window, gemma, phi, nope, olmo, granite]
 }
 
 #[test]

@@ -16,7 +16,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MODELS: [&str; 7] = ["llama-tied", "llama3-rope", "llama-linear", "mistral", "qwen2", "qwen2-yarn", "qwen3"];
+const MODELS: [&str; 20] = [
+    "llama-tied",
+    "llama3-rope",
+    "llama-linear",
+    "mistral",
+    "mistral-window",
+    "qwen2",
+    "qwen2-yarn",
+    "qwen2-window",
+    "qwen2.5-vl",
+    "qwen3",
+    "qwen3-moe",
+    "qwen3-moe-plain",
+    "gemma3",
+    "gemma3-plain",
+    "phi3",
+    "phi3-longrope",
+    "smollm3",
+    "olmo2",
+    "olmo3",
+    "granite",
+];
 /// Largest difference of a logit, in f32.
 const TOLERANCE: f32 = 1e-4;
 
@@ -146,15 +167,36 @@ fn interleave(w: &Tensor, heads: usize) -> Tensor {
 /// Writes the model as GGUF, matrices in `kind`.
 pub fn write_gguf(name: &str, kind: GgmlDType, path: &Path) {
     let (c, source) = source(name);
-    let arch = if c.model_type == "mistral" { "llama" } else { &c.model_type };
+    let arch = match c.model_type.as_str() {
+        "mistral" => "llama",
+        "qwen2_5_vl" => "qwen2vl",
+        "qwen3_moe" => "qwen3moe",
+        "olmo3" => "olmo2",
+        same => same,
+    };
     let mut tensors = Vec::new();
-    for hf in source.names() {
+    for layer in 0..c.num_hidden_layers {
+        for part in ["gate", "up", "down"].iter().filter(|_| c.experts(layer).is_some()) {
+            let of = |e: usize| format!("model.layers.{layer}.mlp.experts.{e}.{part}_proj.weight");
+            let all = (0..c.experts(layer).unwrap().count).map(|e| source.tensor(&of(e), source.shape(&of(e)).unwrap()).unwrap());
+            let stacked = Tensor::stack(&all.collect::<Vec<_>>(), 0).unwrap();
+            tensors.push((format!("blk.{layer}.ffn_{part}_exps.weight"), QTensor::quantize(&stacked, kind).unwrap()));
+        }
+    }
+    for hf in source.names().into_iter().filter(|n| !n.contains(".experts.") && !n.starts_with("visual")) {
         let mut w = source.tensor(hf, source.shape(hf).unwrap()).unwrap();
         for (part, heads) in [("q_proj", c.num_attention_heads), ("k_proj", c.num_key_value_heads)] {
-            if arch == "llama" && hf.contains(part) {
+            if matches!(arch, "llama" | "smollm3" | "granite") && hf.contains(part) {
                 w = interleave(&w, heads);
             }
         }
+        if arch == "gemma3" && hf.ends_with("norm.weight") {
+            w = (w + 1.0).unwrap();
+        }
+        let hf = match arch {
+            "gemma3" | "olmo2" => &hf.replace("post_attention_layernorm", "post_attention_norm"),
+            _ => hf,
+        };
         let mut name = hf.strip_prefix("model.").unwrap_or(hf).to_owned();
         for (from, to) in [
             ("embed_tokens", "token_embd"),
@@ -163,7 +205,11 @@ pub fn write_gguf(name: &str, kind: GgmlDType, path: &Path) {
             ("self_attn.o_proj", "attn_output"),
             ("self_attn.", "attn_"),
             ("post_attention_layernorm", "ffn_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"),
+            ("post_feedforward_layernorm", "post_ffw_norm"),
             ("input_layernorm", "attn_norm"),
+            ("mlp.gate.", "ffn_gate_inp."),
+            ("mlp.gate_up_proj", "ffn_up"),
             ("mlp.", "ffn_"),
             ("_proj", ""),
         ] {
@@ -186,25 +232,48 @@ pub fn write_gguf(name: &str, kind: GgmlDType, path: &Path) {
     put("attention.key_length", count(c.head_dim));
     put("attention.layer_norm_rms_epsilon", Value::F32(c.rms_norm_eps as f32));
     put("rope.freq_base", Value::F32(c.rope_theta as f32));
-    put("rope.dimension_count", count(c.head_dim));
-    put("context_length", count(c.max_position_embeddings));
-    match c.rope_scaling {
+    put("rope.dimension_count", count(c.rotary_dim()));
+    let variant = &c.variant;
+    if let Some(window) = variant.window {
+        put("attention.sliding_window", count(window));
+    }
+    if let Some(experts) = &variant.experts {
+        put("expert_count", count(experts.count));
+        put("expert_used_count", count(experts.per_token));
+        put("expert_feed_forward_length", count(experts.intermediate_size));
+    }
+    if arch == "granite" {
+        put("embedding_scale", Value::F32(variant.embedding_multiplier as f32));
+        put("residual_scale", Value::F32(variant.residual_multiplier as f32));
+        put("attention.scale", Value::F32(variant.attention_scale.unwrap() as f32));
+        put("logit_scale", Value::F32(variant.logits_divisor as f32));
+    }
+    // LongRoPE's context is that of the first training; the file has both.
+    let longer = if matches!(c.rope_scaling, RopeScaling::LongRope { .. }) { 4 } else { 1 };
+    put("context_length", count(longer * c.max_position_embeddings));
+    match &c.rope_scaling {
         RopeScaling::Default => {}
+        RopeScaling::LongRope { short_factor, .. } => {
+            put("rope.scaling.original_context_length", count(c.max_position_embeddings));
+            let short: Vec<f32> = short_factor.iter().map(|f| *f as f32).collect();
+            let short = Tensor::from_vec(short, short_factor.len(), &Device::Cpu).unwrap();
+            tensors.push(("rope_factors_short.weight".into(), QTensor::quantize(&short, GgmlDType::F32).unwrap()));
+        }
         RopeScaling::Linear { factor } => {
             put("rope.scaling.type", Value::String("linear".into()));
-            put("rope.scaling.factor", Value::F32(factor as f32));
+            put("rope.scaling.factor", Value::F32(*factor as f32));
         }
         RopeScaling::Yarn { factor, original_max_position_embeddings, .. } => {
             put("rope.scaling.type", Value::String("yarn".into()));
-            put("rope.scaling.factor", Value::F32(factor as f32));
-            put("rope.scaling.original_context_length", count(original_max_position_embeddings));
+            put("rope.scaling.factor", Value::F32(*factor as f32));
+            put("rope.scaling.original_context_length", count(*original_max_position_embeddings));
         }
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
             let half = c.head_dim / 2;
             let divisors: Vec<f32> = (0..half)
                 .map(|i| {
                     let wavelength = std::f64::consts::TAU * c.rope_theta.powf(i as f64 / half as f64);
-                    let turns = original_max_position_embeddings as f64 / wavelength;
+                    let turns = *original_max_position_embeddings as f64 / wavelength;
                     let smooth = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
                     (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
                 })
@@ -234,9 +303,10 @@ fn a_config_with_fewer_layers_than_the_weights_is_refused() {
     }
 }
 
-/// Llama 3's scaling stands in a GGUF only for its published parameters, which a context of 128 cannot have.
+/// Models that a GGUF can say. Llama 3's scaling stands in one only for its published parameters, which a context of 128 cannot have; windows of Mistral and
+/// Qwen2, Gemma's `query_pre_attn_scalar` and layers of a mixture that have a plain MLP do not stand in one at all.
 fn in_gguf() -> impl Iterator<Item = &'static str> {
-    MODELS.into_iter().filter(|&m| m != "llama3-rope")
+    MODELS.into_iter().filter(|&m| !["llama3-rope", "mistral-window", "qwen2-window", "gemma3", "qwen3-moe"].contains(&m))
 }
 
 #[test]
@@ -252,6 +322,11 @@ fn a_gguf_of_the_same_weights_gives_the_same_logits() {
             (theirs.tie_word_embeddings, theirs.qkv_bias, theirs.o_bias, theirs.qk_norm, theirs.head_dim),
             "{name}"
         );
+        let (plain, mut read) = (&ours.variant, theirs.variant.clone());
+        // f32 in the file.
+        read.embedding_multiplier = plain.embedding_multiplier;
+        read.residual_multiplier = plain.residual_multiplier;
+        assert_eq!(format!("{plain:?}"), format!("{read:?}"), "{name}");
         let ids = &expected(name)[2].ids;
         assert_near(&whole(&b, ids), &whole(&a, ids), name);
     }
@@ -272,7 +347,8 @@ impl WeightSource for Dense {
 #[test]
 fn quantised_weights_stay_quantised_and_compute_what_they_stand_for() {
     let dir = tempfile::tempdir().unwrap();
-    for name in in_gguf() {
+    // The codes stand in blocks of 32.
+    for name in in_gguf().filter(|name| source(name).0.hidden_size.is_multiple_of(32)) {
         for kind in [GgmlDType::Q8_0, GgmlDType::Q4_0, GgmlDType::Q4_1] {
             let path = dir.path().join("model.gguf");
             write_gguf(name, kind, &path);

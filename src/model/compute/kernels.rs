@@ -85,22 +85,48 @@ pub fn rms_norm_backward(x: &[f32], w: &[f32], g: &[f32], eps: f32) -> (Vec<f32>
 
 /// y = silu(gate) ∘ up.
 pub fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    gated(gate, up, |a| a)
+}
+
+/// With s = σ(gate): dgate = g·up·s·(1 + gate·(1 − s)), dup = g·gate·s.
+pub fn swiglu_backward(gate: &[f32], up: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    gated_backward(gate, up, g, |a| (a, 1.0))
+}
+
+/// 2·√(2/π) and the cubic coefficient of GELU's tanh form, which is x·σ(2·√(2/π)·(x + 0.044715·x³)).
+const GELU: (f32, f32) = (1.595_769_1, 0.044_715);
+
+/// y = gelu(gate) ∘ up, GELU in its tanh form.
+pub fn geglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    gated(gate, up, |a| GELU.0 * (a + GELU.1 * a * a * a))
+}
+
+/// Gradients of [`geglu`], as those of [`swiglu`] with the inner derivative of the argument of σ.
+pub fn geglu_backward(gate: &[f32], up: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    gated_backward(gate, up, g, |a| (GELU.0 * (a + GELU.1 * a * a * a), GELU.0 * (1.0 + 3.0 * GELU.1 * a * a)))
+}
+
+/// y = gate·σ(f(gate)) ∘ up.
+#[inline(always)]
+fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
     simd(|| {
         for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
-            *y = a * sigmoid(a) * u;
+            *y = a * sigmoid(f(a)) * u;
         }
     });
     out
 }
 
-/// With s = σ(gate): dgate = g·up·s·(1 + gate·(1 − s)), dup = g·gate·s.
-pub fn swiglu_backward(gate: &[f32], up: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32>) {
+/// With (z, z′) = f(gate) and s = σ(z): dgate = g·up·s·(1 + gate·(1 − s)·z′), dup = g·gate·s.
+#[inline(always)]
+fn gated_backward(gate: &[f32], up: &[f32], g: &[f32], f: impl Fn(f32) -> (f32, f32)) -> (Vec<f32>, Vec<f32>) {
     let (mut da, mut du) = (vec![0.0; g.len()], vec![0.0; g.len()]);
     simd(|| {
         for (((da, du), &a), (&u, &g)) in da.iter_mut().zip(du.iter_mut()).zip(gate).zip(up.iter().zip(g)) {
-            let s = sigmoid(a);
-            *da = g * u * s * (1.0 + a * (1.0 - s));
+            let (z, slope) = f(a);
+            let s = sigmoid(z);
+            *da = g * u * s * (1.0 + a * (1.0 - s) * slope);
             *du = g * a * s;
         }
     });
@@ -150,6 +176,8 @@ pub struct Heads {
     pub kv: usize,
     /// Width of a head.
     pub dim: usize,
+    /// Positions that a query sees, its own included; `usize::MAX`: all before it.
+    pub window: usize,
 }
 
 /// cos and sin of the rotary angles: position-major, `half` columns.
@@ -159,8 +187,10 @@ pub struct Rotary {
     pub cos: Vec<f32>,
     /// `[positions, half]`.
     pub sin: Vec<f32>,
-    /// Half the width of a head.
+    /// Half as many as numbers of a head that are turned: its first ones, the others stay; 0 turns none.
     pub half: usize,
+    /// Width of a head.
+    pub dim: usize,
 }
 
 impl Rotary {
@@ -169,7 +199,7 @@ impl Rotary {
     fn turn(&self, row: &mut [f32], pos: usize, sign: f32) {
         let h = self.half;
         let (cos, sin) = (&self.cos[pos * h..(pos + 1) * h], &self.sin[pos * h..(pos + 1) * h]);
-        let (a, b) = row.split_at_mut(h);
+        let (a, b) = row[..2 * h].split_at_mut(h);
         for (((a, b), c), s) in a.iter_mut().zip(b).zip(cos).zip(sin) {
             let (x, y, s) = (*a, *b, s * sign);
             *a = x * c - y * s;
@@ -177,17 +207,17 @@ impl Rotary {
         }
     }
 
-    /// Turns every head of rows `[n, heads, 2·half]`, row i standing at position `first + i`.
+    /// Turns every head of rows `[n, heads, dim]`, row i standing at position `first + i`.
     pub fn turn_rows(&self, rows: &mut [f32], heads: usize, first: usize) {
         simd(|| {
-            for (i, row) in rows.chunks_exact_mut(heads * 2 * self.half).enumerate() {
-                row.chunks_exact_mut(2 * self.half).for_each(|r| self.turn(r, first + i, 1.0));
+            for (i, row) in rows.chunks_exact_mut(heads * self.dim).enumerate() {
+                row.chunks_exact_mut(self.dim).for_each(|r| self.turn(r, first + i, 1.0));
             }
         });
     }
 
     fn turn_head(&self, rows: &mut [f32], sign: f32) {
-        for (pos, row) in rows.chunks_exact_mut(2 * self.half).enumerate() {
+        for (pos, row) in rows.chunks_exact_mut(self.dim).enumerate() {
             self.turn(row, pos, sign);
         }
     }
@@ -208,11 +238,13 @@ fn put(out: &mut [f32], x: &[f32], heads: usize, head: usize, dim: usize) {
     }
 }
 
-/// Causal softmax of the scores of one head, in place: row i keeps columns 0..=i.
-fn causal_softmax(s: &mut [f32], t: usize) {
+/// Causal softmax of the scores of one head, in place: row i keeps the last `window` of the columns 0..=i.
+fn causal_softmax(s: &mut [f32], t: usize, window: usize) {
     simd(|| {
         for (i, row) in s.chunks_exact_mut(t).enumerate() {
             let (live, dead) = row.split_at_mut(i + 1);
+            let (gone, live) = live.split_at_mut((i + 1).saturating_sub(window));
+            gone.fill(0.0);
             let (_, sum) = exponentiate(live);
             let r = 1.0 / sum;
             live.iter_mut().for_each(|x| *x *= r);
@@ -224,7 +256,7 @@ fn causal_softmax(s: &mut [f32], t: usize) {
 /// Causal attention with rotary positions over packed sequences: q `[n, heads.q·dim]`, k and v `[n, heads.kv·dim]`, sequences of `lens` rows
 /// one after the other, each starting at position 0. O = softmax(QKᵀ/√dim)·V.
 pub fn attention(q: &[f32], k: &[f32], v: &[f32], lens: &[usize], heads: Heads, rotary: &Rotary) -> Vec<f32> {
-    let Heads { q: hq, kv: hkv, dim } = heads;
+    let Heads { q: hq, kv: hkv, dim, window } = heads;
     let scale = 1.0 / (dim as f32).sqrt();
     let mut out = vec![0.0; q.len()];
     let mut start = 0;
@@ -239,7 +271,7 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], lens: &[usize], heads: Heads, 
                 let mut qh = take(qs, t, hq, h, dim);
                 simd(|| rotary.turn_head(&mut qh, 1.0));
                 gemm(&mut s, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
-                causal_softmax(&mut s, t);
+                causal_softmax(&mut s, t, window);
                 gemm(&mut os[h * dim..], hq * dim, 0.0, 1.0, Mat::rows(&s, t, t, t), Mat::rows(&vs[g * dim..], t, dim, hkv * dim));
             }
         }
@@ -258,7 +290,7 @@ pub fn attention_backward(
     heads: Heads,
     rotary: &Rotary,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let Heads { q: hq, kv: hkv, dim } = heads;
+    let Heads { q: hq, kv: hkv, dim, window } = heads;
     let scale = 1.0 / (dim as f32).sqrt();
     let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
     let mut start = 0;
@@ -278,7 +310,7 @@ pub fn attention_backward(
                 simd(|| rotary.turn_head(&mut qh, 1.0));
                 let gh = Mat::rows(&gs[h * dim..], t, dim, hq * dim);
                 gemm(&mut p, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
-                causal_softmax(&mut p, t);
+                causal_softmax(&mut p, t, window);
                 gemm(&mut ds, t, 0.0, 1.0, gh, Mat::rows(&vs[j * dim..], t, dim, hkv * dim).t());
                 gemm(&mut dvs[j * dim..], hkv * dim, beta, 1.0, Mat::rows(&p, t, t, t).t(), gh);
                 simd(|| {
@@ -316,17 +348,21 @@ pub fn cached_attention(q: &[f32], prefix: Option<&KeyValues>, own: &KeyValues, 
     match (q.len() / (heads.q * heads.dim), heads.dim) {
         (1..4, 32) => few_queries::<32>(q, parts, heads, out),
         (1..4, 64) => few_queries::<64>(q, parts, heads, out),
+        (1..4, 96) => few_queries::<96>(q, parts, heads, out),
         (1..4, 128) => few_queries::<128>(q, parts, heads, out),
+        (1..4, 256) => few_queries::<256>(q, parts, heads, out),
         _ => many_queries(q, parts, heads, out),
     }
 }
 
-/// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them.
-fn visible_softmax(s: &mut [f32], n: usize) {
+/// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them, and of these the last `window`.
+fn visible_softmax(s: &mut [f32], n: usize, window: usize) {
     let t = s.len() / n;
     simd(|| {
         for (i, row) in s.chunks_exact_mut(n).enumerate() {
             let (live, dead) = row.split_at_mut(n - t + i + 1);
+            let (gone, live) = live.split_at_mut((n - t + i + 1).saturating_sub(window));
+            gone.fill(0.0);
             let (_, sum) = exponentiate(live);
             let r = 1.0 / sum;
             live.iter_mut().for_each(|x| *x *= r);
@@ -336,7 +372,7 @@ fn visible_softmax(s: &mut [f32], n: usize) {
 }
 
 fn many_queries(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &mut [f32]) {
-    let Heads { q: hq, kv: hkv, dim } = heads;
+    let Heads { q: hq, kv: hkv, dim, window } = heads;
     let (rq, rkv) = (hq * dim, hkv * dim);
     let t = q.len() / rq;
     let scale = 1.0 / (dim as f32).sqrt();
@@ -351,7 +387,7 @@ fn many_queries(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &m
             gemm(&mut s[first..], n, 0.0, scale, Mat::rows(&q[h * dim..], t, dim, rq), Mat::rows(&kv.k[at..], len, dim, rkv).t());
             first += len;
         }
-        visible_softmax(&mut s, n);
+        visible_softmax(&mut s, n, window);
         let (mut first, mut beta) = (0, 0.0);
         for kv in parts.clone() {
             let len = kv.k.len() / rkv;
@@ -373,31 +409,37 @@ fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads:
     let t = q.len() / rq;
     let scale = 1.0 / (D as f32).sqrt();
     let n: usize = parts.iter().flatten().map(|kv| kv.k.len() / rkv).sum();
+    // Before it no query sees anything.
+    let unseen = (n + 1 - t).saturating_sub(heads.window);
     // Of the query heads that share keys: scores `[query head, t, n]`.
     let mut s = vec![0.0; group * t * n];
     for g in 0..heads.kv {
         let query = |i: usize| (i % t) * heads.q + g * group + i / t;
         simd(|| {
             let queries = q.as_chunks::<D>().0;
-            let mut p = 0;
+            let mut first = 0;
             for kv in parts.iter().flatten() {
-                for k in head_rows::<D>(&kv.k, g, heads.kv) {
+                let skip = unseen.saturating_sub(first);
+                for (p, k) in head_rows::<D>(&kv.k, g, heads.kv).enumerate().skip(skip) {
                     for i in 0..group * t {
-                        s[i * n + p] = dot(&queries[query(i)], k) * scale;
+                        s[i * n + first + p] = dot(&queries[query(i)], k) * scale;
                     }
-                    p += 1;
                 }
+                first += kv.k.len() / rkv;
             }
         });
-        s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n));
+        s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n, heads.window));
         simd(|| {
             let out = out.as_chunks_mut::<D>().0;
             for (i, s) in s.chunks_exact(n).enumerate() {
-                let (mut sum, mut s) = ([0.0f32; D], s.iter());
+                let (mut sum, mut first) = ([0.0f32; D], 0);
                 for kv in parts.iter().flatten() {
-                    for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).zip(s.by_ref()) {
+                    let len = kv.v.len() / rkv;
+                    let skip = unseen.saturating_sub(first).min(len);
+                    for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).skip(skip).zip(&s[first + skip..first + len]) {
                         sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += p * v);
                     }
+                    first += len;
                 }
                 out[query(i)] = sum;
             }

@@ -101,6 +101,29 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     gate.silu()? * up
 }
 
+struct GeGlu;
+
+impl CustomOp2 for GeGlu {
+    fn name(&self) -> &'static str {
+        "geglu"
+    }
+    fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, u: &CpuStorage, lu: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(kernels::geglu(slice(a, la)?, slice(u, lu)?)), la.shape().clone()))
+    }
+    fn bwd(&self, a: &Tensor, u: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (da, du) = with([a, u, g], |[a, u, g]| kernels::geglu_backward(a, u, g))?;
+        Ok((Some(tensor(da, a)?), Some(tensor(du, u)?)))
+    }
+}
+
+/// gelu(gate) ∘ up, GELU in its tanh form (arXiv 1606.08415).
+pub fn geglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if fused(gate) {
+        return gate.contiguous()?.apply_op2(&up.contiguous()?, GeGlu);
+    }
+    gate.gelu()? * up
+}
+
 /// Packed sequences and the heads that attend over them.
 #[derive(Clone)]
 pub struct AttentionPlan {
@@ -144,14 +167,14 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, plan: &AttentionPlan) -> Re
     if fused(q) {
         return q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, Attention(plan.clone()));
     }
-    let Heads { q: hq, kv, dim } = plan.heads;
+    let Heads { q: hq, kv, dim, window } = plan.heads;
     let (mut out, mut start) = (Vec::new(), 0);
     for &t in plan.lens.iter() {
         let part = |x: &Tensor, heads: usize| x.narrow(0, start, t)?.reshape((t, heads, dim))?.transpose(0, 1)?.contiguous();
         let q = rotate(&part(q, hq)?, &plan.rotary, 0)?;
         let k = repeat_heads(&rotate(&part(k, kv)?, &plan.rotary, 0)?, hq / kv)?;
         let v = repeat_heads(&part(v, kv)?, hq / kv)?;
-        let o = attend(&q, &k, &v, &causal_mask(t, t, q.device())?)?;
+        let o = attend(&q, &k, &v, &causal_mask(t, t, window, q.device())?)?;
         out.push(o.transpose(0, 1)?.reshape((t, hq * dim))?);
         start += t;
     }
@@ -161,13 +184,17 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, plan: &AttentionPlan) -> Re
 /// Rotates `[heads, t, dim]`, rows standing at `first`, `first + 1`, …
 pub(crate) fn rotate(x: &Tensor, rotary: &Rotary, first: usize) -> Result<Tensor> {
     let (_, t, dim) = x.dims3()?;
-    let h = dim / 2;
+    let h = rotary.half;
+    if h == 0 {
+        return Ok(x.clone());
+    }
     let table = |v: &[f32]| {
         Tensor::from_slice(&v[first * h..(first + t) * h], (t, h), x.device())?.to_dtype(x.dtype())?.broadcast_as((x.dim(0)?, t, h))
     };
     let (cos, sin) = (table(&rotary.cos)?, table(&rotary.sin)?);
     let (a, b) = (x.narrow(2, 0, h)?, x.narrow(2, h, h)?);
-    Tensor::cat(&[((&a * &cos)? - (&b * &sin)?)?, ((&b * &cos)? + (&a * &sin)?)?], 2)
+    let (a, b) = (((&a * &cos)? - (&b * &sin)?)?, ((&b * &cos)? + (&a * &sin)?)?);
+    if 2 * h == dim { Tensor::cat(&[a, b], 2) } else { Tensor::cat(&[a, b, x.narrow(2, 2 * h, dim - 2 * h)?], 2) }
 }
 
 /// Repeats each key–value head for the query heads that share it: `[kv, t, dim]` → `[kv·n, t, dim]`.
@@ -176,9 +203,10 @@ pub(crate) fn repeat_heads(x: &Tensor, n: usize) -> Result<Tensor> {
     if n == 1 { Ok(x.clone()) } else { x.unsqueeze(1)?.broadcast_as((h, n, t, d))?.reshape((h * n, t, d)) }
 }
 
-/// 1 where query i, the last `t` of `n` positions, must not see key j.
-pub(crate) fn causal_mask(t: usize, n: usize, device: &Device) -> Result<Tensor> {
-    let mask: Vec<u8> = (0..t).flat_map(|i| (0..n).map(move |j| u8::from(j > n - t + i))).collect();
+/// 1 where query i, of the last `t` of `n` positions, must not see key j: one after it, or before its `window`.
+pub(crate) fn causal_mask(t: usize, n: usize, window: usize, device: &Device) -> Result<Tensor> {
+    let hidden = |at: usize, j: usize| j > at || j < (at + 1).saturating_sub(window);
+    let mask: Vec<u8> = (0..t).flat_map(|i| (0..n).map(move |j| u8::from(hidden(n - t + i, j)))).collect();
     Tensor::from_vec(mask, (t, n), device)
 }
 

@@ -173,7 +173,7 @@ impl KvCache {
             }
             let share = heads.q / heads.kv;
             let (k, v) = (ops::repeat_heads(&own.0, share)?, ops::repeat_heads(&own.1, share)?);
-            let mask = ops::causal_mask(t, first + t, q.device())?;
+            let mask = ops::causal_mask(t, first + t, heads.window, q.device())?;
             out.push(ops::attend(&q, &k, &v, &mask)?.transpose(0, 1)?.reshape((t, heads.q * heads.dim))?);
             at += t;
         }

@@ -3,6 +3,7 @@
 mod cache;
 mod checkpointing;
 mod decoder;
+mod mlp;
 mod sample;
 
 pub use cache::KvCache;

@@ -1,15 +1,15 @@
 //! Models as they lie on the disk: folders with safetensors, GGUF files, adapters, the embedded pair.
 
-mod config_json;
+mod config;
 mod embedded;
 mod gguf;
-mod gguf_tokenizer;
 mod look;
 mod open;
 mod peft;
 mod safetensors;
 
-pub use config_json::{FAMILIES, parse_config};
+pub use config::{FAMILIES, MORE_FAMILIES, parse_config};
+pub(in crate::model) use config::{Fields, LIMITS, object};
 pub use embedded::{embedded_policy, embedded_reward};
 pub use gguf::{GgufFile, GgufSource};
 pub use look::{Look, REWARD_HEADS};

@@ -114,9 +114,26 @@ impl SafetensorsSource {
         bytes.into_iter().max_by_key(|b| b.1).map(|b| b.0.to_owned()).unwrap_or_default()
     }
 
-    /// The entry of `name`; base models saved without a head have no `model.` before their names.
+    /// The entry of `name`; base models saved without a head have no `model.` before their names, the text parts of models that see pictures more.
     fn find(&self, name: &str) -> Option<&(usize, Entry)> {
-        self.tensors.get(name).or_else(|| self.tensors.get(name.strip_prefix("model.")?))
+        let get = |name: &str| self.tensors.get(name);
+        let rest = name.strip_prefix("model.");
+        get(name)
+            .or_else(|| get(rest?))
+            .or_else(|| get(&format!("model.language_model.{}", rest?)))
+            .or_else(|| get(&format!("language_model.{name}")))
+    }
+
+    /// The part of a matrix of several in one that is called `name` and has `rows` rows; `None` where there is no such matrix.
+    fn part(&self, name: &str, rows: usize) -> Option<(usize, Entry)> {
+        let (whole, part) = whole_of(name)?;
+        let (shard, entry) = self.find(&whole)?;
+        let all = *entry.shape.first()?;
+        let first = part.first(all, rows)?;
+        let bytes = entry.len() / all.max(1) as u64;
+        let start = entry.data_offsets[0] + first as u64 * bytes;
+        let shape = [&[rows], &entry.shape[1..]].concat();
+        Some((*shard, Entry { shape, data_offsets: [start, start + rows as u64 * bytes], dtype: entry.dtype.clone() }))
     }
 
     fn error(&self, shard: usize, what: String, remedy: &str) -> ModelError {
@@ -126,7 +143,8 @@ impl SafetensorsSource {
 
 impl WeightSource for SafetensorsSource {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
-        let Some((shard, entry)) = self.find(name) else {
+        let part = || self.part(name, *shape.first()?);
+        let Some((shard, entry)) = &self.find(name).cloned().or_else(part) else {
             let remedy = "config.json and the weights do not belong together, or a shard is missing";
             return Err(self.error(0, format!("tensor {name} is missing (expected shape {shape:?})"), remedy));
         };
@@ -158,8 +176,51 @@ impl WeightSource for SafetensorsSource {
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.find(name).is_some()
+        self.find(name).is_some() || whole_of(name).is_some_and(|(whole, _)| self.find(&whole).is_some())
     }
+}
+
+/// A place in a matrix that holds several, one below the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Part {
+    /// q, of q, k and v.
+    Query,
+    /// k, as tall as v.
+    Key,
+    /// v.
+    Value,
+    /// gate, as tall as up.
+    Gate,
+    /// up.
+    Up,
+}
+
+impl Part {
+    /// The first of its `rows` rows among `all`; `None` where they do not fit.
+    pub(in crate::model) fn first(self, all: usize, rows: usize) -> Option<usize> {
+        match self {
+            Self::Query => (rows <= all).then_some(0),
+            Self::Key => all.checked_sub(rows.checked_mul(2)?),
+            Self::Value => all.checked_sub(rows),
+            Self::Gate => (Some(all) == rows.checked_mul(2)).then_some(0),
+            Self::Up => (Some(all) == rows.checked_mul(2)).then_some(rows),
+        }
+    }
+}
+
+/// The matrix that Phi-3 has in place of `name` and others, and the place of `name` in it.
+pub(in crate::model) fn whole_of(name: &str) -> Option<(String, Part)> {
+    let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let (module, kind) = rest.rsplit_once('.')?;
+    let (whole, part) = match module {
+        "self_attn.q_proj" => ("self_attn.qkv_proj", Part::Query),
+        "self_attn.k_proj" => ("self_attn.qkv_proj", Part::Key),
+        "self_attn.v_proj" => ("self_attn.qkv_proj", Part::Value),
+        "mlp.gate_proj" => ("mlp.gate_up_proj", Part::Gate),
+        "mlp.up_proj" => ("mlp.gate_up_proj", Part::Up),
+        _ => return None,
+    };
+    Some((format!("model.layers.{layer}.{whole}.{kind}"), part))
 }
 
 /// Adds up bytes and tells the part of the whole.

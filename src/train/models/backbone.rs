@@ -1,12 +1,15 @@
 //! A decoder to train: where its weights come from, and whether all of them move or an adapter does.
 
-use crate::model::{Config, Decoder, LoraConfig, LoraSource, Merged, ModelFiles, PeftConfig, TextTokenizer, VarStore, WeightSource};
+use crate::model::{
+    Config, Decoder, LoraConfig, LoraSource, Merged, ModelFiles, PeftConfig, RopeScaling, TextTokenizer, VarStore, Variant, WeightSource,
+};
 use crate::reward::{Head, REFERENCE, RewardCard, Under};
 use crate::train::TrainError;
 use crate::train::models::checkpoint::write_atomically;
 use crate::train::models::package::{Frozen, gather, package, package_adapter};
 use crate::train::recipe::{RewardConfig, Shape};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -33,6 +36,69 @@ const PLAIN: &str = "{% for message in messages %}{{ message['content'] }}\n{% e
 const HEAD: [&str; 6] =
     ["reward.weight", "reward.bias", "reward.likelihood", "reward.mix", "reward.potential.weight", "reward.potential.bias"];
 
+/// Why all weights of such a model cannot be written as a model of their own: without a `config.json` its family's options would be lost.
+fn unwritable(config: &Config, has_json: bool) -> Option<String> {
+    (!has_json && (config.variant != Variant::default() || config.rope_scaling != RopeScaling::Default)).then(|| {
+        format!(
+            "{} is read from a GGUF, whose options no config.json says; train an adapter (lora), or the model's safetensors",
+            config.model_type
+        )
+    })
+}
+
+/// The weights as the family's files have them: of Phi-3 q, k and v in one matrix, and gate and up.
+fn fused(config: &Config, weights: &Frozen) -> Result<Frozen, TrainError> {
+    let mut all = weights.0.clone();
+    if config.model_type != "phi3" {
+        return Ok(Frozen(all));
+    }
+    for layer in 0..config.num_hidden_layers {
+        for (module, parts, whole) in [("self_attn", &["q", "k", "v"][..], "qkv"), ("mlp", &["gate", "up"], "gate_up")] {
+            let name = |part: &str| format!("model.layers.{layer}.{module}.{part}_proj.weight");
+            let found: Vec<_> = parts.iter().filter_map(|part| all.remove(&name(part))).collect();
+            if found.len() == parts.len() {
+                all.insert(name(whole), Tensor::cat(&found, 0)?);
+            }
+        }
+    }
+    Ok(Frozen(all))
+}
+
+/// The `config.json` of what was trained of a model that also sees pictures: its text part as a model of its own. Any other stays as it is.
+fn text_part(config: &Config, json: &[u8]) -> Vec<u8> {
+    let (name, architecture) = match config.model_type.as_str() {
+        "gemma3" => ("gemma3_text", "Gemma3ForCausalLM"),
+        "qwen2_vl" | "qwen2_5_vl" => ("qwen2", "Qwen2ForCausalLM"),
+        _ => return json.to_owned(),
+    };
+    let Ok(Value::Object(whole)) = serde_json::from_slice(json) else { return json.to_owned() };
+    let mut part = match whole.get("text_config") {
+        Some(Value::Object(part)) => part.clone(),
+        _ if name == "gemma3_text" => return json.to_owned(),
+        _ => whole.clone(),
+    };
+    for key in ["rope_scaling", "rope_parameters", "vision_config"].iter().filter(|_| name == "qwen2") {
+        part.remove(*key);
+    }
+    for (key, value) in [
+        ("model_type", json!(name)),
+        ("architectures", json!([architecture])),
+        ("vocab_size", json!(config.vocab_size)),
+        ("num_attention_heads", json!(config.num_attention_heads)),
+        ("num_key_value_heads", json!(config.num_key_value_heads)),
+        ("head_dim", json!(config.head_dim)),
+        ("rms_norm_eps", json!(config.rms_norm_eps)),
+        ("tie_word_embeddings", json!(config.tie_word_embeddings)),
+        ("eos_token_id", json!(config.eos_token_ids)),
+    ] {
+        part.insert(key.into(), value);
+    }
+    if name == "qwen2" {
+        part.insert("rope_theta".into(), json!(config.rope_theta));
+    }
+    Value::Object(part).to_string().into_bytes()
+}
+
 /// What a policy or a reward model is made of.
 #[derive(Clone)]
 pub struct Backbone {
@@ -57,6 +123,16 @@ impl Backbone {
         let wrong = |e: serde_json::Error| TrainError::Data(format!("{}: {e}", files.path_of(RewardCard::FILE).display()));
         let card = card.map(|b| serde_json::from_slice(&b).map_err(wrong)).transpose()?;
         let model = files.load(&Device::Cpu, DType::F32, None)?;
+        let wrong = |what: String| Err(TrainError::Data(format!("{}: {what}", files.path().display())));
+        if let Some(why) = model.config.untrainable() {
+            return wrong(why);
+        }
+        if let (Some(why), None) = (unwritable(&model.config, json.is_some()), lora) {
+            return wrong(why);
+        }
+        if lora.is_some() && model.config.model_type == "phi3" {
+            return wrong("phi3 has q, k and v in one matrix, as adapters elsewhere expect, and the layers that an adapter is written for here are parted; train all weights (no lora)".into());
+        }
         let base = Base { name: name.into(), weights: model.weights.into(), lora: lora.cloned(), json, card };
         Ok((Self { config: model.config, base: Some(base), seed, checkpointing }, model.tokenizer))
     }
@@ -141,8 +217,9 @@ impl Backbone {
         if lora.is_some() {
             self.write_adapter(dir, weights, heads)?;
         } else {
-            package(dir, &self.config, tokenizer, weights)?;
-            json.as_ref().map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), json))?;
+            package(dir, &self.config, tokenizer, &fused(&self.config, weights)?)?;
+            let json = json.as_ref().map(|json| text_part(&self.config, json));
+            json.map_or(Ok(()), |json| write_atomically(&dir.join("config.json"), &json))?;
         }
         write_atomically(&dir.join("chat_template.jinja"), PLAIN.as_bytes())
     }
@@ -156,5 +233,47 @@ impl Backbone {
         // A path is written whole, so that the adapter opens from any folder.
         let base = std::fs::canonicalize(name).map_or_else(|_| name.clone(), |p| p.display().to_string());
         package_adapter(dir, &PeftConfig { lora: lora.clone(), base, modules_to_save, task_type: None }, weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parse_config;
+
+    #[test]
+    fn what_was_trained_of_a_model_with_pictures_is_its_text_part() {
+        let text = json!({"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 6, "sliding_window": 8});
+        let qwen = json!({"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+            "rope_scaling": {"type": "mrope", "mrope_section": [2, 2, 4]}, "rope_theta": 5e5});
+        for (whole, name) in [
+            (json!({"model_type": "gemma3", "text_config": text, "vision_config": {}}), "gemma3"),
+            (json!({"model_type": "qwen2_5_vl", "text_config": qwen, "tie_word_embeddings": true}), "qwen2"),
+        ] {
+            let read = |json: &[u8]| parse_config(json, None, Path::new("config.json")).unwrap();
+            let before = read(whole.to_string().as_bytes());
+            let written = text_part(&before, whole.to_string().as_bytes());
+            assert!(!String::from_utf8_lossy(&written).contains("vision_config"));
+            let after = read(&written);
+            assert_eq!(after, Config { model_type: name.into(), bos_token_id: after.bos_token_id, ..before });
+        }
+    }
+
+    #[test]
+    fn phi3_is_written_in_its_own_matrices() {
+        let config =
+            br#"{"model_type":"phi3","vocab_size":8,"hidden_size":4,"intermediate_size":6,"num_hidden_layers":1,"num_attention_heads":2,
+            "num_key_value_heads":1}"#;
+        let config = parse_config(config, None, Path::new("config.json")).unwrap();
+        let rows = |n: usize, from: f32| Tensor::from_vec((0..n * 4).map(|i| from + i as f32).collect(), (n, 4), &Device::Cpu).unwrap();
+        let names =
+            [("self_attn.q", 4, 0.0), ("self_attn.k", 2, 16.0), ("self_attn.v", 2, 24.0), ("mlp.gate", 6, 0.0), ("mlp.up", 6, 24.0)];
+        let weights = names.map(|(part, n, from)| (format!("model.layers.0.{part}_proj.weight"), rows(n, from)));
+        let written = fused(&config, &Frozen(weights.into_iter().collect())).unwrap().0;
+        for (name, n) in [("self_attn.qkv", 8), ("mlp.gate_up", 12)] {
+            let all: Vec<f32> = written[&format!("model.layers.0.{name}_proj.weight")].flatten_all().unwrap().to_vec1().unwrap();
+            assert_eq!(all, (0..n * 4).map(|i| i as f32).collect::<Vec<_>>(), "{name}");
+        }
+        assert_eq!(written.len(), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! Sections of a recipe: demonstrations, and the policy with its fine-tuning.
 
-use crate::model::{Config, LoraConfig, RopeScaling};
+use crate::model::{Config, LoraConfig, RopeScaling, Variant};
 use crate::task::Task;
 use crate::task::stories::Split;
 use crate::train::optim::OptimConfig;
@@ -76,6 +76,7 @@ impl Shape {
             qk_norm: false,
             eos_token_ids: vec![eos],
             bos_token_id: None,
+            variant: Variant::default(),
         }
     }
 }

@@ -17,6 +17,27 @@ const UNKNOWN: i64 = 2;
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// Llama 3's split into words: up to three digits at a time.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 3.5's: as Qwen2's, marks with the letters that they stand on.
+const QWEN35: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// GPT-4o's: words parted where their case changes, up to three digits.
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Mistral's Tekken: as GPT-4o's without contractions, one digit.
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// DeepSeek-V3's, one after the other.
+const DEEPSEEK3: [&str; 3] = [
+    r"\p{N}{1,3}",
+    r"[一-龥぀-ゟ゠-ヿ]+",
+    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+];
+/// What llama.cpp does with a file that does not say.
+const DEFAULT: [&str; 4] =
+    [r"[\p{P}\$\+<=>\^~\|]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", r"\p{N}+", r"[0-9][0-9][0-9]"];
+
+/// Whether a word that is a token needs no merges, and a text begins with BOS where the file does not say.
+fn like_llama3(pre: &str) -> bool {
+    matches!(pre, "llama-bpe" | "llama3" | "llama-v3" | "tekken")
+}
 
 /// What to do where the metadata is not enough.
 const REMEDY: &str = "put the model's tokenizer.json beside the file";
@@ -36,7 +57,7 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
     let (bos, eos, unk) = (id("bos"), id("eos"), id("unknown"));
     let pre = file.text("tokenizer.ggml.pre").unwrap_or(if kind == "gpt2" { "default" } else { "" });
     let (mut parts, add_bos) = match kind {
-        "gpt2" => (byte_level(file, &tokens, pre)?, pre.starts_with("llama")),
+        "gpt2" => (byte_level(file, &tokens, pre)?, like_llama3(pre)),
         "llama" => (pieces(file, &tokens, unk)?, true),
         other => return Err(file.error(format!("tokenizer.ggml.model {other:?} cannot be rebuilt"), REMEDY)),
     };
@@ -72,16 +93,27 @@ fn token_type(value: &Value) -> i64 {
 fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<Json, ModelError> {
     let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
     let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
-    let sequence = |parts: [Json; 2]| json!({"type": "Sequence", "pretokenizers": parts});
+    let sequence = |parts: Vec<Json>| json!({"type": "Sequence", "pretokenizers": parts});
+    let splits = |regexes: &[&str]| sequence(regexes.iter().map(|r| split(r)).chain([bytes(false)]).collect());
     let (normalizer, pre_tokenizer) = match pre {
-        "gpt-2" => (Json::Null, bytes(true)),
+        "gpt-2" | "phi-2" => (Json::Null, bytes(true)),
+        "olmo" => (json!({"type": "NFC"}), bytes(true)),
         "smollm" | "starcoder" | "refact" | "codeshell" => {
-            (Json::Null, sequence([json!({"type": "Digits", "individual_digits": true}), bytes(true)]))
+            (Json::Null, sequence(vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)]))
         }
-        "qwen2" | "deepseek-r1-qwen" => (json!({"type": "NFC"}), sequence([split(QWEN2), bytes(false)])),
-        "llama-bpe" | "llama3" | "llama-v3" => (Json::Null, sequence([split(LLAMA3), bytes(false)])),
+        "qwen2" | "deepseek-r1-qwen" => (json!({"type": "NFC"}), splits(&[QWEN2])),
+        "qwen35" => (json!({"type": "NFC"}), splits(&[QWEN35])),
+        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => (Json::Null, splits(&[LLAMA3])),
+        "gpt-4o" | "llama4" => (Json::Null, splits(&[GPT4O])),
+        "tekken" => (Json::Null, splits(&[TEKKEN])),
+        "deepseek-v3" => (Json::Null, splits(&DEEPSEEK3)),
+        "default" => {
+            tracing::warn!(file = %file.path.display(), "the file does not say how its tokenizer splits text into words; the plain way of llama.cpp is taken");
+            (Json::Null, splits(&DEFAULT))
+        }
         other => {
-            let known = "known: gpt-2, smollm, starcoder, refact, codeshell, qwen2, deepseek-r1-qwen, llama-bpe";
+            let known = "known: default, gpt-2, phi-2, olmo, smollm, starcoder, refact, codeshell, qwen2, qwen35, deepseek-r1-qwen, deepseek-v3, llama-bpe, \
+                         llama4, smaug-bpe, dbrx, gpt-4o, tekken";
             return Err(file.error(format!("tokenizer.ggml.pre {other:?} is not known ({known})"), REMEDY));
         }
     };
@@ -97,7 +129,7 @@ fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<Json, Mod
         "version": "1.0", "truncation": null, "padding": null,
         "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": bytes(true),
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
-            "byte_fallback": false, "ignore_merges": pre.starts_with("llama"), "vocab": vocab(tokens), "merges": merges},
+            "byte_fallback": false, "ignore_merges": like_llama3(pre), "vocab": vocab(tokens), "merges": merges},
     }))
 }
 
