@@ -1,7 +1,7 @@
 //! What a policy thinks of text that is already there: log-probability and entropy of each token of recorded candidates.
 
 use super::LocalPolicy;
-use crate::model::{Drawn, KvCache, ModelError, measure};
+use crate::model::{Drawn, KvCache, ModelError, TextTokenizer, measure};
 use crate::trace::{Candidate, FinishReason, Span, Token};
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -19,13 +19,37 @@ struct Reading {
     tokens: Vec<Token>,
 }
 
+/// The ids of a candidate's text after its prompt (its text and its ids), at most `room`, and a token for each; an end token follows where the text is not
+/// known to have been cut short.
+pub(super) fn recorded(
+    tokenizer: &TextTokenizer,
+    (before, prompt): (&str, &[u32]),
+    eos: Option<u32>,
+    candidate: &Candidate,
+    room: usize,
+) -> Result<(Vec<u32>, Vec<Token>), ModelError> {
+    if candidate.text.is_empty() {
+        return Ok(Default::default());
+    }
+    let encoded = tokenizer.encode_after(before, prompt, &candidate.text)?;
+    let (mut ids, mut spans) = (encoded.ids, encoded.spans);
+    let cut = candidate.finish.as_ref().is_some_and(FinishReason::is_cut);
+    if let (false, Some(eos)) = (cut, eos) {
+        ids.push(eos);
+        spans.push(Span::new(candidate.text.len(), candidate.text.len()));
+    }
+    ids.truncate(room);
+    let tokens = ids.iter().zip(spans).map(|(&id, span)| Token { id: Some(id), span, logprob: None, entropy: None }).collect();
+    Ok((ids, tokens))
+}
+
 impl LocalPolicy {
     /// Fills `tokens` of every candidate: the text in this policy's tokens, each with its log-probability and the entropy of the next-token distribution,
     /// in nats at temperature 1. An end token follows where the text is not known to have been cut short.
     ///
     /// Candidates are read in batches that share the problem's keys and values, and those that say the same once. What does not fit the context is left out.
     pub fn read(&self, problem: &str, candidates: &mut [Candidate]) -> Result<(), ModelError> {
-        let prompt = self.prompt_ids(problem)?;
+        let (before, prompt) = (self.prompt_text(problem)?, self.prompt_ids(problem)?);
         let decoder = self.decoder();
         let room = decoder.context().saturating_sub(prompt.len());
         let mut cache = decoder.cache();
@@ -36,7 +60,8 @@ impl LocalPolicy {
         let mut first: HashMap<Vec<u32>, usize> = HashMap::new();
         let mut copies: Vec<(usize, usize)> = Vec::new();
         for i in 0..candidates.len() {
-            let (ids, tokens) = self.tokens(&candidates[i], room)?;
+            let eos = decoder.config().eos_token_ids.first().copied();
+            let (ids, tokens) = recorded(self.tokenizer(), (&before, &prompt), eos, &candidates[i], room)?;
             candidates[i].tokens = Vec::new();
             if ids.is_empty() {
                 continue;
@@ -60,19 +85,6 @@ impl LocalPolicy {
             candidates[i].tokens = candidates[of].tokens.clone();
         }
         Ok(())
-    }
-
-    fn tokens(&self, candidate: &Candidate, room: usize) -> Result<(Vec<u32>, Vec<Token>), ModelError> {
-        let encoded = self.tokenizer().encode_lines(&candidate.text)?;
-        let (mut ids, mut spans) = (encoded.ids, encoded.spans);
-        let cut = candidate.finish.as_ref().is_some_and(FinishReason::is_cut);
-        if let (false, Some(&eos)) = (cut || ids.is_empty(), self.decoder().config().eos_token_ids.first()) {
-            ids.push(eos);
-            spans.push(Span::new(candidate.text.len(), candidate.text.len()));
-        }
-        ids.truncate(room);
-        let tokens = ids.iter().zip(spans).map(|(&id, span)| Token { id: Some(id), span, logprob: None, entropy: None }).collect();
-        Ok((ids, tokens))
     }
 
     fn read_batch(

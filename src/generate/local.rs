@@ -2,7 +2,7 @@
 
 use super::{GenerateError, Policy, Prompt, decode};
 use crate::model::{
-    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype, device_name,
+    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype, device_name, prompt,
 };
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
@@ -46,14 +46,24 @@ impl LocalPolicy {
 
     /// Token ids of a problem as the policy reads it.
     pub fn prompt_ids(&self, problem: &str) -> Result<Vec<u32>, ModelError> {
-        if problem.trim().is_empty() {
-            return Err(ModelError::Input("the problem is empty; type at least one word".into()));
-        }
-        Ok(match &self.chat {
-            Some(chat) => self.tokenizer.encode(&chat.prompt(problem)?, true)?.ids,
-            None => self.tokenizer.frame_problem(problem)?.ids,
-        })
+        prompt_ids(&self.tokenizer, self.chat.as_ref(), problem)
     }
+
+    /// The text that the policy reads of a problem.
+    pub(super) fn prompt_text(&self, problem: &str) -> Result<String, ModelError> {
+        prompt(self.chat.as_ref(), problem)
+    }
+}
+
+/// Token ids of a problem as a policy with this chat template reads it.
+pub(super) fn prompt_ids(tokenizer: &TextTokenizer, chat: Option<&ChatTemplate>, problem: &str) -> Result<Vec<u32>, ModelError> {
+    if problem.trim().is_empty() {
+        return Err(ModelError::Input("the problem is empty; type at least one word".into()));
+    }
+    Ok(match chat {
+        Some(chat) => tokenizer.encode(&chat.prompt(problem)?, true)?.ids,
+        None => tokenizer.frame_problem(problem)?.ids,
+    })
 }
 
 /// Parameters, storage, device and context of a decoder, for people.

@@ -10,7 +10,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use tokenizers::{
     AddedToken, Tokenizer,
     models::{
-        TrainerWrapper,
+        ModelWrapper, TrainerWrapper,
         bpe::{BPE, BpeTrainer},
     },
     pre_tokenizers::{
@@ -82,7 +82,13 @@ impl TextTokenizer {
         inner.with_padding(None);
         let decoder = serde_json::to_string(&inner.get_decoder()).map_err(|e| error(e.to_string()))?;
         let byte_level = decoder.contains("\"ByteLevel\"");
-        let byte_fallback = decoder.contains("\"ByteFallback\"");
+        // The model that makes such tokens says so even where the decoder does not know them.
+        let falls_back = match inner.get_model() {
+            ModelWrapper::BPE(model) => model.byte_fallback,
+            ModelWrapper::Unigram(model) => model.byte_fallback(),
+            _ => false,
+        };
+        let byte_fallback = decoder.contains("\"ByteFallback\"") || (falls_back && !byte_level);
         if !byte_level && !byte_fallback && !decoder.contains("\"Metaspace\"") && !decoder.contains('▁') {
             return Err(error(format!("the tokenizer's decoder {decoder} is not supported")));
         }
@@ -215,6 +221,21 @@ impl TextTokenizer {
             }
         }
         self.encode(line, false)
+    }
+
+    /// Token ids of `text` where it follows `before`, whose ids are `ids`: those that a tokenizer gives to both in one, so that `.` and a blank line after
+    /// it are one token where the model has one for them. Where a token would reach over the seam, those of `text` by itself.
+    pub fn encode_after(&self, before: &str, ids: &[u32], text: &str) -> Result<Encoded, ModelError> {
+        for add_special in [true, false] {
+            let both = self.encode(&format!("{before}{text}"), add_special)?;
+            let Some(rest) = both.ids.strip_prefix(ids) else { continue };
+            let spans = &both.spans[ids.len()..];
+            if spans.first().is_none_or(|s| s.start == before.len()) && rest.is_empty() == text.is_empty() {
+                let spans = spans.iter().map(|s| Span::new(s.start - before.len(), s.end - before.len())).collect();
+                return Ok(Encoded { ids: rest.to_vec(), spans });
+            }
+        }
+        self.encode_line(text)
     }
 
     /// The canonical tokens of a candidate's text, for scoring: every line by itself, so that text tokenised as it grows has the same ids as text
@@ -592,6 +613,52 @@ mod tests {
         let line = t.encode_line("c\n").unwrap();
         assert_eq!(line.ids, [262, 3 + 10]);
         assert_eq!(t.decode(&t.encode_lines(text).unwrap().ids), text);
+    }
+
+    #[test]
+    fn what_follows_a_prompt_is_read_as_one_text_with_it() {
+        // One piece for a full stop and a blank line, as Qwen has it, and one for a line's end with what follows it.
+        let vocab = serde_json::json!({"a": 0, "b": 1, ".": 2, "Ċ": 3, ".Ċ": 4, ".ĊĊ": 5, "Ġ": 6, "Ċb": 7});
+        let bytes =
+            |regex: bool| serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "post_processor": null,
+            "pre_tokenizer": bytes(false), "decoder": bytes(true),
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+                "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": [[".", "Ċ"], [".Ċ", "Ċ"], ["Ċ", "b"]]}
+        });
+        let t = TextTokenizer::from_bytes(json.to_string().as_bytes(), Path::new("tokenizer.json")).unwrap();
+        let after = |before: &str, text: &str| {
+            let prompt = t.encode(before, true).unwrap().ids;
+            t.encode_after(before, &prompt, text).unwrap()
+        };
+        let e = after("a ", "a.\n\na");
+        assert_eq!(e.ids, [0, 5, 0]);
+        assert_eq!(e.spans, [Span::new(0, 1), Span::new(1, 4), Span::new(4, 5)]);
+        assert_eq!(t.encode_lines("a.\n\na").unwrap().ids, [0, 4, 3, 0], "line by line, as rewards are trained");
+        // A token over the seam: the text by itself.
+        assert_eq!(after("a\n", "b").ids, [1]);
+        assert_eq!(after("a\n", "").ids, [0; 0]);
+        // A space before every text, also where the text goes on.
+        let p = pieces();
+        let prompt = p.encode("ab\n", true).unwrap().ids;
+        let e = p.encode_after("ab\n", &prompt, "c ab\nc").unwrap();
+        assert_eq!((e.ids, e.spans.len()), (vec![262, 265, 3 + 10, 262], 4));
+    }
+
+    #[test]
+    fn bytes_are_bytes_though_the_decoder_does_not_know_them() {
+        let metaspace = serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "post_processor": null,
+            "pre_tokenizer": metaspace, "decoder": metaspace,
+            "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
+                "byte_fallback": true, "vocab": {"<unk>": 0, "▁": 1, "a": 2, "b": 3, "▁a": 4, "<0x0A>": 5}, "merges": [["▁", "a"]]}
+        });
+        let t = TextTokenizer::from_bytes(json.to_string().as_bytes(), Path::new("tokenizer.json")).unwrap();
+        assert_eq!(t.decode(&[4, 5, 3]), " a\nb");
+        // Without it the second line began with a space that it does not have.
+        assert_eq!(t.encode_lines("a\nb").unwrap().ids, [2, 5, 3]);
     }
 
     #[test]
