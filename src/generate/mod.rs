@@ -3,10 +3,12 @@
 mod decode;
 mod likelihood;
 mod local;
+mod more;
 mod remote;
 
 pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until};
 pub use local::{LocalPolicy, describe};
+pub use more::MorePolicy;
 pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE, PATIENCE};
 
 use crate::trace::{Sampling, TraceEvent};

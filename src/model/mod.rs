@@ -7,6 +7,7 @@ mod device;
 mod error;
 mod files;
 mod lora;
+mod more;
 mod text;
 mod var;
 mod weights;
@@ -21,6 +22,7 @@ pub use files::{
     REWARD_HEADS, SafetensorsSource, embedded_policy, embedded_reward, parse_config, peft_name,
 };
 pub use lora::{LoraConfig, LoraSource, Merged, TARGETS};
+pub use more::{Growing, More, more_family};
 pub use text::{ChatTemplate, Decoded, END_TOKEN, Encoded, Message, PAD_TOKEN, StreamDecoder, TextTokenizer, prompt};
 pub use var::VarStore;
 pub use weights::{LinearWeight, WeightSource};

@@ -1,7 +1,7 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, PATIENCE, Policy};
-use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward};
+use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy};
+use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward, more_family};
 use crate::reward::protocol::{Explained, ProtocolReward, explain};
 use crate::reward::{LocalReward, RewardCard, RewardModel};
 use std::fmt;
@@ -106,6 +106,20 @@ impl ModelRef {
         self.files(embedded_policy)
     }
 
+    /// What runs this model as a policy, for people; `None` where it is no policy's files.
+    pub fn runs_on(&self) -> Option<String> {
+        let files = self.policy_files().ok()??;
+        if let Some(family) = more_family(&files) {
+            return Some(format!("candle-transformers ({family}): one candidate at a time; neither trained here nor a --reward"));
+        }
+        let config = files.config().ok()?;
+        let trained = match config.untrainable() {
+            Some(_) => "not trained here",
+            None => "can be trained and be a --reward",
+        };
+        Some(format!("the decoder here ({}): candidates in batches; {trained}", config.model_type))
+    }
+
     /// The files of this model as a reward model.
     pub fn reward_files(&self) -> Result<Option<ModelFiles>, ModelError> {
         self.files(embedded_reward)
@@ -125,6 +139,13 @@ impl ModelRef {
             })));
         }
         let Some(files) = self.policy_files()? else { return Ok(None) };
+        if more_family(&files).is_some() {
+            let load = move |progress: Option<Progress>| {
+                let model = MorePolicy::open(&files, &device.open()?, progress)?;
+                Ok(Loaded { about: model.about(), model: Box::new(model) as Box<dyn Policy> })
+            };
+            return Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }));
+        }
         files.config()?;
         let load = move |progress: Option<Progress>| {
             let model = LocalPolicy::open(&files, &device.open()?, progress)?;

@@ -20,12 +20,15 @@ mod hostile;
 mod hub;
 mod log;
 mod lora;
+#[cfg(feature = "more-models")]
+mod more;
 mod mpi;
 mod objectives;
 mod parity;
 mod protocol;
 mod protocol_cli;
 mod pty;
+mod recorded;
 mod rooms;
 mod run_folder;
 mod runtime;

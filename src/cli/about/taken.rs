@@ -19,8 +19,11 @@ pub(super) fn findings(model: &ModelRef) -> (Vec<Finding>, bool) {
             (vec![fault("taken for", State::Broken, &error.to_string())], true)
         }
         Err(error) => {
-            let taken = Finding::new("models", "  taken for", State::Fine, "a policy: it writes, and says how likely a text is");
-            (vec![taken, fault("as --reward", State::Absent, &error.to_string())], false)
+            let line = |name: &str, text: &str| Finding::new("models", format!("  {name}"), State::Fine, text);
+            let mut told = vec![line("taken for", "a policy: it writes, and says how likely a text is")];
+            told.extend(model.runs_on().map(|on| line("runs on", &on)));
+            told.push(fault("as --reward", State::Absent, &error.to_string()));
+            (told, false)
         }
     }
 }
@@ -34,7 +37,7 @@ fn fault(name: &str, state: State, error: &str) -> Finding {
 /// Whether a model can be loaded as a policy as far as its configuration says.
 fn is_policy(model: &ModelRef) -> bool {
     matches!(model, ModelRef::Endpoint(_))
-        || model.policy_files().is_ok_and(|f| f.is_some_and(|f| f.config().is_ok() && !f.has("reward.toml")))
+        || (model.runs_on().is_some() && model.policy_files().is_ok_and(|f| f.is_some_and(|f| !f.has("reward.toml"))))
 }
 
 fn told(explained: &Explained) -> Vec<Finding> {
