@@ -347,6 +347,70 @@ pub struct Token {
 mod tests {
     use super::*;
 
+    fn spoken(name: &str, model: &str, value: f32) -> Signal {
+        let threshold = Threshold { reading: Reading::of(name), value, false_alarm_rate: None, task: None };
+        Signal { name: name.into(), threshold: Some(threshold), ..Signal::reward(model, vec![TokenValue { span: Span::new(0, 1), value }]) }
+    }
+
+    /// Name, model, whether it stands beside the first, and the value where there is one.
+    fn all(c: &Candidate) -> Vec<(&str, &str, bool, Option<f32>)> {
+        fn said(s: &Signal) -> (&str, &str, bool, Option<f32>) {
+            let model = if let SignalSource::Model(m) = &s.source { m.as_str() } else { "" };
+            (&s.name, model, s.beside, s.tokens().first().map(|t| t.value))
+        }
+        c.signals.iter().map(said).collect()
+    }
+
+    #[test]
+    fn models_at_work_take_their_names_and_leave_others_what_they_said() {
+        let mut c = Candidate { signals: vec![spoken("reward", "old", 1.0), Signal::given("score", 2.0)], ..Candidate::default() };
+        c.begin_rewards(&AtWork::all(["x/a", "x/b"]));
+        assert_eq!(
+            all(&c),
+            [
+                ("reward:old", "old", false, Some(1.0)),
+                ("score", "", false, None),
+                ("reward", "x/a", false, None),
+                ("reward:b", "x/b", true, None)
+            ]
+        );
+        assert_eq!(c.signals[0].threshold.as_ref().unwrap().reading, Reading::of("reward:old"), "its threshold goes with it");
+        // The same again, the other way round: each computes its own anew.
+        for (name, value) in [("reward", 3.0), ("reward:b", 4.0)] {
+            c.edit_rewards(name, |tokens| tokens.push(TokenValue { span: Span::new(0, 1), value }));
+        }
+        assert_eq!(c.reward_models(), ["x/a", "x/b"]);
+        c.begin_rewards(&AtWork::all(["x/b", "x/a"]));
+        assert_eq!(all(&c)[2..], [("reward", "x/b", false, None), ("reward:a", "x/a", true, None)]);
+        // One alone: what the other said is its own no more, and stands where a file has another model's.
+        c.edit_rewards("reward:a", |tokens| tokens.push(TokenValue { span: Span::new(0, 1), value: 5.0 }));
+        c.begin_rewards(&AtWork::all(["x/c"]));
+        assert_eq!(all(&c).last(), Some(&("reward", "x/c", false, None)));
+        assert!(all(&c).contains(&("reward:a", "x/a", false, Some(5.0))) && all(&c).contains(&("reward:x/b", "x/b", false, None)));
+    }
+
+    #[test]
+    fn a_name_that_two_models_have_is_the_one_at_works() {
+        let mut c = Candidate { signals: vec![spoken("reward:b", "y/b", 1.0), spoken("reward:y/b", "y/b", 9.0)], ..Candidate::default() };
+        c.begin_rewards(&AtWork::all(["a", "x/b"]));
+        assert_eq!(all(&c), [("reward:y/b", "y/b", false, Some(1.0)), ("reward", "a", false, None), ("reward:b", "x/b", true, None)]);
+        // A model named twice.
+        c.begin_rewards(&AtWork::all(["a", "a"]));
+        assert_eq!(all(&c)[1..], [("reward", "a", false, None), ("reward:b", "x/b", false, None), ("reward:a#2", "a", true, None)]);
+    }
+
+    #[test]
+    fn of_several_at_work_the_first_ranks() {
+        let mut c = Candidate::default();
+        c.begin_rewards(&AtWork::all(["a", "b"]));
+        for name in ["reward:b", "reward"] {
+            c.edit_rewards(name, |tokens| tokens.push(TokenValue { span: Span::new(0, 1), value: 1.0 }));
+            assert_eq!(default_signal(std::slice::from_ref(&c)), Some(name), "the second alone where the first says nothing");
+        }
+        c.signals.push(spoken("reward:old", "old", 1.0));
+        assert_eq!(default_signal(std::slice::from_ref(&c)), Some("reward:old"), "another model's in the file stands before");
+    }
+
     #[test]
     fn a_label_of_0_is_wrong_where_none_is_negative() {
         let of = |labels: &[Option<f32>]| {

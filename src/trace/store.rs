@@ -217,6 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn each_model_speaks_of_its_own_signal() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        store.apply(&text(0, "a\n"));
+        let value = |value| vec![TokenValue { span: Span::new(0, 1), value }];
+        store.apply(&rewards(0, &[1.0]));
+        assert_eq!(
+            store.apply(&TraceEvent::Rewards { candidate: 0, signal: "reward:b".into(), from: 0, rewards: value(2.0) }).rewards,
+            0..1
+        );
+        let judged = Values::Candidate(0.5);
+        store.apply(&TraceEvent::Judged { candidate: 0, signal: "reward:c".into(), unit: Unit::Probability, values: judged });
+        let candidate = &store.trace().candidates[0];
+        assert_eq!((candidate.rewards()[0].value, candidate.signal("reward:b").unwrap().tokens()), (1.0, &value(2.0)[..]));
+        assert_eq!(candidate.signal("reward:c").and_then(Signal::whole), Some(0.5));
+        assert!(!candidate.signals[0].beside && candidate.signals[1].beside && candidate.signals[2].beside);
+    }
+
+    #[test]
     fn what_judges_steps_takes_the_place_of_what_it_said_before() {
         let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
         let judged = |values| TraceEvent::Judged { candidate: 0, signal: REWARD.into(), unit: Unit::Probability, values };

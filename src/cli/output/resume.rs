@@ -222,6 +222,19 @@ mod tests {
         assert!(scored.differs(&made).is_some_and(|what| what.contains("give --aggregation mean")));
         assert_eq!(line(r#"{"trace_id":"a","granularity":"dense","aggregation":"min"}"#).differs(&made), None);
         assert_eq!(line(r#"{"trace_id":"a"}"#).differs(&made), None, "a line without rewards has no aggregate");
+        let by = |models: &[&str]| Made { rewards: AtWork::all(models.iter().copied()), ..Made::default() };
+        let two = line(
+            r#"{"trace_id":"a","reward_model":"x/a","signals":[{"name":"reward:b","source":{"model":"x/b"},"beside":true},{"name":"s","source":"file"}]}"#,
+        );
+        assert_eq!((two.differs(&by(&["x/a", "x/b"])), two.differs(&by(&[]))), (None, None));
+        for other in [&["x/a"][..], &["x/b", "x/a"], &["x/a", "y/b"], &["x/a", "x/b", "c"]] {
+            assert!(two.differs(&by(other)).is_some_and(|what| what.contains("those of x/a, x/b; name those models, in this order")));
+        }
+        // A published model's rewards have no field of their own, and the first may have said nothing.
+        let listed = line(r#"{"trace_id":"a","signals":[{"name":"reward","source":{"model":"x/a"}}]}"#);
+        assert!(listed.differs(&by(&["x/a"])).is_none() && listed.differs(&by(&["x/b"])).is_some());
+        let beside = line(r#"{"trace_id":"a","signals":[{"name":"reward:b","source":{"model":"x/b"},"beside":true}]}"#);
+        assert_eq!(beside.differs(&by(&["x/a", "x/b"])), None);
         assert!(
             scored
                 .differs(&Made { granularity: Some(Granularity::Step), ..Made::default() })
