@@ -8,7 +8,7 @@
 //! runtime -> {generate, reward, model, trace}   run -> {format, trace}
 //! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, check, answer, trace}
-//! generate -> {model, http, trace}   reward -> {model, answer, trace}   model -> {hub, trace}   hub -> http
+//! generate -> {model, http, trace}   reward -> {model, http, answer, trace}   model -> {hub, trace}   hub -> http
 //! format -> {answer, check, trace}   task -> {answer, trace}   check -> trace    trace -> serde    (diagnose uses none)
 //! ```
 //!

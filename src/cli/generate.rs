@@ -24,7 +24,8 @@ pub struct Generate {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's http://HOST:PORT/v1[#NAME]
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
-    /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `embedded` or `none`; several,
+    /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL` (any language model), `implicit:MODEL,REFERENCE`,
+    /// http://HOST:PORT#MODEL, `embedded` or `none`; several,
     /// each by a --reward of its own, give a signal each
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: Vec<ModelRef>,

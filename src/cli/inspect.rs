@@ -32,7 +32,8 @@ pub struct LiveArgs {
     /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's http://HOST:PORT/v1[#NAME] [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub policy: Option<ModelRef>,
-    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`; several, each by a
+    /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL` (any language model), `implicit:MODEL,REFERENCE`,
+    /// http://HOST:PORT#MODEL, `embedded` (arithmetic stories) or `none`; several, each by a
     /// --reward of its own, give a signal each [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub reward: Vec<ModelRef>,

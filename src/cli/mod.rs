@@ -7,6 +7,7 @@ mod data;
 mod demonstrations;
 mod eval;
 pub mod exit;
+mod export;
 mod generate;
 mod inspect;
 mod interrupt;
@@ -61,6 +62,8 @@ enum Command {
     Score(score::Score),
     /// Sample candidates for problems
     Generate(generate::Generate),
+    /// Write a reward model that was trained here so that Hugging Face transformers loads it
+    Export(export::Export),
     /// Train by a recipe
     Train(train::Train),
     /// Print a recipe with every key, what it means and its default
@@ -179,6 +182,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Inspect(command)) => command.run(),
         Some(Command::Score(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
+        Some(Command::Export(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),
         Some(Command::Recipe(command)) => command.run(),
         Some(Command::Watch(command)) => command.run(&output),

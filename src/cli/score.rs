@@ -21,7 +21,8 @@ pub struct Score {
     /// Traces to score, in any format that `inspect` opens; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `embedded` (arithmetic stories) or `none`; several, each by a --reward of its own,
+    /// Reward model: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL` (any language model), `implicit:MODEL,REFERENCE`,
+    /// http://HOST:PORT#MODEL, `embedded` (arithmetic stories) or `none`; several, each by a --reward of its own,
     /// give a signal each
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     reward: Vec<ModelRef>,

@@ -1,5 +1,9 @@
 //! HTTP for model servers and for the Hugging Face hub: how clients are made, how much of an answer is read, and what a message may repeat.
 
+mod json;
+
+pub(crate) use json::{JsonServer, ServerError};
+
 use crate::util::secret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;

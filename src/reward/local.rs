@@ -1,26 +1,27 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
 use super::net::{States, numbers};
-use super::{Piece, RewardCard, RewardError, RewardModel, RewardNet, Said, Scored};
-use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, compute_dtype, device_name};
+use super::protocol::{HeadKind, Protocol};
+use super::{Head, Piece, RewardCard, RewardError, RewardModel, RewardNet, Said, Scored};
+use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, WeightSource, compute_dtype, device_name};
 use crate::trace::{Calibration, Span, TokenValue};
 use candle_core::{Device, Tensor};
 
 /// A decoder that reads the candidates as they grow.
-struct Reader {
-    decoder: Decoder,
+pub(super) struct Reader {
+    pub(super) decoder: Decoder,
     cache: KvCache,
     /// Of each candidate: its row of the cache, and the state after the last token read, `[1, hidden]`.
     rows: Vec<(usize, Tensor)>,
 }
 
 impl Reader {
-    fn new(decoder: &Decoder) -> Self {
+    pub(super) fn new(decoder: &Decoder) -> Self {
         Self { cache: decoder.cache(), decoder: decoder.clone(), rows: Vec::new() }
     }
 
     /// Starts over with the prompt of `candidates`.
-    fn begin(&mut self, prompt: &[u32], candidates: usize) -> Result<(), ModelError> {
+    pub(super) fn begin(&mut self, prompt: &[u32], candidates: usize) -> Result<(), ModelError> {
         self.cache.clear();
         let root = self.cache.add_row(None);
         let hidden = self.decoder.forward_cached(&[(root, prompt)], &mut self.cache)?;
@@ -30,12 +31,12 @@ impl Reader {
     }
 
     /// Positions that a candidate may still take.
-    fn room(&self, candidate: usize) -> usize {
+    pub(super) fn room(&self, candidate: usize) -> usize {
         self.decoder.context() - self.cache.len(self.rows[candidate].0)
     }
 
     /// Reads the new ids of several candidates as one batch; the states before and after each, one candidate after the other.
-    fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<(Tensor, Tensor), ModelError> {
+    pub(super) fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<(Tensor, Tensor), ModelError> {
         let chunks: Vec<(usize, &[u32])> = new.iter().map(|(c, ids, _)| (self.rows[*c].0, ids.as_slice())).collect();
         let after = self.decoder.forward_cached(&chunks, &mut self.cache)?;
         let (mut before, mut at) = (Vec::new(), 0);
@@ -49,6 +50,27 @@ impl Reader {
             *last = after.narrow(0, at - 1, 1)?.copy()?;
         }
         Ok((Tensor::cat(&before, 0)?, after))
+    }
+}
+
+/// Weights whose head has a name of its own.
+struct Called<'a> {
+    inner: &'a dyn WeightSource,
+    head: &'a str,
+}
+
+impl Called<'_> {
+    fn name(&self, name: &str) -> String {
+        name.strip_prefix("reward.").map_or(name.to_owned(), |rest| format!("{}.{rest}", self.head))
+    }
+}
+
+impl WeightSource for Called<'_> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        self.inner.tensor(&self.name(name), shape)
+    }
+    fn contains(&self, name: &str) -> bool {
+        self.inner.contains(&self.name(name))
     }
 }
 
@@ -104,6 +126,25 @@ impl LocalReward {
         let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?.for_inference()?;
         let reference = net.reference.as_ref().map(Reader::new);
         Ok(Self { reader: Reader::new(&net.decoder), reference, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+    }
+
+    /// Loads a model that a [`Protocol`] describes as read at every token, such as one that was exported.
+    pub fn open_described(
+        files: &ModelFiles,
+        protocol: &Protocol,
+        device: &Device,
+        progress: Option<Progress>,
+    ) -> Result<Self, ModelError> {
+        let head = if protocol.read.head == HeadKind::Likelihood { Head::Likelihood } else { Head::Scalar };
+        let card = RewardCard { name: files.name(), head, calibration: protocol.calibration(), ..RewardCard::default() };
+        let model = files.load(device, compute_dtype(device), progress)?;
+        let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?;
+        let p = decoder.config().parameters() as f64 / 1e6;
+        let (family, on) = (&decoder.config().model_type, device_name(device));
+        let about = format!("{family}, {p:.1} M parameters, {}, {on}, read as {}: a score for each token", model.stored, protocol.name);
+        let net =
+            RewardNet::new(decoder, None, head, &Called { inner: model.weights.as_ref(), head: &protocol.read.tensor })?.for_inference()?;
+        Ok(Self { reader: Reader::new(&net.decoder), reference: None, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
     }
 
     /// The same with f, its potential's part included, as the reward; thresholds are g's and are left behind. Fails where the head has no potential.

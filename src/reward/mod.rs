@@ -2,17 +2,23 @@
 
 mod calibrate;
 mod card;
+mod export;
+mod implicit;
 mod local;
 mod net;
 pub mod protocol;
 mod score;
+mod served;
 
 pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, conformal_threshold, stand_ins, worst};
 pub use card::RewardCard;
+pub use export::{Exported, export};
+pub use implicit::{ImplicitOptions, ImplicitReward, explain_implicit};
 pub use local::LocalReward;
 pub(crate) use net::Under;
 pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
+pub use served::{ServedAt, ServedReward};
 
 use crate::trace::{Calibration, Span, Token, TokenValue, Unit, Values};
 use std::ops::Range;
@@ -88,11 +94,11 @@ pub enum Said {
         /// The rewards.
         rewards: Vec<TokenValue>,
     },
-    /// All that there is to say so far of its steps, or of the whole.
+    /// All that there is to say so far of its steps, or of the whole, or of tokens whose values are no logits.
     Judged {
         /// What the numbers are.
         unit: Unit,
-        /// One a step, `None` where a step was not read, or one for the whole.
+        /// One a step, `None` where a step was not read, or one for the whole, or one a token.
         values: Values,
     },
 }

@@ -1,15 +1,17 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy};
+use crate::generate::{Endpoint, EndpointPolicy, KEY_VARIABLE, LocalPolicy, MorePolicy, PATIENCE, Policy};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward, more_family};
-use crate::reward::protocol::{Explained, ProtocolReward, explain};
-use crate::reward::{LocalReward, RewardCard, RewardModel};
+use crate::reward::protocol::{Explained, Protocol, ProtocolReward, explain, explain_judge, recognise};
+use crate::reward::{
+    Exported, ImplicitOptions, ImplicitReward, LocalReward, RewardCard, RewardModel, ServedAt, ServedReward, explain_implicit, export,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A model as a user names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum ModelRef {
     /// The one inside the program.
     #[default]
@@ -27,12 +29,37 @@ pub enum ModelRef {
         /// The protocol file.
         protocol: PathBuf,
     },
-    /// A model that an OpenAI-compatible server has, `http://HOST:PORT/v1#MODEL`; it can be a policy only.
+    /// A language model as a judge that was not trained for it, `judge:MODEL`; a reward model only.
+    Judge {
+        /// [`ModelRef::Embedded`] or [`ModelRef::Path`].
+        model: Box<Self>,
+        /// A protocol file with another wording.
+        protocol: Option<PathBuf>,
+    },
+    /// How much likelier one language model finds a text than another, `implicit:MODEL,REFERENCE[,beta=B][,chunk=N]`; a reward model only.
+    Implicit {
+        /// [`ModelRef::Embedded`] or [`ModelRef::Path`], as the next.
+        model: Box<Self>,
+        /// The model that it is measured against.
+        reference: Box<Self>,
+        /// Scale and chunks.
+        options: ImplicitOptions,
+    },
+    /// A model that a server has: as a policy that of an OpenAI-compatible one, `http://HOST:PORT/v1#MODEL`; as a reward model that of vLLM, SGLang or this
+    /// program's own server, `http://HOST:PORT[/path]#MODEL`.
     Endpoint(Endpoint),
+    /// A server's reward model that is fed and read as a protocol file says.
+    Served {
+        /// Where it is.
+        endpoint: Endpoint,
+        /// The protocol file.
+        protocol: PathBuf,
+    },
 }
 
 impl ModelRef {
-    /// Reads `embedded`, `none`, an address that begins with `http`, or else a path, after which `#f` may stand; neither disk nor network is asked. Fails on a wrong address.
+    /// Reads `embedded`, `none`, `judge:MODEL`, `implicit:MODEL,REFERENCE` with its options, an address that begins with `http`, or else a path, after which `#f`
+    /// may stand; neither disk nor network is asked. Fails on a wrong address, and on what no judge and no pair can be made of.
     pub fn parse(text: &str) -> Result<Self, String> {
         Ok(match text {
             "embedded" => Self::Embedded,
@@ -43,6 +70,12 @@ impl ModelRef {
                     "embedded#f: the embedded reward model has no potential; name a directory whose reward `airl` has learned".into()
                 );
             }
+            judge if judge.starts_with("judge:") => {
+                let model =
+                    language_model(&judge["judge:".len()..]).ok_or_else(|| format!("{judge}: write judge:MODEL; {LANGUAGE_MODEL}"))?;
+                Self::Judge { model, protocol: None }
+            }
+            pair if pair.starts_with("implicit:") => implicit(&pair["implicit:".len()..]).map_err(|e| format!("{pair}: {e}"))?,
             path => match path.strip_suffix("#f") {
                 Some(dir) => Self::Shaped(dir.into()),
                 None => Self::Path(path.into()),
@@ -56,7 +89,8 @@ impl ModelRef {
             Self::None => Ok(None),
             Self::Path(path) | Self::Shaped(path) | Self::Described { model: path, .. } => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
-            Self::Endpoint(endpoint) => Err(ModelError::Input(format!(
+            Self::Judge { model, .. } | Self::Implicit { model, .. } => model.files(embedded_policy),
+            Self::Endpoint(endpoint) | Self::Served { endpoint, .. } => Err(ModelError::Input(format!(
                 "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
             ))),
         }
@@ -71,26 +105,57 @@ impl ModelRef {
     pub fn described(&self, protocol: PathBuf) -> Result<Self, String> {
         match self {
             Self::Path(model) => Ok(Self::Described { model: model.clone(), protocol }),
-            other => Err(format!("{other} needs no protocol; name the directory, .gguf file or hub id of a published reward model")),
+            Self::Endpoint(endpoint) => Ok(Self::Served { endpoint: endpoint.clone(), protocol }),
+            Self::Judge { model, .. } => Ok(Self::Judge { model: model.clone(), protocol: Some(protocol) }),
+            other => {
+                Err(format!("{other} needs no protocol; name the directory, .gguf file, hub id or address of a published reward model"))
+            }
         }
     }
 
     /// The protocol file that the user named.
     fn protocol(&self) -> Option<&Path> {
-        if let Self::Described { protocol, .. } = self { Some(protocol) } else { None }
+        match self {
+            Self::Described { protocol, .. } | Self::Served { protocol, .. } => Some(protocol),
+            Self::Judge { protocol, .. } => protocol.as_deref(),
+            _ => None,
+        }
     }
 
     /// Whether it was trained here, so that its own card says how it is read.
     fn has_card(&self, files: &ModelFiles) -> bool {
-        self.protocol().is_none() && files.has(RewardCard::FILE)
+        matches!(self, Self::Embedded | Self::Path(_) | Self::Shaped(_)) && files.has(RewardCard::FILE)
     }
 
     /// What this model is taken for as a published reward model, and what exactly is fed to it; `None` for one that was trained here, and for none at all.
     pub fn explain_reward(&self) -> Result<Option<Explained>, ModelError> {
+        if let Self::Implicit { reference, options, .. } = self {
+            let (Some(model), Some(reference)) = (self.reward_files()?, reference.files(embedded_policy)?) else { return Ok(None) };
+            return explain_implicit([&model, &reference], *options).map(Some);
+        }
         match self.reward_files()? {
+            Some(files) if self.is_judge() => explain_judge(&files, self.protocol()).map(Some),
             Some(files) if !self.has_card(&files) => explain(&files, self.protocol()).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Where it is, as a reward model on a server.
+    fn served(&self) -> Option<ServedAt> {
+        match self {
+            Self::Endpoint(e) | Self::Served { endpoint: e, .. } => Some(ServedAt { url: e.base_url.clone(), model: e.model.clone() }),
+            _ => None,
+        }
+    }
+
+    /// Whether it is asked as a judge.
+    fn is_judge(&self) -> bool {
+        matches!(self, Self::Judge { .. })
+    }
+
+    /// Whether it was named as what can only be a reward model.
+    pub fn is_reward_only(&self) -> bool {
+        matches!(self, Self::Described { .. } | Self::Served { .. } | Self::Judge { .. } | Self::Implicit { .. })
     }
 
     /// Whether it was trained here as a reward model.
@@ -102,6 +167,11 @@ impl ModelRef {
     pub fn policy_files(&self) -> Result<Option<ModelFiles>, ModelError> {
         if let Self::Shaped(_) = self {
             return Err(ModelError::Input(format!("{self}: #f reads a reward model with its potential; a policy is named without it")));
+        }
+        if let Self::Judge { .. } | Self::Implicit { .. } | Self::Served { .. } = self {
+            return Err(ModelError::Input(format!(
+                "{self}: this is a reward model and writes nothing; a policy is named by its model alone"
+            )));
         }
         self.files(embedded_policy)
     }
@@ -120,9 +190,22 @@ impl ModelRef {
         Some(format!("the decoder here ({}): candidates in batches; {trained}", config.model_type))
     }
 
-    /// The files of this model as a reward model.
+    /// The files of this model as a reward model; `None` for `none`, and for a server's.
     pub fn reward_files(&self) -> Result<Option<ModelFiles>, ModelError> {
+        if self.served().is_some() {
+            return Ok(None);
+        }
         self.files(embedded_reward)
+    }
+
+    /// Writes a reward model that was trained here into the directory `to`, for transformers. Fails on any other.
+    pub fn export(&self, to: &Path) -> Result<Exported, ModelError> {
+        match self.reward_files()? {
+            Some(files) if self.has_card(&files) && !self.is_shaped() => export(&files, to),
+            _ => Err(ModelError::Input(format!(
+                "{self}: only a reward model that was trained here is exported; name a directory with reward.json, or `embedded`"
+            ))),
+        }
     }
 
     /// What loads this model as a policy; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
@@ -156,13 +239,37 @@ impl ModelRef {
 
     /// What loads this model as a reward model; `None` for `none`. Checks now that something is there; the rest is checked while it loads.
     pub fn reward(&self, device: DeviceChoice) -> Result<Option<Loader<dyn RewardModel>>, ModelError> {
+        if let Some(at) = self.served() {
+            let protocol = self.protocol().map(Path::to_owned);
+            return Ok(Some(Loader::new(self.to_string(), move |_| {
+                let model = ServedReward::open(&at, protocol.as_deref(), std::env::var(KEY_VARIABLE).ok(), PATIENCE);
+                let model = model.map_err(|e| e.to_string())?;
+                Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> })
+            })));
+        }
         let Some(files) = self.reward_files()? else { return Ok(None) };
         files.config()?;
-        let shaped = self.is_shaped();
+        if let Self::Implicit { reference, options, .. } = self {
+            let Some(reference) = reference.files(embedded_policy)? else { return Ok(None) };
+            reference.config()?;
+            let options = *options;
+            return Ok(Some(Loader::new(self.to_string(), move |progress| {
+                let open = || ImplicitReward::open([&files, &reference], options, &device.open()?, progress);
+                let model = open().map_err(|e: ModelError| e.to_string())?;
+                Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> })
+            })));
+        }
+        let (shaped, judge) = (self.is_shaped(), self.is_judge());
         let (published, protocol) = (!shaped && !self.has_card(&files), self.protocol().map(Path::to_owned));
         let load = move |progress: Option<Progress>| {
             if published {
-                let model = ProtocolReward::open(&files, protocol.as_deref(), &device.open()?, progress)?;
+                let taken = if judge { None } else { Some(recognise(&files, protocol.as_deref())?.protocol) };
+                if let Some(described) = taken.filter(Protocol::judges_tokens) {
+                    let model = LocalReward::open_described(&files, &described, &device.open()?, progress)?;
+                    return Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> });
+                }
+                let open = if judge { ProtocolReward::open_judge } else { ProtocolReward::open };
+                let model = open(&files, protocol.as_deref(), &device.open()?, progress)?;
                 return Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> });
             }
             let model = LocalReward::open(&files, &device.open()?, progress)?;
@@ -173,6 +280,39 @@ impl ModelRef {
     }
 }
 
+/// What a judge and the models of a pair are, for messages.
+const LANGUAGE_MODEL: &str = "MODEL is a directory, a .gguf file, a hub id in the local cache or `embedded`";
+
+/// A language model on this machine; `None` where the text names none.
+fn language_model(text: &str) -> Option<Box<ModelRef>> {
+    match ModelRef::parse(text).ok()? {
+        model @ (ModelRef::Embedded | ModelRef::Path(_)) if !text.is_empty() => Some(Box::new(model)),
+        _ => None,
+    }
+}
+
+/// Reads `MODEL,REFERENCE[,beta=B][,chunk=N]`.
+fn implicit(text: &str) -> Result<ModelRef, String> {
+    let mut parts = text.split(',');
+    let mut model = || parts.next().and_then(language_model).ok_or_else(|| format!("write implicit:MODEL,REFERENCE; {LANGUAGE_MODEL}"));
+    let (model, reference) = (model()?, model()?);
+    let mut options = ImplicitOptions::default();
+    for part in parts {
+        match part.split_once('=') {
+            Some(("beta", value)) => {
+                let beta = value.parse().ok().filter(|b: &f32| b.is_finite() && *b > 0.0);
+                options.beta = beta.ok_or_else(|| format!("beta is {value:?}; it must be a number above 0, such as 0.05"))?;
+            }
+            Some(("chunk", value)) => {
+                let chunk = value.parse().ok().filter(|n: &usize| (1..=1 << 20).contains(n));
+                options.chunk = Some(chunk.ok_or_else(|| format!("chunk is {value:?}; it must be a number of tokens, 1 or more"))?);
+            }
+            _ => return Err(format!("{part:?} is neither beta=NUMBER nor chunk=TOKENS (a comma parts the models and the options)")),
+        }
+    }
+    Ok(ModelRef::Implicit { model, reference, options })
+}
+
 impl fmt::Display for ModelRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,7 +320,15 @@ impl fmt::Display for ModelRef {
             Self::None => f.write_str("none"),
             Self::Path(path) | Self::Described { model: path, .. } => write!(f, "{}", path.display()),
             Self::Shaped(path) => write!(f, "{}#f", path.display()),
-            Self::Endpoint(endpoint) => endpoint.fmt(f),
+            Self::Judge { model, .. } => write!(f, "judge:{model}"),
+            Self::Implicit { model, reference, options } => {
+                write!(f, "implicit:{model},{reference}")?;
+                if options.beta != ImplicitOptions::default().beta {
+                    write!(f, ",beta={}", options.beta)?;
+                }
+                options.chunk.map_or(Ok(()), |n| write!(f, ",chunk={n}"))
+            }
+            Self::Endpoint(endpoint) | Self::Served { endpoint, .. } => endpoint.fmt(f),
         }
     }
 }
@@ -240,9 +388,30 @@ mod tests {
         assert_eq!((&shaped, shaped.to_string().as_str()), (&ModelRef::Shaped("a/b".into()), "a/b#f"));
         assert!(ModelRef::parse("embedded#f").unwrap_err().contains("no potential"));
         assert!(shaped.policy_files().unwrap_err().to_string().contains("#f"));
+        for text in ["judge:embedded", "judge:a/b.gguf", "implicit:a,b", "implicit:a,embedded,beta=0.001,chunk=16"] {
+            let named = ModelRef::parse(text).unwrap();
+            assert_eq!(named.to_string(), text);
+            assert!(named.policy_files().unwrap_err().to_string().contains("writes nothing"));
+        }
+        for (text, word) in [
+            ("judge:", "judge:MODEL"),
+            ("judge:none", "judge:MODEL"),
+            ("judge:http://h/v1", "judge:MODEL"),
+            ("implicit:a", "MODEL,REFERENCE"),
+            ("implicit:a,", "MODEL,REFERENCE"),
+            ("implicit:a,b,beta=0", "above 0"),
+            ("implicit:a,b,chunk=0", "tokens"),
+            ("implicit:a,b,c", "neither"),
+        ] {
+            let said = ModelRef::parse(text).unwrap_err();
+            assert!(said.contains(word) && said.contains(text), "{said}");
+        }
+        let file = ModelRef::parse("judge:a").unwrap().described("p.toml".into()).unwrap();
+        assert!(matches!(file, ModelRef::Judge { protocol: Some(_), .. }));
         let served = ModelRef::parse("http://gpu:8000/v1#m").unwrap();
         assert_eq!(served.to_string(), "http://gpu:8000/v1#m");
-        assert!(served.reward(DeviceChoice::Cpu).err().unwrap().to_string().contains("cannot be used here"));
+        assert!(served.reward(DeviceChoice::Cpu).unwrap().is_some() && served.reward_files().unwrap().is_none());
+        assert!(matches!(served.described("p.toml".into()), Ok(ModelRef::Served { .. })));
         assert!(ModelRef::parse("http://").is_err());
     }
 

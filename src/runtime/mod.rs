@@ -15,6 +15,7 @@ mod shared;
 
 pub use crate::generate::PATIENCE;
 pub use crate::model::{DeviceChoice, ModelError};
+pub use crate::reward::Exported;
 pub use crate::reward::protocol::Explained;
 pub use engine::Engine;
 pub use load::{Load, Loaded, Loader, ModelRef, Models};

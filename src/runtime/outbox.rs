@@ -247,7 +247,8 @@ fn size(event: &TraceEvent) -> usize {
         TraceEvent::Tokens { text, tokens, .. } => text.len() + std::mem::size_of_val(tokens.as_slice()),
         TraceEvent::Rewards { rewards, .. } => std::mem::size_of_val(rewards.as_slice()),
         TraceEvent::Judged { values: Values::Steps(steps), .. } => std::mem::size_of_val(steps.as_slice()),
-        TraceEvent::Judged { .. } => size_of::<f32>(),
+        TraceEvent::Judged { values: Values::Tokens(tokens), .. } => std::mem::size_of_val(tokens.as_slice()),
+        TraceEvent::Judged { values: Values::Candidate(_), .. } => size_of::<f32>(),
         TraceEvent::Started { .. } | TraceEvent::Finished { .. } => 0,
     }
 }

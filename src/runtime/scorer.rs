@@ -6,7 +6,7 @@ use super::load::Loader;
 use super::shared::{Failure, Part, Shared, Which, guarded, load};
 use super::{RequestId, Slot, Update};
 use crate::reward::{Piece, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Span, TraceEvent};
+use crate::trace::{Calibration, Span, TokenValue, TraceEvent, Values};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -208,14 +208,20 @@ fn publish(shared: &Shared, signal: &Arc<str>, job: &Job, group: &[usize], score
         let Some(&candidate) = group.get(candidate) else { continue };
         let length = job.text_len(candidate);
         for candidate in job.all_of(candidate) {
+            let inside = |tokens: &mut Vec<TokenValue>| {
+                tokens.iter_mut().for_each(|t| t.span = Span::new(t.span.start.min(length), t.span.end.min(length)));
+            };
             let event = match said.clone() {
                 Said::Tokens { from, mut rewards } => {
-                    for reward in &mut rewards {
-                        reward.span = Span::new(reward.span.start.min(length), reward.span.end.min(length));
-                    }
+                    inside(&mut rewards);
                     TraceEvent::Rewards { candidate, signal: signal.clone(), from, rewards }
                 }
-                Said::Judged { unit, values } => TraceEvent::Judged { candidate, signal: signal.clone(), unit, values },
+                Said::Judged { unit, mut values } => {
+                    if let Values::Tokens(tokens) = &mut values {
+                        inside(tokens);
+                    }
+                    TraceEvent::Judged { candidate, signal: signal.clone(), unit, values }
+                }
             };
             shared.outbox.event(job.id, event, &job.cancelled);
         }

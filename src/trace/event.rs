@@ -32,7 +32,8 @@ pub enum TraceEvent {
         /// Spans count from the start of the candidate's text.
         rewards: Vec<TokenValue>,
     },
-    /// A reward model that judges steps, or the whole, says all that it has to say of the candidate so far; takes the place of what it said before.
+    /// A reward model that judges steps, or the whole, or tokens in another unit than logits, says all that it has to say of the candidate so far; takes the place
+    /// of what it said before.
     Judged {
         /// Index of the candidate inside its trace.
         candidate: usize,
@@ -40,7 +41,7 @@ pub enum TraceEvent {
         signal: Arc<str>,
         /// What the numbers are.
         unit: Unit,
-        /// One a step, `None` where it was not reached yet, or one for the whole.
+        /// One a step, `None` where it was not reached yet, or one for the whole, or one a token.
         values: Values,
     },
     /// Nothing more will be appended.

@@ -45,7 +45,7 @@ struct Case {
     scores: Vec<f32>,
 }
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/protocol")
 }
 
@@ -55,6 +55,12 @@ fn expected() -> BTreeMap<String, Value> {
 
 fn twin(name: &str) -> Twin {
     serde_json::from_value(expected().remove(name).unwrap()).unwrap()
+}
+
+/// Problem, steps, ids, positions and scores of a case of a twin.
+pub fn case_of(name: &str, index: usize) -> (String, Vec<String>, Vec<u32>, Vec<usize>, Vec<f32>) {
+    let case = twin(name).cases.remove(index);
+    (case.problem, case.steps, case.ids, case.at, case.scores)
 }
 
 /// A twin put together in a directory of the layout of the hub.
@@ -102,12 +108,17 @@ pub fn make(name: &str) -> Made {
     make_with(name, |_| {})
 }
 
+/// The twin `name` as nothing but a language model with this chat template.
+pub fn make_plain(name: &str, template: Option<&str>) -> Made {
+    make_with(name, |twin| (twin.template, twin.called, twin.swap) = (template.map(str::to_owned), None, None))
+}
+
 fn open(made: &Made) -> ProtocolReward {
     ProtocolReward::open(&ModelFiles::open(&made.path).unwrap(), None, &Device::Cpu, None).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Text of a case and the spans of its steps.
-fn joined(steps: &[String]) -> (String, Vec<Span>) {
+pub fn joined(steps: &[String]) -> (String, Vec<Span>) {
     let mut text = String::new();
     let mut spans = Vec::new();
     for step in steps {
@@ -120,11 +131,11 @@ fn joined(steps: &[String]) -> (String, Vec<Span>) {
     (text, spans)
 }
 
-fn piece<'a>(candidate: usize, text: &'a str, steps: &'a [Span], finished: bool) -> Piece<'a> {
+pub fn piece<'a>(candidate: usize, text: &'a str, steps: &'a [Span], finished: bool) -> Piece<'a> {
     Piece { candidate, text, tokens: &[], new: 0..text.len(), finished, cut_short: false, steps }
 }
 
-fn values(scored: &Scored) -> Vec<Option<f32>> {
+pub fn values(scored: &Scored) -> Vec<Option<f32>> {
     match &scored.said {
         Said::Judged { values: Values::Steps(steps), .. } => steps.clone(),
         Said::Judged { values: Values::Candidate(value), .. } => vec![Some(*value)],
@@ -133,14 +144,14 @@ fn values(scored: &Scored) -> Vec<Option<f32>> {
 }
 
 /// What the model says of each candidate of a problem, read at once.
-fn scores(model: &mut ProtocolReward, problem: &str, candidates: &[Vec<String>]) -> Vec<Vec<Option<f32>>> {
+pub fn scores(model: &mut ProtocolReward, problem: &str, candidates: &[Vec<String>]) -> Vec<Vec<Option<f32>>> {
     let joined: Vec<(String, Vec<Span>)> = candidates.iter().map(|c| joined(c)).collect();
     model.begin(problem, candidates.len()).unwrap();
     let pieces: Vec<Piece> = joined.iter().enumerate().map(|(i, (text, spans))| piece(i, text, spans, true)).collect();
     model.append(&pieces).unwrap().iter().map(values).collect()
 }
 
-fn near(found: &[Option<f32>], want: &[f32], what: &str) {
+pub fn near(found: &[Option<f32>], want: &[f32], what: &str) {
     assert_eq!(found.len(), want.len(), "{what}");
     for (f, w) in found.iter().zip(want) {
         assert!((f.unwrap() - w).abs() < TOLERANCE, "{what}: {found:?} instead of {want:?}");

@@ -26,7 +26,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "Directory for configuration; your own themes go into reasonscope/themes in it, your defaults into reasonscope/config.toml. ~/.config where it is not set.",
     ),
     ("REASONSCOPE_CONFIG", "The configuration file, in place of the one in the directory above."),
-    ("OPENAI_API_KEY", "Key that goes along to the server of a policy that is named by its address."),
+    ("OPENAI_API_KEY", "Key that goes along to the server of a policy or a reward model that is named by its address."),
     ("HF_ENDPOINT", "Address of the hub that `data fetch` asks; https://huggingface.co where it is not set."),
     ("HF_TOKEN", "Token for private and gated repositories; it goes to the hub alone."),
     ("HF_HOME", "Where the hub's cache is, in hub in it (HF_HUB_CACHE names the cache itself); ~/.cache/huggingface where it is not set."),
@@ -45,7 +45,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Models to look at: a directory, a .gguf file, a hub id in the local cache or `embedded`
+    /// Models to look at: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL`, `implicit:MODEL,REFERENCE` or `embedded`
     #[arg(value_name = "MODEL", value_parser = model)]
     models: Vec<ModelRef>,
     #[command(flatten)]

@@ -13,11 +13,9 @@ pub(super) fn findings(model: &ModelRef) -> (Vec<Finding>, bool) {
     }
     match model.explain_reward() {
         Ok(Some(explained)) => (told(&explained), true),
-        Ok(None) => (Vec::new(), false),
-        // A description that the user wrote is meant; any other model may be a policy, and says itself why it does not load as one.
-        Err(error) if matches!(model, ModelRef::Described { .. }) || !is_policy(model) => {
-            (vec![fault("taken for", State::Broken, &error.to_string())], true)
-        }
+        Ok(None) => (Vec::new(), model.is_reward_only()),
+        // What can only be a reward model is meant as one; any other model may be a policy, and says itself why it does not load as one.
+        Err(error) if model.is_reward_only() || !is_policy(model) => (vec![fault("taken for", State::Broken, &error.to_string())], true),
         Err(error) => {
             let line = |name: &str, text: &str| Finding::new("models", format!("  {name}"), State::Fine, text);
             let mut told = vec![line("taken for", "a policy: it writes, and says how likely a text is")];

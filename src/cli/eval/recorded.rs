@@ -35,7 +35,8 @@ pub struct RecordedArgs {
     /// Traces with candidates, in any format that `inspect` opens; what `score` and `generate` write among them
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
-    /// Score the candidates with this reward model: a directory, a .gguf file, a hub id in the local cache or `embedded`; several, each by a --reward of its
+    /// Score the candidates with this reward model: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL`, `implicit:MODEL,REFERENCE`,
+    /// http://HOST:PORT#MODEL or `embedded`; several, each by a --reward of its
     /// own, give a signal each. `none`: the rewards in the files
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = model, help_heading = "Models")]
     pub reward: Vec<ModelRef>,

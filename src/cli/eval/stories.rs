@@ -60,8 +60,11 @@ impl StoriesArgs {
     /// Loads both models.
     pub fn open(&self) -> Result<Pair> {
         let (Some(policy), Some(reward)) = (self.policy.policy_files()?, self.reward.reward_files()?) else {
-            bail!("evaluation needs a policy and a reward model; `none` is neither");
+            bail!("evaluation needs a policy and a reward model on this machine; `none` is neither");
         };
+        if self.reward.is_reward_only() {
+            bail!("{}: only a reward model that was trained here is evaluated so; `reasonscope eval localise FILE` takes any", self.reward);
+        }
         let pair = Pair::open(&policy, &reward, &self.device.device.open()?)?;
         Ok(if self.reward.is_shaped() { pair.shaped()? } else { pair })
     }

@@ -108,6 +108,18 @@ impl ModelFiles {
         Err(error("no such file or directory".into(), remedy))
     }
 
+    /// The files of a tokenizer, and of a chat template beside it: a directory with `tokenizer.json` or that file itself, or a model as [`ModelFiles::open`]
+    /// finds it. Nothing else need be there.
+    pub fn open_tokenizer(path: &Path) -> Result<Self, ModelError> {
+        if path.join("tokenizer.json").is_file() {
+            return Ok(Self::Directory(path.into()));
+        }
+        match path.file_name() {
+            Some(name) if name == "tokenizer.json" && path.is_file() => Ok(Self::Directory(path.parent().unwrap_or(Path::new("")).into())),
+            _ => Self::open(path),
+        }
+    }
+
     fn open_adapter(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join(ADAPTER_CONFIG);
         let text = std::fs::read(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;

@@ -1,9 +1,9 @@
 //! What a protocol says, as it stands in a TOML file.
 
 use crate::model::ModelError;
-use crate::trace::{Aggregation, Unit};
+use crate::trace::{Aggregation, Calibration, REWARD, Reading, Unit};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A description longer than this is none.
 const MOST_BYTES: usize = 64 << 10;
@@ -27,6 +27,9 @@ pub struct Protocol {
     /// What the scores are.
     #[serde(default)]
     pub output: Output,
+    /// What is to be known where a server has the model.
+    #[serde(default)]
+    pub server: Server,
 }
 
 /// What tells a family by its files. Every list that is not empty must hold: one of the architectures and one of the names, all of the tensors.
@@ -88,6 +91,8 @@ pub enum Shape {
     Plain,
     /// A chat by the model's template: the problem is the user's message, the steps are the assistant's.
     Chat,
+    /// A chat where the model has a template, else one text.
+    Auto,
     /// A conversation by the model's template: the user gives problem and first step, then step after step; the assistant answers each with the tag.
     Turns,
 }
@@ -134,8 +139,12 @@ pub enum At {
     TagStart,
     /// The last id before the tag, which predicts it.
     StepEnd,
+    /// The id that predicts the first id in which the good marker, which is the tag, and the bad one differ; those two ids are the good and the bad token.
+    Marker,
     /// The last id of all that is not padding: one score for the whole.
     End,
+    /// Every id of the text: one score a token.
+    Token,
 }
 
 /// What is read off a state h of the decoder.
@@ -148,6 +157,8 @@ pub enum HeadKind {
     Mlp,
     /// The next-token logits of the language model.
     Lm,
+    /// w·ln π(token | before) + W·h + b, W `[1, hidden]`, w `[1]` under the name `likelihood`: the head of models that are trained here.
+    Likelihood,
 }
 
 /// How numbers become a score.
@@ -195,6 +206,34 @@ pub struct Output {
     pub aggregation: Option<Aggregation>,
     /// A step whose score is below deviates, say its authors.
     pub threshold: Option<f32>,
+    /// Of scores a token, the reading that the threshold holds for, such as `reward.min`, which is also how a step is read where nobody asks otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
+    /// What is said of a step.
+    pub steps: Says,
+}
+
+/// What is to be known where a server has the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where the tokenizer and the chat template are: a directory, a `tokenizer.json`, a `.gguf` file or a hub id; seen from the protocol file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// The server gives chances rather than logits; unsaid, rows of several numbers that add up to 1 are taken for chances, single numbers for logits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chances: Option<bool>,
+}
+
+/// What is said of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Its own score.
+    #[default]
+    Score,
+    /// Where the first error is, from the scores of all steps: see [`first_error`](super::first_error).
+    FirstError,
 }
 
 impl Protocol {
@@ -210,6 +249,30 @@ impl Protocol {
         Ok(this)
     }
 
+    /// Reads the description in a file.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ModelError::Io { path: path.into(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// The threshold that its authors state, where they do.
+    pub fn calibration(&self) -> Calibration {
+        let reading = self.output.reading.clone().unwrap_or_else(|| Reading::of(REWARD));
+        match self.output.threshold {
+            None if self.judges_tokens() => Calibration { reading, ..Calibration::default() },
+            None => Calibration::default(),
+            Some(threshold) => {
+                let method = format!("the threshold of {}; its false-alarm rate is not known", self.name);
+                Calibration { method, ..Calibration::at(reading, threshold) }
+            }
+        }
+    }
+
+    /// Whether it gives a score for every token.
+    pub fn judges_tokens(&self) -> bool {
+        self.read.at == At::Token
+    }
+
     /// Whether it gives one score for the whole rather than one a step.
     pub fn judges_whole(&self) -> bool {
         self.read.at == At::End
@@ -221,13 +284,40 @@ impl Protocol {
         let tagged = !input.tag.is_empty() || !input.tag_ids.is_empty();
         let says = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         says(input.problem.contains("{problem}"), "input.problem lacks {problem}")?;
-        says(tagged || !matches!(read.at, At::Tag | At::TagStart), "read.at is the tag, but input.tag is empty")?;
+        says(tagged || !matches!(read.at, At::Tag | At::TagStart | At::Marker), "read.at is the tag, but input.tag is empty")?;
         says(tagged || input.layout != Shape::Turns, "input.layout is \"turns\", which needs what the assistant says in input.tag")?;
         says(
             input.layout != Shape::Turns || read.at != At::End,
             "input.layout \"turns\" cannot be read at the end: give read.at a step's position",
         )?;
-        says(input.system.is_none() || input.layout != Shape::Plain, "input.system needs a chat: layout \"chat\" or \"turns\"")?;
+        let chats = matches!(input.layout, Shape::Chat | Shape::Turns);
+        says(input.system.is_none() || chats, "input.system needs a chat: layout \"chat\" or \"turns\"")?;
+        if read.at == At::Marker {
+            let markers = match (&read.positive[..], &read.negative[..]) {
+                ([Label::Text(good)], [Label::Text(bad)]) => good == &input.tag && !bad.is_empty() && input.tag_ids.is_empty(),
+                _ => false,
+            };
+            says(
+                markers && input.layout != Shape::Turns && read.head == HeadKind::Lm,
+                "read.at is \"marker\", which needs read.head \"lm\", input.tag as the one text of read.positive, and the bad marker in read.negative",
+            )?;
+        }
+        let whole_text = input.layout == Shape::Plain && input.problem == "{problem}\n" && !tagged;
+        let bare = [&input.first, &input.between, &input.after].iter().all(|t| t.is_empty());
+        let tokens = whole_text && bare && read.score == Squash::Logit && matches!(read.head, HeadKind::Linear | HeadKind::Likelihood);
+        says(
+            tokens || read.at != At::Token,
+            "read.at is \"token\", which needs layout \"plain\", input.problem \"{problem}\\n\" and nothing else, read.head \"linear\" or \"likelihood\", read.score \"logit\"",
+        )?;
+        says(
+            read.head != HeadKind::Likelihood || read.at == At::Token,
+            "read.head \"likelihood\" is read at every token: read.at \"token\"",
+        )?;
+        let chances = matches!(read.score, Squash::Softmax | Squash::Sigmoid) && !matches!(read.at, At::End | At::Token);
+        says(
+            chances || self.output.steps == Says::Score,
+            "output.steps is \"first_error\", which needs a chance a step: read.score \"softmax\" or \"sigmoid\" at a step's position",
+        )?;
         let lm = read.head == HeadKind::Lm;
         says(lm || !read.tensor.is_empty(), "read.tensor is empty: name the head's tensor, for example \"score\"")?;
         says(!lm || read.tensor.is_empty(), "read.tensor has no meaning for read.head \"lm\"")?;
@@ -270,6 +360,8 @@ mod tests {
         says("[1]", "['+']", &["read.positive", "row numbers"]);
         says("[1]", "[]", &["read.positive"]);
         says("'softmax'", "'sigmoid_of_mean'", &["sigmoid_of_mean", "lm"]);
+        says("'tag'", "'marker'", &["read.at", "marker", "read.negative"]);
+        says("'softmax'\npositive = [1]", "'logit'\n[output]\nsteps = 'first_error'", &["output.steps", "chance"]);
         says("name = 'x'", &format!("name = '{}'", "x".repeat(1 << 17)), &["too many"]);
     }
 }

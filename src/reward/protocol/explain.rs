@@ -1,12 +1,11 @@
 //! What a model is taken for, and what exactly is fed to it, without its weights being read.
 
-use super::{At, HeadKind, Layout, Protocol, Shape, Squash, Taken, recognise};
+use super::{At, HeadKind, Layout, Protocol, Says, Shape, Squash, Taken, as_judge, recognise};
 use crate::model::{ModelError, ModelFiles};
 use std::path::Path;
 
-/// The example that is laid out.
-const PROBLEM: &str = "What is 1 + 2 + 3?";
-const STEPS: [&str; 2] = ["1 + 2 = 3.", "3 + 3 = 6. The answer is 6."];
+/// The example that is laid out: a problem and its steps.
+pub(in crate::reward) const EXAMPLE: (&str, [&str; 2]) = ("What is 1 + 2 + 3?", ["1 + 2 = 3.", "3 + 3 = 6. The answer is 6."]);
 
 /// What is to be said of a model as a reward model.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +24,21 @@ pub struct Explained {
 
 /// Lays out a two-step example by the protocol that [`recognise`] finds. Fails as that does, and where the layout does not fit the model.
 pub fn explain(files: &ModelFiles, file: Option<&Path>) -> Result<Explained, ModelError> {
-    let Taken { protocol, because } = recognise(files, file)?;
+    lay_out(files, recognise(files, file)?)
+}
+
+/// The same for a model that is named as a judge: see [`as_judge`].
+pub fn explain_judge(files: &ModelFiles, file: Option<&Path>) -> Result<Explained, ModelError> {
+    lay_out(files, as_judge(file)?)
+}
+
+fn lay_out(files: &ModelFiles, taken: Taken) -> Result<Explained, ModelError> {
+    let Taken { protocol, because } = taken;
     let look = files.look()?;
     let tokenizer = files.tokenizer()?;
     let chat = files.chat(&tokenizer)?;
     let layout = Layout::new(&protocol, files, tokenizer, chat)?;
-    let (ids, reads) = layout.lay_out(PROBLEM, &STEPS, look.pad_token_id)?;
+    let (ids, reads) = layout.lay_out(EXAMPLE.0, &EXAMPLE.1, look.pad_token_id)?;
     let text = |id: u32| layout.tokenizer().token(id).unwrap_or_default();
     let mut notes = Vec::new();
     if protocol.read.head != HeadKind::Lm && look.tensors.contains_key("lm_head.weight") {
@@ -66,8 +74,8 @@ fn fed(protocol: &Protocol, layout: &Layout) -> String {
         ids => format!("after every step the tag {:?} as ids {ids:?}", protocol.input.tag),
     };
     let system = if protocol.input.system.is_some() { "with" } else { "without" };
-    match protocol.input.layout {
-        Shape::Plain => format!("as plain text, {tag}"),
+    match layout.shape() {
+        Shape::Plain | Shape::Auto => format!("as plain text, {tag}"),
         Shape::Chat => {
             format!("by the model's chat template {system} a system message of its own, the steps in the assistant's message; {tag}")
         }
@@ -83,14 +91,16 @@ fn read(protocol: &Protocol, layout: &Layout) -> Result<String, ModelError> {
         At::Tag => "at the tag's last id",
         At::TagStart => "at the tag's first id",
         At::StepEnd => "at the last id before the tag",
+        At::Marker => "at the id before the one in which the two markers differ",
         At::End => "at the last id that is not padding, once for the whole",
+        At::Token => "at every id of the text",
     };
-    let labels = |labels: &[_]| labels.iter().map(|l| layout.label(l)).collect::<Result<Vec<u32>, _>>();
-    let (good, bad) = (labels(&read.positive)?, labels(&read.negative)?);
+    let (good, bad) = layout.labels(read)?;
     let what = match read.head {
         HeadKind::Lm if read.score == Squash::SigmoidOfMean => "the mean of all next-token logits".to_owned(),
         HeadKind::Lm => format!("the next-token logits of the good ids {good:?} and the bad ids {bad:?}"),
         HeadKind::Linear => format!("{}.weight", read.tensor),
+        HeadKind::Likelihood => format!("{0}.likelihood times the log-probability of the token, and {0}.weight after it", read.tensor),
         HeadKind::Mlp => format!("{0}.0, ReLU and {0}.2", read.tensor),
     };
     let rows = if read.head == HeadKind::Lm { String::new() } else { format!(" of rows {good:?}") };
@@ -100,5 +110,9 @@ fn read(protocol: &Protocol, layout: &Layout) -> Result<String, ModelError> {
         Squash::Sigmoid | Squash::SigmoidOfMean => "its sigmoid, a probability".to_owned(),
         Squash::Logit => "the number as it is, a logit".to_owned(),
     };
-    Ok(format!("{at}: {what}; {score}"))
+    let steps = match protocol.output.steps {
+        Says::Score => "",
+        Says::FirstError => "; of all steps' chances where the first error is likeliest, below ½ from there on",
+    };
+    Ok(format!("{at}: {what}; {score}{steps}"))
 }

@@ -1,6 +1,7 @@
 //! The families that are known, each a protocol file that can be read and copied.
 
 use super::Protocol;
+use crate::model::ModelError;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -29,6 +30,11 @@ const FILES: [(&str, &str); 14] = files![
 static FAMILIES: LazyLock<Vec<Protocol>> =
     LazyLock::new(|| FILES.iter().filter_map(|(path, text)| Protocol::parse(text, Path::new(path)).ok()).collect());
 
+/// How a language model that was not trained for it is asked for its judgement.
+pub fn judge() -> Result<Protocol, ModelError> {
+    Protocol::parse(include_str!("families/judge.toml"), Path::new("families/judge.toml"))
+}
+
 /// The families that are known, in the order in which they are tried.
 pub fn families() -> &'static [Protocol] {
     &FAMILIES
@@ -47,5 +53,6 @@ mod tests {
             assert!(family.source.starts_with("https://"), "{path}");
         }
         assert_eq!(families().len(), FILES.len());
+        assert_eq!(judge().unwrap_or_else(|e| panic!("{e}")).recognise, crate::reward::protocol::Recognise::default());
     }
 }

@@ -1,6 +1,6 @@
 //! What is read off the decoder's states, and how it becomes a score.
 
-use super::{HeadKind, Layout, Protocol, Squash};
+use super::{HeadKind, Layout, Protocol, Says, Squash};
 use crate::model::{Decoder, ModelError, OpenModel, ops};
 use candle_core::{D, DType, Tensor};
 use std::collections::BTreeMap;
@@ -16,11 +16,7 @@ type Layer = (Tensor, Option<Tensor>);
 pub(super) struct Head {
     /// The head's layers with ReLU between; empty where the language model's logits are read.
     layers: Vec<Layer>,
-    score: Squash,
-    /// The good rows, or ids of tokens.
-    good: Vec<usize>,
-    /// The bad tokens' ids; of a head with rows all that are not good.
-    bad: Vec<usize>,
+    rule: RowScores,
 }
 
 impl Head {
@@ -44,20 +40,25 @@ impl Head {
             Ok(((model.weights.tensor(&weight, &[rows, width])?, b), rows))
         };
         let hidden = model.config.hidden_size;
+        let odds = protocol.output.steps == Says::FirstError;
+        let ids = |ids: Vec<u32>| ids.into_iter().map(|id| id as usize).collect::<Vec<_>>();
+        let (good, bad) = layout.labels(read)?;
+        let (good, bad) = (ids(good), ids(bad));
         let (layers, rows) = match read.head {
             HeadKind::Lm => {
-                let ids = |labels: &[_]| labels.iter().map(|l| Ok(layout.label(l)? as usize)).collect::<Result<Vec<_>, ModelError>>();
-                let (good, bad) = (ids(&read.positive)?, ids(&read.negative)?);
                 if let Some(both) = good.iter().find(|id| bad.contains(id)) {
                     return Err(ModelError::Input(format!(
                         "token {both} is positive and negative at once: correct read.positive in reward.toml"
                     )));
                 }
-                return Ok(Self { layers: Vec::new(), score: read.score, good, bad });
+                return Ok(Self { layers: Vec::new(), rule: RowScores { score: read.score, odds, good, bad } });
             }
             HeadKind::Linear => {
                 let (one, rows) = layer(read.tensor.clone(), hidden)?;
                 (vec![one], rows)
+            }
+            HeadKind::Likelihood => {
+                return Err(ModelError::Input(format!("{} is read at every token and not at the ends of steps", protocol.name)));
             }
             HeadKind::Mlp => {
                 let (one, width) = layer(format!("{}.0", read.tensor), hidden)?;
@@ -73,18 +74,17 @@ impl Head {
                 format!("has {rows} rows; read.score of {} wants {wants}: describe the model in reward.toml", protocol.name),
             ));
         }
-        let good: Vec<usize> = read.positive.iter().map(|l| layout.label(l).map(|id| id as usize)).collect::<Result<_, _>>()?;
         if let Some(row) = good.iter().find(|row| **row >= rows) {
             return Err(wrong(&read.tensor, format!("has {rows} rows, so none of number {row}: correct read.positive")));
         }
         let bad = (0..rows).filter(|row| !good.contains(row)).collect();
-        Ok(Self { layers, score: read.score, good, bad })
+        Ok(Self { layers, rule: RowScores { score: read.score, odds, good, bad } })
     }
 
-    /// The scores of states `[n, hidden]`. Fails where one is not a finite number.
+    /// The scores of states `[n, hidden]`, or the log-odds of the good classes where the first error is asked for. Fails where one is not a finite number.
     pub fn scores(&self, decoder: &Decoder, states: &Tensor) -> Result<Vec<f32>, ModelError> {
         let numbers = match self.layers.as_slice() {
-            [] if self.score == Squash::SigmoidOfMean => decoder.logits(states)?.to_dtype(DType::F32)?.mean_keepdim(D::Minus1)?,
+            [] if self.rule.score == Squash::SigmoidOfMean => decoder.logits(states)?.to_dtype(DType::F32)?.mean_keepdim(D::Minus1)?,
             [] => decoder.logits(states)?,
             layers => {
                 let mut x = states.clone();
@@ -101,12 +101,28 @@ impl Head {
             }
         };
         let rows: Vec<Vec<f32>> = numbers.to_dtype(DType::F32)?.to_vec2()?;
-        rows.iter().map(|row| self.score(row)).collect()
+        rows.iter().map(|row| self.rule.of(row)).collect()
     }
+}
 
-    fn score(&self, row: &[f32]) -> Result<f32, ModelError> {
+/// How a row of numbers becomes a score.
+pub(in crate::reward) struct RowScores {
+    pub score: Squash,
+    /// Log-odds are asked for in place of the score.
+    pub odds: bool,
+    /// The good rows, or ids of tokens.
+    pub good: Vec<usize>,
+    /// The bad tokens' ids; of a head with rows all that are not good.
+    pub bad: Vec<usize>,
+}
+
+impl RowScores {
+    /// The score of a row. Fails where it is not a finite number.
+    pub fn of(&self, row: &[f32]) -> Result<f32, ModelError> {
         let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
         let score = match self.score {
+            Squash::Softmax if self.odds => self.log_odds(row),
+            Squash::Sigmoid if self.odds => row[0],
             Squash::Logit => row[0],
             Squash::Sigmoid | Squash::SigmoidOfMean => sigmoid(row[0]),
             Squash::Softmax => self.part(row),
@@ -126,32 +142,48 @@ impl Head {
         let (good, bad) = (sum(&self.good), sum(&self.bad));
         (good / (good + bad)) as f32
     }
+
+    /// ln of the good classes' part over the bad ones'.
+    fn log_odds(&self, row: &[f32]) -> f32 {
+        let part = |classes: &[usize]| {
+            let most = classes.iter().map(|&i| f64::from(row[i])).fold(f64::NEG_INFINITY, f64::max);
+            most + classes.iter().map(|&i| (f64::from(row[i]) - most).exp()).sum::<f64>().ln()
+        };
+        (part(&self.good) - part(&self.bad)) as f32
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(score: Squash, good: &[usize], bad: &[usize]) -> Head {
-        Head { layers: Vec::new(), score, good: good.to_vec(), bad: bad.to_vec() }
+    fn head(score: Squash, good: &[usize], bad: &[usize]) -> RowScores {
+        RowScores { score, odds: false, good: good.to_vec(), bad: bad.to_vec() }
     }
 
     #[test]
     fn scores_by_hand() {
-        let of = |score, row: &[f32]| head(score, &[1], &[0]).score(row).unwrap();
+        let of = |score, row: &[f32]| head(score, &[1], &[0]).of(row).unwrap();
         // ln 3 more: a chance of ¾.
         assert!((of(Squash::Softmax, &[1.0, 1.0 + 3.0_f32.ln()]) - 0.75).abs() < 1e-6);
         assert!((of(Squash::Difference, &[1.0, 1.0 + 3.0_f32.ln()]) - 0.5).abs() < 1e-6);
         assert!((of(Squash::Sigmoid, &[3.0_f32.ln()]) - 0.75).abs() < 1e-6);
         assert_eq!(of(Squash::Logit, &[-2.5]), -2.5);
-        let three = head(Squash::Softmax, &[1, 2], &[0]).score(&[0.0, 0.0, 2.0_f32.ln()]).unwrap();
+        let three = head(Squash::Softmax, &[1, 2], &[0]).of(&[0.0, 0.0, 2.0_f32.ln()]).unwrap();
         assert!((three - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn log_odds_neither_saturate_nor_underflow() {
+        let odds = |row: &[f32]| RowScores { odds: true, ..head(Squash::Softmax, &[1], &[0]) }.of(row).unwrap();
+        assert!((odds(&[1.0, 1.0 + 3.0_f32.ln()]) - 3.0_f32.ln()).abs() < 1e-6);
+        assert_eq!((odds(&[500.0, -500.0]), odds(&[-50.0, 50.0])), (-1000.0, 100.0));
     }
 
     #[test]
     fn what_underflows_is_a_chance_of_nothing_and_what_overflows_is_said() {
         let head = head(Squash::Softmax, &[1], &[0]);
-        assert_eq!((head.score(&[500.0, -500.0]).unwrap(), head.score(&[-500.0, 500.0]).unwrap()), (0.0, 1.0));
-        assert!(head.score(&[f32::NAN, 0.0]).unwrap_err().to_string().contains("damaged"));
+        assert_eq!((head.of(&[500.0, -500.0]).unwrap(), head.of(&[-500.0, 500.0]).unwrap()), (0.0, 1.0));
+        assert!(head.of(&[f32::NAN, 0.0]).unwrap_err().to_string().contains("damaged"));
     }
 }

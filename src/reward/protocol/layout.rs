@@ -4,7 +4,7 @@
 //! grow together with the end of a step (`.\n\n` is one piece of Qwen's tokenizer), and no step is found where it is looked for. Positions are counted, never
 //! searched by id, so that a tag that stands in a step's own text moves nothing.
 
-use super::{At, Input, Label, Lines, Protocol, Shape};
+use super::{At, Input, Label, Lines, Protocol, Read, Shape};
 use crate::model::{ChatTemplate, Message, ModelError, ModelFiles, TextTokenizer};
 
 /// Stands for a user's text while a template is rendered.
@@ -34,13 +34,18 @@ pub struct Layout {
     between: String,
     after: String,
     tag: Vec<u32>,
+    /// Of markers: how many ids of the tag are the bad marker's too, and the ids at which they part, the good one's first.
+    parting: Option<(usize, [u32; 2])>,
 }
 
 impl Layout {
     /// Fails where the model has no chat template and the layout needs one, where the template cannot be split around steps, or where the tag has no ids.
     pub fn new(protocol: &Protocol, files: &ModelFiles, tokenizer: TextTokenizer, chat: Option<ChatTemplate>) -> Result<Self, ModelError> {
         let error = |what: String, remedy: &str| ModelError::File { path: files.path(), what, remedy: remedy.into() };
-        let input = protocol.input.clone();
+        let mut input = protocol.input.clone();
+        if input.layout == Shape::Auto {
+            input.layout = if chat.is_some() { Shape::Chat } else { Shape::Plain };
+        }
         if input.layout != Shape::Plain && chat.is_none() {
             let what = format!("has no chat template, and {} is fed by one", protocol.name);
             return Err(error(what, "put the model's chat_template.jinja there, or describe another layout in reward.toml"));
@@ -53,6 +58,7 @@ impl Layout {
             tokenizer,
             chat,
             input,
+            parting: None,
         };
         let mut tag = this.input.tag.clone();
         if this.input.layout == Shape::Turns {
@@ -70,6 +76,18 @@ impl Layout {
             if this.tag.is_empty() {
                 return Err(error(format!("the tokenizer has no ids for the tag {tag:?}"), "give input.tag_ids in reward.toml"));
             }
+        }
+        if let (At::Marker, Some(Label::Text(bad))) = (this.at, protocol.read.negative.first()) {
+            let other = this.tokenizer.encode_line(bad)?.ids;
+            let alike = this.tag.iter().zip(&other).take_while(|(a, b)| a == b).count();
+            let (Some(&good), Some(&bad)) = (this.tag.get(alike), other.get(alike)) else {
+                let what = format!(
+                    "its tokenizer makes {:?} of the marker {tag:?} and {other:?} of {bad:?}, which do not part at any id",
+                    this.tag
+                );
+                return Err(error(what, "name other markers in a protocol file"));
+            };
+            this.parting = Some((alike, [good, bad]));
         }
         match this.tag.iter().find(|&&id| id as usize >= this.tokenizer.vocab_size()) {
             None => Ok(this),
@@ -90,8 +108,22 @@ impl Layout {
         &self.tokenizer
     }
 
+    /// The layout, which is a chat or one text where the protocol leaves it to the model.
+    pub fn shape(&self) -> Shape {
+        self.input.layout
+    }
+
+    /// The good and the bad classes: rows of a head, or ids of tokens.
+    pub fn labels(&self, read: &Read) -> Result<(Vec<u32>, Vec<u32>), ModelError> {
+        if let Some((_, [good, bad])) = self.parting {
+            return Ok((vec![good], vec![bad]));
+        }
+        let ids = |labels: &[Label]| labels.iter().map(|l| self.label(l)).collect::<Result<Vec<u32>, _>>();
+        Ok((ids(&read.positive)?, ids(&read.negative)?))
+    }
+
     /// The id that a label means.
-    pub fn label(&self, label: &Label) -> Result<u32, ModelError> {
+    fn label(&self, label: &Label) -> Result<u32, ModelError> {
         let id = match label {
             Label::Id(id) => Some(*id),
             Label::Text(text) => self.tokenizer.encode(text, false)?.ids.last().copied(),
@@ -129,7 +161,8 @@ impl Layout {
             let mark = match self.at {
                 At::TagStart => Some(own),
                 At::StepEnd => own.checked_sub(1),
-                At::Tag | At::End => ids.len().checked_sub(1),
+                At::Marker => (own + self.parting.map_or(0, |p| p.0)).checked_sub(1),
+                At::Tag | At::End | At::Token => ids.len().checked_sub(1),
             };
             Ok(Piece { ids, mark })
         };
@@ -143,8 +176,15 @@ impl Layout {
     }
 
     /// All that is fed for a candidate, and the positions at which it is read: one a step, one a line where lines have tags of their own, or one for the
-    /// whole, at the last id that is not `pad`.
+    /// whole, at the last id that is not `pad`, or every id of the text.
     pub fn lay_out(&self, problem: &str, steps: &[&str], pad: Option<u32>) -> Result<(Vec<u32>, Vec<usize>), ModelError> {
+        if self.at == At::Token {
+            let mut ids = self.tokenizer.encode_lines(&self.around(problem)?.0)?.ids;
+            let start = ids.len();
+            ids.extend(self.tokenizer.encode_lines(&steps.join("\n"))?.ids);
+            let reads = (start..ids.len()).collect();
+            return Ok((ids, reads));
+        }
         let (mut ids, mut reads) = (self.opening(problem)?, Vec::new());
         if self.at == At::End {
             ids.extend(self.step(0, &steps.join("\n"))?.into_iter().flat_map(|p| p.ids));
@@ -166,7 +206,7 @@ impl Layout {
         let bos = self.tokenizer.bos().unwrap_or("");
         let text = self.input.problem.replace("{bos}", bos).replacen("{problem}", problem, 1);
         let (rendered, at) = match self.input.layout {
-            Shape::Plain => return Ok((text, String::new())),
+            Shape::Plain | Shape::Auto => return Ok((text, String::new())),
             Shape::Chat => (self.render(&[(&text, ASSISTANT)])?, ASSISTANT),
             Shape::Turns => (self.render(&[(&format!("{text}{USER}"), ASSISTANT)])?, USER),
         };

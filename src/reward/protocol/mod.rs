@@ -7,14 +7,18 @@
 mod describe;
 mod explain;
 mod families;
+mod first_error;
 mod head;
 mod layout;
 mod recognise;
 mod scorer;
 
-pub use describe::{At, HeadKind, Input, Label, Lines, Output, Protocol, Read, Recognise, Shape, Squash};
-pub use explain::{Explained, explain};
-pub use families::families;
+pub use describe::{At, HeadKind, Input, Label, Lines, Output, Protocol, Read, Recognise, Says, Server, Shape, Squash};
+pub(super) use explain::EXAMPLE;
+pub use explain::{Explained, explain, explain_judge};
+pub use families::{families, judge};
+pub use first_error::first_error;
+pub(super) use head::RowScores;
 pub use layout::{Layout, Mark, Piece};
-pub use recognise::{PROTOCOL_FILE, Taken, recognise};
+pub use recognise::{PROTOCOL_FILE, Taken, as_judge, by_name, recognise};
 pub use scorer::ProtocolReward;

@@ -1,6 +1,6 @@
 //! Which protocol a model is read by.
 
-use super::{Protocol, Recognise, families};
+use super::{Protocol, Recognise, families, judge};
 use crate::model::{Look, ModelError, ModelFiles};
 use std::path::Path;
 
@@ -25,8 +25,7 @@ pub struct Taken {
 /// Fails where a description is wrong, and where none fits: the error says what the model looks like and how to describe it.
 pub fn recognise(files: &ModelFiles, file: Option<&Path>) -> Result<Taken, ModelError> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|source| ModelError::Io { path: path.into(), source })?;
-        return Ok(Taken { protocol: Protocol::parse(&text, path)?, because: format!("{} says so", path.display()) });
+        return named(path);
     }
     if files.has(PROTOCOL_FILE) {
         let path = files.path_of(PROTOCOL_FILE);
@@ -40,6 +39,31 @@ pub fn recognise(files: &ModelFiles, file: Option<&Path>) -> Result<Taken, Model
         }
     }
     Err(ModelError::File { path: files.path(), what: unknown(&look), remedy: DESCRIBE.into() })
+}
+
+/// The family that a model's name alone shows, where its files are not at hand: one of the family's names is in it, or the family's own.
+pub fn by_name(model: &str) -> Option<Protocol> {
+    let model = plain(model);
+    let shows = |family: &&Protocol| family.recognise.names.iter().chain([&family.name]).any(|name| model.contains(&plain(name)));
+    families().iter().find(shows).cloned()
+}
+
+/// A name's letters and digits alone.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How a model is asked that is named as a judge: as the user's file says, or else as [`judge`] does.
+pub fn as_judge(file: Option<&Path>) -> Result<Taken, ModelError> {
+    match file {
+        Some(path) => named(path),
+        None => Ok(Taken { protocol: judge()?, because: "it was named as one (judge:MODEL)".into() }),
+    }
+}
+
+/// The protocol in a file that the user named.
+fn named(path: &Path) -> Result<Taken, ModelError> {
+    Ok(Taken { protocol: Protocol::read(path)?, because: format!("{} says so", path.display()) })
 }
 
 impl Recognise {
@@ -61,7 +85,6 @@ impl Recognise {
             why.push(format!("the weights have {}", self.tensors.join(", ")));
         }
         if !self.names.is_empty() {
-            let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
             let found = look.names.iter().find(|name| self.names.iter().any(|asked| plain(name).contains(&plain(asked))))?;
             why.push(format!("it is called {found}"));
         }
@@ -71,10 +94,7 @@ impl Recognise {
 
 /// What a model looks like that no family fits.
 fn unknown(look: &Look) -> String {
-    let named = |parts: &[&str]| {
-        let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-        look.names.iter().any(|name| parts.iter().any(|part| plain(name).contains(part)))
-    };
+    let named = |parts: &[&str]| look.names.iter().any(|name| parts.iter().any(|part| plain(name).contains(part)));
     let architecture = look.architectures.first().map_or("without `architectures` in config.json", String::as_str);
     let heads: Vec<String> = look
         .tensors
@@ -93,7 +113,7 @@ fn unknown(look: &Look) -> String {
         return format!("a model ({architecture}) with a head of its own, {}, of no family that is known", heads.join(", "));
     }
     format!(
-        "a language model ({architecture}) without reward.json or a head, and its name is of no family that is known, so nothing says how it judges"
+        "a language model ({architecture}) without reward.json or a head, and its name is of no family that is known, so nothing says how it judges (judge:MODEL asks any language model)"
     )
 }
 
@@ -140,6 +160,15 @@ mod tests {
             assert_eq!(family(&look(architecture, tensors, name)), Some(want), "{architecture} {name}");
         }
         assert_eq!(family(&look("LlamaForCausalLM", &[], "SmolLM2-135M")), None);
+    }
+
+    #[test]
+    fn a_name_alone_shows_a_family() {
+        let shown = |name| by_name(name).map(|f| f.name);
+        assert_eq!(shown("Qwen/Qwen2.5-Math-PRM-7B").as_deref(), Some("Qwen2.5-Math-PRM"));
+        assert_eq!(shown("Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B").as_deref(), Some("Skywork-o1-Open-PRM"));
+        assert_eq!(shown("peiyi9979/math-shepherd-mistral-7b-prm").as_deref(), Some("Math-Shepherd"));
+        assert_eq!(shown("Qwen/Qwen2.5-7B-Instruct"), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A published reward model at work.
 
 use super::head::Head;
-use super::{HeadKind, Layout, Protocol, Taken, recognise};
+use super::{HeadKind, Layout, Protocol, Says, Taken, as_judge, first_error, recognise};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, compute_dtype, device_name};
 use crate::reward::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::trace::{Calibration, REWARD, Reading, Span, Unit, Values};
+use crate::trace::{Calibration, Span, Unit, Values};
 use candle_core::{Device, Tensor};
 use std::path::Path;
 
@@ -14,7 +14,7 @@ struct Row {
     cache: usize,
     /// The state after the last id read, `[1, hidden]`.
     last: Option<Tensor>,
-    /// One a step that was read.
+    /// One a step that was read: its score, or its log-odds where the first error is asked for.
     values: Vec<Option<f32>>,
     /// The context has no room for the next step, so none further is read.
     full: bool,
@@ -54,6 +54,12 @@ impl ProtocolReward {
         Self::load(files, protocol, device, progress)
     }
 
+    /// Loads a language model as a judge that was not trained for it: see [`as_judge`].
+    pub fn open_judge(files: &ModelFiles, file: Option<&Path>, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
+        let this = Self::load(files, as_judge(file)?.protocol, device, progress)?;
+        Ok(Self { name: format!("judge:{}", this.name), ..this })
+    }
+
     /// Loads a model by this protocol.
     pub fn load(files: &ModelFiles, protocol: Protocol, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
         let look = files.look()?;
@@ -62,7 +68,9 @@ impl ProtocolReward {
         let head = Head::load(&protocol, &look.tensors, &model, &layout)?;
         let decoder = match protocol.read.head {
             HeadKind::Lm => Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?,
-            HeadKind::Linear | HeadKind::Mlp => Decoder::load_body(&model.config, model.weights.as_ref(), &mut |_| {})?,
+            HeadKind::Linear | HeadKind::Mlp | HeadKind::Likelihood => {
+                Decoder::load_body(&model.config, model.weights.as_ref(), &mut |_| {})?
+            }
         };
         let decoder = decoder.for_inference()?;
         let p = decoder.config().parameters() as f64 / 1e6;
@@ -77,17 +85,10 @@ impl ProtocolReward {
             protocol.name,
             put.unwrap_or_default()
         );
-        let calibration = match protocol.output.threshold {
-            None => Calibration::default(),
-            Some(threshold) => Calibration {
-                method: format!("the threshold of {}; its false-alarm rate is not known", protocol.name),
-                ..Calibration::at(Reading::of(REWARD), threshold)
-            },
-        };
         Ok(Self {
             name: files.name(),
             about,
-            calibration,
+            calibration: protocol.calibration(),
             cache: decoder.cache(),
             decoder,
             head,
@@ -256,6 +257,7 @@ impl RewardModel for ProtocolReward {
             let values = &self.rows[candidate].values;
             let values = match whole {
                 true => Values::Candidate(values.first().copied().flatten().unwrap_or(f32::NAN)),
+                false if self.protocol.output.steps == Says::FirstError => Values::Steps(first_error(values)),
                 false => Values::Steps(values.clone()),
             };
             Scored { candidate, said: Said::Judged { unit, values } }

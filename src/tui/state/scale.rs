@@ -1,7 +1,7 @@
 //! How values are coloured.
 
 use super::signals::Bound;
-use crate::trace::{Calibration, Orientation, Reading, Signal, Statistic, Unit};
+use crate::trace::{Calibration, Orientation, Reading, Signal, SignalSource, Statistic, Unit};
 
 /// How values are coloured: the pivot is neutral, `range` away from it is the end of the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +55,10 @@ pub(super) fn token_scale(signal: &Signal, calibration: &Calibration, values: im
     let bound = stated.map(|t| Bound { value: t.value, stated: Some(t) });
     match (bound, signal.unit, signal.orientation) {
         // From 6 nats to sure, from 3 nats of doubt to none.
+        // The ratio of two chances: nought is neutral.
+        (None, Unit::Nats, Orientation::High) if matches!(signal.source, SignalSource::Model(_)) => {
+            Scale::of(Some(&Bound { value: 0.0, stated: None }), signal.orientation, values())
+        }
         (None, Unit::Nats, Orientation::Low) => Scale { pivot: 1.5, range: 1.5, orientation: signal.orientation, name: "pivot" },
         (None, Unit::Nats, _) => Scale { pivot: -3.0, range: 3.0, orientation: signal.orientation, name: "pivot" },
         (None, Unit::Probability, _) => Scale { pivot: 0.5, range: 0.5, orientation: signal.orientation, name: "pivot" },

@@ -1,6 +1,8 @@
 //! The signals of an opened problem, and which of them ranks, colours and marks.
 
-use crate::trace::{Calibration, Candidate, Detector, Orientation, Reading, Signal, Threshold, TokenClass, Unit, default_signal};
+use crate::trace::{
+    Calibration, Candidate, Detector, Orientation, Reading, Signal, SignalSource, Threshold, TokenClass, Unit, default_signal,
+};
 use crate::tui::settings::{Beside, Settings};
 
 /// Where good and bad part by a signal's unit alone.
@@ -8,6 +10,8 @@ fn middle(signal: &Signal) -> Option<f32> {
     match (signal.unit, signal.orientation) {
         (Unit::Logit, _) => Some(0.0),
         (Unit::Probability, _) => Some(0.5),
+        // How much likelier one model finds it than another.
+        (Unit::Nats, Orientation::High) if matches!(signal.source, SignalSource::Model(_)) => Some(0.0),
         // Counted downwards: so many faults.
         (Unit::Count, Orientation::High) => Some(0.0),
         _ => None,
