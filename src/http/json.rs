@@ -102,7 +102,8 @@ impl JsonServer {
             true => "look at the server's log",
             false => "check that the server runs and that the address and port are right",
         };
-        ServerError { passing: Some(None), ..ServerError::new(url, what, remedy) }
+        // One that was silent for all the patience there is will be so again.
+        ServerError { passing: (!silent).then_some(None), ..ServerError::new(url, what, remedy) }
     }
 }
 

@@ -107,7 +107,7 @@ fn unknown(look: &Look) -> String {
         return "it looks like a reward model that writes its verdicts in words, which is not read here".into();
     }
     if named(&["implicitprm", "eurusprm"]) {
-        return "it looks like an implicit reward model, whose score is a difference to a reference model, which is not read here".into();
+        return "it looks like an implicit reward model, whose score is a difference to a reference model: name both as implicit:MODEL,REFERENCE".into();
     }
     if !heads.is_empty() {
         return format!("a model ({architecture}) with a head of its own, {}, of no family that is known", heads.join(", "));
@@ -180,5 +180,6 @@ mod tests {
         );
         says(&look("Qwen2ForEnsemblePRM", &["nn_out.weight"], "ActPRM"), &["Qwen2ForEnsemblePRM", "nn_out.weight [1, 8]"]);
         says(&look("Qwen2ForCausalLM", &[], "launch/ThinkPRM-1.5B"), &["in words"]);
+        says(&look("Qwen2ForCausalLM", &[], "PRIME-RL/EurusPRM-Stage2"), &["implicit:MODEL,REFERENCE"]);
     }
 }

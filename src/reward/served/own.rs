@@ -56,8 +56,10 @@ pub(super) fn request(model: &str, problem: &str, level: Level, pieces: &[&Piece
     let candidate = |piece: &&Piece| {
         let finished = piece.finished && !piece.cut_short;
         match level {
-            Level::Step if !piece.steps.is_empty() => {
-                json!({ "steps": piece.steps.iter().map(|s| s.of(piece.text)).collect::<Vec<_>>(), "finished": finished })
+            Level::Step => {
+                let steps =
+                    if piece.steps.is_empty() { vec![piece.text.trim()] } else { piece.steps.iter().map(|s| s.of(piece.text)).collect() };
+                json!({ "steps": steps, "finished": finished })
             }
             _ => json!({ "completion": text(piece), "finished": finished }),
         }

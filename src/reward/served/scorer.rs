@@ -87,7 +87,7 @@ impl ServedReward {
 
     /// Lays out what is new of a candidate; whether there is something to ask.
     fn lay_out(&mut self, piece: &Piece) -> Result<bool, RewardError> {
-        let Some(laid) = &self.laid else { return Ok(true) };
+        let Some(laid) = &self.laid else { return Ok(!piece.text.trim().is_empty()) };
         let row = &mut self.rows[piece.candidate];
         if laid.protocol.judges_whole() {
             row.ids.clone_from(&laid.opening);
