@@ -95,11 +95,39 @@ def implicit(name, reference, template, beta):
     return dict(twin=name, reference=reference, template=template, beta=beta, cases=cases)
 
 
+def writes(name, template, tokens, turns):
+    """A model that writes of each step and then is made to say Yes or No (as GenPRM), greedily. In one conversation only the first step is computed here."""
+    model, t = twin(name, template)
+    cases = []
+    for case in KNOWN[name]["cases"]:
+        chances = []
+        for k, step in enumerate(case["steps"][: 1 if turns else None]):
+            before = "\n".join(case["steps"][:k]) or "none, for this is the first step"
+            if turns:
+                talk = [dict(role="system", content="You are a math teacher. Your task is to review and critique the paragraphs in solution step by step.")]
+                user = f"Question: {case['problem']}\n\n{step}"
+            else:
+                talk, user = [], f"Q: {case['problem']}\nBefore: {before}\nStep {k + 1}: {step}"
+            text = t.apply_chat_template(talk + [dict(role="user", content=user)], tokenize=False, add_generation_prompt=True)
+            ids = t.encode(text, add_special_tokens=False) + bare(t, f"<analyze>\nLet's analyze the Paragraph {k + 1} step by step: ")
+            for _ in range(tokens):
+                best = int(logits(model, ids)[-1].argmax())
+                if best == KNOWN[name]["config"]["eos_token_id"]:
+                    break
+                ids.append(best)
+            ids += bare(t, "</analyze>\n") + bare(t, "<output>\n**Judgement**: $\\boxed{")
+            yes, no = (logits(model, ids)[-1, bare(t, word)[0]].item() for word in ("Yes", "No"))
+            chances.append(1 / (1 + math.exp(no - yes)))
+        cases.append(dict(problem=case["problem"], steps=case["steps"], values=chances))
+    return dict(twin=name, template=template, tokens=tokens, turns=turns, cases=cases)
+
+
 def main():
     template = KNOWN["qwen-prm"]["template"]
     out = dict(
         judges=[judge("openr", template), judge("versaprm", None), judge("math-shepherd", None), judge("openr", template, (" is +", " is -"))],
         implicit=implicit("openr", "versaprm", template, 0.05),
+        writers=[writes("openr", template, 6, False), writes("openr", template, 6, True)],
     )
     first = [c["first_error"] for j in out["judges"] for c in j["cases"]]
     assert None in first and any(f is not None for f in first), first

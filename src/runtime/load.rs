@@ -2,7 +2,7 @@
 
 use crate::generate::{Endpoint, EndpointPolicy, KEY_VARIABLE, LocalPolicy, MorePolicy, PATIENCE, Policy};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward, more_family};
-use crate::reward::protocol::{Explained, Protocol, ProtocolReward, explain, explain_judge, recognise};
+use crate::reward::protocol::{Explained, ProtocolReward, WriterReward, as_judge, explain, explain_judge, recognise};
 use crate::reward::{
     Exported, ImplicitOptions, ImplicitReward, LocalReward, RewardCard, RewardModel, ServedAt, ServedReward, explain_implicit, export,
 };
@@ -263,9 +263,13 @@ impl ModelRef {
         let (published, protocol) = (!shaped && !self.has_card(&files), self.protocol().map(Path::to_owned));
         let load = move |progress: Option<Progress>| {
             if published {
-                let taken = if judge { None } else { Some(recognise(&files, protocol.as_deref())?.protocol) };
-                if let Some(described) = taken.filter(Protocol::judges_tokens) {
-                    let model = LocalReward::open_described(&files, &described, &device.open()?, progress)?;
+                let taken = if judge { as_judge(protocol.as_deref())? } else { recognise(&files, protocol.as_deref())? };
+                if taken.protocol.write.is_some() {
+                    let model = WriterReward::load(&files, taken.protocol, &device.open()?, progress)?;
+                    return Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> });
+                }
+                if taken.protocol.judges_tokens() {
+                    let model = LocalReward::open_described(&files, &taken.protocol, &device.open()?, progress)?;
                     return Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn RewardModel> });
                 }
                 let open = if judge { ProtocolReward::open_judge } else { ProtocolReward::open };

@@ -3,7 +3,7 @@
 use crate::protocol::{Made, fixtures, joined, make_plain, near, piece, scores, values};
 use candle_core::Device;
 use reasonscope::model::ModelFiles;
-use reasonscope::reward::protocol::{Layout, Protocol, ProtocolReward, as_judge, explain_judge};
+use reasonscope::reward::protocol::{Layout, Protocol, ProtocolReward, Shape, WriterReward, as_judge, explain_judge, families};
 use reasonscope::reward::{ImplicitOptions, ImplicitReward, Piece, RewardModel, Said, Scored, explain_implicit};
 use reasonscope::runtime::ModelRef;
 use reasonscope::trace::{Candidate, Granularity, Orientation, REWARD, Reading, Span, Statistic, Step, Token, TokenValue, Unit, Values};
@@ -17,6 +17,23 @@ use std::process::{Command, Stdio};
 struct Expected {
     judges: Vec<Judge>,
     implicit: Implicit,
+    writers: Vec<Writer>,
+}
+
+#[derive(Deserialize)]
+struct Writer {
+    twin: String,
+    template: Option<String>,
+    tokens: usize,
+    turns: bool,
+    cases: Vec<WriterCase>,
+}
+
+#[derive(Deserialize)]
+struct WriterCase {
+    problem: String,
+    steps: Vec<String>,
+    values: Vec<f32>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +296,101 @@ fn a_pair_of_two_tokenizers_is_refused() {
     let error = ImplicitReward::open([&a, &b], ImplicitOptions::default(), &Device::Cpu, None).err().unwrap().to_string();
     assert!(error.contains("tokenizer") && error.contains("of one family"), "{error}");
     assert_eq!(explain_implicit([&a, &b], ImplicitOptions::default()).unwrap_err().to_string(), error);
+}
+
+/// A writer that is asked as GenPRM is, or of each step in a conversation of its own.
+fn writer(expected: &Writer, change: impl Fn(&mut Protocol)) -> (Made, Protocol) {
+    let mut own = families().iter().find(|f| f.name == "GenPRM").unwrap().clone();
+    own.write.as_mut().unwrap().tokens = expected.tokens;
+    if !expected.turns {
+        (own.input.layout, own.input.system) = (Shape::Chat, None);
+        own.input.problem = "Q: {problem}\nBefore: {previous}\nStep {number}: {step}".into();
+    }
+    change(&mut own);
+    (make_plain(&expected.twin, expected.template.as_deref()), own)
+}
+
+fn write_load(made: &Made, own: Protocol) -> WriterReward {
+    WriterReward::load(&ModelFiles::open(&made.path).unwrap(), own, &Device::Cpu, None).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn a_model_that_writes_is_read_at_its_verdict() {
+    for expected in expected().writers {
+        let (made, own) = writer(&expected, |_| {});
+        let mut model = write_load(&made, own);
+        assert!(model.about().contains("writes up to 6 tokens"), "{}", model.about());
+        for case in &expected.cases {
+            let (text, spans) = joined(&case.steps);
+            model.begin(&case.problem, 2).unwrap();
+            let said = model.append(&[piece(0, &text, &spans, true)]).unwrap();
+            let whole = values(&said[0]);
+            near(&whole[..case.values.len()], &case.values, "by transformers");
+            assert_eq!(whole.len(), case.steps.len());
+            // Step by step.
+            let mut last = Vec::new();
+            for (n, span) in spans.iter().enumerate() {
+                let said = model.append(&[piece(1, &text[..span.end], &spans[..=n], n + 1 == spans.len())]).unwrap();
+                last = values(&said[0]);
+                assert_eq!(last.len(), n + 1);
+            }
+            near(&last, &whole.into_iter().map(Option::unwrap).collect::<Vec<_>>(), "streamed");
+        }
+    }
+}
+
+#[test]
+fn what_was_said_of_a_step_counts_for_the_next_in_one_conversation_alone() {
+    let second = |turns: bool| {
+        let expected = expected().writers.remove(usize::from(turns));
+        let (made, own) = writer(&expected, |p| p.input.problem = p.input.problem.replace("{previous}", "-"));
+        let mut model = write_load(&made, own);
+        let mut of = |first: &str| {
+            let (text, spans) = joined(&[first.to_owned(), "3 + 3 = 6.".to_owned()]);
+            model.begin("How many?", 1).unwrap();
+            values(&model.append(&[piece(0, &text, &spans, true)]).unwrap()[0])[1].unwrap()
+        };
+        (of("1 + 2 = 3."), of("x - y"))
+    };
+    let (a, b) = second(false);
+    assert!((a - b).abs() < 1e-6, "{a} {b}");
+    let (a, b) = second(true);
+    assert!((a - b).abs() > 1e-6, "{a} {b}");
+}
+
+#[test]
+fn writers_that_do_not_fit_are_told_and_a_full_context_leaves_steps_without_score() {
+    let expected = expected().writers.remove(1);
+    let (made, own) = writer(&expected, |_| {});
+    let path = made.path.join("reward.toml");
+    fs::write(&path, toml::to_string(&own).unwrap()).unwrap();
+    let told = ModelRef::Path(made.path.clone()).explain_reward().unwrap().unwrap();
+    assert!(told.taken.contains("GenPRM") && told.read.contains("Yes") && told.fed.contains("6 tokens"), "{told:?}");
+    let says = |change: fn(&mut Protocol), word: &str| {
+        let mut own = own.clone();
+        change(&mut own);
+        fs::write(&path, toml::to_string(&own).unwrap()).unwrap();
+        let said = Protocol::read(&path).unwrap_err().to_string();
+        assert!(said.contains(word) && said.contains("reward.toml"), "{said}");
+    };
+    says(|p| p.input.layout = Shape::Chat, "{step}");
+    says(|p| p.write.as_mut().unwrap().tokens = 0, "write.tokens");
+    says(|p| p.write = None, "[write]");
+    let same = WriterReward::load(
+        &ModelFiles::open(&made.path).unwrap(),
+        writer(&expected, |p| p.read.negative.clone_from(&p.read.positive)).1,
+        &Device::Cpu,
+        None,
+    );
+    assert!(same.err().unwrap().to_string().contains("begins a good verdict and a bad one"));
+    let config = made.path.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"max_position_embeddings\":2048", "\"max_position_embeddings\":400")).unwrap();
+    let mut model = write_load(&made, own.clone());
+    let (text, spans) = joined(&["One.".to_owned(), "Two.".to_owned(), "Three.".to_owned()]);
+    model.begin("How many?", 1).unwrap();
+    let found = values(&model.append(&[piece(0, &text, &spans, true)]).unwrap()[0]);
+    assert!(found.len() == 3 && found[0].is_some() && found[2].is_none(), "{found:?}");
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn protocol(card: &RewardCard, likelihood: bool, tensor: &str) -> Protocol {
             alone: false,
             lines: Lines::Keep,
         },
+        write: None,
         read: Read {
             at: At::Token,
             head: if likelihood { HeadKind::Likelihood } else { HeadKind::Linear },

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// A description longer than this is none.
 const MOST_BYTES: usize = 64 << 10;
+/// No critique of a step has more tokens.
+const MOST_WRITTEN: usize = 1 << 17;
 
 /// How a published reward model is fed and read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Protocol {
     pub recognise: Recognise,
     /// How problem and steps are laid out.
     pub input: Input,
+    /// What the model writes of a step before it is read; absent for one that writes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<Write>,
     /// Where and what is read.
     pub read: Read,
     /// What the scores are.
@@ -108,6 +113,28 @@ pub enum Lines {
     Each,
 }
 
+/// What a model writes of a step before its verdict is read. It is asked by its chat template: of layout `turns` in one conversation, in which each step is a
+/// message of the user's, or of layout `chat` for each step in a conversation of its own, whose `input.problem` has `{problem}`, `{previous}` (the steps before,
+/// a line each), `{step}` and `{number}` (from 1) in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// How what it writes begins; `{number}` stands for the step's.
+    #[serde(default)]
+    pub begin: String,
+    /// It stops where it has written this, and is made to where it does not come to it; also where it ends its message.
+    #[serde(default)]
+    pub until: String,
+    /// What is put behind that; the verdict is predicted after it.
+    #[serde(default)]
+    pub verdict: String,
+    /// What ends the message after the verdict's word, where later steps are judged in the same conversation.
+    #[serde(default)]
+    pub after: String,
+    /// Tokens that it may write of a step.
+    pub tokens: usize,
+}
+
 /// Where and what is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +172,8 @@ pub enum At {
     End,
     /// Every id of the text: one score a token.
     Token,
+    /// After what the model has written of a step.
+    Verdict,
 }
 
 /// What is read off a state h of the decoder.
@@ -278,6 +307,30 @@ impl Protocol {
         self.read.at == At::End
     }
 
+    /// The same of what the model writes.
+    fn check_write(&self, tagged: bool) -> Result<(), String> {
+        let Some(write) = &self.write else {
+            return if self.read.at == At::Verdict { Err("read.at is \"verdict\", but there is no part [write]".into()) } else { Ok(()) };
+        };
+        let text = |labels: &[Label]| matches!(labels, [Label::Text(_), ..]);
+        let alone = self.input.problem.contains("{step}");
+        let fits = match self.input.layout {
+            Shape::Turns => !alone,
+            Shape::Chat => alone,
+            Shape::Plain | Shape::Auto => false,
+        };
+        let reads = self.read.at == At::Verdict && self.read.head == HeadKind::Lm && self.read.score == Squash::Softmax;
+        match () {
+            () if !fits => Err("a model that writes needs input.layout \"turns\", or \"chat\" with {step} in input.problem".into()),
+            () if !reads || !text(&self.read.positive) || !text(&self.read.negative) => Err(
+                "a model that writes is read by read.at \"verdict\", read.head \"lm\", read.score \"softmax\", and texts in read.positive and read.negative".into(),
+            ),
+            () if tagged => Err("input.tag has no meaning where the model writes".into()),
+            () if write.tokens == 0 || write.tokens > MOST_WRITTEN => Err(format!("write.tokens is {}; it must be 1 to {MOST_WRITTEN}", write.tokens)),
+            () => Ok(()),
+        }
+    }
+
     /// What does not fit together, as a sentence that names the field.
     fn check(&self) -> Result<(), String> {
         let Self { input, read, .. } = self;
@@ -285,7 +338,11 @@ impl Protocol {
         let says = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         says(input.problem.contains("{problem}"), "input.problem lacks {problem}")?;
         says(tagged || !matches!(read.at, At::Tag | At::TagStart | At::Marker), "read.at is the tag, but input.tag is empty")?;
-        says(tagged || input.layout != Shape::Turns, "input.layout is \"turns\", which needs what the assistant says in input.tag")?;
+        self.check_write(tagged)?;
+        says(
+            tagged || self.write.is_some() || input.layout != Shape::Turns,
+            "input.layout is \"turns\", which needs what the assistant says in input.tag",
+        )?;
         says(
             input.layout != Shape::Turns || read.at != At::End,
             "input.layout \"turns\" cannot be read at the end: give read.at a step's position",
@@ -360,6 +417,8 @@ mod tests {
         says("[1]", "['+']", &["read.positive", "row numbers"]);
         says("[1]", "[]", &["read.positive"]);
         says("'softmax'", "'sigmoid_of_mean'", &["sigmoid_of_mean", "lm"]);
+        says("'tag'", "'verdict'", &["read.at", "[write]"]);
+        says("[read]", "[write]\ntokens = 9\n[read]", &["a model that writes", "input.layout"]);
         says("'tag'", "'marker'", &["read.at", "marker", "read.negative"]);
         says("'softmax'\npositive = [1]", "'logit'\n[output]\nsteps = 'first_error'", &["output.steps", "chance"]);
         says("name = 'x'", &format!("name = '{}'", "x".repeat(1 << 17)), &["too many"]);

@@ -1,6 +1,7 @@
 //! What a model is taken for, and what exactly is fed to it, without its weights being read.
 
-use super::{At, HeadKind, Layout, Protocol, Says, Shape, Squash, Taken, as_judge, recognise};
+use super::writer::FirstQuestion;
+use super::{At, HeadKind, Layout, Protocol, Says, Shape, Squash, Taken, Write, as_judge, recognise};
 use crate::model::{ModelError, ModelFiles};
 use std::path::Path;
 
@@ -34,6 +35,9 @@ pub fn explain_judge(files: &ModelFiles, file: Option<&Path>) -> Result<Explaine
 
 fn lay_out(files: &ModelFiles, taken: Taken) -> Result<Explained, ModelError> {
     let Taken { protocol, because } = taken;
+    if let Some(write) = &protocol.write {
+        return writes(files, &protocol, write, &because);
+    }
     let look = files.look()?;
     let tokenizer = files.tokenizer()?;
     let chat = files.chat(&tokenizer)?;
@@ -60,6 +64,26 @@ fn lay_out(files: &ModelFiles, taken: Taken) -> Result<Explained, ModelError> {
         read: read(&protocol, &layout)?,
         ids: ids.iter().enumerate().map(|(i, &id)| (id, text(id), reads.contains(&i))).collect(),
         notes,
+    })
+}
+
+/// The same of a model that writes before it is read.
+fn writes(files: &ModelFiles, protocol: &Protocol, write: &Write, because: &str) -> Result<Explained, ModelError> {
+    let FirstQuestion { ids, verdicts: [(yes, good), (no, bad)] } = FirstQuestion::new(files, protocol, (EXAMPLE.0, EXAMPLE.1[0]))?;
+    let history =
+        if protocol.input.layout == Shape::Chat { "in a conversation of its own" } else { "after all that was said of those before" };
+    Ok(Explained {
+        taken: format!("{}, because {because}", protocol.name),
+        fed: format!(
+            "by the model's chat template, a question for every step, {history}; it writes up to {} tokens, to {:?}",
+            write.tokens, write.until
+        ),
+        read: format!(
+            "after {:?}: the next-token logits of {yes:?} {good:?} and {no:?} {bad:?}; the softmax's part, a probability",
+            write.verdict
+        ),
+        ids: ids.into_iter().map(|(id, text)| (id, text, false)).collect(),
+        notes: vec!["the ids are the question of the first step alone; what it writes follows, and then the verdict is read".into()],
     })
 }
 
@@ -94,6 +118,7 @@ fn read(protocol: &Protocol, layout: &Layout) -> Result<String, ModelError> {
         At::Marker => "at the id before the one in which the two markers differ",
         At::End => "at the last id that is not padding, once for the whole",
         At::Token => "at every id of the text",
+        At::Verdict => "after what it has written of a step",
     };
     let (good, bad) = layout.labels(read)?;
     let what = match read.head {

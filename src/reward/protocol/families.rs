@@ -10,7 +10,7 @@ macro_rules! files {
 }
 
 /// Those that more tells come before those that less tells: a name before an architecture alone.
-const FILES: [(&str, &str); 14] = files![
+const FILES: [(&str, &str); 15] = files![
     "reasonflux-prm",
     "qwen2.5-math-prm",
     "qwen2.5-math-rm",
@@ -24,6 +24,7 @@ const FILES: [(&str, &str); 14] = files![
     "versaprm",
     "openr-math-psa",
     "llemma-prm",
+    "genprm",
     "outcome",
 ];
 

@@ -162,7 +162,7 @@ impl Layout {
                 At::TagStart => Some(own),
                 At::StepEnd => own.checked_sub(1),
                 At::Marker => (own + self.parting.map_or(0, |p| p.0)).checked_sub(1),
-                At::Tag | At::End | At::Token => ids.len().checked_sub(1),
+                At::Tag | At::End | At::Token | At::Verdict => ids.len().checked_sub(1),
             };
             Ok(Piece { ids, mark })
         };

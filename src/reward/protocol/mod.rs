@@ -12,8 +12,9 @@ mod head;
 mod layout;
 mod recognise;
 mod scorer;
+mod writer;
 
-pub use describe::{At, HeadKind, Input, Label, Lines, Output, Protocol, Read, Recognise, Says, Server, Shape, Squash};
+pub use describe::{At, HeadKind, Input, Label, Lines, Output, Protocol, Read, Recognise, Says, Server, Shape, Squash, Write};
 pub(super) use explain::EXAMPLE;
 pub use explain::{Explained, explain, explain_judge};
 pub use families::{families, judge};
@@ -22,3 +23,4 @@ pub(super) use head::RowScores;
 pub use layout::{Layout, Mark, Piece};
 pub use recognise::{PROTOCOL_FILE, Taken, as_judge, by_name, recognise};
 pub use scorer::ProtocolReward;
+pub use writer::WriterReward;

@@ -103,8 +103,8 @@ fn unknown(look: &Look) -> String {
         .map(|(name, shape)| format!("{name} {shape:?}"))
         .take(6)
         .collect();
-    if named(&["thinkprm", "genprm", "rprm"]) {
-        return "it looks like a reward model that writes its verdicts in words, which is not read here".into();
+    if named(&["thinkprm", "rprm"]) {
+        return "it looks like a reward model that writes before it judges, and how it is asked is not known here: a part [write] in reward.toml says it".into();
     }
     if named(&["implicitprm", "eurusprm"]) {
         return "it looks like an implicit reward model, whose score is a difference to a reference model: name both as implicit:MODEL,REFERENCE".into();
@@ -156,6 +156,7 @@ mod tests {
             ("Qwen2ForCausalLM", &[], "openreasoner/Math-psa", "OpenR math-psa"),
             ("LlamaForCausalLM", &[], "ScalableMath/llemma-7b-prm-metamath-level-1to3-hf", "llemma-7b-prm"),
             ("GgufForCausalLM", &[], "math-shepherd-mistral-7b-prm.Q4_K_M", "Math-Shepherd"),
+            ("Qwen2ForCausalLM", &[], "GenPRM/GenPRM-1.5B", "GenPRM"),
         ] {
             assert_eq!(family(&look(architecture, tensors, name)), Some(want), "{architecture} {name}");
         }
@@ -179,7 +180,7 @@ mod tests {
             &["language model", "LlamaForCausalLM", "reward.json"],
         );
         says(&look("Qwen2ForEnsemblePRM", &["nn_out.weight"], "ActPRM"), &["Qwen2ForEnsemblePRM", "nn_out.weight [1, 8]"]);
-        says(&look("Qwen2ForCausalLM", &[], "launch/ThinkPRM-1.5B"), &["in words"]);
+        says(&look("Qwen2ForCausalLM", &[], "launch/ThinkPRM-1.5B"), &["[write]"]);
         says(&look("Qwen2ForCausalLM", &[], "PRIME-RL/EurusPRM-Stage2"), &["implicit:MODEL,REFERENCE"]);
     }
 }

@@ -62,6 +62,10 @@ impl ProtocolReward {
 
     /// Loads a model by this protocol.
     pub fn load(files: &ModelFiles, protocol: Protocol, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
+        if protocol.write.is_some() || protocol.judges_tokens() {
+            let what = format!("{} is not read at the ends of steps: load it as what it is", protocol.name);
+            return Err(ModelError::Input(what));
+        }
         let look = files.look()?;
         let mut model = files.load(device, compute_dtype(device), progress)?;
         let layout = Layout::new(&protocol, files, model.tokenizer.clone(), model.chat.take())?;

@@ -22,9 +22,9 @@ impl Scores {
     /// Fails where no server can give what the protocol reads.
     pub fn new(protocol: &Protocol) -> Result<Self, RewardError> {
         let read = &protocol.read;
-        if read.score == Squash::SigmoidOfMean {
+        if read.score == Squash::SigmoidOfMean || protocol.write.is_some() || protocol.judges_tokens() {
             return Err(RewardError::Input(format!(
-                "{} is read off all next-token logits, which no server gives: load the model here",
+                "{} is read off what no server of rewards gives (all next-token logits, every token, what it writes itself): load the model here",
                 protocol.name
             )));
         }
