@@ -26,6 +26,27 @@ impl Default for ImplicitOptions {
     }
 }
 
+impl ImplicitOptions {
+    /// Reads `beta=NUMBER` and `chunk=TOKENS`, each where it is there. Fails on anything else.
+    pub fn parse<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut options = Self::default();
+        for part in parts {
+            match part.split_once('=') {
+                Some(("beta", value)) => {
+                    let beta = value.parse().ok().filter(|b: &f32| b.is_finite() && *b > 0.0);
+                    options.beta = beta.ok_or_else(|| format!("beta is {value:?}; it must be a number above 0, such as 0.05"))?;
+                }
+                Some(("chunk", value)) => {
+                    let chunk = value.parse().ok().filter(|n: &usize| (1..=1 << 20).contains(n));
+                    options.chunk = Some(chunk.ok_or_else(|| format!("chunk is {value:?}; it must be a number of tokens, 1 or more"))?);
+                }
+                _ => return Err(format!("{part:?} is neither beta=NUMBER nor chunk=TOKENS (a comma parts the models and the options)")),
+            }
+        }
+        Ok(options)
+    }
+}
+
 /// One candidate as far as it was read.
 #[derive(Clone, Default)]
 struct Row {

@@ -300,20 +300,7 @@ fn implicit(text: &str) -> Result<ModelRef, String> {
     let mut parts = text.split(',');
     let mut model = || parts.next().and_then(language_model).ok_or_else(|| format!("write implicit:MODEL,REFERENCE; {LANGUAGE_MODEL}"));
     let (model, reference) = (model()?, model()?);
-    let mut options = ImplicitOptions::default();
-    for part in parts {
-        match part.split_once('=') {
-            Some(("beta", value)) => {
-                let beta = value.parse().ok().filter(|b: &f32| b.is_finite() && *b > 0.0);
-                options.beta = beta.ok_or_else(|| format!("beta is {value:?}; it must be a number above 0, such as 0.05"))?;
-            }
-            Some(("chunk", value)) => {
-                let chunk = value.parse().ok().filter(|n: &usize| (1..=1 << 20).contains(n));
-                options.chunk = Some(chunk.ok_or_else(|| format!("chunk is {value:?}; it must be a number of tokens, 1 or more"))?);
-            }
-            _ => return Err(format!("{part:?} is neither beta=NUMBER nor chunk=TOKENS (a comma parts the models and the options)")),
-        }
-    }
+    let options = ImplicitOptions::parse(parts)?;
     Ok(ModelRef::Implicit { model, reference, options })
 }
 

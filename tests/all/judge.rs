@@ -235,7 +235,7 @@ fn a_pair_gives_every_token_what_transformers_gives_it() {
             steps.push(Step { span: Span::new(start, at), ..Step::default() });
         }
         let mut candidate = Candidate { text: case.text.clone(), steps, ..Candidate::default() };
-        candidate.judge(Unit::Nats, Values::Tokens(found.clone()));
+        candidate.judge(REWARD, Unit::Nats, Values::Tokens(found.clone()));
         let sums: f32 = candidate.step_rewards(Statistic::Sum, Granularity::Dense).into_iter().flatten().sum();
         assert!((sums - case.values.iter().sum::<f32>()).abs() < 1e-3);
         assert_eq!(candidate.signal(REWARD).unwrap().unit, Unit::Nats);

@@ -4,6 +4,7 @@
 //! how that becomes a score. A [`Protocol`] says these four things, in a TOML file; the families known are such files themselves, in the folder `families`
 //! beside this one. [`recognise`] finds the protocol of a model by its files, a [`Layout`] lays text out by it, and a [`ProtocolReward`] is the model at work.
 
+mod check;
 mod describe;
 mod explain;
 mod families;
