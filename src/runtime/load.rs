@@ -1,7 +1,7 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy};
-use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward, more_family};
+use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy, PolicyOptions};
+use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, Recommended, embedded_policy, embedded_reward, more_family};
 use crate::reward::protocol::{Explained, ProtocolReward, explain};
 use crate::reward::{LocalReward, RewardCard, RewardModel};
 use std::fmt;
@@ -29,6 +29,13 @@ pub enum ModelRef {
     },
     /// A model that an OpenAI-compatible server has, `http://HOST:PORT/v1#MODEL`; it can be a policy only.
     Endpoint(Endpoint),
+    /// A policy that is asked in a way of the user's own.
+    Asked {
+        /// The policy.
+        model: Box<ModelRef>,
+        /// How it is asked.
+        options: Box<PolicyOptions>,
+    },
 }
 
 impl ModelRef {
@@ -56,6 +63,7 @@ impl ModelRef {
             Self::None => Ok(None),
             Self::Path(path) | Self::Shaped(path) | Self::Described { model: path, .. } => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
+            Self::Asked { model, .. } => model.files(embedded),
             Self::Endpoint(endpoint) => Err(ModelError::Input(format!(
                 "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
             ))),
@@ -73,6 +81,52 @@ impl ModelRef {
             Self::Path(model) => Ok(Self::Described { model: model.clone(), protocol }),
             other => Err(format!("{other} needs no protocol; name the directory, .gguf file or hub id of a published reward model")),
         }
+    }
+
+    /// The same model as a policy that is asked in a way of the user's own; none at all stays none.
+    pub fn asked(self, options: PolicyOptions) -> Self {
+        if self == Self::None || options == PolicyOptions::default() {
+            return self;
+        }
+        Self::Asked { model: Box::new(self), options: Box::new(options) }
+    }
+
+    /// The model without the way in which it is asked, and that way.
+    fn apart(&self) -> (&Self, PolicyOptions) {
+        if let Self::Asked { model, options } = self { (model, (**options).clone()) } else { (self, PolicyOptions::default()) }
+    }
+
+    /// What records say of how it is asked; `None` where that is as by default.
+    pub fn recorded(&self) -> Option<serde_json::Value> {
+        let (model, options) = self.apart();
+        let chat = options.chat.recorded();
+        let Self::Endpoint(endpoint) = model else { return chat };
+        let mut out = serde_json::json!({ "api": endpoint.api.unwrap_or_default().name() });
+        if let (Some(out), Some(serde_json::Value::Object(chat))) = (out.as_object_mut(), chat) {
+            out.extend(chat);
+        }
+        if options.one_request {
+            out["one_request"] = true.into();
+        }
+        Some(out)
+    }
+
+    /// Whether a server has it.
+    pub fn is_served(&self) -> bool {
+        matches!(self.apart().0, Self::Endpoint(_))
+    }
+
+    /// How its own files say that it is to be sampled; a server knows that itself.
+    pub fn recommended(&self) -> Result<Recommended, ModelError> {
+        if self.is_served() {
+            return Ok(Recommended::default());
+        }
+        self.policy_files()?.map_or_else(|| Ok(Recommended::default()), |files| Recommended::of(&files))
+    }
+
+    /// How it is asked as a policy.
+    pub fn options(&self) -> PolicyOptions {
+        self.apart().1
     }
 
     /// The protocol file that the user named.
@@ -100,7 +154,7 @@ impl ModelRef {
 
     /// The files of this model as a policy.
     pub fn policy_files(&self) -> Result<Option<ModelFiles>, ModelError> {
-        if let Self::Shaped(_) = self {
+        if let Self::Shaped(_) = self.apart().0 {
             return Err(ModelError::Input(format!("{self}: #f reads a reward model with its potential; a policy is named without it")));
         }
         self.files(embedded_policy)
@@ -132,23 +186,24 @@ impl ModelRef {
 
     /// The same; where it is a server, `patience` is the longest wait for its next word.
     pub fn policy_with(&self, device: DeviceChoice, patience: Duration) -> Result<Option<Loader<dyn Policy>>, ModelError> {
-        if let Self::Endpoint(endpoint) = self.clone() {
+        let (model, options) = self.apart();
+        if let Self::Endpoint(endpoint) = model.clone() {
             return Ok(Some(Loader::new(self.to_string(), move |_| {
-                let model = EndpointPolicy::open(&endpoint, patience).map_err(|e| e.to_string())?;
+                let model = EndpointPolicy::asked(&endpoint, patience, &options).map_err(|e| e.to_string())?;
                 Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
             })));
         }
         let Some(files) = self.policy_files()? else { return Ok(None) };
         if more_family(&files).is_some() {
             let load = move |progress: Option<Progress>| {
-                let model = MorePolicy::open(&files, &device.open()?, progress)?;
+                let model = MorePolicy::asked(&files, &options.chat, &device.open()?, progress)?;
                 Ok(Loaded { about: model.about(), model: Box::new(model) as Box<dyn Policy> })
             };
             return Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }));
         }
         files.config()?;
         let load = move |progress: Option<Progress>| {
-            let model = LocalPolicy::open(&files, &device.open()?, progress)?;
+            let model = LocalPolicy::asked(&files, &options.chat, &device.open()?, progress)?;
             Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
         };
         Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }))
@@ -181,6 +236,7 @@ impl fmt::Display for ModelRef {
             Self::Path(path) | Self::Described { model: path, .. } => write!(f, "{}", path.display()),
             Self::Shaped(path) => write!(f, "{}#f", path.display()),
             Self::Endpoint(endpoint) => endpoint.fmt(f),
+            Self::Asked { model, .. } => model.fmt(f),
         }
     }
 }
