@@ -1,6 +1,6 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy, PolicyOptions};
+use crate::generate::{Api, Endpoint, EndpointPolicy, LocalPolicy, MorePolicy, PATIENCE, Policy, PolicyOptions};
 use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, Recommended, embedded_policy, embedded_reward, more_family};
 use crate::reward::protocol::{Explained, ProtocolReward, explain};
 use crate::reward::{LocalReward, RewardCard, RewardModel};
@@ -101,14 +101,18 @@ impl ModelRef {
         let (model, options) = self.apart();
         let chat = options.chat.recorded();
         let Self::Endpoint(endpoint) = model else { return chat };
-        let mut out = serde_json::json!({ "api": endpoint.api.unwrap_or_default().name() });
-        if let (Some(out), Some(serde_json::Value::Object(chat))) = (out.as_object_mut(), chat) {
+        let mut out = serde_json::Map::new();
+        // Plain completions were all that there was before, and are not named.
+        if let Api::Chat = endpoint.api.unwrap_or_default() {
+            out.insert("api".into(), "chat".into());
+        }
+        if let Some(serde_json::Value::Object(chat)) = chat {
             out.extend(chat);
         }
         if options.one_request {
-            out["one_request"] = true.into();
+            out.insert("one_request".into(), true.into());
         }
-        Some(out)
+        (!out.is_empty()).then_some(serde_json::Value::Object(out))
     }
 
     /// Whether a server has it.
@@ -300,6 +304,13 @@ mod tests {
         assert_eq!(served.to_string(), "http://gpu:8000/v1#m");
         assert!(served.reward(DeviceChoice::Cpu).err().unwrap().to_string().contains("cannot be used here"));
         assert!(ModelRef::parse("http://").is_err());
+        let recorded = |text: &str| ModelRef::parse(text).unwrap().recorded();
+        assert_eq!(recorded("http://gpu:8000/v1"), Some(serde_json::json!({ "api": "chat" })));
+        assert_eq!((recorded("http://gpu:8000/v1/completions"), recorded("a/b")), (None, None));
+        let options = PolicyOptions { one_request: true, ..PolicyOptions::default() };
+        let asked = served.clone().asked(options.clone());
+        assert_eq!((asked.to_string(), asked.options(), asked.is_served()), (served.to_string(), options.clone(), true));
+        assert_eq!(ModelRef::None.asked(options), ModelRef::None);
     }
 
     #[test]

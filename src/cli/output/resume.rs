@@ -94,7 +94,9 @@ impl Line {
         }
         if made.generated && self.sampling.is_some() && self.prompt != made.prompt {
             let was = self.prompt.as_ref().map_or_else(|| "nothing in particular".to_owned(), ToString::to_string);
-            return Some(format!("its policy was asked otherwise ({was}); give the same address, --system, --template-arg and --date"));
+            return Some(format!(
+                "its policy was asked otherwise ({was}); give the same address (…/v1/completions where there was no chat), --system, --template-arg and --date"
+            ));
         }
         let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed, unset } = other(&self.sampling, &made.sampling)?;
         let fields = [

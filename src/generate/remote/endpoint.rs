@@ -15,14 +15,6 @@ pub enum Api {
 }
 
 impl Api {
-    /// Its name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Completions => "completions",
-        }
-    }
-
     /// What stands behind `/v1`.
     pub(super) fn path(self) -> &'static str {
         match self {
