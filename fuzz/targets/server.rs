@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         _ => STREAM,
     };
     answers.set([head, rest].concat());
-    let endpoint = Endpoint { base_url: format!("{}/v1", answers.root()), model: None };
+    let endpoint = Endpoint { base_url: format!("{}/v1", answers.root()), model: None, api: None };
     if how % 8 < 2 {
         // The list of models, which names the one that is asked for.
         let _ = EndpointPolicy::open(&endpoint, BOUND).map_err(|e| e.to_string());

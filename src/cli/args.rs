@@ -1,5 +1,11 @@
 //! Options that several subcommands share.
 
+mod prompt;
+mod sampling;
+
+pub use prompt::PromptArgs;
+pub use sampling::SamplingArgs;
+
 use super::exit::Usage;
 use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
@@ -7,7 +13,7 @@ use crate::format::{FormatError, Scoring};
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Limits, Sandbox};
 use crate::task::Task;
-use crate::trace::{Aggregation, Calibration, Detector, Granularity, Reading, Sampling, Segmentation, Statistic};
+use crate::trace::{Aggregation, Calibration, Detector, Granularity, Reading, Segmentation, Statistic};
 use crate::tui::ColorDepth;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
@@ -83,47 +89,6 @@ impl ProtocolArgs {
 /// The reward models that are named: all but `none`.
 pub fn named(rewards: &[ModelRef]) -> impl Iterator<Item = &ModelRef> {
     rewards.iter().filter(|m| **m != ModelRef::None)
-}
-
-/// How candidates are sampled.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Sampling")]
-pub struct SamplingArgs {
-    /// Candidates for each problem
-    #[arg(short, long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub n: u16,
-    /// Softmax temperature; 0 is greedy
-    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number::<0>)]
-    pub temperature: f32,
-    /// Sample from the smallest set of tokens whose probability reaches P; 1 is off
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number::<1>)]
-    pub top_p: f32,
-    /// Sample from the K likeliest tokens; 0 is off
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub top_k: usize,
-    /// Drop tokens less than P times as likely as the likeliest; 0 is off
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, value_parser = number::<2>)]
-    pub min_p: f32,
-    /// Tokens a candidate may have at most
-    #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = positive)]
-    pub max_tokens: usize,
-    /// Seed; candidate i depends on it and on i alone
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub seed: u64,
-}
-
-impl SamplingArgs {
-    /// As the policy wants it.
-    pub fn sampling(&self) -> Sampling {
-        Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            top_k: self.top_k,
-            min_p: self.min_p,
-            max_tokens: self.max_tokens,
-            seed: self.seed,
-        }
-    }
 }
 
 /// How token rewards become step and candidate rewards, and how text is cut into steps.

@@ -1,6 +1,6 @@
 //! `generate`: problems in, sampled candidates out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, SamplingArgs, TaskArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, TaskArgs, model};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
@@ -8,7 +8,7 @@ use super::progress::Reporter;
 use crate::answer::{self, Judged};
 use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
 use crate::format::to_lines;
-use crate::runtime::{Engine, ModelRef, Models, PATIENCE, Request, Slot};
+use crate::runtime::{Engine, ModelRef, Models, PATIENCE, PolicyOptions, Request, Slot};
 use crate::task::judge;
 use crate::trace::{SignalSource, Trace};
 use anyhow::{Context, Result, bail};
@@ -21,7 +21,8 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("asked").required(true).multiple(true).args(["problems", "problem"])))]
 pub struct Generate {
-    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's http://HOST:PORT/v1[#NAME]
+    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, or a server's
+    /// http://HOST:PORT/v1[#NAME], asked through chat completions (http://HOST:PORT/v1/completions[#NAME]: plain completions)
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     policy: ModelRef,
     /// Model that scores the candidates while they are written: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL` (any language model), `implicit:MODEL,REFERENCE`,
@@ -33,6 +34,8 @@ pub struct Generate {
     protocol: ProtocolArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
     /// Problems: any format that `inspect` opens, or a text file with a problem a line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     problems: Vec<String>,
@@ -62,16 +65,21 @@ impl Generate {
     pub(super) fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let device = self.device.device;
         let rewards = Models::rewards(&self.protocol.of(&self.reward)?, device)?;
-        let models = Models { policy: self.policy.policy_with(device, Duration::from_secs(self.wait))?, rewards };
+        let asked = self.policy.clone().asked(PolicyOptions { chat: self.prompt.options()?, one_request: self.sampling.one_request });
+        let models = Models { policy: asked.policy_with(device, Duration::from_secs(self.wait))?, rewards };
         let collection = self.group.open_problems(&self.problems, &self.rewards.segment)?;
-        let sampling = self.sampling.sampling();
+        let (sampling, note) = self.sampling.sampling(&asked)?;
         let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
-        let made = Made { granularity, aggregation, sampling: Some(sampling.clone()), ..Made::default() };
+        let (prompt, generated) = (asked.recorded(), true);
+        let made = Made { granularity, aggregation, sampling: Some(sampling.clone()), prompt, generated, ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "problems");
         let engine = Engine::start(models).context("cannot start the models' threads")?.score_when_whole();
         let status = ready(&engine, &mut reporter, &interrupt)?;
+        if let Some(note) = note {
+            reporter.say(&note);
+        }
         let policy = if let Slot::Ready { name, .. } = &status.policy { Some(name.clone()) } else { None };
         let rewards = status.at_work();
 
@@ -105,13 +113,18 @@ impl Generate {
             sampling: sampling.clone(),
             segmentation: self.rewards.segment.clone(),
         };
+        let mut extra = serde_json::json!({ "sampling": sampling });
+        if let Some(prompt) = asked.recorded() {
+            extra["prompt"] = prompt;
+        }
+        let extra = extra.to_string();
         let detector = status.calibration.detector();
         let done = |mut trace: Trace| {
             let judged: Vec<Judged> = trace.candidates.iter().map(|c| judge(self.task.task, &trace, c)).collect();
             tally.add(&trace, &judged);
             for (candidate, judged) in trace.candidates.iter_mut().zip(judged) {
                 candidate.policy = policy.clone();
-                candidate.extra = Some(serde_json::json!({ "sampling": sampling }).to_string());
+                candidate.extra = Some(extra.clone());
                 for signal in &mut candidate.signals {
                     if let Some(by) = rewards.iter().find(|a| a.signal == signal.name) {
                         signal.source = SignalSource::Model(by.model.clone());

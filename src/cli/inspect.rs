@@ -1,10 +1,10 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, GroupArgs, ProtocolArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
+use super::args::{DeviceArgs, GroupArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
 use super::exit::{self, Exit};
 use crate::answer::Judged;
 use crate::run::{RunFolder, trace_files};
-use crate::runtime::{Engine, ModelRef, Models};
+use crate::runtime::{Engine, ModelRef, Models, PolicyOptions};
 use crate::task::stories::{Split, story};
 use crate::task::{Task, judge};
 use crate::trace::Trace;
@@ -29,7 +29,8 @@ pub struct Inspect {
 /// What the live inspector takes; also the arguments of the program without a subcommand.
 #[derive(Args, Debug)]
 pub struct LiveArgs {
-    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's http://HOST:PORT/v1[#NAME] [default: embedded; none with FILE]
+    /// Model that writes candidates: a directory, a .gguf file, a hub id in the local cache, `embedded`, `none`, or a server's
+    /// http://HOST:PORT/v1[#NAME], asked through chat completions (http://HOST:PORT/v1/completions[#NAME]: plain completions) [default: embedded; none with FILE]
     #[arg(long, value_name = "MODEL", value_parser = model, help_heading = "Models")]
     pub policy: Option<ModelRef>,
     /// Model that scores them: a directory, a .gguf file, a hub id in the local cache, `judge:MODEL` (any language model), `implicit:MODEL,REFERENCE`,
@@ -41,6 +42,8 @@ pub struct LiveArgs {
     pub protocol: ProtocolArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
     /// Problems to choose from: any format that `inspect` opens, or a text file with a problem a line [default: stories that no model was trained on]
     #[arg(long, value_name = "FILE")]
     pub problems: Vec<String>,
@@ -77,10 +80,13 @@ impl Inspect {
         let recorded = !files.is_empty();
         // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
-        let policy = live.policy.clone().unwrap_or_else(default).policy(live.device.device)?;
+        let options = PolicyOptions { chat: live.prompt.options()?, one_request: live.sampling.one_request };
+        let asked = live.policy.clone().unwrap_or_else(default).asked(options);
+        let policy = asked.policy(live.device.device)?;
         let named = if live.reward.is_empty() { vec![default()] } else { live.reward.clone() };
         let rewards = Models::rewards(&live.protocol.of(&named)?, live.device.device)?;
-        let mut notes: Vec<String> = live.task.note().into_iter().collect();
+        let (sampling, note) = live.sampling.sampling(&asked)?;
+        let mut notes: Vec<String> = live.task.note().into_iter().chain(note).collect();
         let traces: Box<dyn tui::TraceSource> = if recorded {
             open(&files, false, &live, &mut notes)?
         } else if !live.problems.is_empty() {
@@ -99,7 +105,7 @@ impl Inspect {
             grade: Some(tui::Grade { kind: task.and_then(Task::kind), judge: Arc::new(move |trace, i| judge_at(task, trace, i)) }),
             settings: tui::Settings {
                 n: usize::from(live.sampling.n),
-                sampling: live.sampling.sampling(),
+                sampling,
                 granularity: live.rewards.granularity,
                 aggregation: live.rewards.aggregation,
                 rank_by: live.signals.rank_by,

@@ -1,6 +1,6 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model, named};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model, named};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
@@ -33,6 +33,8 @@ pub struct Score {
     /// Policy whose log-probability and entropy of each token are to stand in the output: a directory, a .gguf file or a hub id in the local cache
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = local, help_heading = "Models")]
     policy: ModelRef,
+    #[command(flatten)]
+    prompt: PromptArgs,
     /// Where the scored traces go, as native JSONL; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -66,11 +68,12 @@ impl Score {
         }
         let rewards = AtWork::all(named(&self.reward).map(ToString::to_string));
         let (granularity, aggregation) = (Some(self.rewards.granularity), Some(self.rewards.aggregation));
-        let made = Made { rewards, granularity, aggregation, sampling: None };
+        let made = Made { rewards, granularity, aggregation, ..Made::default() };
         let (mut output, written) = Written::open(self.output.as_deref(), self.resume, &made)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
-        let judge = Judge::open(&self.protocol.of(&self.reward)?, &self.policy, self.device.device, &mut reporter, &interrupt)?;
+        let asked = self.prompt.of(&self.policy)?;
+        let judge = Judge::open(&self.protocol.of(&self.reward)?, &asked, self.device.device, &mut reporter, &interrupt)?;
         let mut tally = Tally::of(&judge);
         let detector = judge.calibration.detector();
         let mut answers = answer::Tally::default();

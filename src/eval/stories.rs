@@ -4,7 +4,7 @@ use crate::eval::ScoredTrace;
 use crate::eval::readings::LIKELIHOOD;
 use crate::eval::search::{Guide, Searched, Strategy, search};
 use crate::generate::{LocalPolicy, Policy, Prompt, decode_all};
-use crate::model::{ModelError, ModelFiles};
+use crate::model::{ChatOptions, ModelError, ModelFiles};
 use crate::reward::{LocalReward, RewardModel, Sequence, score};
 use crate::task::Task;
 use crate::task::stories::{Split, check, final_answer, story};
@@ -27,9 +27,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Loads both. Fails where they do not share their tokenizer: the policy's ids are scored as they are.
-    pub fn open(policy: &ModelFiles, reward: &ModelFiles, device: &Device) -> Result<Self, ModelError> {
-        let (policy, reward) = (LocalPolicy::open(policy, device, None)?, LocalReward::open(reward, device, None)?);
+    /// Loads both, the policy to be asked as `chat` says. Fails where they do not share their tokenizer: the policy's ids are scored as they are.
+    pub fn open(policy: &ModelFiles, chat: &ChatOptions, reward: &ModelFiles, device: &Device) -> Result<Self, ModelError> {
+        let (policy, reward) = (LocalPolicy::asked(policy, chat, device, None)?, LocalReward::open(reward, device, None)?);
         if policy.tokenizer().fingerprint() != reward.tokenizer().fingerprint() {
             return Err(ModelError::Input(
                 "policy and reward model have different tokenizers; evaluate a pair that was trained together".into(),
@@ -46,6 +46,11 @@ impl Pair {
     /// Names of the policy and of the reward model.
     pub fn names(&self) -> (&str, &str) {
         (self.policy.name(), self.reward.name())
+    }
+
+    /// What people should know of how the policy is asked.
+    pub fn notes(&self) -> &[String] {
+        self.policy.notes()
     }
 
     /// The reward model's thresholds.

@@ -2,7 +2,8 @@
 
 use super::{GenerateError, Policy, Prompt, decode};
 use crate::model::{
-    ChatTemplate, Decoder, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype, device_name, prompt,
+    ChatOptions, Decoder, Dialogue, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype,
+    device_name,
 };
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
@@ -14,24 +15,36 @@ pub struct LocalPolicy {
     about: String,
     decoder: Decoder,
     tokenizer: TextTokenizer,
-    chat: Option<ChatTemplate>,
+    dialogue: Dialogue,
 }
 
 impl LocalPolicy {
     /// Loads a model; `progress` sees the share that is through, 0 to 1.
     pub fn open(files: &ModelFiles, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
+        Self::asked(files, &ChatOptions::default(), device, progress)
+    }
+
+    /// The same, with problems put to it as `chat` says. Fails also where its chat template takes no problem.
+    pub fn asked(files: &ModelFiles, chat: &ChatOptions, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
         let model = files.load(device, compute_dtype(device), progress)?;
         let decoder = Decoder::load(&model.config, model.weights.as_ref(), &mut |_| {})?.for_inference()?;
         let mut about = describe(&decoder, &model.stored);
         if let Some(head) = REWARD_HEADS.iter().find(|name| model.weights.contains(name)) {
             about.push_str(&format!("; its reward head {head} is not read here: name the model with --reward for it"));
         }
-        Ok(Self { name: files.name(), about, decoder, tokenizer: model.tokenizer, chat: model.chat })
+        let dialogue = Dialogue::new(model.chat, chat)?;
+        dialogue.notes().iter().for_each(|note| about.push_str(&format!("; {note}")));
+        Ok(Self { name: files.name(), about, decoder, tokenizer: model.tokenizer, dialogue })
     }
 
     /// A line for people: parameters, storage, device, context.
     pub fn about(&self) -> &str {
         &self.about
+    }
+
+    /// What people should know of how it is asked.
+    pub fn notes(&self) -> &[String] {
+        self.dialogue.notes()
     }
 
     /// Its decoder.
@@ -46,23 +59,23 @@ impl LocalPolicy {
 
     /// Token ids of a problem as the policy reads it.
     pub fn prompt_ids(&self, problem: &str) -> Result<Vec<u32>, ModelError> {
-        prompt_ids(&self.tokenizer, self.chat.as_ref(), problem)
+        prompt_ids(&self.tokenizer, &self.dialogue, problem)
     }
 
     /// The text that the policy reads of a problem.
     pub(super) fn prompt_text(&self, problem: &str) -> Result<String, ModelError> {
-        prompt(self.chat.as_ref(), problem)
+        self.dialogue.prompt(problem)
     }
 }
 
-/// Token ids of a problem as a policy with this chat template reads it.
-pub(super) fn prompt_ids(tokenizer: &TextTokenizer, chat: Option<&ChatTemplate>, problem: &str) -> Result<Vec<u32>, ModelError> {
+/// Token ids of a problem as a policy that is asked so reads it.
+pub(super) fn prompt_ids(tokenizer: &TextTokenizer, dialogue: &Dialogue, problem: &str) -> Result<Vec<u32>, ModelError> {
     if problem.trim().is_empty() {
         return Err(ModelError::Input("the problem is empty; type at least one word".into()));
     }
-    Ok(match chat {
-        Some(chat) => tokenizer.encode(&chat.prompt(problem)?, true)?.ids,
-        None => tokenizer.frame_problem(problem)?.ids,
+    Ok(match dialogue.has_template() {
+        true => tokenizer.encode(&dialogue.prompt(problem)?, true)?.ids,
+        false => tokenizer.frame_problem(&dialogue.asked(problem))?.ids,
     })
 }
 

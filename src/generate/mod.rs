@@ -9,10 +9,21 @@ mod remote;
 pub use decode::{BATCH, Completion, Prompt, decode, decode_all, decode_until};
 pub use local::{LocalPolicy, describe};
 pub use more::MorePolicy;
-pub use remote::{Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE, PATIENCE};
+pub use remote::{Api, Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE, PATIENCE};
 
+use crate::model::ChatOptions;
 use crate::trace::{Sampling, TraceEvent};
 use std::ops::ControlFlow;
+
+/// How the user wants a policy to be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// What stands around a problem.
+    pub chat: ChatOptions,
+    /// Whether a server is asked for all candidates of a problem in one request. It then divides the seed among them in its own way: vLLM and llama.cpp's
+    /// server count it up.
+    pub one_request: bool,
+}
 
 /// What can go wrong while generating.
 #[derive(Debug, thiserror::Error)]
@@ -44,4 +55,8 @@ pub trait Policy: Send {
         sampling: &Sampling,
         sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
     ) -> Result<(), GenerateError>;
+    /// What people should know of how it sampled; each is told once.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

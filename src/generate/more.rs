@@ -3,7 +3,7 @@
 use super::likelihood::recorded;
 use super::local::prompt_ids;
 use super::{GenerateError, Policy};
-use crate::model::{ChatTemplate, ModelError, ModelFiles, More, Progress, Sampler, TextTokenizer, measure, prompt};
+use crate::model::{ChatOptions, Dialogue, ModelError, ModelFiles, More, Progress, Sampler, TextTokenizer, measure};
 use crate::trace::{Candidate, FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
 use std::collections::HashMap;
@@ -14,12 +14,17 @@ pub struct MorePolicy {
     name: String,
     model: More,
     tokenizer: TextTokenizer,
-    chat: Option<ChatTemplate>,
+    dialogue: Dialogue,
 }
 
 impl MorePolicy {
     /// Loads a model; `progress` sees the share that is through, 0 to 1.
     pub fn open(files: &ModelFiles, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
+        Self::asked(files, &ChatOptions::default(), device, progress)
+    }
+
+    /// The same, with problems put to it as `chat` says. Fails also where its chat template takes no problem.
+    pub fn asked(files: &ModelFiles, chat: &ChatOptions, device: &Device, progress: Option<Progress>) -> Result<Self, ModelError> {
         let model = More::open(files, device, progress)?;
         let tokenizer = files.tokenizer()?;
         if tokenizer.vocab_size() > model.vocab_size() {
@@ -33,19 +38,19 @@ impl MorePolicy {
                 remedy: "take the tokenizer that belongs to the model".into(),
             });
         }
-        let chat = files.chat(&tokenizer)?;
-        Ok(Self { name: files.name(), model, tokenizer, chat })
+        let dialogue = Dialogue::new(files.chat(&tokenizer)?, chat)?;
+        Ok(Self { name: files.name(), model, tokenizer, dialogue })
     }
 
     /// A line for people: family, parameters, storage, device, context, and what is otherwise than with other models.
     pub fn about(&self) -> String {
-        self.model.about()
+        self.dialogue.notes().iter().fold(self.model.about(), |about, note| format!("{about}; {note}"))
     }
 
     /// Fills `tokens` of every candidate as [`LocalPolicy::read`](super::LocalPolicy::read) does, but one token at a time, so that it takes as long as
     /// writing the text. What is written twice is read once.
     pub fn read(&self, problem: &str, candidates: &mut [Candidate]) -> Result<(), ModelError> {
-        let (before, ids) = (prompt(self.chat.as_ref(), problem)?, prompt_ids(&self.tokenizer, self.chat.as_ref(), problem)?);
+        let (before, ids) = (self.dialogue.prompt(problem)?, prompt_ids(&self.tokenizer, &self.dialogue, problem)?);
         let begun = self.model.begin(&ids)?;
         let room = self.model.context().saturating_sub(begun.len());
         let mut known: HashMap<String, Vec<Token>> = HashMap::new();
@@ -91,7 +96,7 @@ impl Policy for MorePolicy {
         sampling: &Sampling,
         sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
     ) -> Result<(), GenerateError> {
-        let ids = prompt_ids(&self.tokenizer, self.chat.as_ref(), problem)?;
+        let ids = prompt_ids(&self.tokenizer, &self.dialogue, problem)?;
         for candidate in 0..n {
             if sink(TraceEvent::Started { candidate }).is_break() {
                 return Ok(());

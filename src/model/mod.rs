@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod lora;
 mod more;
+mod recommended;
 mod text;
 mod var;
 mod weights;
@@ -23,6 +24,9 @@ pub use files::{
 };
 pub use lora::{LoraConfig, LoraSource, Merged, TARGETS};
 pub use more::{Growing, More, more_family};
-pub use text::{ChatTemplate, Decoded, END_TOKEN, Encoded, Message, PAD_TOKEN, StreamDecoder, TextTokenizer, prompt};
+pub use recommended::Recommended;
+pub use text::{
+    ChatOptions, ChatTemplate, Decoded, Dialogue, END_TOKEN, Encoded, Message, Moment, PAD_TOKEN, StreamDecoder, TextTokenizer, prompt,
+};
 pub use var::VarStore;
 pub use weights::{LinearWeight, WeightSource};

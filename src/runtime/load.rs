@@ -1,7 +1,7 @@
 //! Which models a user names, and how they are loaded away from the face's thread.
 
-use crate::generate::{Endpoint, EndpointPolicy, KEY_VARIABLE, LocalPolicy, MorePolicy, PATIENCE, Policy};
-use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, embedded_policy, embedded_reward, more_family};
+use crate::generate::{Api, Endpoint, EndpointPolicy, KEY_VARIABLE, LocalPolicy, MorePolicy, PATIENCE, Policy, PolicyOptions};
+use crate::model::{DeviceChoice, ModelError, ModelFiles, Progress, Recommended, embedded_policy, embedded_reward, more_family};
 use crate::reward::protocol::{Explained, ProtocolReward, WriterReward, as_judge, explain, explain_judge, recognise};
 use crate::reward::{
     Exported, ImplicitOptions, ImplicitReward, LocalReward, RewardCard, RewardModel, ServedAt, ServedReward, explain_implicit, export,
@@ -55,6 +55,13 @@ pub enum ModelRef {
         /// The protocol file.
         protocol: PathBuf,
     },
+    /// A policy that is asked in a way of the user's own.
+    Asked {
+        /// The policy.
+        model: Box<ModelRef>,
+        /// How it is asked.
+        options: Box<PolicyOptions>,
+    },
 }
 
 impl ModelRef {
@@ -90,6 +97,7 @@ impl ModelRef {
             Self::Path(path) | Self::Shaped(path) | Self::Described { model: path, .. } => ModelFiles::open(path).map(Some),
             Self::Embedded => Ok(Some(embedded())),
             Self::Judge { model, .. } | Self::Implicit { model, .. } => model.files(embedded_policy),
+            Self::Asked { model, .. } => model.files(embedded),
             Self::Endpoint(endpoint) | Self::Served { endpoint, .. } => Err(ModelError::Input(format!(
                 "{endpoint}: a server's model cannot be used here; name a directory, a .gguf file or `embedded`"
             ))),
@@ -111,6 +119,56 @@ impl ModelRef {
                 Err(format!("{other} needs no protocol; name the directory, .gguf file, hub id or address of a published reward model"))
             }
         }
+    }
+
+    /// The same model as a policy that is asked in a way of the user's own; none at all stays none.
+    pub fn asked(self, options: PolicyOptions) -> Self {
+        if self == Self::None || options == PolicyOptions::default() {
+            return self;
+        }
+        Self::Asked { model: Box::new(self), options: Box::new(options) }
+    }
+
+    /// The model without the way in which it is asked, and that way.
+    fn apart(&self) -> (&Self, PolicyOptions) {
+        if let Self::Asked { model, options } = self { (model, (**options).clone()) } else { (self, PolicyOptions::default()) }
+    }
+
+    /// What records say of how it is asked; `None` where that is as by default.
+    pub fn recorded(&self) -> Option<serde_json::Value> {
+        let (model, options) = self.apart();
+        let chat = options.chat.recorded();
+        let Self::Endpoint(endpoint) = model else { return chat };
+        let mut out = serde_json::Map::new();
+        // Plain completions were all that there was before, and are not named.
+        if let Api::Chat = endpoint.api.unwrap_or_default() {
+            out.insert("api".into(), "chat".into());
+        }
+        if let Some(serde_json::Value::Object(chat)) = chat {
+            out.extend(chat);
+        }
+        if options.one_request {
+            out.insert("one_request".into(), true.into());
+        }
+        (!out.is_empty()).then_some(serde_json::Value::Object(out))
+    }
+
+    /// Whether a server has it.
+    pub fn is_served(&self) -> bool {
+        matches!(self.apart().0, Self::Endpoint(_))
+    }
+
+    /// How its own files say that it is to be sampled; a server knows that itself.
+    pub fn recommended(&self) -> Result<Recommended, ModelError> {
+        if self.is_served() {
+            return Ok(Recommended::default());
+        }
+        self.policy_files()?.map_or_else(|| Ok(Recommended::default()), |files| Recommended::of(&files))
+    }
+
+    /// How it is asked as a policy.
+    pub fn options(&self) -> PolicyOptions {
+        self.apart().1
     }
 
     /// The protocol file that the user named.
@@ -165,7 +223,7 @@ impl ModelRef {
 
     /// The files of this model as a policy.
     pub fn policy_files(&self) -> Result<Option<ModelFiles>, ModelError> {
-        if let Self::Shaped(_) = self {
+        if let Self::Shaped(_) = self.apart().0 {
             return Err(ModelError::Input(format!("{self}: #f reads a reward model with its potential; a policy is named without it")));
         }
         if let Self::Judge { .. } | Self::Implicit { .. } | Self::Served { .. } = self {
@@ -215,23 +273,24 @@ impl ModelRef {
 
     /// The same; where it is a server, `patience` is the longest wait for its next word.
     pub fn policy_with(&self, device: DeviceChoice, patience: Duration) -> Result<Option<Loader<dyn Policy>>, ModelError> {
-        if let Self::Endpoint(endpoint) = self.clone() {
+        let (model, options) = self.apart();
+        if let Self::Endpoint(endpoint) = model.clone() {
             return Ok(Some(Loader::new(self.to_string(), move |_| {
-                let model = EndpointPolicy::open(&endpoint, patience).map_err(|e| e.to_string())?;
+                let model = EndpointPolicy::asked(&endpoint, patience, &options).map_err(|e| e.to_string())?;
                 Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
             })));
         }
         let Some(files) = self.policy_files()? else { return Ok(None) };
         if more_family(&files).is_some() {
             let load = move |progress: Option<Progress>| {
-                let model = MorePolicy::open(&files, &device.open()?, progress)?;
+                let model = MorePolicy::asked(&files, &options.chat, &device.open()?, progress)?;
                 Ok(Loaded { about: model.about(), model: Box::new(model) as Box<dyn Policy> })
             };
             return Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }));
         }
         files.config()?;
         let load = move |progress: Option<Progress>| {
-            let model = LocalPolicy::open(&files, &device.open()?, progress)?;
+            let model = LocalPolicy::asked(&files, &options.chat, &device.open()?, progress)?;
             Ok(Loaded { about: model.about().to_string(), model: Box::new(model) as Box<dyn Policy> })
         };
         Ok(Some(Loader { name: self.to_string(), load: Box::new(move |p| load(p).map_err(|e: ModelError| e.to_string())) }))
@@ -320,6 +379,7 @@ impl fmt::Display for ModelRef {
                 options.chunk.map_or(Ok(()), |n| write!(f, ",chunk={n}"))
             }
             Self::Endpoint(endpoint) | Self::Served { endpoint, .. } => endpoint.fmt(f),
+            Self::Asked { model, .. } => model.fmt(f),
         }
     }
 }
@@ -404,6 +464,13 @@ mod tests {
         assert!(served.reward(DeviceChoice::Cpu).unwrap().is_some() && served.reward_files().unwrap().is_none());
         assert!(matches!(served.described("p.toml".into()), Ok(ModelRef::Served { .. })));
         assert!(ModelRef::parse("http://").is_err());
+        let recorded = |text: &str| ModelRef::parse(text).unwrap().recorded();
+        assert_eq!(recorded("http://gpu:8000/v1"), Some(serde_json::json!({ "api": "chat" })));
+        assert_eq!((recorded("http://gpu:8000/v1/completions"), recorded("a/b")), (None, None));
+        let options = PolicyOptions { one_request: true, ..PolicyOptions::default() };
+        let asked = served.clone().asked(options.clone());
+        assert_eq!((asked.to_string(), asked.options(), asked.is_served()), (served.to_string(), options.clone(), true));
+        assert_eq!(ModelRef::None.asked(options), ModelRef::None);
     }
 
     #[test]

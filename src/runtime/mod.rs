@@ -13,8 +13,8 @@ mod reader;
 mod scorer;
 mod shared;
 
-pub use crate::generate::PATIENCE;
-pub use crate::model::{DeviceChoice, ModelError};
+pub use crate::generate::{PATIENCE, PolicyOptions};
+pub use crate::model::{ChatOptions, DeviceChoice, ModelError, Moment, Recommended};
 pub use crate::reward::Exported;
 pub use crate::reward::protocol::Explained;
 pub use engine::Engine;

@@ -80,6 +80,9 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
         if shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let result = guarded(|| policy.sample(problem, *n, sampling, &mut sink)).and_then(|r| r.map_err(|e| e.to_string()));
+    for message in policy.take_notes() {
+        shared.outbox.say(Update::Warning { id: *id, message });
+    }
     let seconds = started.elapsed().as_secs_f32();
     let reason = match &result {
         Err(error) => FinishReason::Failed(error.clone()),

@@ -21,10 +21,10 @@ impl TextReader {
     pub fn open(model: &ModelRef, device: DeviceChoice) -> Result<Option<Self>, ModelError> {
         let Some(files) = model.policy_files()? else { return Ok(None) };
         if more_family(&files).is_some() {
-            let policy = MorePolicy::open(&files, &device.open()?, None)?;
+            let policy = MorePolicy::asked(&files, &model.options().chat, &device.open()?, None)?;
             return Ok(Some(Self { about: policy.about(), policy: Reads::More(Box::new(policy)) }));
         }
-        let policy = LocalPolicy::open(&files, &device.open()?, None)?;
+        let policy = LocalPolicy::asked(&files, &model.options().chat, &device.open()?, None)?;
         Ok(Some(Self { about: policy.about().to_owned(), policy: Reads::Own(Box::new(policy)) }))
     }
 

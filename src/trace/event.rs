@@ -76,7 +76,7 @@ impl FinishReason {
 
 /// How to sample candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "Written", into = "Written")]
 pub struct Sampling {
     /// Softmax temperature, ≥ 0; 0 is greedy.
     pub temperature: f32,
@@ -90,10 +90,89 @@ pub struct Sampling {
     pub max_tokens: usize,
     /// Seed; candidate `i` draws from its own stream of it, so it does not depend on the number of candidates.
     pub seed: u64,
+    /// What is left to the server that samples; the numbers above then say nothing. In records it is null.
+    pub unset: Unset,
+}
+
+/// What a server is not told of how to sample, so that its own defaults hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unset {
+    /// [`Sampling::temperature`].
+    pub temperature: bool,
+    /// [`Sampling::top_p`].
+    pub top_p: bool,
+    /// [`Sampling::top_k`].
+    pub top_k: bool,
+    /// [`Sampling::min_p`].
+    pub min_p: bool,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 512, seed: 0 }
+        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 512, seed: 0, unset: Unset::default() }
+    }
+}
+
+/// [`Sampling`] as it stands in records: null where a server's own default held.
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    top_k: Option<usize>,
+    min_p: Option<f32>,
+    max_tokens: usize,
+    seed: u64,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Sampling::default().into()
+    }
+}
+
+impl From<Sampling> for Written {
+    fn from(s: Sampling) -> Self {
+        Self {
+            temperature: (!s.unset.temperature).then_some(s.temperature),
+            top_p: (!s.unset.top_p).then_some(s.top_p),
+            top_k: (!s.unset.top_k).then_some(s.top_k),
+            min_p: (!s.unset.min_p).then_some(s.min_p),
+            max_tokens: s.max_tokens,
+            seed: s.seed,
+        }
+    }
+}
+
+impl From<Written> for Sampling {
+    fn from(w: Written) -> Self {
+        let d = Self::default();
+        let unset =
+            Unset { temperature: w.temperature.is_none(), top_p: w.top_p.is_none(), top_k: w.top_k.is_none(), min_p: w.min_p.is_none() };
+        Self {
+            temperature: w.temperature.unwrap_or(d.temperature),
+            top_p: w.top_p.unwrap_or(d.top_p),
+            top_k: w.top_k.unwrap_or(d.top_k),
+            min_p: w.min_p.unwrap_or(d.min_p),
+            max_tokens: w.max_tokens,
+            seed: w.seed,
+            unset,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_decided_is_null_in_records() {
+        let sampling = Sampling { temperature: 0.5, unset: Unset { top_k: true, ..Unset::default() }, ..Sampling::default() };
+        let text = serde_json::to_string(&sampling).unwrap();
+        assert_eq!(text, r#"{"temperature":0.5,"top_p":1.0,"top_k":null,"min_p":0.0,"max_tokens":512,"seed":0}"#);
+        assert_eq!(serde_json::from_str::<Sampling>(&text).unwrap(), sampling);
+        // What a record does not name is as it always was.
+        assert_eq!(serde_json::from_str::<Sampling>("{}").unwrap(), Sampling::default());
+        assert!(serde_json::from_str::<Sampling>(r#"{"warmth":1}"#).is_err());
     }
 }

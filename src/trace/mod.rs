@@ -18,7 +18,7 @@ pub use compare::{candidate_scores, rank, ranks};
 pub(crate) use compare::{settle_units, units_agree};
 pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
-pub use event::{FinishReason, Sampling, TraceEvent};
+pub use event::{FinishReason, Sampling, TraceEvent, Unset};
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{

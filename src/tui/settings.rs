@@ -163,6 +163,7 @@ impl Settings {
     pub fn shown(&self, field: Field) -> String {
         match field {
             Field::N => self.n.to_string(),
+            field if self.is_unset(field) => "server's".into(),
             Field::Temperature => decimal(self.sampling.temperature),
             Field::TopP => decimal(self.sampling.top_p),
             Field::TopK => self.sampling.top_k.to_string(),
@@ -191,8 +192,33 @@ impl Settings {
         }
     }
 
+    /// Whether the field is left to the server that samples.
+    fn is_unset(&self, field: Field) -> bool {
+        let unset = self.sampling.unset;
+        match field {
+            Field::Temperature => unset.temperature,
+            Field::TopP => unset.top_p,
+            Field::TopK => unset.top_k,
+            Field::MinP => unset.min_p,
+            _ => false,
+        }
+    }
+
+    /// From now on the field is the user's, also where it was left to the server.
+    fn own(&mut self, field: Field) {
+        let unset = &mut self.sampling.unset;
+        match field {
+            Field::Temperature => unset.temperature = false,
+            Field::TopP => unset.top_p = false,
+            Field::TopK => unset.top_k = false,
+            Field::MinP => unset.min_p = false,
+            _ => {}
+        }
+    }
+
     /// Steps a value up (`by` > 0) or down; values stay inside their ranges. Signals are chosen where the problem is known.
     pub fn nudge(&mut self, field: Field, by: i64) {
+        self.own(field);
         let add = |value: usize, low: usize, high: usize| (value as i64).saturating_add(by).clamp(low as i64, high as i64) as usize;
         let sampling = &mut self.sampling;
         match field {
@@ -255,6 +281,7 @@ impl Settings {
             Field::Interval => self.granularity = Granularity::Interval(whole(1, 100_000)?),
             _ => return Err(format!("{name}: choose with h and l")),
         }
+        self.own(field);
         Ok(())
     }
 }
@@ -292,6 +319,7 @@ pub fn detector_name(detector: &Detector) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Unset;
 
     #[test]
     fn values_go_round_or_stop_at_their_ends() {
@@ -308,6 +336,18 @@ mod tests {
         assert_eq!(s.shown(Field::Temperature), "0.3");
         s.nudge(Field::Seed, -5);
         assert_eq!(s.sampling.seed, 0);
+    }
+
+    #[test]
+    fn what_is_left_to_the_server_becomes_the_users_when_it_is_set() {
+        let unset = Unset { temperature: true, top_p: true, ..Unset::default() };
+        let mut s = Settings { sampling: Sampling { unset, ..Sampling::default() }, ..Settings::default() };
+        assert_eq!([Field::Temperature, Field::TopP, Field::TopK].map(|f| s.shown(f)), ["server's", "server's", "0"]);
+        assert!(s.set(Field::Temperature, "hot").is_err() && s.sampling.unset.temperature);
+        s.set(Field::Temperature, "0.7").unwrap();
+        s.nudge(Field::TopP, -1);
+        assert_eq!([Field::Temperature, Field::TopP].map(|f| s.shown(f)), ["0.7", "0.95"]);
+        assert_eq!(s.sampling.unset, Unset::default());
     }
 
     #[test]

@@ -1,14 +1,25 @@
 //! A policy behind an OpenAI-compatible server: streaming, stopping, and the program itself.
 
 use crate::fake_server::{FakeServer, Received, Reply, models};
-use reasonscope::generate::{Endpoint, EndpointPolicy, PATIENCE, Policy};
-use reasonscope::trace::{FinishReason, Sampling, Segmentation, Trace, TraceEvent, TraceStore};
+use reasonscope::generate::{Endpoint, EndpointPolicy, PATIENCE, Policy, PolicyOptions};
+use reasonscope::model::ChatOptions;
+use reasonscope::trace::{Candidate, FinishReason, Sampling, Segmentation, StepKind, Trace, TraceEvent, TraceStore, Unset};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// Where problems go without another word, and where plain completions go.
+const CHAT: &str = "/v1/chat/completions";
+const PLAIN: &str = "/v1/completions";
+
+/// A piece of a candidate as chats have it.
+fn delta(said: Value, finish: Option<&str>) -> Vec<u8> {
+    format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": said, "finish_reason": finish }] })).into_bytes()
+}
+
+/// The same of a candidate's text as completions have it.
 fn event(text: &str, ids: &[u32], finish: Option<&str>) -> Vec<u8> {
     let tokens: Vec<&str> = if ids.len() == 1 { vec![text] } else { ids.iter().map(|_| "?").collect() };
     let choice = json!({
@@ -33,8 +44,25 @@ fn server(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> FakeSer
     FakeServer::start(move |r, _| if r.path == "/v1/models" { models() } else { reply(r) })
 }
 
+/// The server, asked for plain completions.
 fn open(server: &FakeServer) -> EndpointPolicy {
-    EndpointPolicy::open(&Endpoint::parse(&server.url()).unwrap(), PATIENCE).unwrap()
+    EndpointPolicy::open(&Endpoint::parse(&format!("{}/completions", server.url())).unwrap(), PATIENCE).unwrap()
+}
+
+/// The server, asked through a chat in a way of the user's own.
+fn chat(server: &FakeServer, options: &PolicyOptions) -> EndpointPolicy {
+    EndpointPolicy::asked(&Endpoint::parse(&server.url()).unwrap(), PATIENCE, options).unwrap()
+}
+
+/// The candidates that a policy writes for a problem.
+fn candidates(policy: &mut EndpointPolicy, n: usize, sampling: &Sampling) -> Result<Vec<Candidate>, String> {
+    let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+    let mut hear = |event| {
+        store.apply(&event);
+        ControlFlow::Continue(())
+    };
+    policy.sample("How many?", n, sampling, &mut hear).map_err(|e| e.to_string())?;
+    Ok(store.into_trace().candidates)
 }
 
 #[test]
@@ -64,7 +92,7 @@ fn candidates_stream_in_whole_characters_with_ids_and_log_probabilities() {
         assert_eq!(tokens.iter().map(|t| t.span.of(text)).collect::<Vec<_>>(), ["Héé", "", "", "日本\n", ""]);
         assert!(tokens.iter().all(|t| t.logprob == Some(-0.5) && t.entropy.is_none()));
     }
-    let asked = server.to("/v1/completions");
+    let asked = server.to(PLAIN);
     assert!(asked.iter().all(|b| b["prompt"] == "How many?\n" && b["stream"] == true && b["model"] == "base"));
     let seeds: std::collections::BTreeSet<u64> = asked.iter().map(|b| b["seed"].as_u64().unwrap()).collect();
     assert_eq!(seeds.len(), 3);
@@ -112,7 +140,7 @@ fn third_seed(server: &FakeServer) -> Value {
         ControlFlow::Continue(())
     };
     open(server).sample("x", 4, &Sampling::default(), &mut hear).unwrap();
-    server.to("/v1/completions")[2]["seed"].clone()
+    server.to(PLAIN)[2]["seed"].clone()
 }
 
 #[test]
@@ -140,7 +168,7 @@ fn a_stream_that_breaks_off_costs_one_candidate_which_is_asked_for_again() {
     texts.sort_unstable();
     texts.dedup();
     assert_eq!(texts.len(), 40, "each by its own seed");
-    let requests = server.to("/v1/completions").len();
+    let requests = server.to(PLAIN).len();
     assert!(requests > 50 && again == requests, "{requests} requests, {again} beginnings");
 }
 
@@ -163,10 +191,10 @@ fn what_a_failed_candidate_left_is_sampled_again_by_resume() {
     let failed: Vec<Value> = records().into_iter().filter(|r| r["finish"]["failed"].is_string()).collect();
     assert_eq!((records().len(), failed.len()), (8, 2));
     assert!(failed.iter().all(|r| r["correct"].is_null() && r["answer"].is_null()), "{failed:?}");
-    let before = healthy.to("/v1/completions").len();
+    let before = healthy.to(CHAT).len();
     let (code, _, err) = run(&format!("{}#m", healthy.url()), &["--resume"]);
     assert_eq!(code, 0, "{err}");
-    assert_eq!((records().len(), healthy.to("/v1/completions").len() - before), (8, 8));
+    assert_eq!((records().len(), healthy.to(CHAT).len() - before), (8, 8));
     assert!(records().iter().all(|r| r["finish"] == "stop"));
 }
 
@@ -268,7 +296,13 @@ fn generate_writes_what_a_server_streams() {
         assert!(r["text"] == "Héé日本\n" && r["policy"].as_str().unwrap().ends_with("/v1#other") && r["token_ids"][4] == 1, "{r}");
     }
     assert!(server.received().iter().all(|r| r.method == "POST" && r.authorization.as_deref() == Some("Bearer secret-key")));
-    assert!(server.to("/v1/completions").iter().all(|b| b["model"] == "other" && b["max_tokens"] == 9));
+    assert!(server.to(CHAT).iter().all(|b| b["model"] == "other" && b["max_tokens"] == 9 && b["messages"][0]["content"] == "How many?"));
+    // Nobody said how to sample, so that the server decides; and that is what the records say.
+    assert!(server.to(CHAT).iter().all(|b| b["temperature"].is_null() && b["top_p"].is_null() && b["top_k"].is_null()));
+    assert!(err.contains("left to the server's own defaults: temperature, top-p, top-k, min-p"), "{err}");
+    for r in &records {
+        assert!(r["sampling"]["temperature"].is_null() && r["sampling"]["max_tokens"] == 9 && r["prompt"]["api"] == "chat", "{r}");
+    }
     assert!(!err.contains("secret-key"));
 }
 
@@ -302,7 +336,7 @@ fn the_proxy_of_the_environment_is_used() {
     // A proxy gets the whole address.
     let proxy = FakeServer::start(|r, _| match r.path.as_str() {
         "http://gpu.invalid/v1/models" => models(),
-        "http://gpu.invalid/v1/completions" => Reply::Stream(answer()),
+        "http://gpu.invalid/v1/chat/completions" => Reply::Stream(answer()),
         _ => Reply::Whole(502, json!("not through here")),
     });
     let named = format!("http://me:proxy-secret@{}", proxy.host());
@@ -371,4 +405,177 @@ fn what_a_server_says_is_repeated_in_part_and_read_within_bounds() {
     let endless = server(|_| Reply::Endless(vec![b'x'; 1 << 20]));
     let message = open(&endless).sample("x", 1, &Sampling::default(), &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(message.contains("an event of the stream has more than"), "{message}");
+}
+
+#[test]
+fn a_chat_is_asked_as_the_user_wants_it() {
+    let server = server(|_| {
+        Reply::Stream(vec![delta(json!({ "role": "assistant", "content": "" }), None), delta(json!({ "content": "A: 5" }), Some("stop"))])
+    });
+    let unset = Unset { temperature: true, top_p: true, top_k: true, min_p: true };
+    let found = candidates(&mut chat(&server, &PolicyOptions::default()), 2, &Sampling { unset, ..Sampling::default() }).unwrap();
+    assert!(found.iter().all(|c| c.text == "A: 5" && c.finish == Some(FinishReason::Stop)), "{found:?}");
+    let args = [ChatOptions::arg("enable_thinking=false").unwrap()].into_iter().collect();
+    let options = PolicyOptions { chat: ChatOptions { system: Some("Be brief.".into()), args, date: None }, one_request: false };
+    candidates(
+        &mut chat(&server, &options),
+        1,
+        &Sampling { temperature: 0.5, unset: Unset { temperature: false, ..unset }, ..Sampling::default() },
+    )
+    .unwrap();
+    let asked = server.to(CHAT);
+    assert_eq!(asked.len(), 3);
+    assert!(asked[..2].iter().all(|b| b["messages"] == json!([{ "role": "user", "content": "How many?" }]) && b["temperature"].is_null()));
+    assert_ne!(asked[0]["seed"], asked[1]["seed"]);
+    assert_eq!(asked[2]["messages"], json!([{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "How many?" }]));
+    assert_eq!((&asked[2]["chat_template_kwargs"], &asked[2]["temperature"]), (&json!({ "enable_thinking": false }), &json!(0.5)));
+    assert!(asked.iter().all(|b| b["logprobs"] == true
+        && b["top_logprobs"] == 1
+        && b["stream"] == true
+        && b["prompt"].is_null()
+        && b["n"].is_null()));
+}
+
+#[test]
+fn what_a_chat_thinks_says_and_calls_is_one_text_however_it_is_cut() {
+    let entry = |token: &str, bytes: &[u8]| json!({ "token": token, "bytes": bytes, "logprob": -0.5, "top_logprobs": [] });
+    let with = |said: Value, entries: Value, finish: Option<&str>| {
+        let choice = json!({ "index": 0, "delta": said, "logprobs": { "content": entries }, "finish_reason": finish });
+        format!("data: {}\n\n", json!({ "choices": [choice] })).into_bytes()
+    };
+    let mut stream = delta(json!({ "role": "assistant", "content": null }), None);
+    stream.extend(with(json!({ "reasoning_content": "2 + 3\n" }), json!([entry("2 + 3", b"2 + 3"), entry("\n", b"\n")]), None));
+    stream.extend(with(json!({ "reasoning_content": "is 5" }), json!([entry("is 5", b"is 5")]), None));
+    stream.extend(with(
+        json!({ "content": "A: é" }),
+        json!([entry("A: ", b"A: "), entry("\u{fffd}", &[0xc3]), entry("\u{fffd}", &[0xa9])]),
+        None,
+    ));
+    stream.extend(delta(json!({ "tool_calls": [{ "index": 0, "id": "c", "function": { "name": "add", "arguments": "{\"a\":" } }] }), None));
+    stream.extend(delta(json!({ "tool_calls": [{ "index": 0, "function": { "arguments": " 2}" } }] }), None));
+    stream.extend(delta(json!({}), Some("tool_calls")));
+    stream.extend(b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":9}}\n\ndata: [DONE]\n\n");
+    let expected = "<think>\n2 + 3\nis 5\n</think>\n\nA: é\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 2}}\n</tool_call>\n";
+    for size in [3, 64, stream.len()] {
+        let parts: Vec<Vec<u8>> = stream.chunks(size).map(<[u8]>::to_vec).collect();
+        let server = server(move |_| Reply::Stream(parts.clone()));
+        let c = candidates(&mut chat(&server, &PolicyOptions::default()), 1, &Sampling::default()).unwrap().remove(0);
+        assert_eq!((c.text.as_str(), &c.finish), (expected, &Some(FinishReason::Stop)), "{size}");
+        let own: Vec<&str> = c.tokens.iter().map(|t| t.span.of(&c.text)).collect();
+        assert_eq!(own, ["2 + 3", "\n", "is 5", "A: ", "", "é"]);
+        assert!(c.tokens.iter().all(|t| t.logprob == Some(-0.5)));
+        let kinds: Vec<StepKind> = c.steps.iter().map(|s| s.kind).collect();
+        assert_eq!((&kinds[..2], c.steps[0].span.of(&c.text)), (&[StepKind::Reasoning; 2][..], "2 + 3"));
+        assert!(kinds[2..].iter().all(|k| *k == StepKind::Answer), "{kinds:?}");
+    }
+    // A server that does not stream gives all at once.
+    let whole = json!({ "choices": [{
+        "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": "A: 5", "reasoning": "2 + 3" },
+    }] });
+    let server = server(move |_| Reply::Whole(200, whole.clone()));
+    let c = candidates(&mut chat(&server, &PolicyOptions::default()), 1, &Sampling::default()).unwrap().remove(0);
+    assert_eq!((c.text.as_str(), c.finish), ("<think>\n2 + 3\n</think>\n\nA: 5", Some(FinishReason::Stop)));
+}
+
+#[test]
+fn llama_cpps_log_probabilities_are_read_from_completions_too() {
+    let piece = |text: &str, id: u32, finish: Option<&str>| {
+        let entry = json!({ "id": id, "token": text, "bytes": text.as_bytes(), "logprob": -0.2, "top_logprobs": [] });
+        let choice = json!({ "index": 0, "text": text, "logprobs": { "content": [entry] }, "finish_reason": finish });
+        format!("data: {}\n\n", json!({ "content": text, "choices": [choice], "object": "text_completion" })).into_bytes()
+    };
+    let server = server(move |_| Reply::Stream(vec![piece("12 - 5", 3, None), piece(" = 7.", 4, None), piece("", 2, Some("stop"))]));
+    let c = candidates(&mut open(&server), 1, &Sampling::default()).unwrap().remove(0);
+    assert_eq!(c.text, "12 - 5 = 7.");
+    assert_eq!(
+        c.tokens.iter().map(|t| (t.id, t.logprob, t.span.of(&c.text))).collect::<Vec<_>>(),
+        [(Some(3), Some(-0.2), "12 - 5"), (Some(4), Some(-0.2), " = 7."), (Some(2), Some(-0.2), "")]
+    );
+}
+
+#[test]
+fn what_a_server_refuses_by_name_is_not_asked_for_again() {
+    let server = server(|r| {
+        let refuse = |name: &str| Reply::Whole(400, json!({ "error": { "message": format!("Unknown parameter: '{name}'.") } }));
+        match &r.body {
+            b if !b["return_token_ids"].is_null() => refuse("return_token_ids"),
+            b if !b["logprobs"].is_null() => refuse("logprobs"),
+            b if !b["max_tokens"].is_null() => {
+                Reply::Whole(400, json!({ "error": { "message": "'max_tokens' is not supported. Use 'max_completion_tokens' instead." } }))
+            }
+            b if b["n"] == 3 => refuse("n"),
+            _ => Reply::Stream(vec![delta(json!({ "content": "A: 5" }), Some("stop"))]),
+        }
+    });
+    let mut policy = chat(&server, &PolicyOptions::default());
+    for _ in 0..2 {
+        let found = candidates(&mut policy, 3, &Sampling { max_tokens: 7, ..Sampling::default() }).unwrap();
+        assert!(found.iter().all(|c| c.text == "A: 5"), "{found:?}");
+    }
+    assert_eq!(policy.take_notes(), ["the server gives no log-probabilities"]);
+    assert!(policy.take_notes().is_empty());
+    let last = server.to(CHAT).pop().unwrap();
+    assert!(last["max_completion_tokens"] == 7 && last["max_tokens"].is_null() && last["logprobs"].is_null() && !last["seed"].is_null());
+    assert!(server.to(CHAT).len() <= 6 + 3 * 3, "{}", server.to(CHAT).len());
+    // What the user asked for is not left out in silence.
+    let picky = FakeServer::start(|r, _| match r.path.as_str() {
+        "/v1/models" => models(),
+        _ => Reply::Whole(400, json!({ "error": { "message": "Unknown parameter: 'top_k'." } })),
+    });
+    let message = candidates(&mut chat(&picky, &PolicyOptions::default()), 1, &Sampling { top_k: 5, ..Sampling::default() }).unwrap_err();
+    assert!(message.contains("top_k") && picky.to(CHAT).len() == 1, "{message}");
+}
+
+#[test]
+fn a_server_without_chats_is_told_with_the_address_for_plain_text() {
+    let says = |status, body: Value| {
+        let server = server(move |r| if r.path == CHAT { Reply::Whole(status, body.clone()) } else { Reply::Stream(answer()) });
+        (candidates(&mut chat(&server, &PolicyOptions::default()), 1, &Sampling::default()).unwrap_err(), server.url())
+    };
+    let template = "default chat template is no longer allowed, so you must provide a chat template";
+    for (message, url) in [says(404, json!({ "detail": "Not Found" })), says(400, json!({ "error": { "message": template } }))] {
+        assert!(message.contains(&format!("{url}/completions")), "{message}");
+    }
+}
+
+#[test]
+fn one_request_brings_all_candidates_and_what_it_lacks_is_asked_for_alone() {
+    let piece = |index: usize, text: &str, finish: Option<&str>| {
+        format!("data: {}\n\n", json!({ "choices": [{ "index": index, "delta": { "content": text }, "finish_reason": finish }] }))
+            .into_bytes()
+    };
+    let options = PolicyOptions { one_request: true, ..PolicyOptions::default() };
+    let texts = |server: &FakeServer| {
+        let found = candidates(&mut chat(server, &options), 3, &Sampling::default()).unwrap();
+        assert!(found.iter().all(|c| c.finish == Some(FinishReason::Stop)), "{found:?}");
+        found.into_iter().map(|c| c.text).collect::<Vec<_>>()
+    };
+    let all = move || vec![piece(0, "a", None), piece(2, "c", Some("stop")), piece(0, "a", Some("stop")), piece(1, "b", Some("stop"))];
+    let knows = server(move |_| Reply::Stream(all()));
+    assert_eq!(texts(&knows), ["aa", "b", "c"]);
+    assert!(knows.to(CHAT).len() == 1 && knows.to(CHAT)[0]["n"] == 3);
+    // One that does not know `n` gives one candidate.
+    let ignores = server(move |r| Reply::Stream(vec![piece(0, if r.body["n"] == 3 { "first" } else { "alone" }, Some("stop"))]));
+    assert_eq!(texts(&ignores), ["first", "alone", "alone"]);
+    // Each with the seed that it has among the others where a server counts them up.
+    let mut seeds: Vec<u64> = ignores.to(CHAT).iter().map(|b| b["seed"].as_u64().unwrap()).collect();
+    seeds.sort_unstable();
+    assert_eq!(seeds.iter().map(|s| s - seeds[0]).collect::<Vec<_>>(), [0, 1, 2]);
+    // One whose stream breaks off, and one that refuses.
+    let breaks = server(move |r| {
+        Reply::Stream(if r.body["n"] == 3 {
+            vec![piece(1, "b", Some("stop")), piece(0, "half", None)]
+        } else {
+            vec![piece(0, "alone", Some("stop"))]
+        })
+    });
+    assert_eq!(texts(&breaks), ["alone", "b", "alone"]);
+    let refuses = server(move |r| match r.body["n"].is_null() {
+        true => Reply::Stream(vec![piece(0, "alone", Some("stop"))]),
+        false => Reply::Whole(400, json!({ "error": { "message": "n must be 1" } })),
+    });
+    assert_eq!(texts(&refuses), ["alone"; 3]);
+    // What was not asked for is not taken, and then there is nothing to take.
+    let wild = server(move |r| Reply::Stream(vec![piece(if r.body["n"].is_null() { 0 } else { 7 }, "x", Some("stop"))]));
+    assert_eq!(texts(&wild), ["x"; 3]);
 }

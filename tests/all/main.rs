@@ -27,6 +27,7 @@ mod more;
 mod mpi;
 mod objectives;
 mod parity;
+mod prompt;
 mod protocol;
 mod protocol_cli;
 mod pty;

@@ -19,7 +19,7 @@ const BEFORE_KILL: Duration = Duration::from_secs(4);
 /// The completion of a prompt under a seed, always the same, in the pieces of a stream.
 fn completion(body: &Value) -> Vec<Vec<u8>> {
     let seed = body["seed"].as_u64().unwrap_or_default();
-    let prompt = body["prompt"].as_str().unwrap_or_default();
+    let prompt = body["prompt"].as_str().or(body["messages"][0]["content"].as_str()).unwrap_or_default();
     let mut r = Random::new(prompt.bytes().fold(seed, |h, b| h.wrapping_mul(31).wrapping_add(b.into())));
     let tells = r.one_in(2);
     let mut events = Vec::new();
@@ -40,7 +40,7 @@ fn completion(body: &Value) -> Vec<Vec<u8>> {
 fn reply(request: &Received) -> Reply {
     match request.path.as_str() {
         "/v1/models" => models(),
-        "/v1/completions" => Reply::Stream(completion(&request.body)),
+        "/v1/completions" | "/v1/chat/completions" => Reply::Stream(completion(&request.body)),
         _ => not_found(),
     }
 }
@@ -51,6 +51,7 @@ pub fn generate(r: &mut Random, folder: &Path) -> Result<String, String> {
     let server = FakeServer::start(|request, _| reply(request));
     let proxy = Proxy::start(server.host(), r.next());
     let (url, n, seed) = (proxy.url(), (1 + r.below(6)).to_string(), r.below(1000).to_string());
+    let url = if r.one_in(2) { format!("{url}/completions") } else { url };
     let args = ["generate", "--problems", "problems.txt", "--policy", &url, "-n", &n, "--seed", &seed].map(str::to_owned).to_vec();
     let work = Work { folder, args, inputs: vec!["problems.txt"], kills: 3, tolerance: 0.0 };
     let (Some(whole), took) = work.undisturbed()? else { return Err("it does not generate with a server that is well".into()) };

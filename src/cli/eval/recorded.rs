@@ -1,6 +1,6 @@
 //! Recorded candidates as the metrics read them: as they stand in files, or read anew by models.
 
-use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, ProtocolArgs, RewardArgs, local, model, named, task};
+use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, PromptArgs, ProtocolArgs, RewardArgs, local, model, named, task};
 use crate::cli::demonstrations::problems;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
@@ -45,6 +45,8 @@ pub struct RecordedArgs {
     /// Read log-probabilities and entropies with this policy. `none`: those in the files
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = local, help_heading = "Models")]
     pub policy: ModelRef,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
     /// No rewards, those in the files neither: the baselines alone
     #[arg(long, conflicts_with = "reward")]
     pub baselines_only: bool,
@@ -112,7 +114,7 @@ fn is_of(column: &Column, asked: &Reading) -> bool {
 impl RecordedArgs {
     /// Loads the models that are named.
     pub fn judge(&self, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Judge> {
-        Ok(Judge::open(&self.protocol.of(&self.reward)?, &self.policy, self.device.device, reporter, interrupt)?)
+        Ok(Judge::open(&self.protocol.of(&self.reward)?, &self.prompt.of(&self.policy)?, self.device.device, reporter, interrupt)?)
     }
 
     /// Reads all files. Fails where a file has no candidates, or a model cannot read a trace; bad records are named and skipped.

@@ -27,7 +27,7 @@ impl Search {
         if let Some(width) = self.width.iter().find(|&&w| w < 2 || n % w != 0) {
             return Err(Usage(format!("--width {width}: must be at least 2 and divide the budget of {n} candidates (-n)")).into());
         }
-        let pair = self.stories.open()?;
+        let pair = self.stories.open(reporter)?;
         let widths = self.width.iter().flat_map(|&width| [Strategy::Beam { width }, Strategy::Dvts { width }]);
         let mut all = Vec::new();
         for strategy in std::iter::once(Strategy::BestOf).chain(widths) {

@@ -1,7 +1,7 @@
 //! `eval` without a file: a policy and a reward model on held-out stories, live.
 
 use super::finish::{Made, ReportArgs};
-use crate::cli::args::{DeviceArgs, RewardArgs, model, number, positive};
+use crate::cli::args::{DeviceArgs, PromptArgs, RewardArgs, model, number, positive};
 use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
 use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
@@ -22,6 +22,8 @@ pub struct StoriesArgs {
     /// Reward model that is judged: a directory or `embedded`
     #[arg(long, value_name = "MODEL", default_value = "embedded", value_parser = model, help_heading = "Models")]
     pub reward: ModelRef,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Split of `stories`; none of them is trained on
@@ -57,15 +59,16 @@ fn split() -> impl TypedValueParser<Value = Split> {
 }
 
 impl StoriesArgs {
-    /// Loads both models.
-    pub fn open(&self) -> Result<Pair> {
+    /// Loads both models, and says what is to be known of how the policy is asked.
+    pub fn open(&self, reporter: &mut Reporter) -> Result<Pair> {
         let (Some(policy), Some(reward)) = (self.policy.policy_files()?, self.reward.reward_files()?) else {
             bail!("evaluation needs a policy and a reward model on this machine; `none` is neither");
         };
         if self.reward.is_reward_only() {
             bail!("{}: only a reward model that was trained here is evaluated so; `reasonscope eval localise FILE` takes any", self.reward);
         }
-        let pair = Pair::open(&policy, &reward, &self.device.device.open()?)?;
+        let pair = Pair::open(&policy, &self.prompt.options()?, &reward, &self.device.device.open()?)?;
+        pair.notes().iter().for_each(|note| reporter.say(&format!("policy {}: {note}", self.policy)));
         Ok(if self.reward.is_shaped() { pair.shaped()? } else { pair })
     }
 
@@ -100,7 +103,7 @@ impl StoriesArgs {
 impl Stories {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter) -> Result<Made> {
         let stories = &self.stories;
-        let pair = stories.open()?;
+        let pair = stories.open(reporter)?;
         let options = stories.options(how.seed);
         let traces = sample(&pair, &options, &mut |done| {
             reporter.progress(done as u64, Some(stories.problems), "sampled");

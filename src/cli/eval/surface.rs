@@ -2,7 +2,7 @@
 
 use super::experts::Experts;
 use super::finish::{Made, ReportArgs};
-use crate::cli::args::{DeviceArgs, RewardArgs, local, model, task};
+use crate::cli::args::{DeviceArgs, PromptArgs, RewardArgs, local, model, task};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::Reporter;
 use crate::collection::{Judge, ReadOptions};
@@ -39,6 +39,8 @@ pub struct Surface {
     #[arg(long, value_name = "MODEL", default_value = "none", value_parser = local, help_heading = "Models")]
     policy: ModelRef,
     #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     rewards: RewardArgs,
@@ -48,7 +50,7 @@ impl Surface {
     pub fn make(&self, how: &ReportArgs, reporter: &mut Reporter, interrupt: &Interrupt) -> Result<Made> {
         let experts = Experts { files: &self.files, task: self.task, limit: self.problems as usize };
         let traces = experts.twins(&GradedCorruption::ALL, &self.rewards.segment, how.seed, reporter)?;
-        let judge = Judge::open(&self.reward, &self.policy, self.device.device, reporter, interrupt)?;
+        let judge = Judge::open(&self.reward, &self.prompt.of(&self.policy)?, self.device.device, reporter, interrupt)?;
         let with = ReadOptions { segmentation: &self.rewards.segment, interrupt };
         let traces = judge.read(traces, &with, reporter)?;
         let mut rows: Vec<ScoredTrace> = traces.iter().map(|t| ScoredTrace::from_trace(t, self.rewards.granularity, None)).collect();

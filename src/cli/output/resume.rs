@@ -25,6 +25,10 @@ pub struct Made {
     pub aggregation: Option<Aggregation>,
     /// How candidates are sampled.
     pub sampling: Option<Sampling>,
+    /// How the policy is asked, where that is not as by default.
+    pub prompt: Option<serde_json::Value>,
+    /// Whether this run writes candidates, so that they were all to be asked alike.
+    pub generated: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +42,7 @@ struct Line {
     granularity: Option<Granularity>,
     aggregation: Option<Aggregation>,
     sampling: Option<Sampling>,
+    prompt: Option<serde_json::Value>,
     finish: Option<serde_json::Value>,
 }
 
@@ -87,10 +92,23 @@ impl Line {
         if let Some(aggregation) = other(&aggregation, &made.aggregation) {
             return Some(format!("its outcome_reward is the {0} of its steps; give --aggregation {0}", aggregation.name()));
         }
-        let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed } = other(&self.sampling, &made.sampling)?;
-        Some(format!(
-            "it was sampled otherwise; give --temperature {temperature} --top-p {top_p} --top-k {top_k} --min-p {min_p} --max-tokens {max_tokens} --seed {seed}"
-        ))
+        if made.generated && self.sampling.is_some() && self.prompt != made.prompt {
+            let was = self.prompt.as_ref().map_or_else(|| "nothing in particular".to_owned(), ToString::to_string);
+            return Some(format!(
+                "its policy was asked otherwise ({was}); give the same address (…/v1/completions where there was no chat), --system, --template-arg and --date"
+            ));
+        }
+        let Sampling { temperature, top_p, top_k, min_p, max_tokens, seed, unset } = other(&self.sampling, &made.sampling)?;
+        let fields = [
+            ("--temperature", temperature.to_string(), unset.temperature),
+            ("--top-p", top_p.to_string(), unset.top_p),
+            ("--top-k", top_k.to_string(), unset.top_k),
+            ("--min-p", min_p.to_string(), unset.min_p),
+        ];
+        let give: String = fields.iter().filter(|f| !f.2).map(|(name, value, _)| format!("{name} {value} ")).collect();
+        let leave: Vec<&str> = fields.iter().filter(|f| f.2).map(|f| f.0).collect();
+        let leave = if leave.is_empty() { String::new() } else { format!(", and leave {} to the server", leave.join(", ")) };
+        Some(format!("it was sampled otherwise; give {give}--max-tokens {max_tokens} --seed {seed}{leave}"))
     }
 }
 

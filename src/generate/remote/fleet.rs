@@ -1,8 +1,9 @@
 //! Rollouts from several OpenAI-compatible servers: a work queue, retries, and a LoRA adapter for every step of training.
 
+use super::endpoint::{Api, Endpoint};
 use super::error::{EndpointError, Trouble};
 use super::policy::runtime;
-use super::server::{Endpoint, Server, backoff};
+use super::server::{Server, backoff};
 use crate::generate::{Completion, GenerateError, Prompt};
 use crate::trace::Sampling;
 use futures_util::future::join_all;
@@ -140,6 +141,11 @@ impl Fleet {
         config.check().map_err(GenerateError::Input)?;
         let runtime = runtime()?;
         let endpoints = config.servers.iter().map(|s| Endpoint::parse(s)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(chat) = endpoints.iter().find(|e| e.api == Some(Api::Chat)) {
+            return Err(GenerateError::Input(format!(
+                "{chat}: training sends token ids, which a chat does not take; write the address up to /v1"
+            )));
+        }
         let patience = Duration::from_secs_f64(config.timeout);
         let servers = runtime.block_on(join_all(endpoints.iter().map(|e| Server::open(e, patience))));
         let members = servers.into_iter().map(|s| Ok(Member { server: s?, ready: true })).collect::<Result<_, EndpointError>>()?;

@@ -107,23 +107,33 @@ pub(super) struct Events<'a> {
     read: usize,
     /// Bytes of lines that may still come.
     left: usize,
+    /// Whether the answer is one whole object and no events, once something of it is there.
+    whole: Option<bool>,
 }
 
 impl<'a> Events<'a> {
     /// Of an answer that has at most so many bytes.
     pub(super) fn new(http: &'a Http, url: &'a str, response: Response, most: usize) -> Self {
-        Self { http, url, response, buffer: Vec::new(), read: 0, left: most }
+        Self { http, url, response, buffer: Vec::new(), read: 0, left: most, whole: None }
     }
 
-    /// The next event's data, `None` at the end of the answer.
+    /// The next event's data, `None` at the end of the answer. A server that does not stream answers with one object, which is the only event.
     pub(super) async fn next(&mut self) -> Result<Option<String>, EndpointError> {
+        while self.whole.is_none() {
+            let Some(part) = self.response.chunk().await.map_err(|e| self.http.broken(self.url, &e))? else { return Ok(None) };
+            self.buffer.extend_from_slice(&part);
+            self.whole = self.buffer.iter().find(|b| !b.is_ascii_whitespace()).map(|first| *first == b'{');
+            if self.whole.is_none() && self.buffer.len() > LARGEST_EVENT {
+                return Err(self.too_large());
+            }
+        }
+        if self.whole == Some(true) {
+            return self.object().await;
+        }
         let mut data: Option<String> = None;
         loop {
             while let Some(line) = self.line() {
-                let Some(left) = self.left.checked_sub(line.len() + 1) else {
-                    let what = "the stream has more bytes than any answer of the tokens that were asked for";
-                    return Err(EndpointError::new(self.url, Trouble::Server, what));
-                };
+                let Some(left) = self.left.checked_sub(line.len() + 1) else { return Err(self.too_much()) };
                 self.left = left;
                 match line.strip_prefix("data:") {
                     Some(value) => {
@@ -138,14 +148,33 @@ impl<'a> Events<'a> {
             self.buffer.drain(..self.read);
             self.read = 0;
             if self.buffer.len() + data.as_ref().map_or(0, String::len) > LARGEST_EVENT {
-                let what = format!("an event of the stream has more than {LARGEST_EVENT} bytes");
-                return Err(EndpointError::new(self.url, Trouble::Server, what));
+                return Err(self.too_large());
             }
             match self.response.chunk().await.map_err(|e| self.http.broken(self.url, &e))? {
                 Some(part) => self.buffer.extend_from_slice(&part),
                 None => return Ok(data),
             }
         }
+    }
+
+    /// The whole answer, where it is one object; `None` when it was given out.
+    async fn object(&mut self) -> Result<Option<String>, EndpointError> {
+        while let Some(part) = self.response.chunk().await.map_err(|e| self.http.broken(self.url, &e))? {
+            if self.buffer.len() + part.len() > self.left {
+                return Err(self.too_much());
+            }
+            self.buffer.extend_from_slice(&part);
+        }
+        let all = std::mem::take(&mut self.buffer);
+        Ok((!all.is_empty()).then(|| String::from_utf8_lossy(&all).into_owned()))
+    }
+
+    fn too_much(&self) -> EndpointError {
+        EndpointError::new(self.url, Trouble::Server, "the stream has more bytes than any answer of the tokens that were asked for")
+    }
+
+    fn too_large(&self) -> EndpointError {
+        EndpointError::new(self.url, Trouble::Server, format!("an event of the stream has more than {LARGEST_EVENT} bytes"))
     }
 
     fn line(&mut self) -> Option<String> {

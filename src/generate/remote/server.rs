@@ -1,13 +1,15 @@
 //! One OpenAI-compatible server: its model, its completions, its LoRA adapters.
 
+use super::answer::Answer;
+use super::endpoint::{Api, Endpoint};
 use super::error::{EndpointError, Trouble};
 use super::http::{Events, Http};
-use super::wire::{self, Answer};
+use super::request::{Question, Refused, Wanted, request};
 use crate::generate::{Completion, Prompt};
 use crate::http;
 use crate::trace::Sampling;
 use serde_json::{Value, json};
-use std::fmt;
+use std::cell::RefCell;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -24,47 +26,6 @@ const BYTES_A_TOKEN: usize = 4 << 10;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Longest such wait, also where a server asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// Where an OpenAI-compatible server is, as a user names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Address up to and with `/v1`, without slash at the end.
-    pub base_url: String,
-    /// Which of its models; the first that it lists where none is named.
-    pub model: Option<String>,
-}
-
-impl Endpoint {
-    /// Whether `text` is meant as an address: it begins with `http://` or `https://`.
-    pub fn is_meant(text: &str) -> bool {
-        text.starts_with("http://") || text.starts_with("https://")
-    }
-
-    /// Reads `http://HOST:PORT/v1#MODEL`; `#MODEL` may be left out.
-    pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let wrong = |what: &str| {
-            Err(EndpointError::new(text, Trouble::Request, what).remedy("write it as http://HOST:PORT/v1 or http://HOST:PORT/v1#MODEL"))
-        };
-        let (url, model) = text.split_once('#').map_or((text, None), |(url, model)| (url, Some(model)));
-        let base_url = url.trim_end_matches('/').to_owned();
-        match http::address(&base_url) {
-            Err(e) => wrong(&e.what),
-            Ok(address) if address.query().is_some() => wrong("the address has a query"),
-            Ok(_) if model == Some("") => wrong("the model's name is empty"),
-            Ok(_) => Ok(Self { base_url, model: model.map(str::to_owned) }),
-        }
-    }
-}
-
-/// The address without name and password, and the model.
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.model {
-            Some(model) => write!(f, "{}#{model}", http::shown(&self.base_url)),
-            None => f.write_str(&http::shown(&self.base_url)),
-        }
-    }
-}
 
 /// How a server names its adapter endpoints, and how a request names an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +46,15 @@ struct Adapter {
 pub(super) struct Server {
     http: Http,
     base: String,
+    /// Where ids of tokens go, for training.
     completions: String,
+    /// Where problems go.
+    asked: String,
+    api: Api,
     model: String,
     adapter: Option<Adapter>,
+    refused: RefCell<Refused>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl Server {
@@ -108,7 +75,18 @@ impl Server {
                 first.to_owned()
             }
         };
-        Ok(Self { http, completions: format!("{base}/completions"), base, model, adapter: None })
+        let api = endpoint.api.unwrap_or_default();
+        Ok(Self {
+            http,
+            completions: format!("{base}{}", Api::Completions.path()),
+            asked: format!("{base}{}", api.path()),
+            base,
+            api,
+            model,
+            adapter: None,
+            refused: RefCell::default(),
+            notes: RefCell::default(),
+        })
     }
 
     /// Its address, for people.
@@ -121,19 +99,29 @@ impl Server {
         &self.model
     }
 
-    fn request(&self, prompt: Value, sampling: &Sampling, candidate: usize, stream: bool) -> Value {
+    /// What problems are asked through.
+    pub(super) fn api(&self) -> Api {
+        self.api
+    }
+
+    /// What people should know of how the server is asked; each is told once.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    fn request(&self, question: &Question, sampling: &Sampling, wanted: Wanted) -> Value {
         let (model, path) = match &self.adapter {
             Some(Adapter { name, dialect: Dialect::Vllm }) => (name.as_str(), None),
             Some(Adapter { name, dialect: Dialect::Sglang }) => (self.model.as_str(), Some(name.as_str())),
             None => (self.model.as_str(), None),
         };
-        wire::request(model, path, prompt, sampling, candidate, stream)
+        request(model, path, question, sampling, wanted)
     }
 
     /// Candidate `candidate` of a prompt, whole.
     pub(super) async fn complete(&self, prompt: &Prompt, sampling: &Sampling, candidate: usize) -> Result<Completion, EndpointError> {
         let sampling = Sampling { seed: prompt.seed, ..sampling.clone() };
-        let body = self.request(json!(prompt.ids), &sampling, candidate, false);
+        let body = self.request(&Question::Ids(&prompt.ids), &sampling, Wanted { candidate, n: 1, stream: false, counted: false });
         let url = &self.completions;
         let most = (sampling.max_tokens + prompt.ids.len()).saturating_mul(BYTES_A_TOKEN).saturating_add(1 << 20);
         let answer = self.http.json(url, Some(&body), most).await?;
@@ -145,21 +133,53 @@ impl Server {
         choice.completion(&prompt.ids).map_err(|(what, remedy)| EndpointError::new(url, Trouble::Request, what).remedy(remedy))
     }
 
-    /// Candidate `candidate` of the prompt `text`, piece by piece, in at most so many bytes.
-    pub(super) async fn stream(&self, text: &str, sampling: &Sampling, candidate: usize, most: usize) -> Result<Events<'_>, EndpointError> {
-        let body = self.request(text.into(), sampling, candidate, true);
-        let response = self.http.send(&self.completions, Some(&body)).await?;
-        Ok(Events::new(&self.http, &self.completions, response, most))
+    /// Candidates of a question, piece by piece, in at most so many bytes. What the server refuses by name and a request can do without is left out from
+    /// then on.
+    pub(super) async fn stream(
+        &self,
+        question: &Question<'_>,
+        sampling: &Sampling,
+        wanted: Wanted,
+        most: usize,
+    ) -> Result<Events<'_>, EndpointError> {
+        loop {
+            let mut body = self.request(question, sampling, wanted);
+            self.refused.borrow().apply(&mut body);
+            let error = match self.http.send(&self.asked, Some(&body)).await {
+                Ok(response) => return Ok(Events::new(&self.http, &self.asked, response, most)),
+                Err(error) => error,
+            };
+            // Requests under way together may all be refused for one field.
+            let mut again = body.clone();
+            self.refused.borrow().apply(&mut again);
+            if again == body {
+                let Some(note) = self.refused.borrow_mut().learn(&error, &body) else { return Err(self.with_remedy(error)) };
+                tracing::info!(%error, "is asked again without what it refuses");
+                self.notes.borrow_mut().extend(note);
+            }
+        }
     }
 
-    /// An error about this server's completions.
+    /// What to do about a way of asking that a server does not know.
+    fn with_remedy(&self, error: EndpointError) -> EndpointError {
+        let missing = ["404", "405", "501"].iter().any(|status| error.what().starts_with(status));
+        let (who, other) = match self.api {
+            Api::Chat if missing || error.what().contains("chat template") => ("a server or a model without chats", Api::Completions),
+            Api::Completions if missing => ("a server of chats alone", Api::Chat),
+            Api::Chat | Api::Completions => return error,
+        };
+        let base = self.url();
+        error.remedy(format!("check the address up to {base} and the model's name; {who} is asked at {base}{}", other.path()))
+    }
+
+    /// An error about what this server answers.
     pub(super) fn error(&self, what: impl Into<String>) -> EndpointError {
-        EndpointError::new(&self.completions, Trouble::Server, what)
+        EndpointError::new(&self.asked, Trouble::Server, what)
     }
 
     /// The same about what may go better another time.
     pub(super) fn passing(&self, what: impl Into<String>) -> EndpointError {
-        EndpointError::new(&self.completions, Trouble::Passing(None), what)
+        EndpointError::new(&self.asked, Trouble::Passing(None), what)
     }
 
     /// Loads the adapter in the PEFT folder `path` as `name`; requests use it from now on. The one that it replaces is unloaded; where that fails, the
@@ -236,18 +256,6 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, EndpointError>>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read() {
-        let e = Endpoint::parse("http://gpu1:8000/v1/#Qwen/Qwen3-4B").unwrap();
-        assert_eq!((e.base_url.as_str(), e.model.as_deref()), ("http://gpu1:8000/v1", Some("Qwen/Qwen3-4B")));
-        assert_eq!(e.to_string(), "http://gpu1:8000/v1#Qwen/Qwen3-4B");
-        assert_eq!(Endpoint::parse("https://[::1]:8000/v1").unwrap().model, None);
-        for bad in ["http://", "http:///v1", "http://a b/v1", "gpu1:8000/v1", "http://h/v1#", "http://h/v1?x=1"] {
-            let message = Endpoint::parse(bad).unwrap_err().to_string();
-            assert!(message.starts_with(bad.split('?').next().unwrap()) && message.contains("http://HOST:PORT/v1"), "{message}");
-        }
-    }
 
     #[test]
     fn waits_double_up_to_a_limit() {

@@ -3,5 +3,5 @@
 mod chat;
 mod tokenizer;
 
-pub use chat::{ChatTemplate, Message, prompt};
+pub use chat::{ChatOptions, ChatTemplate, Dialogue, Message, Moment, prompt};
 pub use tokenizer::{Decoded, END_TOKEN, Encoded, PAD_TOKEN, StreamDecoder, TextTokenizer};

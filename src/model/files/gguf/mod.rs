@@ -79,7 +79,7 @@ impl GgufFile {
         whole(self.content.metadata.get(key)?)
     }
 
-    pub(super) fn number(&self, key: &str) -> Option<f64> {
+    pub(in crate::model) fn number(&self, key: &str) -> Option<f64> {
         match self.content.metadata.get(key)? {
             Value::F32(x) => Some(f64::from(*x)),
             Value::F64(x) => Some(*x),

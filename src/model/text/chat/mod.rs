@@ -1,16 +1,23 @@
 //! Chat templates: Jinja as Hugging Face models carry it, rendered by minijinja.
 
+mod date;
+mod dialogue;
+mod methods;
+
+pub use date::Moment;
+pub use dialogue::{ChatOptions, Dialogue};
+
 use crate::model::{ModelError, ModelFiles, TextTokenizer};
-use minijinja::value::{Kwargs, Serde, ValueKind};
-use minijinja::{Environment, ErrorKind, State, Value, syntax::SyntaxConfig};
+use methods::{method, tojson};
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Bytes that a method of ours may make of a text.
-const LARGEST: usize = 64 << 20;
 /// The work that rendering a template may take: about so many of its instructions, or 64 bytes of text for each. Long conversations need a hundredth of it;
 /// a template that loops without end, by mistake or by malice, stops within a second.
 const FUEL: u64 = 2_000_000;
@@ -25,13 +32,17 @@ const STACK: usize = 128 << 20;
 
 /// A model's chat template.
 ///
-/// `strftime_now` is left undefined: templates that print today's date fall back to their fixed one, so that a prompt is the same every day.
+/// `strftime_now` writes [`Moment::default`] where nobody says otherwise, so that a prompt is the same every day.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
     source: String,
     path: PathBuf,
     bos: String,
     eos: String,
+    /// What `strftime_now` takes for today.
+    moment: Moment,
+    /// Variables that the user sets, by name.
+    args: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One message of a conversation.
@@ -59,7 +70,8 @@ impl ChatTemplate {
             Err(_) => source.to_owned(),
         };
         let source = mark("endgeneration", "endif", &mark("generation", "if true", source));
-        let this = Self { source, path: path.into(), bos: bos.unwrap_or("").into(), eos: eos.unwrap_or("").into() };
+        let (bos, eos) = (bos.unwrap_or("").into(), eos.unwrap_or("").into());
+        let this = Self { source, path: path.into(), bos, eos, moment: Moment::default(), args: serde_json::Map::new() };
         if let Some(what) = too_deep(&this.source) {
             return Err(this.wrong(what));
         }
@@ -114,10 +126,16 @@ impl ChatTemplate {
         let messages = messages.to_vec();
         self.apart(move |this| {
             let env = this.environment()?;
-            let context = minijinja::context! {
-                messages => Serde(messages), add_generation_prompt, bos_token => this.bos.as_str(), eos_token => this.eos.as_str(),
-                tools => (), documents => (),
-            };
+            let own = [
+                ("messages", Serde(messages).into()),
+                ("add_generation_prompt", add_generation_prompt.into()),
+                ("bos_token", this.bos.as_str().into()),
+                ("eos_token", this.eos.as_str().into()),
+            ];
+            let mut context: BTreeMap<&str, Value> = [("tools", ().into()), ("documents", ().into())].into();
+            context.extend(this.args.iter().map(|(name, value)| (name.as_str(), Serde(value).into())));
+            context.extend(own);
+            let context = Value::from(context);
             env.get_template("chat").and_then(|t| t.render(context)).map_err(|e| this.error(&e))
         })
     }
@@ -125,6 +143,19 @@ impl ChatTemplate {
     /// The prompt for one problem: a single message of the user, then the assistant's turn.
     pub fn prompt(&self, problem: &str) -> Result<String, ModelError> {
         self.render(&[Message::new("user", problem)], true)
+    }
+
+    /// The same template with the user's variables and date.
+    fn with(self, options: &ChatOptions) -> Self {
+        Self { moment: options.date.unwrap_or_default(), args: options.args.clone(), ..self }
+    }
+
+    /// Names that the template looks up and does not set before.
+    fn reads(&self) -> Result<HashSet<String>, ModelError> {
+        self.apart(|this| {
+            let env = this.environment()?;
+            env.get_template("chat").map(|t| t.undeclared_variables(false)).map_err(|e| this.error(&e))
+        })
     }
 
     fn environment(&self) -> Result<Environment<'_>, ModelError> {
@@ -135,6 +166,8 @@ impl ChatTemplate {
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         env.set_unknown_method_callback(method);
         env.add_filter("tojson", tojson);
+        let moment = self.moment;
+        env.add_function("strftime_now", move |format: &str| moment.strftime(format));
         env.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
@@ -200,147 +233,6 @@ pub fn prompt(chat: Option<&ChatTemplate>, problem: &str) -> Result<String, Mode
     match chat {
         Some(template) => template.prompt(problem),
         None => Ok(format!("{problem}\n")),
-    }
-}
-
-/// The methods of Python's strings, lists and mappings that templates call.
-fn method(_: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
-    let unknown = || minijinja::Error::new(ErrorKind::UnknownMethod, format!("method {name} is not supported"));
-    let text = |i: usize| args.get(i).and_then(Value::as_str);
-    if let Some(s) = value.as_str() {
-        let strip = |c: char| text(0).map_or(c.is_whitespace(), |set| set.contains(c));
-        let any = |test: &dyn Fn(&str) -> bool| match args.first() {
-            Some(a) if a.as_str().is_none() => a.try_iter().is_ok_and(|mut all| all.any(|p| p.as_str().is_some_and(test))),
-            Some(a) => a.as_str().is_some_and(test),
-            None => false,
-        };
-        return Ok(match name {
-            "strip" => s.trim_matches(strip).into(),
-            "lstrip" => s.trim_start_matches(strip).into(),
-            "rstrip" => s.trim_end_matches(strip).into(),
-            "startswith" => any(&|p| s.starts_with(p)).into(),
-            "endswith" => any(&|p| s.ends_with(p)).into(),
-            "upper" => s.to_uppercase().into(),
-            "lower" => s.to_lowercase().into(),
-            "title" => title(s).into(),
-            "capitalize" => {
-                let mut chars = s.chars();
-                chars
-                    .next()
-                    .map(|c| c.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect::<String>())
-                    .unwrap_or_default()
-                    .into()
-            }
-            "split" => match (text(0), args.get(1).and_then(Value::as_i64)) {
-                (Some(on), Some(most)) if most >= 0 => s.splitn(most as usize + 1, on).map(Value::from).collect(),
-                (Some(on), _) => s.split(on).map(Value::from).collect(),
-                (None, _) => s.split_whitespace().map(Value::from).collect(),
-            },
-            "splitlines" => s.lines().map(Value::from).collect(),
-            "replace" => match (text(0), text(1)) {
-                (Some(from), Some(to)) => {
-                    within(s.matches(from).count().saturating_mul(to.len()).saturating_add(s.len()))?;
-                    s.replace(from, to).into()
-                }
-                _ => return Err(unknown()),
-            },
-            "join" => {
-                let parts: Vec<String> =
-                    args.first().map(|a| a.try_iter()).transpose()?.into_iter().flatten().map(|p| p.to_string()).collect();
-                within(parts.iter().map(|p| p.len() + s.len()).sum())?;
-                parts.join(s).into()
-            }
-            "find" => text(0).and_then(|p| s.find(p)).map_or(-1, |at| s[..at].chars().count() as i64).into(),
-            "count" => text(0).map_or(0, |p| s.matches(p).count()).into(),
-            "isdigit" => (!s.is_empty() && s.chars().all(|c| c.is_ascii_digit())).into(),
-            _ => return Err(unknown()),
-        });
-    }
-    if value.kind() == ValueKind::Map {
-        let keys = || value.try_iter();
-        return Ok(match name {
-            "keys" => keys()?.collect(),
-            "values" => keys()?.map(|k| value.get_item(&k)).collect::<Result<_, _>>()?,
-            "items" => keys()?.map(|k| value.get_item(&k).map(|v| Value::from(vec![k, v]))).collect::<Result<_, _>>()?,
-            "get" => match args.first().map(|k| value.get_item(k)).transpose()? {
-                Some(v) if !v.is_undefined() => v,
-                _ => args.get(1).cloned().unwrap_or(Value::from(())),
-            },
-            _ => return Err(unknown()),
-        });
-    }
-    Err(unknown())
-}
-
-/// The engine counts what its own filters make; what the methods here make is bounded by this.
-fn within(bytes: usize) -> Result<(), minijinja::Error> {
-    if bytes > LARGEST { Err(minijinja::Error::new(ErrorKind::OutOfFuel, "too much text")) } else { Ok(()) }
-}
-
-/// Python's `str.title`: a capital after everything that is no letter.
-fn title(s: &str) -> String {
-    let mut out = String::new();
-    let mut inside = false;
-    for c in s.chars() {
-        if inside {
-            out.extend(c.to_lowercase())
-        } else {
-            out.extend(c.to_uppercase())
-        }
-        inside = c.is_alphabetic();
-    }
-    out
-}
-
-/// JSON as Python's `json.dumps` writes it: a space after `,` and `:`, nothing escaped for HTML; with `indent` one entry a line.
-fn tojson(value: Value, kwargs: Kwargs) -> Result<String, minijinja::Error> {
-    let indent: Option<usize> = kwargs.get("indent")?;
-    // Accepted as transformers does; text is never escaped to ASCII here.
-    let _: Option<bool> = kwargs.get("ensure_ascii")?;
-    kwargs.assert_all_used()?;
-    let json = serde_json::to_value(&value).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))?;
-    let mut out = String::new();
-    write_json(&json, indent, 0, &mut out);
-    Ok(out)
-}
-
-fn write_json(value: &serde_json::Value, indent: Option<usize>, depth: usize, out: &mut String) {
-    use serde_json::Value as Json;
-    let line = |out: &mut String, depth: usize| {
-        if let Some(n) = indent {
-            out.push('\n');
-            out.extend(std::iter::repeat_n(' ', n * depth));
-        }
-    };
-    let comma = if indent.is_some() { "," } else { ", " };
-    match value {
-        Json::Array(list) if !list.is_empty() => {
-            out.push('[');
-            for (i, v) in list.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(comma);
-                }
-                line(out, depth + 1);
-                write_json(v, indent, depth + 1, out);
-            }
-            line(out, depth);
-            out.push(']');
-        }
-        Json::Object(map) if !map.is_empty() => {
-            out.push('{');
-            for (i, (k, v)) in map.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(comma);
-                }
-                line(out, depth + 1);
-                out.push_str(&Json::from(k.as_str()).to_string());
-                out.push_str(": ");
-                write_json(v, indent, depth + 1, out);
-            }
-            line(out, depth);
-            out.push('}');
-        }
-        other => out.push_str(&other.to_string()),
     }
 }
 
@@ -437,6 +329,24 @@ mod tests {
         refused("{% extends 'chat' %}");
         refused("{% include 'chat' %}");
         refused("{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}");
+    }
+
+    #[test]
+    fn a_template_that_writes_the_date_and_leaves_its_loops_renders() {
+        let t = template(concat!(
+            "{{ strftime_now('%d %b %Y') }}{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}",
+            "|{{ m.content }}{% if loop.index == 2 %}{% break %}{% endif %}{% endfor %}"
+        ));
+        let turns = [("system", "s"), ("user", "a"), ("user", "b")].map(|(role, text)| Message::new(role, text));
+        assert_eq!(t.render(&turns, false).unwrap(), "26 Jul 2024|a");
+        // As Llama 3.2's does, which has a date of its own where there is no function.
+        let guarded = "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}{{ date_string }}";
+        assert_eq!(template(guarded).prompt("x").unwrap(), "26 Jul 2024");
+        assert!(
+            template("{% for i in range(99999) %}{% for j in range(99999) %}{% continue %}{% endfor %}{% endfor %}").prompt("x").is_err()
+        );
+        let e = template("{{ strftime_now('%c' * 9999999) }}").prompt("x").unwrap_err().to_string();
+        assert!(e.contains("without end"), "{e}");
     }
 
     #[test]
