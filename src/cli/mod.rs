@@ -15,6 +15,8 @@ mod output;
 mod progress;
 mod readers;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod train;
 mod watch;
 
@@ -59,6 +61,9 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Score recorded traces with a reward model
     Score(score::Score),
+    /// Serve reward models over HTTP, for trainers and other programs
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// Sample candidates for problems
     Generate(generate::Generate),
     /// Train by a recipe
@@ -178,6 +183,8 @@ fn run(cli: Cli) -> Result<Exit> {
         None => inspect::Inspect::live(cli.live).run(),
         Some(Command::Inspect(command)) => command.run(),
         Some(Command::Score(command)) => command.run(&output),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),
         Some(Command::Recipe(command)) => command.run(),
