@@ -37,8 +37,10 @@ fn list(value: &Value) -> &Vec<Value> {
 /// Holds what `score` wrote of a candidate against what the server says of it.
 fn same(record: &Value, got: &Value) {
     let signal = record["signals"].as_array().and_then(|s| s.iter().find(|s| s["name"] == "reward"));
-    let steps = match (record.get("step_rewards"), signal) {
-        (Some(steps), _) => list(steps).clone(),
+    // Without token rewards, the step rewards and the outcome of a record are those that came with its file.
+    let tokens = record.get("token_rewards");
+    let steps = match (tokens, signal) {
+        (Some(_), _) => list(&record["step_rewards"]).clone(),
         (None, Some(signal)) => signal["step_values"].as_array().cloned().unwrap_or_default(),
         (None, None) => panic!("no reward: {record}"),
     };
@@ -47,12 +49,12 @@ fn same(record: &Value, got: &Value) {
     if !steps.is_empty() {
         assert_eq!(all_bits(&values), all_bits(&steps), "{record}\n{got}");
     }
-    if let Some(tokens) = record.get("token_rewards") {
+    if let Some(tokens) = tokens {
         assert_eq!(all_bits(list(&got["tokens"]).iter().map(|t| &t["value"])), all_bits(list(tokens)));
         let spans: Vec<Value> = list(&got["tokens"]).iter().map(|t| t["span"].clone()).collect();
         assert_eq!(Value::from(spans), record["reward_spans"]);
     }
-    let whole = record.get("outcome_reward").or(signal.and_then(|s| s.get("value")));
+    let whole = if tokens.is_some() { record.get("outcome_reward") } else { signal.and_then(|s| s.get("value")) };
     if let Some(whole) = whole {
         assert_eq!(bits(&got["value"]), bits(whole), "{record}\n{got}");
     }
@@ -447,8 +449,8 @@ fn requests_take_turns() {
     let gate = Gate::default();
     let server = Running::start(bytes(&gate), None, Limits::default());
     server.until(|| server.get("/health").status == 200);
+    let items: Vec<Value> = (0..200).map(|i| json!({"problem": format!("p{i}"), "completion": "x"})).collect();
     std::thread::scope(|s| {
-        let items: Vec<Value> = (0..200).map(|i| json!({"problem": format!("p{i}"), "completion": "x"})).collect();
         let large = s.spawn(|| server.post("/score", &json!({"items": items, "stream": true})));
         server.until_metric("requests_in_flight", "2");
         let small = s.spawn(|| server.post("/score", &json!({"problem": "p", "completion": "y"})));
