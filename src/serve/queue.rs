@@ -159,7 +159,8 @@ impl Feeder {
                     let _ = r.to.send(Told::Event { problem: r.problem, event });
                 }
             }
-            Update::Warning { id, message } => {
+            // With one reward model, to lose it is to fail.
+            Update::Warning { id, message } | Update::Lost { id, error: message } => {
                 if let Some(r) = self.reading.iter().find(|r| r.id == id) {
                     let _ = r.to.send(Told::Warning { problem: r.problem, message });
                 }
