@@ -3,7 +3,8 @@
 //! The rooms, and what each may use (kept true by `tests/all/rooms.rs`):
 //!
 //! ```text
-//! cli -> {tui, train, run, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
+//! cli -> {serve, tui, train, run, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
+//! serve -> {runtime, format, trace}
 //! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, task, trace}
 //! runtime -> {generate, reward, model, trace}   run -> {format, trace}
 //! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
@@ -32,6 +33,8 @@ pub mod reward;
 pub mod run;
 pub mod runtime;
 pub mod sandbox;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod task;
 pub mod trace;
 pub mod train;

@@ -96,7 +96,7 @@ pub fn named(rewards: &[ModelRef]) -> impl Iterator<Item = &ModelRef> {
 #[command(next_help_heading = "Rewards")]
 pub struct RewardArgs {
     /// Which tokens carry the reward: sparse, step, interval, interval:K or dense
-    #[arg(long, value_name = "GRANULARITY", default_value = "dense", value_parser = granularity)]
+    #[arg(long, value_name = "GRANULARITY", default_value = "dense")]
     pub granularity: Granularity,
     /// How step rewards become one number for a candidate
     #[arg(long, value_name = "AGGREGATION", default_value = "mean", value_parser = aggregation())]
@@ -291,23 +291,6 @@ pub(super) fn task(names: impl IntoIterator<Item = Task>) -> impl TypedValuePars
     PossibleValuesParser::new(names.into_iter().map(Task::name)).map(|name| Task::parse(&name).unwrap_or(Task::Stories))
 }
 
-fn granularity(text: &str) -> Result<Granularity, String> {
-    match text.split_once(':') {
-        None => match text {
-            "sparse" => Ok(Granularity::Sparse),
-            "step" => Ok(Granularity::Step),
-            "interval" => Ok(Granularity::Interval(DEFAULT_INTERVAL)),
-            "dense" => Ok(Granularity::Dense),
-            _ => Err("one of sparse, step, interval, interval:K, dense".into()),
-        },
-        Some(("interval", k)) => positive(k).map(Granularity::Interval).map_err(|e| format!("K {e}")),
-        Some(_) => Err("only interval takes a number, for example interval:15".into()),
-    }
-}
-
-/// Tokens in an interval where none is said (arXiv 2510.01857).
-const DEFAULT_INTERVAL: usize = 15;
-
 fn detector(text: &str) -> Result<Detector, String> {
     match text.strip_suffix(":drop") {
         Some(reading) => reading.parse().map(Detector::drop),
@@ -347,15 +330,6 @@ mod tests {
         let said = of(&["p.toml"], &["a", "b"]).unwrap_err();
         assert!(said.contains("2 reward models and 1 protocol files") && said.contains("`none`"), "{said}");
         assert!(of(&["p.toml"], &["embedded"]).unwrap_err().contains("needs no protocol"));
-    }
-
-    #[test]
-    fn granularities_are_read() {
-        assert_eq!(granularity("interval"), Ok(Granularity::Interval(15)));
-        assert_eq!(granularity("interval:4"), Ok(Granularity::Interval(4)));
-        assert!(granularity("interval:0").is_err());
-        assert!(granularity("dense:3").is_err());
-        assert!(granularity("Dense").is_err());
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod output;
 mod progress;
 mod readers;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod train;
 mod watch;
 
@@ -60,6 +62,9 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Score recorded traces with a reward model
     Score(score::Score),
+    /// Serve reward models over HTTP, for trainers and other programs
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// Sample candidates for problems
     Generate(generate::Generate),
     /// Write a reward model that was trained here so that Hugging Face transformers loads it
@@ -181,6 +186,8 @@ fn run(cli: Cli) -> Result<Exit> {
         None => inspect::Inspect::live(cli.live).run(),
         Some(Command::Inspect(command)) => command.run(),
         Some(Command::Score(command)) => command.run(&output),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),
         Some(Command::Export(command)) => command.run(&output),
         Some(Command::Train(command)) => command.run(&output),

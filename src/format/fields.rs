@@ -134,7 +134,7 @@ pub(super) fn wrong(path: &str, value: &Value, expected: &str) -> FieldError {
 }
 
 /// The text of given steps joined by `separator`, and their spans without outer whitespace (empty for a step of whitespace).
-pub(super) fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
+pub fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
     let mut text = String::new();
     let mut steps = Vec::with_capacity(parts.len());
     for (i, part) in parts.iter().enumerate() {

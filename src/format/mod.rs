@@ -18,6 +18,7 @@ mod split;
 
 pub use detect::Format;
 pub use error::FormatError;
+pub use fields::join_steps;
 pub use join::{Joined, join, note};
 pub use key::ProblemKey;
 pub use list::{Options, TraceList};

@@ -20,7 +20,7 @@ pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 pub use served::{ServedAt, ServedReward};
 
-use crate::trace::{Calibration, Span, Token, TokenValue, Unit, Values};
+use crate::trace::{Calibration, Level, Span, Token, TokenValue, Unit, Values};
 use std::ops::Range;
 
 /// What can go wrong while scoring.
@@ -53,6 +53,10 @@ pub trait RewardModel: Send {
     /// Whether it judges steps or the whole rather than tokens, and so must be told the steps of a text that grows.
     fn judges_steps(&self) -> bool {
         false
+    }
+    /// What its numbers are, and what it has one for.
+    fn says(&self) -> (Unit, Level) {
+        (Unit::Logit, Level::Token)
     }
 }
 

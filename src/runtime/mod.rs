@@ -19,11 +19,11 @@ pub use crate::reward::Exported;
 pub use crate::reward::protocol::Explained;
 pub use engine::Engine;
 pub use load::{Load, Loaded, Loader, ModelRef, Models};
-pub use panics::is_model_thread;
+pub use panics::{PANICKED, is_model_thread};
 pub use reader::TextReader;
 pub use shared::SendError;
 
-use crate::trace::{AtWork, Calibration, Candidate, Sampling, Segmentation, TraceEvent};
+use crate::trace::{AtWork, Calibration, Candidate, Level, Sampling, Segmentation, TraceEvent, Unit};
 
 /// Identity of a request; chosen by the sender, echoed in every update about it.
 pub type RequestId = u64;
@@ -113,6 +113,8 @@ pub struct ModelsStatus {
     pub rewards: Vec<RewardSlot>,
     /// The first reward model's thresholds, and beside them those of the others, of each once it is loaded.
     pub calibration: Calibration,
+    /// What the first reward model's numbers are, and what it has one for, once it is loaded.
+    pub says: Option<(Unit, Level)>,
 }
 
 /// A reward model and the signal that it gives.

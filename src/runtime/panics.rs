@@ -34,8 +34,11 @@ pub(super) fn keep_quiet() {
     });
 }
 
+/// How a message about the model's code begins, where that and not what it was given is at fault.
+pub const PANICKED: &str = "the model's code panicked";
+
 /// A sentence about the panic that was just caught.
 pub(super) fn describe(message: &str) -> String {
     let place = PLACE.with(|p| p.borrow_mut().take()).map(|p| format!(" at {p}")).unwrap_or_default();
-    format!("the model's code panicked{place}: {message}; this is a bug, please report it with the problem and the model's name")
+    format!("{PANICKED}{place}: {message}; this is a bug, please report it with the problem and the model's name")
 }

@@ -22,6 +22,7 @@ pub(super) fn run(shared: &Arc<Shared>, number: usize, signal: Arc<str>, loader:
         let known = &mut status.calibration;
         if number == 0 {
             *known = Calibration { beside: std::mem::take(&mut known.beside), ..model.calibration().clone() };
+            status.says = Some(model.says());
         } else {
             known.beside.insert(signal.to_string(), model.calibration().of_signal(&signal));
         }

@@ -2,6 +2,7 @@
 
 use super::{Span, Step};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Which completion tokens carry supervision, and so whose logit is a token's reward (arXiv 2510.01857).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,31 @@ impl Granularity {
             Self::Step => "step",
             Self::Interval(_) => "interval",
             Self::Dense => "dense",
+        }
+    }
+}
+
+/// Tokens in an interval where none is said (arXiv 2510.01857).
+const DEFAULT_INTERVAL: usize = 15;
+
+impl FromStr for Granularity {
+    type Err = String;
+
+    /// Reads `sparse`, `step`, `interval`, `interval:K` or `dense`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None => match text {
+                "sparse" => Ok(Self::Sparse),
+                "step" => Ok(Self::Step),
+                "interval" => Ok(Self::Interval(DEFAULT_INTERVAL)),
+                "dense" => Ok(Self::Dense),
+                _ => Err("one of sparse, step, interval, interval:K, dense".into()),
+            },
+            Some(("interval", k)) => match k.parse() {
+                Ok(0) | Err(_) => Err("K must be a whole number above 0".into()),
+                Ok(k) => Ok(Self::Interval(k)),
+            },
+            Some(_) => Err("only interval takes a number, for example interval:15".into()),
         }
     }
 }
@@ -168,6 +194,16 @@ mod tests {
     fn step_rewards(granularity: Granularity, cuts: &[(usize, usize, f32)], steps: &[Step]) -> Vec<Option<f32>> {
         let tokens = cuts.iter().map(|c| TokenValue { span: Span::new(c.0, c.1), value: c.2 }).collect();
         Signal::reward("m", tokens).step_values(TokenClass::All, Statistic::Min, granularity, "ab\ncd", steps)
+    }
+
+    #[test]
+    fn granularities_are_read() {
+        let granularity = |text: &str| text.parse::<Granularity>();
+        assert_eq!(granularity("interval"), Ok(Granularity::Interval(15)));
+        assert_eq!(granularity("interval:4"), Ok(Granularity::Interval(4)));
+        assert!(granularity("interval:0").unwrap_err().contains("above 0"));
+        assert!(granularity("dense:3").is_err());
+        assert!(granularity("Dense").is_err());
     }
 
     #[test]

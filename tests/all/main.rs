@@ -36,6 +36,14 @@ mod rooms;
 mod run_folder;
 mod runtime;
 mod sandbox;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "serve")]
+mod serve_cli;
+#[cfg(feature = "serve")]
+mod serve_fixture;
+#[cfg(feature = "serve")]
+mod serve_hostile;
 mod served;
 mod several;
 mod stories;

@@ -197,6 +197,7 @@ pub fn ready() -> Update {
         policy: slot("embedded-policy", "0.8 M parameters, f32, cpu"),
         rewards: vec![reward_slot(slot("embedded-reward", "0.8 M parameters, likelihood head, f32, cpu"))],
         calibration: calibration(),
+        ..ModelsStatus::default()
     })
 }
 

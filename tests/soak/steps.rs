@@ -21,19 +21,22 @@ const KINDS: [(&str, usize, Step); 5] = [
 ];
 /// Faults after which it gives up.
 const FAULTS: usize = 10;
-const USAGE: &str = "cargo test --release --test soak -- [--seconds 600] [--seed S] [--step N] [--only KIND,…] [--signals INT,…]";
+const USAGE: &str =
+    "cargo test --release --test soak -- [--seconds 600] [--seed S] [--step N] [--only KIND,…] [--signals INT,…] [--clients N]";
 
 struct Args {
     seconds: u64,
     seed: u64,
     step: Option<u64>,
     only: Option<String>,
+    /// Nothing but so many clients of `serve` at a time.
+    clients: Option<usize>,
 }
 
 impl Args {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let mut args = Self { seconds: 600, seed: now % 100_000, step: None, only: None };
+        let mut args = Self { seconds: 600, seed: now % 100_000, step: None, only: None, clients: None };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| USAGE.to_owned());
             let number = |text: String| text.parse().map_err(|_| USAGE.to_owned());
@@ -41,6 +44,7 @@ impl Args {
                 "--seconds" => args.seconds = number(value()?)?,
                 "--seed" => args.seed = number(value()?)?,
                 "--step" => args.step = Some(number(value()?)?),
+                "--clients" => args.clients = Some(number(value()?)? as usize),
                 "--only" => args.only = Some(value()?),
                 "--signals" => {
                     let named = |name: &str| NUMBERS.iter().map(|n| n.0).find(|n| *n == name).ok_or_else(|| USAGE.to_owned());
@@ -101,7 +105,16 @@ pub fn main() -> ExitCode {
             }
         };
     }
-    let faults = soak(&args);
+    let faults = match args.clients {
+        #[cfg(feature = "serve")]
+        Some(clients) => crate::load::run(clients, args.seconds, args.seed),
+        #[cfg(not(feature = "serve"))]
+        Some(_) => {
+            println!("skipped: this build has no `serve`");
+            Vec::new()
+        }
+        None => soak(&args),
+    };
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

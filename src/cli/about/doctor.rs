@@ -26,6 +26,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "Directory for configuration; your own themes go into reasonscope/themes in it, your defaults into reasonscope/config.toml. ~/.config where it is not set.",
     ),
     ("REASONSCOPE_CONFIG", "The configuration file, in place of the one in the directory above."),
+    ("REASONSCOPE_TOKEN", "Token that clients of `serve` must send, where --token-file names none."),
     ("OPENAI_API_KEY", "Key that goes along to the server of a policy or a reward model that is named by its address."),
     ("HF_ENDPOINT", "Address of the hub that `data fetch` asks; https://huggingface.co where it is not set."),
     ("HF_TOKEN", "Token for private and gated repositories; it goes to the hub alone."),

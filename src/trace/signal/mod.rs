@@ -120,7 +120,8 @@ pub enum Values {
 }
 
 /// What a signal has a value for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Each token.
     Token,
