@@ -33,6 +33,8 @@ mod sandbox;
 mod stories;
 mod tasks;
 mod themes;
+#[cfg(feature = "https")]
+mod tls;
 mod tokenizer;
 mod train;
 mod train_reference;
