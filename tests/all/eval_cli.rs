@@ -409,7 +409,7 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
     // Whoever runs the tests may have told them to outlive their terminal, and programs inherit that.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("SigIgn:")?.trim(), 16).ok()).unwrap_or(0);
-    for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+    for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-QUIT", 131), ("-HUP", 129)] {
         if signal == "-HUP" && ignored & 1 != 0 {
             continue;
         }
