@@ -1,6 +1,6 @@
 //! The `reasonscope` program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: reasonscope::util::memory::Metered<mimalloc::MiMalloc> = reasonscope::util::memory::Metered(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
     // candle's own pool spins beside the threads that divide the work here, and reads its size when it is first used.

@@ -1,4 +1,4 @@
-//! Ctrl-C, termination and hang-up, seen as a flag that the work asks now and then.
+//! Ctrl-C, Ctrl-\, termination and hang-up, seen as a flag that the work asks now and then.
 
 use super::args::OutputArgs;
 use super::{console, exit};
@@ -27,7 +27,7 @@ impl Drop for AtOnce {
 }
 
 impl Interrupt {
-    /// Starts to listen for SIGINT, SIGTERM and SIGHUP.
+    /// Starts to listen for SIGINT, SIGTERM, SIGQUIT and SIGHUP.
     pub fn listen() -> Result<Self> {
         let interrupt = Self::default();
         let heard = interrupt.clone();
@@ -112,6 +112,7 @@ impl std::ops::Deref for Interrupt {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
     /// `None` where the program was started so that it outlives its terminal (`nohup`).
     hangup: Option<tokio::signal::unix::Signal>,
 }
@@ -121,11 +122,12 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let hangup = (!ignored(signal_hook::consts::SIGHUP)).then(|| signal(SignalKind::hangup())).transpose()?;
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
+        let (interrupt, terminate, quit) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, quit: signal(quit)?, hangup })
     }
 
     async fn next(&mut self) -> Option<i32> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -135,6 +137,7 @@ impl Signals {
         tokio::select! {
             heard = self.interrupt.recv() => heard.map(|()| SIGINT),
             heard = self.terminate.recv() => heard.map(|()| SIGTERM),
+            heard = self.quit.recv() => heard.map(|()| SIGQUIT),
             heard = hangup => heard.map(|()| SIGHUP),
         }
     }

@@ -186,6 +186,9 @@ pub(super) fn unknown(path: &str, value: &Value) -> FormatError {
     }
 }
 
+/// Of so many bytes of a text, one may be a control that no text needs.
+const ODD: usize = 20;
+
 /// The error for a file that starts with these bytes and is neither JSON nor text; `None` where it may be text.
 pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
     const MAGIC: [(&[u8], &str, &str); 12] = [
@@ -207,8 +210,11 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
             return Some(FormatError::file(path, format!("is {what}"), remedy));
         }
     }
-    let odd = head.iter().take(4096).filter(|b| **b == 0 || (**b < 0x20 && !matches!(**b, b'\t' | b'\n' | b'\r' | 0x1b | 0x0c))).count();
-    if odd > 0 && !head.trim_ascii_start().starts_with(b"{") && !head.trim_ascii_start().starts_with(b"[") {
+    let begins = &head[..head.len().min(4096)];
+    let odd = begins.iter().filter(|b| **b < 0x20 && !matches!(**b, b'\t' | b'\n' | b'\r' | 0x1b | 0x0c)).count();
+    // A stray control is somebody's text still.
+    let is_text = !begins.contains(&0) && odd * ODD <= begins.len();
+    if !is_text && !head.trim_ascii_start().starts_with(b"{") && !head.trim_ascii_start().starts_with(b"[") {
         let shown: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
         return Some(FormatError::file(path, format!("is no text; it starts with the bytes {}", shown.join(" ")), KNOWN));
     }

@@ -1,6 +1,8 @@
 //! HTTP for model servers and for the Hugging Face hub: how clients are made, how much of an answer is read, and what a message may repeat.
 
 mod json;
+#[cfg(feature = "https")]
+mod tls;
 
 pub(crate) use json::{JsonServer, ServerError};
 
@@ -160,17 +162,30 @@ pub(crate) struct Failure {
     pub(crate) silent: bool,
     /// For people; where a proxy is named in the environment, that is said.
     pub(crate) what: String,
+    /// What to do, where trying again will not help: the server is not trusted, or has no TLS.
+    pub(crate) remedy: Option<&'static str>,
 }
 
 /// Reads an error of a request or of the body of its answer.
 pub(crate) fn failure(error: &reqwest::Error, patience: Duration) -> Failure {
     if error.is_timeout() && !error.is_connect() {
-        return Failure { silent: true, what: format!("no answer within {} s", patience.as_secs_f32()) };
+        return Failure { silent: true, what: format!("no answer within {} s", patience.as_secs_f32()), remedy: None };
     }
     let proxy = PROXIES.iter().find(|name| error.is_connect() && std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     let proxy = proxy.map(|name| format!(" ({name} names a proxy, and NO_PROXY the hosts that need none)")).unwrap_or_default();
+    #[cfg(feature = "https")]
+    if let Some((what, remedy)) = tls::told(error, &host(error)) {
+        return Failure { silent: false, what: format!("{what}{proxy}"), remedy: Some(remedy) };
+    }
     let what = if error.is_timeout() { format!("nobody there within {} s", CONNECT.as_secs()) } else { cause(error).to_string() };
-    Failure { silent: false, what: format!("the connection failed: {what}{proxy}") }
+    Failure { silent: false, what: format!("the connection failed: {what}{proxy}"), remedy: None }
+}
+
+/// The host that a request went to, which a redirect may have led to.
+#[cfg(feature = "https")]
+fn host(error: &reqwest::Error) -> String {
+    let named = error.url().and_then(|url| Some((url.host_str()?, url.port())));
+    named.map_or_else(|| "the server".into(), |(host, port)| port.map_or(host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// The last cause of an error: the client's own message names the stage and the address only.

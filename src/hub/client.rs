@@ -175,7 +175,10 @@ impl Web {
         if error.is_redirect() {
             return HubError::new(url, http::cause(error).to_string(), "try again later, or fetch it from another hub");
         }
-        let Failure { silent, what } = http::failure(error, self.settings.patience);
+        let Failure { silent, what, remedy } = http::failure(error, self.settings.patience);
+        if let Some(remedy) = remedy {
+            return HubError::new(url, what, remedy);
+        }
         let check = if silent { "check the connection" } else { "check the connection (and HF_ENDPOINT)" };
         HubError::new(url, what, format!("{check} and try again; what is there is gone on from")).passing(None)
     }

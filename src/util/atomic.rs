@@ -10,6 +10,9 @@ use tempfile::{Builder, NamedTempFile};
 /// Files on their way, for a process that ends in the midst of its work.
 static ON_THEIR_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Characters of the name of a file on its way that are drawn.
+const RANDOM: usize = 6;
+
 fn on_their_way() -> MutexGuard<'static, Vec<PathBuf>> {
     ON_THEIR_WAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -23,7 +26,8 @@ pub fn abandon() {
 }
 
 /// A file on its way: written beside its destination under a name that begins with `.` and ends in `.tmp`, and renamed onto it by
-/// [`commit`](AtomicFile::commit). Dropped before that, it is gone.
+/// [`commit`](AtomicFile::commit). Dropped before that, it is gone. It is locked for as long, so that what a killed process left can be told from it, and
+/// is removed by whoever writes a file of the same name next.
 pub struct AtomicFile {
     temp: NamedTempFile,
     listed: Listed,
@@ -47,15 +51,23 @@ impl AtomicFile {
     /// the file that it names is replaced and the link stays. Fails where the folder does not exist or cannot be written.
     pub fn new(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let name = path.file_name().unwrap_or_default();
         let mut prefix = OsString::from(".");
-        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(name);
         prefix.push(".");
         let mut builder = Builder::new();
-        builder.prefix(&prefix).suffix(".tmp");
+        builder.prefix(&prefix).suffix(".tmp").rand_bytes(RANDOM);
         // Temporary files are private; this one is as any that the user makes, and the process's mask still applies.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temp = builder.tempfile_in(folder(&path))?;
+        sweep(&path);
+        let temp = loop {
+            let temp = builder.tempfile_in(folder(&path))?;
+            // Whoever sweeps at this moment may have taken it for one that was left. A system without locks sweeps nothing.
+            if temp.as_file().lock().is_err() || temp.path().exists() {
+                break temp;
+            }
+        };
         #[cfg(unix)]
         if let Ok(replaced) = fs::metadata(&path) {
             temp.as_file().set_permissions(replaced.permissions())?;
@@ -110,6 +122,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Removes the files that were to stand at `path` and whose processes were killed.
+fn sweep(path: &Path) {
+    let name = path.file_name().and_then(|n| n.to_str());
+    let random = |name: &str| name.strip_suffix(".tmp").and_then(|n| n.rsplit_once('.')).is_some_and(|(_, random)| random.len() == RANDOM);
+    for entry in fs::read_dir(folder(path)).into_iter().flatten().flatten() {
+        let left = entry.file_name().to_str().is_some_and(|n| name.is_some() && unfinished(n) == name && random(n));
+        if left
+            && entry.file_type().is_ok_and(|t| t.is_file())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // One that stays is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Which file was to stand in the same folder where `name` is the name of one that never got there.
 pub fn unfinished(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.').map(|(file, _)| file)
@@ -141,6 +170,43 @@ mod tests {
         write_with(&path, |out| out.write_all(b"after")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"after");
         assert_eq!(write(&dir.path().join("no/a.txt"), b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_what_is_written_now_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let names = || {
+            let mut names: Vec<String> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let (left, others) =
+            (".out.csv.aB3xyZ.tmp", [".out.aB3xyZ.tmp", ".out.csv.kept.tmp", ".x.out.csv.aB3xyZ.tmp", "out.csv.aB3xyZ.tmp"]);
+        others.iter().chain([&left]).for_each(|name| fs::write(path(name), "half").unwrap());
+        let mut at_work = AtomicFile::new(&path("out.csv")).unwrap();
+        let on_its_way = at_work.temp.path().file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(!names().contains(&left.to_owned()), "{:?}", names());
+        write(&path("out.csv"), b"of another").unwrap();
+        let mut all: Vec<&str> = others.to_vec();
+        all.extend([&on_its_way, "out.csv"]);
+        all.sort_unstable();
+        assert_eq!(names(), all);
+        at_work.write_all(b"whole").unwrap();
+        at_work.commit().unwrap();
+        assert_eq!((fs::read(path("out.csv")).unwrap().as_slice(), names().len()), (&b"whole"[..], 5));
+    }
+
+    #[test]
+    fn many_write_one_file_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| (0..50).for_each(|_| write(&path, b"whole").unwrap()));
+            }
+        });
+        assert_eq!((fs::read(&path).unwrap().as_slice(), fs::read_dir(dir.path()).unwrap().count()), (&b"whole"[..], 1));
     }
 
     #[cfg(unix)]

@@ -409,7 +409,7 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
     // Whoever runs the tests may have told them to outlive their terminal, and programs inherit that.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("SigIgn:")?.trim(), 16).ok()).unwrap_or(0);
-    for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+    for (signal, expected) in [("-INT", 130), ("-TERM", 143), ("-QUIT", 131), ("-HUP", 129)] {
         if signal == "-HUP" && ignored & 1 != 0 {
             continue;
         }
@@ -433,4 +433,53 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
             (vec!["c.jsonl".into(), "out.txt".into(), "pipe".into()], "as it was\n")
         );
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_killed_one_left_is_swept_by_the_next_with_the_same_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = candidates(dir.path(), "c.jsonl", 6);
+    let out = dir.path().join("out.txt");
+    std::fs::write(&out, "as it was\n").unwrap();
+    let files = || {
+        let mut all: Vec<String> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        all.sort();
+        all
+    };
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let args = |input: &Path| ["eval".into(), "all".into(), input.to_owned(), "-o".into(), out.clone()];
+    let start = || {
+        let child = Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(args(&pipe)).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut feed = std::fs::File::options().write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut feed, &std::fs::read(&file).unwrap()).unwrap();
+        (child, feed)
+    };
+    let (mut killed, feed) = start();
+    while files().len() == 3 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    drop(feed);
+    let left = files();
+    assert!(left.len() == 4 && left[0].starts_with(".out.txt.") && left[0].ends_with(".tmp"), "{left:?}");
+    // Beside one that is at work, what was left goes and what is written now stays.
+    let (mut at_work, feed) = start();
+    while !files().iter().any(|f| f.starts_with(".out.txt.") && *f != left[0]) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let now = files();
+    assert!(now.len() == 4 && now[0].starts_with(".out.txt."), "{now:?}");
+    let whole = Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(args(Path::new(&file))).output().unwrap();
+    assert_eq!((code(&whole), files()), (0, now), "{}", err(&whole));
+    let report = std::fs::read_to_string(&out).unwrap();
+    assert!(report.lines().count() > 5, "{report}");
+    // That one is through when nothing more comes, and its report is the same but for the name of its file.
+    drop(feed);
+    assert!(at_work.wait().unwrap().success());
+    let second = std::fs::read_to_string(&out).unwrap();
+    assert!(second.starts_with("Everything on pipe") && second.lines().skip(1).eq(report.lines().skip(1)), "{second}");
+    assert_eq!(files(), ["c.jsonl", "out.txt", "pipe"]);
 }

@@ -134,3 +134,46 @@ fn the_environment_is_repeated_harmlessly() {
         assert!(![output.stdout, output.stderr].concat().windows(9).any(|w| w == b"pass-word"), "{args:?}");
     }
 }
+
+/// The most memory that a process had so far, in bytes.
+#[cfg(target_os = "linux")]
+fn peak(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_template_that_takes_memory_without_end_costs_a_message_and_no_more_memory() {
+    let made = crate::protocol::make("rlhflow");
+    let model = made.path.display().to_string();
+    for template in [
+        "{% set ns = namespace(x=[0]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x | length }}",
+        "{{ (['a' * 1000000] * 1000000) | join | length }}",
+        "{{ ((['a' * 1000000] * 1000000) ~ '') | length }}",
+        "{{ (['a' * 1000000] * 1000000) | tojson | length }}",
+        "{{ (['a' * 1000000] * 1000000) | string | length }}",
+    ] {
+        std::fs::write(made.path.join("chat_template.jinja"), template).unwrap();
+        let mut child = program(&["score", "samples/processbench.jsonl", "--reward", &model, "--device", "cpu"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            most = most.max(peak(child.id()).unwrap_or(0));
+            assert!(most < 1 << 30, "{template}: {most} bytes");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        // A busy machine gives up waiting before it holds too much.
+        let told = ["it takes more memory", "it works on without end"]
+            .iter()
+            .any(|w| said.contains(&format!("chat_template.jinja: chat template: {w}")));
+        assert!(told, "{template}: {said}");
+        assert!(!said.contains("panicked") && output.status.code() == Some(1), "{template}: {said}");
+    }
+}

@@ -49,6 +49,8 @@ mod several;
 mod stories;
 mod tasks;
 mod themes;
+#[cfg(feature = "https")]
+mod tls;
 mod tokenizer;
 mod train;
 mod train_reference;

@@ -204,6 +204,38 @@ fn labels_are_in_the_file_when_it_ends_and_soon_while_it_runs() {
 }
 
 #[test]
+fn two_inspectors_on_one_file_of_labels_keep_the_marks_of_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("labels.jsonl");
+    let args = ["inspect", "samples/processbench.jsonl", "--labels", path.to_str().unwrap()];
+    // Both are open before either marks anything.
+    let mut terminals = [0, 1].map(|_| Terminal::start(&args, 24, 80, &[]));
+    for terminal in &mut terminals {
+        terminal.wait_for("a trace", |t| t.contains("bakery-1"));
+        terminal.keys("\r");
+        terminal.wait_for("a step", |t| t.contains("step 1/"));
+    }
+    let [first, second] = &mut terminals;
+    first.keys("+");
+    first.wait_for("the label", |t| t.contains("labelled right"));
+    second.keys("j");
+    second.wait_for("the next step", |t| t.contains("step 2/"));
+    second.keys("-");
+    second.wait_for("the label", |t| t.contains("labelled wrong"));
+    // The one that marked first writes last.
+    for terminal in [second, first] {
+        terminal.keys("q");
+        assert_eq!(terminal.end(), 0);
+        terminal.assert_clean();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let traces: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let marks: Vec<&serde_json::Value> = traces.iter().map(|t| &t["labels"]).collect();
+    assert!(marks.len() == 1 && marks[0][0] == 1.0 && marks[0][1] == 0.0 && marks[0][2].is_null(), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn it_lives_through_every_size() {
     let mut terminal = Terminal::start(&LIVE, 1, 1, &[]);
     for (rows, cols) in [(24, 80), (1, 1), (2, 400), (400, 2), (15, 60), (30, 100)] {

@@ -176,6 +176,23 @@ fn no_files_but_its_own() {
     assert!(new.exists() && fs::read_to_string(&secret).unwrap() == "x");
 }
 
+/// Sockets with a name that is no file's, which no rule about files keeps a program from.
+#[cfg(target_os = "linux")]
+fn no_abstract_socket(sandbox: &Sandbox) {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    let name = format!("reasonscope-test-{}", std::process::id());
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let connect = format!("import socket; socket.socket(socket.AF_UNIX).connect('\\0{name}')");
+    refused_inside(sandbox, &connect, DENIED);
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(outside(Path::new("."), &connect) && listener.accept().is_ok(), "outside, the listener sees it");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn no_abstract_socket(_: &Sandbox) {}
+
 #[test]
 fn no_network() {
     let Some(sandbox) = guarded(|g| g.network) else { return };
@@ -196,6 +213,7 @@ fn no_network() {
         refused(&sandbox, &format!("import socket; socket.socket(socket.{kind})"), DENIED);
     }
     refused(&sandbox, "import socket; socket.socketpair()", DENIED);
+    no_abstract_socket(&sandbox);
     // Neither through what it has open: its channel is a socket that leads to whoever started it, and nothing else.
     let found = run(&sandbox, "import os\nfor fd in range(64):\n  try: os.fstat(fd); print(fd, end=' ')\n  except OSError: pass");
     assert_eq!(found.stdout, "0 1 2 3 ", "{}", found.stderr);
@@ -289,11 +307,11 @@ fn no_raw_system_calls() {
         ('ptrace', 101, 16, 1), ('unshare', 272, 0x10000000), ('execveat', 322, -1, b'/bin/true', 0, 0, 0), ('io_uring_setup', 425, 1, 0), \
         ('bpf', 321, 0, 0, 0), ('process_vm_readv', 310, 1, 0, 0, 0, 0, 0), ('pidfd_open', 434, 1, 0), ('setsid', 112), ('mount', 165, 0, 0, 0, 0, 0), \
         ('shmget', 29, 0, 4096, 0o1600), ('mq_open', 240, b'x', 0o102, 0o600, 0), ('keyctl', 250, 0, 0), ('prctl', 157, 1, 0), \
-        ('open_by_handle_at', 304, 0, 0, 0), ('clone3', 435, 0, 0)]";
+        ('open_by_handle_at', 304, 0, 0, 0), ('clone3', 435, 0, 0), ('connect', 42, 3, b'\\1\\0\\0x', 4)]";
     let run = run(&sandbox, &program(calls));
     assert_eq!(run.outcome, Outcome::Completed, "{}", run.stderr);
     let lines: Vec<&str> = run.stdout.lines().collect();
-    assert_eq!(lines.len(), 24, "{lines:?}");
+    assert_eq!(lines.len(), 25, "{lines:?}");
     for line in lines {
         // Libraries fall back from clone3 to clone only where there is none.
         assert!(line.ends_with(if line.starts_with("clone3") { " ENOSYS" } else { " EPERM" }), "{line}");

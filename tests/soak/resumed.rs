@@ -20,6 +20,8 @@ pub struct Work<'a> {
     pub kills: usize,
     /// By how much numbers may differ from those of an undisturbed run.
     pub tolerance: f64,
+    /// Whether traces may stand in another order: those with a candidate that failed are made again, after the others.
+    pub reordered: bool,
 }
 
 impl Work<'_> {
@@ -63,6 +65,14 @@ impl Work<'_> {
         Ok(said.join(", "))
     }
 
+    /// Lines as they are compared.
+    fn in_order(&self, mut lines: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
+        if self.reordered {
+            lines.sort_by_key(|l| l["trace_id"].as_str().unwrap_or_default().to_owned());
+        }
+        lines
+    }
+
     /// Goes on to the end, and compares; then once more on the finished file.
     pub fn settle(&self, r: &mut Random, undisturbed: &[serde_json::Value], took: Duration, story: &str) -> Result<(), String> {
         let path = self.folder.join("out.jsonl");
@@ -71,7 +81,10 @@ impl Work<'_> {
             return Err(format!("resumed, it ends with {:?}: {}\n  after {story}", ended.code, ended.stderr));
         }
         let same = |when: &str| {
-            lines(&path).and_then(|l| differ(undisturbed, &l, self.tolerance)).map_err(|e| format!("{when}: {e}\n  after {story}"))
+            let wanted = self.in_order(undisturbed.to_vec());
+            lines(&path)
+                .and_then(|l| differ(&wanted, &self.in_order(l), self.tolerance))
+                .map_err(|e| format!("{when}: {e}\n  after {story}"))
         };
         same("resumed to its end")?;
         self.tidy(&["whole.jsonl", "out.jsonl"], story.contains("KILL"))?;
@@ -108,7 +121,8 @@ pub fn generate(r: &mut Random, folder: &Path) -> Result<String, String> {
     if r.one_in(3) {
         args.extend(words(&["--json"]));
     }
-    let work = Work { folder, args, inputs: vec!["problems.txt"], kills: 5, tolerance: if judged { AS_IT_GROWS } else { 0.0 } };
+    let work =
+        Work { folder, args, inputs: vec!["problems.txt"], kills: 5, tolerance: if judged { AS_IT_GROWS } else { 0.0 }, reordered: false };
     match work.undisturbed()? {
         (Some(whole), took) => work.disturbed(r, &whole, took),
         (None, _) => Err("it does not generate for a file of problems".into()),
@@ -124,7 +138,7 @@ pub fn score(r: &mut Random, folder: &Path) -> Result<String, String> {
     args.extend(words(&["--reward", "embedded"]));
     args.extend(r.one_in(3).then(|| "--no-group".to_owned()));
     args.extend(r.one_in(3).then(|| "--json".to_owned()));
-    let work = Work { folder, args, inputs: names, kills: 4, tolerance: 0.0 };
+    let work = Work { folder, args, inputs: names, kills: 4, tolerance: 0.0, reordered: false };
     let (whole, took) = work.undisturbed()?;
     let Some(whole) = whole else { return Ok("nothing to score, and it said so".into()) };
     let story = work.disturbed(r, &whole, took)?;

@@ -137,6 +137,12 @@ impl Terminal {
         seen.parser.as_ref().map(|p| p.screen().contents()).unwrap_or_default()
     }
 
+    /// Whether it has taken the screen; before that, nobody listens to signals.
+    fn has_begun(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.bytes.windows(8).any(|b| b == b"\x1b[?1049h")
+    }
+
     pub fn id(&self) -> u32 {
         self.child.process_id().unwrap_or_default()
     }
@@ -262,6 +268,7 @@ pub fn inspect(r: &mut Random, folder: &Path) -> Result<String, String> {
         terminal.check_sent().map_err(|e| place(e, &done))?;
     }
     let held = memory(terminal.id(), "VmHWM").unwrap_or(0);
+    let begun = terminal.has_begun();
     let end = if r.one_in(5) { "ctrl-c" } else { r.pick(signals()) };
     match end {
         "ctrl-c" => terminal.keys("\x03"),
@@ -270,7 +277,7 @@ pub fn inspect(r: &mut Random, folder: &Path) -> Result<String, String> {
     done.push(end.into());
     let code = terminal.end().map_err(|e| place(e, &done))?;
     match code {
-        None if end == "KILL" => {}
+        None if end == "KILL" || !begun => {}
         Some(code) if DOCUMENTED.contains(&(code as i32)) => terminal.check_clean().map_err(|e| place(e, &done))?,
         code => return Err(place(format!("it ended with {code:?}; on screen:\n{}", terminal.text()), &done)),
     }

@@ -53,7 +53,7 @@ pub fn generate(r: &mut Random, folder: &Path) -> Result<String, String> {
     let (url, n, seed) = (proxy.url(), (1 + r.below(6)).to_string(), r.below(1000).to_string());
     let url = if r.one_in(2) { format!("{url}/completions") } else { url };
     let args = ["generate", "--problems", "problems.txt", "--policy", &url, "-n", &n, "--seed", &seed].map(str::to_owned).to_vec();
-    let work = Work { folder, args, inputs: vec!["problems.txt"], kills: 3, tolerance: 0.0 };
+    let work = Work { folder, args, inputs: vec!["problems.txt"], kills: 3, tolerance: 0.0, reordered: true };
     let (Some(whole), took) = work.undisturbed()? else { return Err("it does not generate with a server that is well".into()) };
     proxy.set_wild(true);
     let story = work.disturb(r, BEFORE_KILL)?;

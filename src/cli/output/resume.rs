@@ -161,7 +161,7 @@ impl Lines {
 
 impl Written {
     /// Opens `path`, or standard output, for a run that takes long. To `resume` is to copy an earlier run's lines as they are, also those of one that broke
-    /// off, but for traces with a candidate that failed; a file that is not there is an empty one.
+    /// off, but for sampled traces with a candidate that failed; a file that is not there is an empty one.
     ///
     /// Fails where a line was made otherwise than this run's will be.
     pub fn open(path: Option<&Path>, resume: bool, made: &Made) -> Result<(Output, Self)> {
@@ -187,7 +187,8 @@ impl Written {
                         std::mem::take(&mut trace).keep(&mut written, output)?;
                         trace.key = (line.trace_id.clone(), line.source.clone().unwrap_or_default());
                     }
-                    trace.failed |= line.has_failed();
+                    // What failed before it was scored is not sampled again by scoring it.
+                    trace.failed |= made.sampling.is_some() && line.has_failed();
                 }
                 Err(e) => bail!("{}: not a record of an earlier run ({e}); remove the line, or leave --resume out to begin anew", place()),
             }
@@ -258,6 +259,21 @@ mod tests {
                 .differs(&Made { granularity: Some(Granularity::Step), ..Made::default() })
                 .is_some_and(|what| what.contains("give --granularity dense"))
         );
+    }
+
+    #[test]
+    fn a_failed_candidate_is_sampled_again_and_not_scored_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.jsonl");
+        let line = |id: &str, finish: &str| format!("{{\"trace_id\":\"{id}\",\"candidate\":0,\"finish\":{finish}}}\n");
+        std::fs::write(&path, line("a", "{\"failed\":\"cut\"}") + &line("b", "\"stop\"")).unwrap();
+        let kept = |made: &Made| {
+            let (output, written) = Written::open(Some(&path), true, made).unwrap();
+            drop(output);
+            ["a", "b"].map(|id| written.has(&Trace { id: id.into(), ..Trace::default() }))
+        };
+        assert_eq!(kept(&Made { sampling: Some(Sampling::default()), ..Made::default() }), [false, true]);
+        assert_eq!(kept(&Made::default()), [true, true]);
     }
 
     #[test]

@@ -74,7 +74,10 @@ impl Http {
         if error.is_redirect() {
             return EndpointError::new(url, Trouble::Server, http::cause(error).to_string()).remedy("name the server's own address");
         }
-        let Failure { silent, what } = http::failure(error, self.patience);
+        let Failure { silent, what, remedy } = http::failure(error, self.patience);
+        if let Some(remedy) = remedy {
+            return EndpointError::new(url, Trouble::Server, what).remedy(remedy);
+        }
         let remedy = match silent {
             true => "look at the server's log; a longer timeout or fewer requests at a time may help",
             false => "check that the server runs and that the address and port are right",

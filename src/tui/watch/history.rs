@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 /// Reports from which the speed of a stage is taken.
 const PACE: usize = 50;
+/// An update that seems to take so many times as long as half of them do was none: the run stood still for a while, or somebody set the clock.
+const BREAK: f64 = 50.0;
 
 /// Metrics that are told first, in this order; the others follow by name.
 const FIRST: &[&str] = &[
@@ -36,6 +38,8 @@ const FIRST: &[&str] = &[
 #[derive(Clone, Debug, Default)]
 pub struct History {
     stages: Vec<StageHistory>,
+    /// The one whose line came last.
+    newest: Option<usize>,
     alarms: Vec<SeenAlarm>,
     watch: RunWatch,
 }
@@ -104,6 +108,7 @@ impl History {
             return;
         }
         self.stages[at].take(line);
+        self.newest = Some(at);
         let fired = self.watch.see(&line.stage, line.step, line.steps, &line.numbers());
         let standing: Vec<&Alarm> = self.watch.standing().collect();
         for seen in self.alarms.iter_mut().filter(|a| a.cleared.is_none() && a.stage == line.stage) {
@@ -133,12 +138,9 @@ impl History {
         alarms
     }
 
-    /// The stage that reported last; without times, the one that began last.
+    /// The stage that reported last, by the order of the lines: a clock may be set while a run is at work.
     pub fn newest(&self) -> Option<usize> {
-        (0..self.stages.len()).max_by(|a, b| {
-            let time = |i: &usize| self.stages[*i].time.unwrap_or(f64::NEG_INFINITY);
-            time(a).total_cmp(&time(b)).then(a.cmp(b))
-        })
+        self.newest.or(self.stages.len().checked_sub(1))
     }
 }
 
@@ -171,11 +173,17 @@ impl StageHistory {
         self.step >= self.steps
     }
 
-    /// Seconds that it will still take at the speed it has now; `None` where it is through or the lines bear no times.
+    /// Seconds that it will still take at the speed it has now; `None` where it is through or the lines bear no times that grow.
     pub fn seconds_left(&self) -> Option<f64> {
-        let (first, last) = (self.pace.front()?, self.pace.back()?);
-        let (seconds, steps) = (last.0 - first.0, last.1.checked_sub(first.1)?);
-        (seconds > 0.0 && steps > 0 && !self.is_done()).then(|| seconds / steps as f64 * (self.steps - self.step) as f64)
+        let reports = self.pace.iter().zip(self.pace.iter().skip(1));
+        let mut each: Vec<(f64, usize)> = reports.filter_map(|(a, b)| Some((b.0 - a.0, b.1.checked_sub(a.1)?))).collect();
+        each.retain(|(seconds, steps)| *seconds >= 0.0 && *steps > 0);
+        each.sort_by(|a, b| (a.0 / a.1 as f64).total_cmp(&(b.0 / b.1 as f64)));
+        let usual = each.get(each.len() / 2).map(|(seconds, steps)| seconds / *steps as f64);
+        let longest = usual.filter(|s| *s > 0.0).map_or(f64::INFINITY, |s| BREAK * s);
+        let counted = each.iter().filter(|(seconds, steps)| seconds / *steps as f64 <= longest);
+        let (seconds, steps) = counted.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        (seconds > 0.0 && !self.is_done()).then(|| seconds / steps as f64 * (self.steps - self.step) as f64)
     }
 }
 
@@ -214,7 +222,29 @@ mod tests {
         assert_eq!(stage.series[0].points[39], (40, 40.0));
         assert_eq!(stage.seconds_left(), Some(120.0), "60 updates at two seconds");
         assert_eq!((h.stages()[0].seconds_left(), h.stages()[0].is_done()), (None, true));
-        assert_eq!(h.newest(), Some(0), "the policy reported at 1200 s, rl at 1080 s");
+        assert_eq!(h.newest(), Some(1), "its lines came last, though the policy's say a later time");
+        assert_eq!(History::default().newest(), None);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_and_a_run_that_rests_leave_the_time_left_as_it_is() {
+        // Two seconds an update; the clock is set by so much before the twentieth of 40.
+        for jump in [-3600.0, -1.0, 0.0, 7200.0, 1e12, f64::NAN] {
+            let mut h = History::default();
+            h.take(&line("policy", 100, &[]));
+            for step in 1..=40 {
+                let usual = line("rl", step, &[]);
+                let time = usual.time.map(|t| if step >= 20 { t + jump } else { t });
+                h.take(&MetricsLine { time, ..usual });
+            }
+            let left = h.stages()[1].seconds_left().unwrap();
+            assert!((left - 120.0).abs() < 2.0, "{jump}: {left}");
+            assert_eq!(h.newest(), Some(1), "{jump}");
+        }
+        // Lines that bear the same time say nothing.
+        let mut h = History::default();
+        (1..=40).for_each(|step| h.take(&MetricsLine { time: Some(5.0), ..line("rl", step, &[]) }));
+        assert_eq!(h.stages()[0].seconds_left(), None);
     }
 
     #[test]

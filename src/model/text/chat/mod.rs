@@ -8,15 +8,18 @@ pub use date::Moment;
 pub use dialogue::{ChatOptions, Dialogue};
 
 use crate::model::{ModelError, ModelFiles, TextTokenizer};
+use crate::util::memory;
 use methods::{method, tojson};
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The work that rendering a template may take: about so many of its instructions, or 64 bytes of text for each. Long conversations need a hundredth of it;
 /// a template that loops without end, by mistake or by malice, stops within a second.
@@ -27,6 +30,11 @@ const FUEL: u64 = 2_000_000;
 const MOST: usize = 5_000;
 /// Longest wait for a template, which takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked at in between.
+const LOOK: Duration = Duration::from_millis(20);
+/// Bytes that a template may hold while it is rendered. The engine pays for texts and lists that it makes by its fuel, but not for lists that are joined or
+/// repeated, nor for what their texts become one after another.
+const MEMORY: usize = 256 << 20;
 /// Bytes of the stack on which a template is parsed and rendered.
 const STACK: usize = 128 << 20;
 
@@ -79,20 +87,29 @@ impl ChatTemplate {
         Ok(this)
     }
 
-    /// Does something where there is room for as much nesting as a template may have, and waits for it no longer than [`PATIENCE`]: lists that are added to
-    /// themselves cost the engine more than it counts.
+    /// Does something where there is room for as much nesting as a template may have; waits for it no longer than [`PATIENCE`], and gives it up where it
+    /// takes more than [`MEMORY`].
     fn apart<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, ModelError> + Send + 'static) -> Result<T, ModelError> {
         let (send, done) = channel();
         let own = self.clone();
+        let spent = Arc::new(AtomicBool::new(false));
+        let told = spent.clone();
         // Whoever gave up listens no more.
-        let begun = Builder::new().name("template".into()).stack_size(STACK).spawn(move || drop(send.send(work(&own))));
+        let work = move || drop(send.send(memory::within(MEMORY, &told, || work(&own))));
+        let begun = Builder::new().name("template".into()).stack_size(STACK).spawn(work);
         begun.map_err(|e| self.wrong(&format!("no thread to read it on: {e}")))?;
-        done.recv_timeout(PATIENCE).unwrap_or_else(|e| {
-            Err(self.wrong(match e {
-                RecvTimeoutError::Timeout => "it works on without end",
-                RecvTimeoutError::Disconnected => "the template engine failed on it",
-            }))
-        })
+        let began = Instant::now();
+        loop {
+            return match done.recv_timeout(LOOK) {
+                Ok(result) => result,
+                Err(RecvTimeoutError::Disconnected) => Err(self.wrong("the template engine failed on it")),
+                Err(RecvTimeoutError::Timeout) if spent.load(Ordering::SeqCst) => {
+                    Err(self.wrong("it takes more memory than any template needs"))
+                }
+                Err(RecvTimeoutError::Timeout) if began.elapsed() < PATIENCE => continue,
+                Err(RecvTimeoutError::Timeout) => Err(self.wrong("it works on without end")),
+            };
+        }
     }
 
     /// The template of a model directory: `chat_template.jinja`, else `chat_template` in `tokenizer_config.json` (the one called `default` of several).
