@@ -97,13 +97,13 @@ impl JsonServer {
             let what = format!("the request cannot be made ({})", super::cause(error));
             return ServerError::new(url, what, "the key must be plain text without line breaks");
         }
-        let Failure { silent, what } = super::failure(error, self.patience);
-        let remedy = match silent {
+        let Failure { silent, what, remedy: stays } = super::failure(error, self.patience);
+        let remedy = stays.unwrap_or(match silent {
             true => "look at the server's log",
             false => "check that the server runs and that the address and port are right",
-        };
-        // One that was silent for all the patience there is will be so again.
-        ServerError { passing: (!silent).then_some(None), ..ServerError::new(url, what, remedy) }
+        });
+        // One that was silent for all the patience there is will be so again, and so will one that is not trusted.
+        ServerError { passing: (!silent && stays.is_none()).then_some(None), ..ServerError::new(url, what, remedy) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::local::Reader;
 use super::protocol::{EXAMPLE, Explained};
 use super::{Piece, RewardError, RewardModel, Said, Scored};
 use crate::model::{ChatTemplate, Decoder, ModelError, ModelFiles, OpenModel, Progress, TextTokenizer, compute_dtype, device_name, ops};
-use crate::trace::{Calibration, REWARD, Reading, Span, Statistic, TokenValue, Unit, Values};
+use crate::trace::{Calibration, Level, REWARD, Reading, Span, Statistic, TokenValue, Unit, Values};
 use candle_core::{DType, Device, Tensor};
 
 /// Positions whose logits over the vocabulary stand in memory at a time.
@@ -185,6 +185,10 @@ impl RewardModel for ImplicitReward {
 
     fn shares_tokenizer(&self, policy_fingerprint: &str) -> bool {
         self.tokenizer.fingerprint() == policy_fingerprint
+    }
+
+    fn says(&self) -> (Unit, Level) {
+        (Unit::Nats, Level::Token)
     }
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {

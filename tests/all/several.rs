@@ -355,7 +355,7 @@ fn models(slot: Slot) -> Update {
     let mut calibration = crate::tui_fixture::calibration();
     let beside = Calibration { method: "by the other's own hand".into(), ..Calibration::at("reward".parse().unwrap(), 0.4) };
     calibration.beside.insert("reward:b".into(), beside.of_signal("reward:b"));
-    Update::Models(ModelsStatus { policy, rewards, calibration })
+    Update::Models(ModelsStatus { policy, rewards, calibration, ..ModelsStatus::default() })
 }
 
 fn named(name: &str) -> Slot {

@@ -4,7 +4,7 @@ use super::head::Head;
 use super::{HeadKind, Layout, Protocol, Says, Taken, as_judge, first_error, recognise};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, compute_dtype, device_name};
 use crate::reward::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Level, REWARD, Reading, Span, Unit, Values};
+use crate::trace::{Calibration, Level, Span, Unit, Values};
 use candle_core::{Device, Tensor};
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use super::head::RowScores;
 use super::{Label, Protocol, Says, Shape, Write, first_error};
 use crate::model::{ChatTemplate, Decoder, Message, ModelError, ModelFiles, Progress, Sampler, TextTokenizer, compute_dtype, device_name};
 use crate::reward::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Sampling, Span, Values};
+use crate::trace::{Calibration, Level, Sampling, Span, Unit, Values};
 use candle_core::{DType, Device, Tensor};
 
 /// What is said of the steps before the first one where a prompt wants them.
@@ -240,6 +240,10 @@ impl RewardModel for WriterReward {
 
     fn judges_steps(&self) -> bool {
         true
+    }
+
+    fn says(&self) -> (Unit, Level) {
+        (self.questions.protocol.read.score.unit(), Level::Step)
     }
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {

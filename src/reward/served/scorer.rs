@@ -7,7 +7,7 @@ use crate::http::JsonServer;
 use crate::model::ModelFiles;
 use crate::reward::protocol::{Layout, Protocol, Says, by_name, first_error, recognise};
 use crate::reward::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Span, Values};
+use crate::trace::{Calibration, Level, Span, Unit, Values};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -232,6 +232,11 @@ impl RewardModel for ServedReward {
 
     fn judges_steps(&self) -> bool {
         true
+    }
+
+    fn says(&self) -> (Unit, Level) {
+        let Some(Laid { protocol, .. }) = &self.laid else { return (Unit::Unknown, Level::Step) };
+        (protocol.read.score.unit(), if protocol.judges_whole() { Level::Candidate } else { Level::Step })
     }
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
