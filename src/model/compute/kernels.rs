@@ -94,7 +94,7 @@ pub fn swiglu_backward(gate: &[f32], up: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f3
 }
 
 /// 2·√(2/π) and the cubic coefficient of GELU's tanh form, which is x·σ(2·√(2/π)·(x + 0.044715·x³)).
-const GELU: (f32, f32) = (1.595_769_1, 0.044_715);
+const GELU: (f32, f32) = (1.595_769_2, 0.044_715);
 
 /// y = gelu(gate) ∘ up, GELU in its tanh form.
 pub fn geglu(gate: &[f32], up: &[f32]) -> Vec<f32> {

@@ -74,7 +74,8 @@ pub(super) fn complete(f: &Fields, family: &str) -> Result<Complete, ModelError>
         }
     }
     for (name, neutral) in NEUTRAL {
-        if let Some(value) = map.get(name).filter(|v| !v.is_null() && v.to_string() != neutral) {
+        let written = map.get(name).filter(|v| !v.is_null()).map(Value::to_string);
+        if let Some(value) = written.filter(|value| value != neutral) {
             return Err(refuse(&format!("{name}: {value}")));
         }
     }

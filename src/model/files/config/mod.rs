@@ -155,8 +155,11 @@ pub(in crate::model) fn supported() -> String {
     format!("supported families: {}; with --policy alone also {}", FAMILIES.join(", "), MORE_FAMILIES.join(", "))
 }
 
+/// Whether a family computes something.
+type Computes = fn(&Family) -> bool;
+
 /// Fields that change what a model computes, the value that changes nothing, and the families that compute them; elsewhere another value is refused.
-const CHANGES: [(&str, &[&str], fn(&Family) -> bool); 16] = [
+const CHANGES: [(&str, &[&str], Computes); 16] = [
     ("mlp_bias", &["false"], |f| f.mlp_bias),
     ("attention_bias", &["false"], |f| f.attention_bias || f.qkv_bias || f.ignores_attention_bias),
     ("embedding_multiplier", &["1", "1.0"], |f| f.multipliers),
@@ -270,6 +273,7 @@ fn experts(f: &Fields, layers: usize) -> Result<Option<Experts>, ModelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RopeScaling;
     use serde_json::json;
 
     fn parse(v: Value) -> Result<Config, ModelError> {
