@@ -2,6 +2,9 @@
 
 use super::math::{self, Formula};
 
+/// What is longer is no number.
+const LONG: usize = 8192;
+
 /// The last number of a text in canonical form: a guess for texts that mark no answer.
 pub fn last_number(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
@@ -59,9 +62,10 @@ pub(super) fn in_sentence(answer: &str) -> String {
 /// Without a remark in brackets at the end (`2.5 hours (150 minutes)`).
 fn without_remark(answer: &str) -> &str {
     let trimmed = answer.trim().trim_end_matches('.');
-    let before = trimmed.strip_suffix(')').and_then(|t| t.rsplit_once('(')).map(|(before, _)| before.trim_end());
-    let stands = |b: &&str| b.ends_with(char::is_alphabetic) && b.contains(|c: char| c.is_ascii_digit()) && !b.contains(['\\', '=']);
-    before.filter(stands).unwrap_or(answer)
+    let Some((before, inner)) = trimmed.strip_suffix(')').and_then(|t| t.rsplit_once('(')) else { return answer };
+    let worded = inner.split(|c: char| !c.is_alphabetic()).any(|word| word.len() > 1);
+    let number = before.contains(|c: char| c.is_ascii_digit()) && !before.contains(['\\', '=']);
+    if worded && number { before.trim_end() } else { answer }
 }
 
 /// A fraction as a decimal number where that is exact and short.
@@ -84,6 +88,9 @@ fn display((a, b): (i128, i128)) -> String {
 /// A number loses thousands commas, currency and percent signs, a plus, leading and trailing zeros, and a unit behind it; a
 /// fraction is written `a/b`; anything else is lower-cased, without outer `$`, spaces or a final full stop. A formula keeps its case.
 pub fn canonical(answer: &str) -> String {
+    if answer.len() > LONG {
+        return spaced(answer);
+    }
     let mut text = simpler(answer);
     for _ in 0..16 {
         let next = simpler(&text);
@@ -93,6 +100,12 @@ pub fn canonical(answer: &str) -> String {
         text = next;
     }
     text
+}
+
+/// Words with one room between them, in lower case where they are no formula.
+fn spaced(text: &str) -> String {
+    let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.contains('\\') { spaced } else { spaced.to_lowercase() }
 }
 
 /// One round of [`canonical`]; what it uncovers is left to the next.
@@ -105,13 +118,9 @@ fn simpler(answer: &str) -> String {
     if let Some(fraction) = latex_fraction(text) {
         return fraction;
     }
-    let spaced = || text.split_whitespace().collect::<Vec<_>>().join(" ");
     let thousands =
         || text.strip_suffix(['k', 'K']).and_then(number).and_then(|n| rational(&n)).map(|(a, b)| display((a.saturating_mul(1000), b)));
-    number(text)
-        .or_else(|| leading_number(text))
-        .or_else(thousands)
-        .unwrap_or_else(|| if formula { spaced() } else { spaced().to_lowercase() })
+    number(text).or_else(|| leading_number(text)).or_else(thousands).unwrap_or_else(|| spaced(text))
 }
 
 /// Whether an answer is one number or simple fraction, with or without a unit.

@@ -41,7 +41,20 @@ const MARKS: [&[&str]; 2] = [
         "réponse est",
         "antwort ist",
     ],
-    &["i choose", "we choose", "i select", "we select", "i pick", "go with", "choose option", "choose", "选择", "选", "answer"],
+    &[
+        "i choose",
+        "we choose",
+        "i select",
+        "we select",
+        "i pick",
+        "go with",
+        "going with",
+        "choose option",
+        "choose",
+        "选择",
+        "选",
+        "answer",
+    ],
 ];
 
 /// Words that may stand between a mark and the letter.
@@ -134,13 +147,10 @@ fn behind(text: &str) -> Option<Option<char>> {
         }
     }
     let lower = rest.get(..8).unwrap_or(rest).to_ascii_lowercase();
-    if lower.starts_with("not ") || lower.starts_with("neither ") {
+    if ["not ", "n't ", "neither "].iter().any(|no| lower.starts_with(no)) {
         let line = super::marks::sentence(rest);
-        let but = line
-            .rfind(" but ")
-            .map(|at| at + 5)
-            .or_else(|| line.find("; it is ").map(|at| at + 8))
-            .or_else(|| line.find(", it is ").map(|at| at + 8));
+        let turns = [" but ", "; it is ", ", it is ", "; it's ", ", it's "];
+        let but = turns.iter().filter_map(|t| line.rfind(t).map(|at| at + t.len())).max();
         return behind(line[but?..].trim_start_matches("rather "));
     }
     let (found, after) = single(rest, closed)?;
@@ -166,7 +176,7 @@ fn behind(text: &str) -> Option<Option<char>> {
 /// Without brackets, stars and room before it.
 fn bare(text: &str) -> &str {
     text.trim_start_matches(|c: char| {
-        c.is_whitespace() || matches!(c, ':' | '：' | '*' | '(' | '（' | '$' | '[' | '{' | '`' | '"' | '_' | '“')
+        c.is_whitespace() || matches!(c, ':' | '：' | '*' | '(' | '（' | '$' | '[' | '{' | '`' | '"' | '_' | '“' | '-' | '–' | '—')
     })
 }
 

@@ -15,6 +15,7 @@ mod fleet;
 mod forged;
 mod formats;
 mod gguf;
+mod grades;
 mod gradients;
 mod hostile;
 mod hub;

@@ -63,8 +63,8 @@ fn opening(text: &str) -> Option<(usize, usize)> {
         // `\boxedeq` is another command.
         if before.ends_with('\\') && behind.starts_with("boxed") && !letter(&behind[5..]) {
             return Some((at - 1, at + 5));
-        } else if before.ends_with("\\f") && !letter(&behind[3..]) {
-            return Some((at - 2, at + 3));
+        } else if let Some(name) = ["\\f", "\\frame"].iter().find(|n| before.ends_with(**n)).filter(|_| !letter(&behind[3..])) {
+            return Some((at - name.len(), at + 3));
         }
         end = at;
     }
@@ -138,6 +138,7 @@ mod tests {
             ("so \\boxed {42}", Some("42")),
             ("so $\\boxed\\frac12$", Some("\\frac12")),
             ("so \\fbox{42}", Some("42")),
+            ("so \\framebox{42}", Some("42")),
             ("\\boxed{\\boxed{42}}", Some("42")),
             ("\\boxed{42} and then \\boxed{}", Some("42")),
             ("\\boxed{42}, not \\boxed{41}", Some("42")),

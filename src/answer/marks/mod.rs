@@ -87,6 +87,7 @@ fn hashes(text: &str) -> Vec<&str> {
     {
         let rest = &text[at + 4..];
         let line = rest.lines().next().unwrap_or_default();
+        let line = if line.len() > phrases::LONG { "" } else { line };
         let last = rest[line.len()..].trim().is_empty();
         if let Some(answer) = heading_or_answer(phrases::tidy(line), last) {
             found.push(answer);

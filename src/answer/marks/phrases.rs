@@ -88,6 +88,9 @@ const STATEMENTS: [&str; 25] = [
     "cevap",
 ];
 
+/// A sentence longer than this is no answer.
+pub(super) const LONG: usize = 2000;
+
 /// What is said of an answer that is not yet the answer.
 const ABOUT: [&str; 8] = ["choice", "option", "key", "sheet", "format", "must be a ", "should be a ", "in the form"];
 
@@ -123,6 +126,9 @@ fn labels(text: &str, start: usize, end: usize) -> Option<&str> {
     }
     LABELS.contains(&label.to_lowercase().as_str()).then_some(())?;
     let rest = rest.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_'));
+    if rest.len() > LONG {
+        return None;
+    }
     if rest.is_empty() { below(&text[end..]) } else { Some(tidy(rest)) }
 }
 
@@ -136,7 +142,8 @@ fn below(text: &str) -> Option<&str> {
             return Some(if open == "\\begin{" { first_line(rest) } else { inner[..len].trim() });
         }
     }
-    let line = tidy(first_line(rest));
+    let line = first_line(rest);
+    let line = if line.len() > LONG { "" } else { tidy(line) };
     (!line.is_empty()).then_some(line)
 }
 
@@ -249,7 +256,7 @@ pub(in crate::answer) fn sentence(text: &str) -> &str {
             break;
         }
     }
-    tidy(&line[..end])
+    if end > LONG { "" } else { tidy(&line[..end]) }
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ impl Compare<'_> {
         }
         match (a, b) {
             (Answer::Either(all), other) | (other, Answer::Either(all)) => all.iter().any(|a| self.same(a, other)),
+            (Answer::Under(a, x), Answer::Under(b, y)) => x == y && self.same(a, b),
+            (Answer::Under(a, _), other) | (other, Answer::Under(a, _)) => self.same(a, other),
             (Answer::Scalar(a), Answer::Scalar(b)) => self.quantities(a, b),
             (Answer::Named(n, v, e), Answer::Named(m, w, f)) => {
                 let equations = || e.as_ref().zip(f.as_ref()).is_some_and(|(e, f)| e.is_line() && self.relations(e, f));
@@ -144,6 +146,7 @@ impl Compare<'_> {
                         constant(&a.expr).zip(constant(&b.expr)).is_some_and(|(v, w)| (v * f - w * g).abs() <= 1e-9 * (v * f).abs())
                     }
             }
+            (Some(Unit::Modulus(x)), Some(Unit::Modulus(y))) => x == y && plain(),
             // Words beside a number say what is counted, or nothing.
             _ => plain(),
         }

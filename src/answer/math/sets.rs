@@ -1,7 +1,7 @@
 //! Answers that are sets of real numbers: intervals, their unions, inequalities.
 
 use super::formula::read::whole;
-use super::formula::tree::Expr;
+use super::formula::tree::{Call, Expr};
 use super::fuel::Fuel;
 use super::names::name;
 use super::region::{End, Region};
@@ -189,8 +189,48 @@ pub(super) fn inequality(members: &[&[Lexeme]], ops: &[Op]) -> Option<Answer> {
         let interval = Region::Interval(low.unwrap_or_else(open), high.unwrap_or_else(open));
         return Some(Answer::Region(interval, Some(name(members[i])?.spelled)));
     }
+    if let [left, right] = all.as_slice()
+        && let Some(found) = absolute(left, right, &ops[0], members[0]).or_else(|| absolute(right, left, &flipped(&ops[0]), members[1]))
+    {
+        return Some(found);
+    }
     let [left, right] = <[Expr; 2]>::try_from(all).ok()?;
     let op = if closed(&ops[0]) { Op::LessEqual } else { Op::Less };
     let (left, right) = if less(&ops[0]) { (left, right) } else { (right, left) };
     Some(Answer::Relation(Relation { op, left, right }))
+}
+
+fn flipped(op: &Op) -> Op {
+    match op {
+        Op::Less => Op::Greater,
+        Op::LessEqual => Op::GreaterEqual,
+        Op::Greater => Op::Less,
+        _ => Op::LessEqual,
+    }
+}
+
+/// What `|x - a| < b` says of its variable.
+fn absolute(side: &Expr, bound: &Expr, op: &Op, member: &[Lexeme]) -> Option<Answer> {
+    let Expr::Call(Call::Absolute, inner) = side else { return None };
+    let shift = match inner.as_slice() {
+        [Expr::Variable(_)] => Expr::whole(0),
+        [Expr::Sum(terms)] => match terms.as_slice() {
+            [Expr::Variable(_), Expr::Negative(a)] => (**a).clone(),
+            [Expr::Variable(_), a] => a.clone().negative(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if shift.has_variables() || bound.has_variables() {
+        return None;
+    }
+    let name = member.iter().find(|l| matches!(l.token, Token::Letter(_)))?.spelling();
+    let closed = matches!(op, Op::LessEqual | Op::GreaterEqual);
+    let (low, high) = (shift.clone().minus(bound.clone()), Expr::Sum(vec![shift, bound.clone()]));
+    let end = |at: Option<Expr>| End { at, closed };
+    let region = match op {
+        Op::Less | Op::LessEqual => Region::Interval(end(Some(low)), end(Some(high))),
+        _ => Region::Interval(end(None), end(Some(low))).union(Region::Interval(end(Some(high)), end(None))),
+    };
+    Some(Answer::Region(region, Some(name)))
 }

@@ -36,6 +36,8 @@ pub(super) enum Answer {
     Relation(Relation),
     /// Any of these.
     Either(Vec<Answer>),
+    /// An answer and the condition under which it holds, as it is spelled.
+    Under(Box<Answer>, Vec<String>),
     /// Not understood: as it is spelled.
     Words(Vec<String>),
 }
@@ -56,10 +58,6 @@ pub(super) struct Relation {
 }
 
 impl Answer {
-    fn plain(expr: Expr) -> Self {
-        Self::Scalar(Scalar { expr, unit: None })
-    }
-
     pub fn scalar(&self) -> Option<&Expr> {
         if let Self::Scalar(Scalar { expr, .. }) = self { Some(expr) } else { None }
     }
@@ -141,6 +139,13 @@ impl Reader {
         }
         if let Some(found) = self.environment(all, depth) {
             return found;
+        }
+        let conditions = outside(all, is_condition);
+        if let [at] = conditions.as_slice()
+            && *at > 0
+        {
+            let answer = self.answer(&all[..*at], depth + 1);
+            return Answer::Under(Box::new(answer), all[at + 1..].iter().map(Lexeme::spelling).collect());
         }
         let at = outside(all, |t| matches!(t, Token::Comma | Token::Semicolon | Token::And | Token::Or));
         if at.len() > PARTS {
@@ -440,6 +445,23 @@ fn tuples(open: char, parts: Vec<Answer>) -> Answer {
     if all.len() == 1 { all.remove(0) } else { Answer::List(all, true) }
 }
 
+/// Whether a word begins a condition.
+fn is_condition(token: &Token) -> bool {
+    let words = ["for", "where", "when", "if", "with", "since", "because", "provided", "such"];
+    matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()))
+}
+
+/// How many tokens a remark in brackets at the end takes: words only.
+fn remark(all: &[Lexeme]) -> usize {
+    let Some(at) = all.iter().rposition(|l| matches!(l.token, Token::Open('('))).filter(|at| *at > 0) else { return 0 };
+    let word = |l: &Lexeme| matches!(&l.token, Token::Word(w) if w.len() > 2);
+    let plain = |l: &Lexeme| matches!(l.token, Token::Word(_) | Token::Letter(_) | Token::Dot);
+    match inside(&all[at..]) {
+        Some(inner) if inner.iter().any(word) && inner.iter().all(plain) => all.len() - at,
+        _ => 0,
+    }
+}
+
 /// What does not count around an answer.
 pub(super) fn strip(mut all: &[Lexeme]) -> &[Lexeme] {
     loop {
@@ -468,6 +490,7 @@ pub(super) fn strip(mut all: &[Lexeme]) -> &[Lexeme] {
         {
             all = inner;
         }
+        all = &all[..all.len() - remark(all)];
         if all.len() == before {
             return all;
         }

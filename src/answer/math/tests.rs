@@ -554,3 +554,26 @@ fn any_text_is_survived() {
         assert!(x.plain.is_empty() || x.same(&x), "{a:?}");
     }
 }
+
+#[test]
+fn work_grows_with_the_length_and_has_an_end() {
+    let steps = |a: &str, b: &str| {
+        let fuel = Fuel::new();
+        let _ = Formula::of(a).compare(&Formula::of(b), &Compare { fuel: &fuel, loosely: true, ratio: false, half: None });
+        fuel.taken()
+    };
+    for part in ["x+", "2x", "(x+1)", "\\sin x+", "\\sqrt{x}+", "x!+", "1=", "x<", "|x|+", "x^2-"] {
+        let of = |n: usize| steps(&format!("{}1", part.repeat(n)), &format!("{}2", part.repeat(n)));
+        let (short, long) = (of(4), of(40));
+        assert!(long <= 12 * short + 100, "{part}: {short} steps, {long} for ten times as much");
+    }
+    for part in ["1,", "(1,2),", "x=1,", "[1,2]\\cup", "\\pm x+", "{", "(", "\\frac", "\\begin{pmatrix}1&", "\\binom{x}{900}+", "20000!+", "2^"] {
+        for n in [10, 100, 300] {
+            let (a, b) = (part.repeat(n), format!("{}2", part.repeat(n)));
+            // What is longer is not read at all; lists of many parts compare each with each.
+            assert!(steps(&a, &b) <= fuel::STEPS, "{part} {n}");
+        }
+        let long = part.repeat(5000);
+        assert!(Formula::of(&long).readings.is_empty() && steps(&long, &format!("{long}1")) == 0, "{part}");
+    }
+}

@@ -13,6 +13,8 @@ pub(super) enum Unit {
     Degree,
     /// A unit that is known, and how many basic ones it is.
     Known(Dimensions, f64),
+    /// What a number is a remainder of, as it is spelled.
+    Modulus(String),
     /// Words.
     Other(String),
 }
@@ -93,6 +95,7 @@ pub(super) fn is_known(word: &str) -> bool {
         || matches!(
             word,
             "percent"
+                | "pct"
                 | "degree"
                 | "degrees"
                 | "deg"
@@ -133,8 +136,13 @@ pub(super) fn money(sign: char) -> Unit {
 pub(super) fn read(all: &[Lexeme]) -> Option<Unit> {
     let first = &all.first()?.token;
     let word = if let Token::Word(word) = first { word.to_lowercase() } else { String::new() };
+    // `\pmod{7}` and `(mod 7)`
+    let plain = |l: &&Lexeme| !matches!(l.token, Token::Open('(') | Token::Close(')') | Token::GroupOpen | Token::GroupClose);
+    if matches!(all.iter().find(plain), Some(Lexeme { token: Token::Word(w), .. }) if w == "mod") {
+        return Some(Unit::Modulus(all.iter().filter(plain).skip(1).map(Lexeme::spelling).collect()));
+    }
     let special = match (first, word.as_str()) {
-        (Token::Percent, _) | (_, "percent" | "percents" | "percentage") => Some(Unit::Percent),
+        (Token::Percent, _) | (_, "percent" | "percents" | "percentage" | "pct") => Some(Unit::Percent),
         (Token::Degree, _) | (_, "degree" | "degrees" | "deg") => Some(Unit::Degree),
         _ => None,
     };

@@ -232,7 +232,7 @@ impl Reader {
                     None => Some(value),
                 }
             }
-            Token::Letter(letter) => r.name(&letter),
+            Token::Letter(letter) => r.chosen(&letter).or_else(|| r.name(&letter)),
             Token::Pi => Some(Expr::Pi),
             Token::Infinity => Some(Expr::Infinity),
             Token::Open(open) => {
@@ -256,6 +256,8 @@ impl Reader {
             Token::Binom => Some(Expr::Call(Call::Binomial, vec![r.argument()?, r.argument()?])),
             Token::Sqrt => r.root(),
             Token::Function(call) => r.call(call),
+            // A segment is as its ends.
+            Token::Accent(accent) if accent == "overline" && r.is_segment() => r.primary(),
             Token::Accent(accent) => {
                 let inner = r.spelled_argument()?;
                 Some(variable(&format!("{accent} {inner}")))
@@ -420,6 +422,22 @@ impl Reader {
             }
         }
         Some(Expr::Call(call, all))
+    }
+
+    /// `C(5, 2)`, the first letter of which is behind.
+    fn chosen(&mut self, letter: &str) -> Option<Expr> {
+        let part = |token: Option<&Token>| if let Some(Token::Number(n, _)) = token { Some(Expr::Number(*n)) } else { None };
+        let (n, k) = (part(self.ahead(1))?, part(self.ahead(3))?);
+        let marks = (self.ahead(0), self.ahead(2), self.ahead(4));
+        let fits = letter == "C" && matches!(marks, (Some(Token::Open('(')), Some(Token::Comma), Some(Token::Close(')'))));
+        self.at += if fits { 5 } else { 0 };
+        fits.then(|| Expr::Call(Call::Binomial, vec![n, k]))
+    }
+
+    /// Whether two or more capital letters in braces come next.
+    fn is_segment(&self) -> bool {
+        let capital = |token: Option<&Token>| matches!(token, Some(Token::Letter(l)) if l.starts_with(|c: char| c.is_ascii_uppercase()));
+        matches!(self.peek(), Some(Token::GroupOpen)) && capital(self.ahead(1)) && capital(self.ahead(2))
     }
 
     /// The variable that begins with a letter, with its index and primes.

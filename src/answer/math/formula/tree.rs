@@ -155,11 +155,6 @@ impl Expr {
         self.any(&|e| matches!(e, Self::Variable(_)))
     }
 
-    /// How many parts it has, itself among them.
-    pub fn size(&self) -> usize {
-        1 + self.parts().into_iter().map(Self::size).sum::<usize>()
-    }
-
     /// How many signs ± it has.
     pub fn signs(&self) -> usize {
         let own = if let Self::Signed(at, ..) = self { at + 1 } else { 0 };

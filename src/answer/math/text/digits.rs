@@ -37,6 +37,11 @@ impl<'a> Lexer<'a> {
             mark = Some(sep);
             end += len + 3;
         }
+        // `12,34,567`: groups of two before the last.
+        let indian = first.len() < 3 && self.depth == 0 && !self.dialect.commas_part;
+        if let Some((len, list)) = indian.then(|| lakhs(&self.rest[first.len()..])).flatten() {
+            (groups, mark, broken, end) = (list, Some(","), false, first.len() + len);
+        }
         let after = &self.rest[end..];
         let grouped = !groups.is_empty()
             && match mark {
@@ -151,4 +156,13 @@ impl<'a> Lexer<'a> {
         let len = 1 + (rest.len() - digits.len()) + n;
         Some((len, self.rest[at + 1..at + len].trim_start_matches('+').parse().ok()?))
     }
+}
+
+/// The length of groups of two digits and a last one of three behind commas, and these.
+fn lakhs(text: &str) -> Option<(usize, Vec<&str>)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == ',')).unwrap_or(text.len());
+    let groups: Vec<&str> = text[..end].strip_prefix(',')?.trim_end_matches(',').split(',').collect();
+    let (last, before) = groups.split_last()?;
+    let fits = last.len() == 3 && !before.is_empty() && before.iter().all(|g| g.len() == 2);
+    fits.then(|| (groups.iter().map(|g| g.len() + 1).sum(), groups))
 }

@@ -101,6 +101,7 @@ impl Lexeme {
             Token::Number(_, raw) => raw.clone(),
             Token::Letter(name) => name.clone(),
             Token::Word(word) => word.to_lowercase(),
+            Token::Begin(name) | Token::End(name) | Token::Accent(name) | Token::Mark(name) | Token::Opaque(name) => format!("\\{name}"),
             Token::Op(op) => format!("{op:?}"),
             Token::Open(c) | Token::Close(c) | Token::Other(c) => c.to_string(),
             other => format!("{other:?}"),
@@ -397,6 +398,7 @@ impl<'a> Lexer<'a> {
         let number = matches!(self.last(), Some(Token::Number(..)));
         let behind = number || matches!(self.last(), Some(Token::Close(_) | Token::GroupClose));
         match run {
+            "is" | "are" | "equals" => return self.push(Token::Op(Op::Equal)),
             "and" | "AND" => return self.push(Token::And),
             "or" | "OR" => return self.push(Token::Or),
             "x" | "X" if number && (after.starts_with("10^") || after.starts_with("10{")) => return self.push(Token::Op(Op::Times)),
