@@ -21,12 +21,16 @@ struct Boxed<'a> {
 pub fn boxed(text: &str) -> Option<Cow<'_, str>> {
     let mut first = last(text)?;
     let (mut all, mut or) = (vec![first.inner], false);
-    while all.len() < 8
+    let mut seen = 0;
+    while seen < 8
         && let Some(before) = last(&text[..first.start]).filter(|b| b.end <= first.start)
         && is_joint(&text[before.end..first.start])
     {
+        seen += 1;
         or |= text[before.end..first.start].split(|c: char| !c.is_alphabetic()).any(|word| word == "or");
-        all.insert(0, before.inner);
+        if !all.contains(&before.inner) {
+            all.insert(0, before.inner);
+        }
         first = before;
     }
     Some(if all.len() == 1 { Cow::Borrowed(all[0]) } else { Cow::Owned(all.join(if or { " \\text{ or } " } else { ", " })) })

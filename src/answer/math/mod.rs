@@ -8,6 +8,7 @@ mod clock;
 mod formula;
 mod fuel;
 mod names;
+mod quantity;
 mod region;
 mod same;
 mod sets;
@@ -145,6 +146,9 @@ pub(super) fn only_number(text: &str) -> Option<(i128, i128)> {
             Token::Number(number, _) => {
                 let before = |n: usize| i.checked_sub(n).map(|at| &tokens[at].token);
                 let minus = matches!(before(1), Some(Token::Op(Op::Minus)));
+                if matches!(before(1), Some(Token::Word(word)) if word.eq_ignore_ascii_case("than")) {
+                    return None;
+                }
                 // What is subtracted from something is part of a formula, what is behind a hyphen is not.
                 if minus && tokens[i - 1].spaced && matches!(before(2), Some(Token::Letter(_) | Token::Close(_) | Token::GroupClose)) {
                     return None;

@@ -107,7 +107,7 @@ pub(super) fn name(all: &[Lexeme]) -> Option<Name> {
             }
             // `m\angle A`
             let figure = matches!(rest.first()?.token, Token::Mark(_)) && letters(&rest[1..]).is_some();
-            let called = inside(rest).is_some() && matches!(rest[0].token, Token::Open('('));
+            let called = matches!(rest[0].token, Token::Open('(')) && group(rest) + tail(&rest[group(rest)..]) == rest.len();
             if figure {
                 named(Naming::Figure)
             } else if called {
@@ -126,9 +126,10 @@ pub(super) fn name(all: &[Lexeme]) -> Option<Name> {
             letters(inner).filter(|l| is_figure(l)).and_then(|_| named(Naming::Figure))
         }
         [Lexeme { token: Token::Function(call), .. }, rest @ ..] => {
+            let extreme = matches!(call, Call::Max | Call::Min);
             let angle = matches!(call, Call::Sin | Call::Cos | Call::Tan | Call::Cot | Call::Sec | Call::Csc);
             let inner = inside(rest).unwrap_or(&rest[usize::from(matches!(rest.first()?.token, Token::Mark(_)))..]);
-            (angle && letters(inner).is_some()).then_some(())?;
+            ((angle || extreme) && letters(inner).is_some()).then_some(())?;
             named(Naming::Function)
         }
         [Lexeme { token: Token::Opaque(_), .. }, ..] => named(Naming::Function),

@@ -2,7 +2,7 @@
 
 use super::formula::residue::residue;
 use super::formula::tree::{Call, Expr};
-use super::formula::value::{Point, value};
+use super::formula::value::{Point, real_value, value};
 use super::fuel::Fuel;
 use super::names::Naming;
 use super::shape::{Answer, Relation, Scalar};
@@ -253,10 +253,8 @@ fn everywhere(a: &Expr, b: &Expr, complex: bool, fuel: &Fuel) -> Option<bool> {
 
 /// Whether two formulas have the same value at a point; `None` where one has none there.
 fn agree(a: &Expr, b: &Expr, point: Point, complex: bool, fuel: &Fuel) -> Option<bool> {
-    let (a, b) = (value(a, point, fuel)?, value(b, point, fuel)?);
-    if !complex && !(a.value.is_real() && b.value.is_real()) {
-        return None;
-    }
+    let of = if complex { value } else { real_value };
+    let (a, b) = (of(a, point, fuel)?, of(b, point, fuel)?);
     let size = a.value.size().max(b.value.size());
     Some((a.value - b.value).size() <= 1e-11 * size + 1e-14 * a.largest.max(b.largest))
 }

@@ -1,13 +1,14 @@
 //! What an answer is: a number with a unit, a list, a tuple, an interval, an equation, a matrix, a time of day, or words.
 
 use super::clock::{clock, hour};
-use super::formula::read::{formula, whole};
-use super::formula::tree::{Call, Expr};
+use super::formula::read::whole;
+use super::formula::tree::Expr;
 use super::names::{Name, name, names};
+use super::quantity::{compound, quantity, together};
 use super::region::Region;
 use super::sets::{inequality, interval, region, regions};
 use super::text::lex::{Lexeme, Op, Token};
-use super::units::{self, Unit};
+use super::units::Unit;
 
 /// Parts inside parts are read as deep as this.
 pub(super) const DEPTH: usize = 6;
@@ -199,6 +200,10 @@ impl Reader {
     fn combine(&self, list: Vec<&[Lexeme]>, or: bool, and: bool, depth: usize) -> Answer {
         let unequal = list[0].iter().any(|l| matches!(l.token, Token::Op(Op::NotEqual)));
         let mut items: Vec<Answer> = list.into_iter().map(|part| self.answer(part, depth + 1)).collect();
+        // `2 hours and 30 minutes`
+        if let Some(sum) = together(&items).filter(|_| !or) {
+            return sum;
+        }
         // `x = 2, 3`
         let alone = |a: &Answer| !matches!(a, Answer::Named(..) | Answer::Region(_, Some(_)) | Answer::Relation(_) | Answer::Words(_));
         if let Answer::Named(name, first, _) = &items[0]
@@ -253,7 +258,7 @@ impl Reader {
         if !colons.is_empty() {
             return clock(all).or_else(|| Some(Answer::Ratio(parts(all, &colons).into_iter().map(whole).collect::<Option<_>>()?)));
         }
-        hour(all).or_else(|| self.quantity(all))
+        hour(all).or_else(|| quantity(all)).or_else(|| compound(all))
     }
 
     /// Sets, tuples and what stands in brackets.
@@ -263,7 +268,9 @@ impl Reader {
         let list = || parts(inner, &at).into_iter().map(|p| self.answer(p, depth + 1)).collect::<Vec<_>>();
         match (open, at.len()) {
             (_, n) if n > PARTS => None,
-            ('{', _) => Some(Answer::Set(list().into_iter().flat_map(spread).collect())),
+            ('{', _) => {
+                Some(Answer::Set(list().into_iter().flat_map(|a| if let Answer::List(all, _) = a { all } else { vec![a] }).collect()))
+            }
             ('(', 0) => Some(self.answer(inner, depth + 1)),
             ('(' | '[' | '<', 1..) => {
                 let fits = matches!(
@@ -362,60 +369,6 @@ impl Reader {
         }
         Some(if meant.len() == 1 { meant.pop()? } else { Answer::Either(meant) })
     }
-
-    /// A formula with a unit.
-    fn quantity(&self, all: &[Lexeme]) -> Option<Answer> {
-        let money = match &all.first()?.token {
-            Token::Currency(sign) => Some(units::money(*sign)),
-            Token::Op(Op::Minus) if matches!(all.get(1).map(|l| &l.token), Some(Token::Currency(_))) => {
-                let rest: Vec<Lexeme> = all[..1].iter().chain(&all[2..]).cloned().collect();
-                let Token::Currency(sign) = all[1].token else { return None };
-                return Some(units_of(whole(&rest)?, Some(units::money(sign))));
-            }
-            Token::Word(word) if word.len() == 3 && matches!(all.get(1).map(|l| &l.token), Some(Token::Number(..))) => {
-                units::read(&all[..1]).filter(|u| matches!(u, Unit::Known(..)))
-            }
-            _ => None,
-        };
-        let all = if money.is_some() { &all[1..] } else { all };
-        // `4^{\text{th}}`
-        let raised = (1..all.len()).find(|&i| ordinal(&all[i..]));
-        let all = &all[..raised.unwrap_or(all.len())];
-        let (expr, used) = formula(all)?;
-        let unit = match &all[used..] {
-            [] => money,
-            rest => Some(units::read(rest).filter(|_| !matches!(expr, Expr::Variable(_)) || rest[0].text)?),
-        };
-        Some(units_of(expr, unit))
-    }
-}
-
-/// Whether these tokens only make an ordinal of a number.
-fn ordinal(all: &[Lexeme]) -> bool {
-    let letters = |all: &[Lexeme]| {
-        all.iter().filter(|l| step(&l.token) == 0 && !matches!(l.token, Token::Caret)).map(Lexeme::spelling).collect::<String>()
-    };
-    all.len() <= 5
-        && matches!(all[0].token, Token::Caret | Token::Word(_) | Token::Letter(_))
-        && ["th", "st", "nd", "rd"].contains(&letters(all).as_str())
-}
-
-/// A formula with its unit, a last percent or degree sign as one; a list where signs ± leave several.
-fn units_of(expr: Expr, unit: Option<Unit>) -> Answer {
-    let (expr, unit) = match (expr, unit) {
-        (Expr::Call(Call::Percent, mut all), None) if all.len() == 1 => (all.remove(0), Some(Unit::Percent)),
-        (Expr::Call(Call::Degree, mut all), unit) if all.len() == 1 => {
-            (all.remove(0), Some(unit.filter(|u| !matches!(u, Unit::Other(_))).unwrap_or(Unit::Degree)))
-        }
-        (Expr::Negative(inner), None) => match *inner {
-            Expr::Call(Call::Percent, mut all) if all.len() == 1 => (all.remove(0).negative(), Some(Unit::Percent)),
-            Expr::Call(Call::Degree, mut all) if all.len() == 1 => (all.remove(0).negative(), Some(Unit::Degree)),
-            other => (other.negative(), None),
-        },
-        other => other,
-    };
-    let mut all: Vec<Answer> = decided(expr).into_iter().map(|expr| Answer::Scalar(Scalar { expr, unit: unit.clone() })).collect();
-    if all.len() == 1 { all.remove(0) } else { Answer::List(all, true) }
 }
 
 /// The formulas that signs ± leave.

@@ -567,7 +567,9 @@ fn work_grows_with_the_length_and_has_an_end() {
         let (short, long) = (of(4), of(40));
         assert!(long <= 12 * short + 100, "{part}: {short} steps, {long} for ten times as much");
     }
-    for part in ["1,", "(1,2),", "x=1,", "[1,2]\\cup", "\\pm x+", "{", "(", "\\frac", "\\begin{pmatrix}1&", "\\binom{x}{900}+", "20000!+", "2^"] {
+    for part in
+        ["1,", "(1,2),", "x=1,", "[1,2]\\cup", "\\pm x+", "{", "(", "\\frac", "\\begin{pmatrix}1&", "\\binom{x}{900}+", "20000!+", "2^"]
+    {
         for n in [10, 100, 300] {
             let (a, b) = (part.repeat(n), format!("{}2", part.repeat(n)));
             // What is longer is not read at all; lists of many parts compare each with each.

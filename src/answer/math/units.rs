@@ -19,6 +19,20 @@ pub(super) enum Unit {
     Other(String),
 }
 
+impl Unit {
+    /// Both as one unit; money stays money beside words.
+    pub fn times(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Known(a, x), Self::Known(b, y)) if a != b => {
+                let mut sum = *a;
+                sum.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                Self::Known(sum, x * y)
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
 const LENGTH: Dimensions = [1, 0, 0, 0, 0];
 const MASS: Dimensions = [0, 1, 0, 0, 0];
 const TIME: Dimensions = [0, 0, 1, 0, 0];
@@ -150,7 +164,7 @@ pub(super) fn read(all: &[Lexeme]) -> Option<Unit> {
         let words = |l: &Lexeme| matches!(l.token, Token::Word(_) | Token::Letter(_) | Token::Dot | Token::Open('(') | Token::Close(')'));
         return special.filter(|_| all[1..].iter().all(words));
     }
-    let mut reader = Reader { all, at: 0, terms: Vec::new(), words: Vec::new() };
+    let mut reader = Reader { all, at: 0, terms: Vec::new(), words: Vec::new(), below: None };
     reader.terms()?;
     if reader.terms.is_empty() {
         return Some(Unit::Other(reader.words.join(" ")));
@@ -171,6 +185,8 @@ struct Reader<'a> {
     /// Known units, their sizes and powers.
     terms: Vec<(Dimensions, f64, i8)>,
     words: Vec<String>,
+    /// Where the upper part of a fraction ends.
+    below: Option<usize>,
 }
 
 impl Reader<'_> {
@@ -200,6 +216,12 @@ impl Reader<'_> {
                     (sign, power) = (1, 1);
                 }
                 Token::Letter(word) if word == "a" => {}
+                // What is below a fraction's line divides.
+                Token::Frac => {
+                    let above = self.all[self.at..].iter().position(|l| matches!(l.token, Token::GroupClose))?;
+                    self.below = Some(self.at + above);
+                }
+                Token::GroupClose if self.below == Some(self.at - 1) => sign = -1,
                 Token::Op(Op::Over) => sign = -1,
                 Token::Op(Op::Times | Op::Minus) | Token::Dot | Token::Prime | Token::GroupOpen | Token::GroupClose => {}
                 Token::Caret => {

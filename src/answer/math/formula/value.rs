@@ -36,7 +36,16 @@ pub(in crate::answer::math) struct Value {
 
 /// The value of a formula at a point; `None` where it has no finite one.
 pub(in crate::answer::math) fn value(expr: &Expr, point: Point, fuel: &Fuel) -> Option<Value> {
-    let mut reader = Reader { point, fuel, largest: 0.0 };
+    read(expr, point, fuel, false)
+}
+
+/// The same where nothing on the way may be other than real: the domain of real functions.
+pub(in crate::answer::math) fn real_value(expr: &Expr, point: Point, fuel: &Fuel) -> Option<Value> {
+    read(expr, point, fuel, true)
+}
+
+fn read(expr: &Expr, point: Point, fuel: &Fuel, real: bool) -> Option<Value> {
+    let mut reader = Reader { point, fuel, real, largest: 0.0 };
     let value = reader.of(expr)?;
     Some(Value { value, largest: reader.largest })
 }
@@ -44,6 +53,7 @@ pub(in crate::answer::math) fn value(expr: &Expr, point: Point, fuel: &Fuel) -> 
 struct Reader<'a> {
     point: Point,
     fuel: &'a Fuel,
+    real: bool,
     largest: f64,
 }
 
@@ -79,7 +89,7 @@ impl Reader<'_> {
             Expr::Root(degree, x) => self.root(degree, x)?,
             Expr::Call(call, all) => self.call(*call, all)?,
         };
-        found.is_finite().then_some(found)
+        (found.is_finite() && (found.is_real() || !self.real)).then_some(found)
     }
 
     fn power(&mut self, base: &Expr, exponent: &Expr) -> Option<Complex> {

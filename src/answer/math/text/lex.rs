@@ -403,6 +403,10 @@ impl<'a> Lexer<'a> {
             "or" | "OR" => return self.push(Token::Or),
             "x" | "X" if number && (after.starts_with("10^") || after.starts_with("10{")) => return self.push(Token::Op(Op::Times)),
             "U" if behind && after.starts_with(['(', '[', '{', '\\']) => return self.push(Token::Op(Op::Union)),
+            "Rs" => {
+                self.eat(".");
+                return self.push(Token::Currency('₹'));
+            }
             "pi" => return self.push(Token::Pi),
             "infty" | "infinity" | "oo" | "inf" => return self.push(Token::Infinity),
             "sqrt" => return self.push(Token::Sqrt),

@@ -345,6 +345,11 @@ pub(in crate::answer::math) fn ascii(c: char) -> Option<char> {
             char::from_u32(if n < 26 { u32::from(b'A') + n } else { u32::from(b'a') + n - 26 })
         }
         0x1d7ce..=0x1d7ff => char::from_u32(u32::from(b'0') + (code - 0x1d7ce) % 10),
+        // Arabic and Indian digits
+        0x660..=0x669 => at(0x660, b'0'),
+        0x6f0..=0x6f9 => at(0x6f0, b'0'),
+        0x966..=0x96f => at(0x966, b'0'),
+        0x9e6..=0x9ef => at(0x9e6, b'0'),
         0x210e => Some('h'),
         _ => None,
     }
