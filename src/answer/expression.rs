@@ -1,5 +1,7 @@
 //! Answers that are arithmetic over given numbers, as Countdown asks for: what they use and what they come to.
 
+use super::ratio::Ratio;
+
 /// Parentheses deeper than this are no arithmetic that anybody writes.
 const DEPTH: usize = 64;
 
@@ -28,31 +30,6 @@ fn evaluate(text: &str) -> Option<(Vec<i64>, Ratio)> {
     let mut reader = Reader { rest: text, numbers: Vec::new(), depth: 0 };
     let value = reader.sum()?;
     reader.rest.trim().is_empty().then_some((reader.numbers, value))
-}
-
-/// A fraction in lowest terms with a positive denominator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ratio(i128, i128);
-
-impl Ratio {
-    fn new(a: i128, b: i128) -> Option<Self> {
-        let (mut x, mut y) = (a.checked_abs()?, b.checked_abs()?);
-        while y != 0 {
-            (x, y) = (y, x % y);
-        }
-        (b != 0).then(|| Self(a / x * b.signum(), b.abs() / x))
-    }
-
-    fn apply(self, op: char, Self(c, d): Self) -> Option<Self> {
-        let Self(a, b) = self;
-        let times = |x: i128, y: i128| x.checked_mul(y);
-        match op {
-            '+' => Self::new(times(a, d)?.checked_add(times(c, b)?)?, times(b, d)?),
-            '-' => Self::new(times(a, d)?.checked_sub(times(c, b)?)?, times(b, d)?),
-            '*' => Self::new(times(a, c)?, times(b, d)?),
-            _ => Self::new(times(a, d)?, times(b, c)?),
-        }
-    }
 }
 
 /// Reads an expression from the left.

@@ -9,22 +9,22 @@
 
 mod decision;
 mod expression;
-mod formula;
 mod judged;
 mod kind;
-mod latex;
 mod marks;
+mod math;
 mod number;
 mod options;
 mod question;
+mod ratio;
 mod votes;
 
 pub use decision::DECISIONS;
 pub use expression::is_expression;
-pub use formula::same_math;
 pub use judged::{Judged, Tally};
 pub use kind::Kind;
 pub use marks::{boxed, marked};
+pub use math::same_math;
 pub use number::canonical;
 pub use options::option;
 pub use question::Question;

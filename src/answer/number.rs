@@ -1,5 +1,10 @@
 //! Answers that are numbers or words: one spelling for one answer.
 
+use super::math::{self, Formula};
+
+/// What is longer is no number.
+const LONG: usize = 8192;
+
 /// The last number of a text in canonical form: a guess for texts that mark no answer.
 pub fn last_number(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
@@ -24,14 +29,58 @@ pub(super) fn key(answer: &str) -> String {
     }
 }
 
-/// The canonical form of an answer that should be a number: of an equation what is behind its last `=`, of a sentence the one number in it.
+/// The canonical form of an answer that should be a number: with the words that belong to it (`5 thousand`), of an equation what is behind its last `=`, of
+/// a sentence the one number in it. What is a list, a time of day or a formula stays what it is.
 pub(super) fn in_sentence(answer: &str) -> String {
+    let answer = without_remark(answer);
     let found = canonical(answer);
+    if rational(&found).is_some() || number(&found).is_some() || found.is_empty() {
+        return found;
+    }
+    let whole = Formula::of(answer);
+    if let Some(number) = whole.number() {
+        return display(number);
+    }
+    // `5 * 4 = 20, 20 + 3 = 23` comes to its last number, `x = 2, x = 3` does not.
+    let computed =
+        found.match_indices('=').all(|(at, _)| found[..at].trim_end().ends_with(|c: char| c.is_ascii_digit() || matches!(c, ')' | '%')));
+    if whole.has_parts() && !computed {
+        return found;
+    }
     let last = found.rsplit('=').next().unwrap_or(&found);
-    let numbers = last.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).filter(|n| n.bytes().any(|b| b.is_ascii_digit()));
+    if last.len() < found.len() {
+        let number = canonical(last);
+        if rational(&number).is_some() || self::number(&number).is_some() {
+            return number;
+        }
+    }
     // A formula with one number in it is not that number.
-    let number = if numbers.count() == 1 && !last.contains(['\\', '^']) { last_number(last) } else { None };
-    number.unwrap_or(found)
+    let number = if last.contains(['\\', '^']) { None } else { math::only_number(last) };
+    number.map_or(found, display)
+}
+
+/// Without a remark in brackets at the end (`2.5 hours (150 minutes)`).
+fn without_remark(answer: &str) -> &str {
+    let trimmed = answer.trim().trim_end_matches('.');
+    let Some((before, inner)) = trimmed.strip_suffix(')').and_then(|t| t.rsplit_once('(')) else { return answer };
+    let worded = inner.split(|c: char| !c.is_alphabetic()).any(|word| word.len() > 1);
+    let number = before.contains(|c: char| c.is_ascii_digit()) && !before.contains(['\\', '=']);
+    if worded && number { before.trim_end() } else { answer }
+}
+
+/// A fraction as a decimal number where that is exact and short.
+fn display((a, b): (i128, i128)) -> String {
+    let digits = (0..=12_u32).find(|d| 10_i128.pow(*d) % b == 0);
+    let scaled = digits.and_then(|d| Some((d as usize, a.checked_mul(10_i128.pow(d) / b)?)));
+    match scaled {
+        Some((0, whole)) => whole.to_string(),
+        Some((d, n)) => {
+            let text = format!("{:0>width$}", n.unsigned_abs(), width = d + 1);
+            let (whole, decimals) = text.split_at(text.len() - d);
+            format!("{}{whole}.{decimals}", if n < 0 { "-" } else { "" })
+        }
+        None => format!("{a}/{b}"),
+    }
 }
 
 /// One spelling for one answer, so that votes for it add up.
@@ -39,6 +88,9 @@ pub(super) fn in_sentence(answer: &str) -> String {
 /// A number loses thousands commas, currency and percent signs, a plus, leading and trailing zeros, and a unit behind it; a
 /// fraction is written `a/b`; anything else is lower-cased, without outer `$`, spaces or a final full stop. A formula keeps its case.
 pub fn canonical(answer: &str) -> String {
+    if answer.len() > LONG {
+        return spaced(answer);
+    }
     let mut text = simpler(answer);
     for _ in 0..16 {
         let next = simpler(&text);
@@ -48,6 +100,12 @@ pub fn canonical(answer: &str) -> String {
         text = next;
     }
     text
+}
+
+/// Words with one room between them, in lower case where they are no formula.
+fn spaced(text: &str) -> String {
+    let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.contains('\\') { spaced } else { spaced.to_lowercase() }
 }
 
 /// One round of [`canonical`]; what it uncovers is left to the next.
@@ -60,8 +118,9 @@ fn simpler(answer: &str) -> String {
     if let Some(fraction) = latex_fraction(text) {
         return fraction;
     }
-    let spaced = || text.split_whitespace().collect::<Vec<_>>().join(" ");
-    number(text).or_else(|| leading_number(text)).unwrap_or_else(|| if formula { spaced() } else { spaced().to_lowercase() })
+    let thousands =
+        || text.strip_suffix(['k', 'K']).and_then(number).and_then(|n| rational(&n)).map(|(a, b)| display((a.saturating_mul(1000), b)));
+    number(text).or_else(|| leading_number(text)).or_else(thousands).unwrap_or_else(|| spaced(text))
 }
 
 /// Whether an answer is one number or simple fraction, with or without a unit.
@@ -99,6 +158,13 @@ fn number(text: &str) -> Option<String> {
 fn leading_number(text: &str) -> Option<String> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '-' | '−' | '+' | '$' | '€' | '£' | ',' | '.' | '%')))?;
     let (head, unit) = text.split_at(end);
+    let thousands = matches!(unit, "k" | "K");
+    // `10 and a half` and `5 thousand` are other numbers.
+    let mut words = unit.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty());
+    let counted = words.next().is_some_and(|word| word == "and" || math::is_number_word(&word.to_lowercase()));
+    if thousands || counted || words.any(|word| word == "and") {
+        return None;
+    }
     let is_unit = unit.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || matches!(c, '.' | '\'' | '%' | '°'));
     is_unit.then(|| number(head.trim_end_matches(['.', ',']))).flatten()
 }
@@ -214,7 +280,7 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
             }
-            let found = canonical(marked(&text).unwrap_or(&text));
+            let found = canonical(&marked(&text).unwrap_or(std::borrow::Cow::Borrowed(&text)));
             assert_eq!(canonical(&found), found, "canonical once is canonical for good: {text:?}");
             assert_eq!(key(&found), key(&key(&found)), "a key is its own: {text:?}");
             let _ = last_number(&text);

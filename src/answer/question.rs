@@ -1,9 +1,9 @@
 //! A question: how its answer is read off a text, and which answers are the same.
 
-use super::formula::{Formula, same_math};
 use super::judged::Judged;
 use super::kind::Kind;
-use super::marks::{boxed, marked};
+use super::marks::{marks, tidy, unboxed};
+use super::math::{Formula, Hints, begins_with_number};
 use super::{decision, expression, number, options};
 
 /// What is known of a question: the kind of its answer, its text with the options that it may have, and its reference answer.
@@ -37,14 +37,22 @@ impl<'a> Question<'a> {
 
     /// The final answer that a text marks, in canonical form; `None` where it marks none.
     pub fn marked(&self, text: &str) -> Option<String> {
-        let stated = || marked(text).map(str::to_owned);
-        let found = match self.kind {
-            Kind::Choice if self.is_lettered() => options::letter(text).map(String::from).or_else(stated),
-            Kind::Formula => boxed(text).map(str::to_owned).or_else(stated),
-            Kind::Decision => decision::decision(text).map(str::to_owned),
-            Kind::Number | Kind::Choice | Kind::Expression | Kind::Text => stated(),
+        Some(self.canonical(&self.found(text)?)).filter(|a| !a.is_empty())
+    }
+
+    /// The final answer that a text marks, as it stands there: of several marks the strongest that may be an answer of the kind.
+    fn found(&self, text: &str) -> Option<String> {
+        let marks = || marks(text, self.kind == Kind::Formula);
+        let first = |fits: &dyn Fn(&str) -> bool| {
+            let all = marks();
+            all.iter().find(|a| fits(a)).or(all.first()).map(|a| a.clone().into_owned())
         };
-        Some(self.canonical(&found?)).filter(|a| !a.is_empty())
+        match self.kind {
+            Kind::Choice if self.is_lettered() => options::letter(text).map(String::from).or_else(|| first(&|_| true)),
+            Kind::Decision => decision::decision(text).map(str::to_owned),
+            Kind::Number => first(&|a| a.contains(|c: char| c.is_numeric()) || begins_with_number(a)),
+            Kind::Formula | Kind::Choice | Kind::Expression | Kind::Text => first(&|_| true),
+        }
     }
 
     /// The last number, option letter or decision of a text, in canonical form.
@@ -60,18 +68,45 @@ impl<'a> Question<'a> {
     /// Reads a text's answer and compares it with the reference. A text that marks no answer is wrong, but one that was `cut` off before its writer
     /// ended it is unknown.
     pub fn judge(&self, text: &str, cut: bool) -> Judged {
-        let answer = self.marked(text);
+        let found = self.found(text);
+        let answer = found.as_deref().map(|f| self.canonical(f)).filter(|a| !a.is_empty());
         let comparable = self.reference.is_some_and(|r| self.kind != Kind::Expression || expression::key(r).is_some());
         let right = |found: Option<&str>| found.is_some_and(|found| self.is_reference(found));
         let known = comparable && (answer.is_some() || !cut);
-        let correct = known.then(|| right(answer.as_deref()));
+        let correct = known.then(|| answer.is_some() && right(found.as_deref()));
         let flexible = correct.map(|strict| if answer.is_some() { strict } else { right(self.last(text).as_deref()) });
         Judged { answer, correct, flexible }
     }
 
     /// Whether an answer is the reference answer; `false` where there is none.
+    ///
+    /// Beside what [`same`](Self::same) says, a percentage may be the number that it stands for, an angle in degrees one in radians, a number with six
+    /// digits or more behind the point what it is rounded from, and where the reference is the letter of an option, `c` or `C. 18` is C.
     pub fn is_reference(&self, answer: &str) -> bool {
-        self.reference.is_some_and(|reference| self.same(answer, reference))
+        let Some(reference) = self.reference else { return false };
+        if self.same(answer, reference) {
+            return true;
+        }
+        match self.kind {
+            Kind::Formula | Kind::Number => {
+                if let (Some(meant), Some(given)) = (options::alone(reference), options::opening(answer)) {
+                    return meant == given;
+                }
+                let read = |text: &str| Formula::of(&if self.kind == Kind::Formula { self.canonical(text) } else { text.to_owned() });
+                read(answer).is_reference(&read(reference), self.hints())
+            }
+            _ => false,
+        }
+    }
+
+    /// What the problem says about how its answers are compared.
+    fn hints(&self) -> Hints {
+        let lower = self.problem.to_lowercase();
+        let asked = lower.trim_end_matches(['.', '?', ' ', '\n']).rsplit(['?', '\n']).next().unwrap_or_default();
+        let asked = asked.rsplit(". ").find(|part| part.len() > 8).unwrap_or(asked);
+        let says = |words: &[&str]| words.iter().any(|w| asked.contains(w));
+        let (morning, evening) = (says(&["a.m", " am ", "morning"]), says(&["p.m", " pm ", "afternoon", "evening"]));
+        Hints { ratio: lower.contains("ratio"), half: (morning != evening).then_some(evening) }
     }
 
     /// Whether two answers say the same; an empty one says nothing.
@@ -84,11 +119,7 @@ impl<'a> Question<'a> {
         match self.kind {
             Kind::Number => number::in_sentence(answer),
             Kind::Choice if self.is_lettered() => self.choice(answer).map_or_else(|| number::canonical(answer), String::from),
-            Kind::Formula => {
-                let answer = answer.trim();
-                let answer = answer.strip_prefix('$').and_then(|a| a.strip_suffix('$')).unwrap_or(answer).trim();
-                boxed(answer).filter(|inner| inner.len() + "\\boxed{}".len() == answer.len()).unwrap_or(answer).trim().to_owned()
-            }
+            Kind::Formula => formula(answer),
             Kind::Decision => decision::decision(answer).map_or_else(|| number::canonical(answer), str::to_owned),
             Kind::Expression => answer.split_whitespace().collect::<Vec<_>>().join(" "),
             Kind::Choice | Kind::Text => number::canonical(answer),
@@ -118,16 +149,20 @@ impl<'a> Question<'a> {
         if canonical.is_empty() {
             return None;
         }
+        let formula = Some(Formula::of(&canonical));
         Some(match self.kind {
             Kind::Formula => {
-                let formula = Formula::of(&canonical);
-                let key = formula.key();
-                return (!key.is_empty()).then_some(Form { key, canonical, formula: Some(formula), deep: true });
+                let key = formula.as_ref().map(Formula::key).unwrap_or_default();
+                return (!key.is_empty()).then_some(Form { key, canonical, formula, deep: true });
             }
-            Kind::Number | Kind::Text => {
-                // LaTeX that is no plain number may still have the same value as another answer.
-                let deep = canonical.contains(['\\', '^']);
-                Form { key: number::key(&canonical), canonical, formula: None, deep }
+            Kind::Number => {
+                // What is no plain number may still have the same value as another answer.
+                let deep = !number::is_number(&canonical);
+                Form { key: number::key(&canonical), canonical, formula, deep }
+            }
+            Kind::Text => {
+                let deep = canonical.contains(['\\', '^', ':']);
+                Form { key: number::key(&canonical), canonical, formula, deep }
             }
             Kind::Expression => {
                 Form { key: expression::key(&canonical).unwrap_or_else(|| canonical.clone()), canonical, formula: None, deep: false }
@@ -137,6 +172,44 @@ impl<'a> Question<'a> {
     }
 }
 
+/// An answer that is a formula without what stands around it: dollar signs, a box, stars; of a sentence the one formula in it.
+fn formula(answer: &str) -> String {
+    let mut text = tidy(answer);
+    loop {
+        let before = text.len();
+        for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("`", "`"), ("\"", "\"")] {
+            let inner = text.strip_prefix(open).and_then(|t| t.strip_suffix(close)).filter(|t| !t.contains(open) && !t.contains(close));
+            text = inner.unwrap_or(text).trim();
+        }
+        text = unboxed(text).unwrap_or(text);
+        let ended = text.strip_suffix('.').filter(|t| !t.ends_with('.'));
+        text = tidy(ended.unwrap_or(text));
+        if text.len() == before {
+            break;
+        }
+    }
+    if text.contains(' ') && Formula::of(text).is_words() {
+        return in_sentence(text).unwrap_or(text).to_owned();
+    }
+    text.to_owned()
+}
+
+/// The one formula of a sentence: what stands between dollar signs, or behind `is`.
+fn in_sentence(text: &str) -> Option<&str> {
+    for (open, close) in [("$", "$"), ("\\(", "\\)")] {
+        let spans = text.matches(open).count();
+        if spans == if open == close { 2 } else { 1 } {
+            let (before, rest) = text.split_once(open)?;
+            let (inner, after) = rest.split_once(close)?;
+            let words = |s: &str| !s.contains(|c: char| c.is_ascii_digit() || matches!(c, '=' | '\\'));
+            return (words(before) && words(after) && !inner.trim().is_empty()).then(|| inner.trim());
+        }
+    }
+    let behind = ["is", "equals", "are"].iter().filter_map(|verb| text.rfind(&format!(" {verb} ")).map(|at| at + verb.len() + 2)).max()?;
+    let rest = text[behind..].trim();
+    (!rest.is_empty() && !Formula::of(rest).is_words()).then_some(rest)
+}
+
 /// An answer made comparable.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
@@ -144,6 +217,7 @@ pub(super) struct Form {
     pub key: String,
     /// In canonical form, to be shown.
     pub canonical: String,
+    /// As mathematics, where it may be that.
     formula: Option<Formula>,
     /// Whether it may equal an answer of another key.
     pub deep: bool,
@@ -152,12 +226,8 @@ pub(super) struct Form {
 impl Form {
     /// Whether two answers say the same.
     pub fn same(&self, other: &Self) -> bool {
-        self.key == other.key
-            || (self.deep || other.deep)
-                && match (&self.formula, &other.formula) {
-                    (Some(a), Some(b)) => a.same(b),
-                    _ => same_math(&self.canonical, &other.canonical),
-                }
+        let formulas = || self.formula.as_ref().zip(other.formula.as_ref()).is_some_and(|(a, b)| a.same(b));
+        self.key == other.key || ((self.deep || other.deep) && formulas())
     }
 }
 

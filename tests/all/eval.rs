@@ -23,7 +23,7 @@ fn candidate(story: &Story, text: &str, reward: Reward, rng: &mut ChaCha8Rng) ->
         first_error: verdict.first_error,
         n_steps: verdict.lines,
         n_tokens: text.len(),
-        answer: marked(text).map(canonical),
+        answer: marked(text).as_deref().map(canonical),
         ..ScoredCandidate::default()
     };
     let lines = verdict.lines;

@@ -16,6 +16,7 @@ mod fleet;
 mod forged;
 mod formats;
 mod gguf;
+mod grades;
 mod gradients;
 mod hostile;
 mod hub;
