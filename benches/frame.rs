@@ -54,8 +54,8 @@ fn measure(w: u16, h: u16) -> Result<(), Box<dyn Error>> {
     face.act(Action::Report(Report::Trace(0, Ok(Arc::new(problem)))));
     let ready = |name: &str| Slot::Ready { name: name.into(), about: String::new() };
     let calibration = Calibration::at(Calibration::default().reading, -0.5);
-    let status =
-        ModelsStatus { policy: ready("policy"), rewards: vec![RewardSlot { signal: REWARD.into(), slot: ready("reward") }], calibration };
+    let rewards = vec![RewardSlot { signal: REWARD.into(), slot: ready("reward") }];
+    let status = ModelsStatus { policy: ready("policy"), rewards, calibration, ..ModelsStatus::default() };
     let effects = face.act(Action::Update(Update::Models(status)));
     let id = effects.iter().find_map(|e| if let Effect::Send(Request::Generate { id, .. }) = e { Some(*id) } else { None });
     let id = id.ok_or("no request came")?;
