@@ -123,7 +123,7 @@ fn a_slow_one_does_not_hold_the_other_back_and_both_are_cancelled() {
     engine.send(score(2, "p", &["two"], false)).unwrap();
     arrived.recv_timeout(Duration::from_secs(60)).unwrap();
     let mut updates = Vec::new();
-    while !apply(&updates, 2).first().is_some_and(|c| tokens(c, "reward:b").len() == 3) {
+    while apply(&updates, 2).first().is_none_or(|c| tokens(c, "reward:b").len() < 3) {
         updates.extend(engine.wait(Duration::from_secs(60)));
     }
     assert!(!updates.iter().any(|u| matches!(u, Update::Done { .. })), "not done before the slow one is");
