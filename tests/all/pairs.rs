@@ -397,7 +397,7 @@ pub const OPTIONS: &[(&str, &str, bool)] = &[
 pub const BOXES: &[(&str, &str, bool)] = &[
     (r"\boxed{18 \frac{\text{miles}}{\text{hour}}}", "18", true),
     (r"\boxed{18\frac{\text{km}}{\text{h}}}", r"18\text{ km/h}", true),
-    (r"\boxed{5 feet 6 inches}", "5.5", true),
+    (r"\boxed{5 feet 6 inches}", "5.5", false),
     (r"\boxed{66 inches}", r"5 \text{ feet } 6 \text{ inches}", true),
     (r"\boxed{2\text{ hours and }30\text{ minutes}}", r"150\text{ minutes}", true),
     (r"\boxed{2 \text{ hours } 30 \text{ minutes}}", "2", false),
