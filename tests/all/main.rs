@@ -27,6 +27,7 @@ mod lora;
 mod more;
 mod mpi;
 mod objectives;
+mod pairs;
 mod parity;
 mod prompt;
 mod protocol;

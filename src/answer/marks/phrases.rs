@@ -251,7 +251,7 @@ pub(in crate::answer) fn sentence(text: &str) -> &str {
         let shortened =
             mark == "." && matches!(word, "p" | "a" | "p.m" | "a.m" | "approx" | "St" | "Mr" | "Mrs" | "Dr" | "vs" | "e.g" | "i.e" | "U.S");
         let factorial = mark == "!" && word.ends_with(|c: char| c.is_ascii_digit());
-        if stop && !factorial && !(shortened && !after.trim().is_empty()) {
+        if stop && !factorial && (!shortened || after.trim().is_empty()) {
             end = at;
             break;
         }

@@ -91,6 +91,7 @@ impl Formula {
             match answer {
                 Answer::Named(_, value, _) => answer = value,
                 Answer::Either(all) => answer = all.first()?,
+                Answer::Scalar(Scalar { unit: Some(units::Unit::Sum(..)), .. }) => return None,
                 Answer::Scalar(Scalar { expr, .. }) => return expr.exact().map(|r| (r.0, r.1)),
                 _ => return None,
             }

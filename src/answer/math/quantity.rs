@@ -91,8 +91,8 @@ pub(super) fn together(items: &[Answer]) -> Option<Answer> {
         let part = Number::of(Ratio::new(1, near.then_some(many.round() as i128)?)?)?;
         terms.push(Expr::Product(vec![(expr.clone(), false), (Expr::Number(part), false)]));
     }
-    let (unit, _) = first?;
-    Some(Answer::Scalar(Scalar { expr: Expr::Sum(terms), unit: Some(unit.clone()) }))
+    let (Unit::Known(dimensions, size), _) = first? else { return None };
+    Some(Answer::Scalar(Scalar { expr: Expr::Sum(terms), unit: Some(Unit::Sum(*dimensions, *size)) }))
 }
 
 /// Whether these tokens only make an ordinal of a number.

@@ -76,7 +76,8 @@ impl Compare<'_> {
                 let known = |half: &Option<bool>| half.or(self.half);
                 a % 720 == b % 720 && (x == y || known(x) == known(y))
             }
-            (Answer::Clock(minutes, None), other) | (other, Answer::Clock(minutes, None)) if self.ratio => {
+            (Answer::Clock(minutes, half), other) | (other, Answer::Clock(minutes, half)) if self.ratio => {
+                let minutes = minutes + if *half == Some(true) { 720 } else { 0 };
                 let ratio = [minutes / 60, minutes % 60].map(|n| Expr::whole(i128::from(n)));
                 !matches!(other, Answer::Clock(..)) && self.same(&Answer::Ratio(ratio.into()), other)
             }
@@ -137,7 +138,8 @@ impl Compare<'_> {
             (None, Some(Unit::Degree)) => plain() || scaled(b, Call::Degree, a),
             (Some(Unit::Percent), Some(other)) | (Some(other), Some(Unit::Percent)) => *other == Unit::Percent && plain(),
             (Some(Unit::Degree), Some(other)) | (Some(other), Some(Unit::Degree)) => *other == Unit::Degree && plain(),
-            (Some(Unit::Known(x, f)), Some(Unit::Known(y, g))) => {
+            (Some(Unit::Sum(..)), None | Some(Unit::Other(_))) | (None | Some(Unit::Other(_)), Some(Unit::Sum(..))) => false,
+            (Some(Unit::Known(x, f) | Unit::Sum(x, f)), Some(Unit::Known(y, g) | Unit::Sum(y, g))) => {
                 let constant = |e: &Expr| value(e, Point(0), self.fuel).filter(|_| !e.has_variables()).map(|v| v.value.re);
                 x == y
                     && if f == g {

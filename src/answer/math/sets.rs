@@ -181,7 +181,8 @@ pub(super) fn inequality(members: &[&[Lexeme]], ops: &[Op]) -> Option<Answer> {
     let alone = |&i: &usize| (0..all.len()).all(|j| i == j || !of(i, &all[j]));
     let middle = if ops.len() == 2 { bare.iter().copied().find(|i| *i == 1) } else { bare.iter().copied().find(alone) };
     let infinite = |e: &Expr| e.any(&|e| matches!(e, Expr::Infinity));
-    if let Some(i) = middle.filter(alone) {
+    // Of `a < b` neither is the variable.
+    if let Some(i) = middle.filter(alone).filter(|_| bare.len() < all.len()) {
         let end = |at: &Expr, op: &Op| End { at: (!infinite(at)).then(|| at.clone()), closed: closed(op) };
         let open = || End { at: None, closed: false };
         let (before, after) = (i.checked_sub(1).map(|j| end(&all[j], &ops[j])), ops.get(i).map(|op| end(&all[i + 1], op)));

@@ -141,6 +141,10 @@ impl Reader {
         if let Some(found) = self.environment(all, depth) {
             return found;
         }
+        // A sign ∓ is bound to the signs ± beside it.
+        if let Some((plus, minus)) = bound_signs(all) {
+            return Answer::List(vec![self.answer(&plus, depth + 1), self.answer(&minus, depth + 1)], true);
+        }
         let conditions = outside(all, is_condition);
         if let [at] = conditions.as_slice()
             && *at > 0
@@ -396,6 +400,21 @@ fn tuples(open: char, parts: Vec<Answer>) -> Answer {
     }
     let mut all: Vec<Answer> = all.into_iter().map(|parts| Answer::Tuple(open, parts)).collect();
     if all.len() == 1 { all.remove(0) } else { Answer::List(all, true) }
+}
+
+/// The tokens with every ± as + and ∓ as −, and the other way round; `None` where there is no ∓.
+fn bound_signs(all: &[Lexeme]) -> Option<(Vec<Lexeme>, Vec<Lexeme>)> {
+    let is = |l: &Lexeme, wanted: Op| matches!(l.token, Token::Op(op) if op == wanted);
+    all.iter().any(|l| is(l, Op::MinusPlus)).then_some(())?;
+    let with = |plus: Op, minus: Op| {
+        let decide = |l: &Lexeme| match l.token {
+            Token::Op(Op::PlusMinus) => Lexeme { token: Token::Op(plus), ..l.clone() },
+            Token::Op(Op::MinusPlus) => Lexeme { token: Token::Op(minus), ..l.clone() },
+            _ => l.clone(),
+        };
+        all.iter().map(decide).collect()
+    };
+    Some((with(Op::Plus, Op::Minus), with(Op::Minus, Op::Plus)))
 }
 
 /// Whether a word begins a condition.

@@ -15,6 +15,8 @@ pub(super) enum Unit {
     Known(Dimensions, f64),
     /// What a number is a remainder of, as it is spelled.
     Modulus(String),
+    /// A known unit of several quantities that were added up: of what unit a bare number beside it would be is not said.
+    Sum(Dimensions, f64),
     /// Words.
     Other(String),
 }
