@@ -93,7 +93,7 @@ pub fn problems(r: &mut Random, folder: &Path) -> PathBuf {
         let (a, b) = (2 + r.below(40), 2 + r.below(40));
         text += &format!("Problem {i}: Tom has {a} apples and buys {b} more. How many apples does he have now?");
         if r.one_in(4) {
-            text += &r.text(4).replace(['\n', '\r', '\u{2028}'], " ");
+            text += &r.text(4).replace(['\n', '\r', '\u{2028}', '\0'], " ");
         }
         text.push('\n');
     }

@@ -84,6 +84,7 @@ const KEYS: &[&str] = &[
 struct Seen {
     parser: Option<vt100::Parser>,
     bytes: Vec<u8>,
+    begun: bool,
 }
 
 /// The program in a terminal.
@@ -115,7 +116,7 @@ impl Terminal {
         let child = pair.slave.spawn_command(command).map_err(|e| e.to_string())?;
         let mut reader = pair.master.try_clone_reader().map_err(|e| e.to_string())?;
         let parser = Some(vt100::Parser::new(rows.max(EMULATED), cols.max(EMULATED), 0));
-        let seen = Arc::new(Mutex::new(Seen { parser, bytes: Vec::new() }));
+        let seen = Arc::new(Mutex::new(Seen { parser, bytes: Vec::new(), begun: false }));
         let feed = seen.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 1 << 14];
@@ -125,6 +126,7 @@ impl Terminal {
                     parser.process(&buffer[..n]);
                 }
                 seen.bytes.extend_from_slice(&buffer[..n]);
+                seen.begun |= seen.bytes.windows(8).any(|b| b == b"\x1b[?1049h");
             }
         });
         let writer = pair.master.take_writer().map_err(|e| e.to_string())?;
@@ -140,7 +142,7 @@ impl Terminal {
     /// Whether it has taken the screen; before that, nobody listens to signals.
     fn has_begun(&self) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.bytes.windows(8).any(|b| b == b"\x1b[?1049h")
+        seen.begun
     }
 
     pub fn id(&self) -> u32 {
