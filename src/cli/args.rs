@@ -108,9 +108,18 @@ pub struct RewardArgs {
 
 impl RewardArgs {
     /// How native records are written under these and a reward model's calibration.
-    pub fn scoring<'a>(&self, detector: &'a Detector, calibration: &'a Calibration) -> Scoring<'a> {
-        Scoring { granularity: self.granularity, aggregation: self.aggregation, detector, calibration }
+    pub fn scoring<'a>(&self, detector: &'a Detector, calibration: &'a Calibration, trust: TrustArgs) -> Scoring<'a> {
+        Scoring { granularity: self.granularity, aggregation: self.aggregation, detector, calibration, trust: trust.trust }
     }
+}
+
+/// Whether a reward model is believed outside of what it has learned.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Rewards")]
+pub struct TrustArgs {
+    /// Rank and mark also where the reward model finds that it has not learned on such text; without it, its verdicts there are withheld
+    #[arg(long)]
+    pub trust: bool,
 }
 
 /// Which signals rank, mark and are shown first.

@@ -1,9 +1,10 @@
 //! `generate`: problems in, sampled candidates out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, TaskArgs, model};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, TaskArgs, TrustArgs, model};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
+use super::outside::Outside;
 use super::progress::Reporter;
 use crate::answer::{self, Judged};
 use crate::collection::{Bad, Headless, Next, Summary, Walk, drive, ready};
@@ -59,6 +60,8 @@ pub struct Generate {
     sampling: SamplingArgs,
     #[command(flatten)]
     rewards: RewardArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 impl Generate {
@@ -85,7 +88,7 @@ impl Generate {
 
         let walk = RefCell::new(Walk::new(collection, None, None));
         let typed = RefCell::new(self.typed());
-        let mut tally = Tally::default();
+        let (mut tally, mut outside) = (Tally::default(), Outside::default());
         let next = |reporter: &mut Reporter| {
             Ok(loop {
                 let next = match typed.borrow_mut().next() {
@@ -122,6 +125,7 @@ impl Generate {
         let done = |mut trace: Trace| {
             let judged: Vec<Judged> = trace.candidates.iter().map(|c| judge(self.task.task, &trace, c)).collect();
             tally.add(&trace, &judged);
+            outside.add(&trace);
             for (candidate, judged) in trace.candidates.iter_mut().zip(judged) {
                 candidate.policy = policy.clone();
                 candidate.extra = Some(extra.clone());
@@ -132,7 +136,7 @@ impl Generate {
                 }
                 (candidate.answer, candidate.correct) = (judged.answer, judged.correct);
             }
-            let scoring = self.rewards.scoring(&detector, &status.calibration);
+            let scoring = self.rewards.scoring(&detector, &status.calibration, self.trust);
             for line in to_lines(&trace, (!rewards.is_empty()).then_some(&scoring)) {
                 output.record(&line)?;
             }
@@ -156,6 +160,7 @@ impl Generate {
             reporter
                 .warn(&format!("{} candidates failed; the same command with -o and --resume samples their problems again", tally.failed));
         }
+        outside.warn(&mut reporter, self.trust);
         tally.tell(&mut reporter, self.task, &summary, (skipped, written.len()), &name);
         Ok(match () {
             () if summary.interrupted => Exit::Interrupted,

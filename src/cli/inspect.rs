@@ -1,6 +1,8 @@
 //! `inspect`: the terminal face, live or on recorded traces.
 
-use super::args::{DeviceArgs, GroupArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, model};
+use super::args::{
+    DeviceArgs, GroupArgs, PromptArgs, ProtocolArgs, RewardArgs, SamplingArgs, ScreenArgs, SignalArgs, TaskArgs, TrustArgs, model,
+};
 use super::exit::{self, Exit};
 use crate::answer::Judged;
 use crate::run::{RunFolder, trace_files};
@@ -55,6 +57,8 @@ pub struct LiveArgs {
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub rewards: RewardArgs,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub signals: SignalArgs,
     /// Where the steps that you mark right or wrong (+ and -) are kept, as native traces; those that it has are shown
@@ -112,6 +116,7 @@ impl Inspect {
                 statistic: live.signals.statistic,
                 detect_by: live.signals.detect_by,
                 shown: live.signals.signals,
+                trust: live.trust.trust,
                 ..tui::Settings::default()
             },
             theme: theme.unwrap_or_else(|| tui::DEFAULT_THEME.to_string()),

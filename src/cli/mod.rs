@@ -13,6 +13,7 @@ mod inspect;
 mod interrupt;
 pub mod log;
 mod output;
+mod outside;
 mod progress;
 mod readers;
 mod score;

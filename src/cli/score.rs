@@ -1,9 +1,10 @@
 //! `score`: recorded traces in, the same traces with rewards and deviations out.
 
-use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, TaskArgs, local, model, named};
+use super::args::{DeviceArgs, GroupArgs, OutputArgs, PromptArgs, ProtocolArgs, RewardArgs, TaskArgs, TrustArgs, local, model, named};
 use super::exit::{Exit, Usage};
 use super::interrupt::Interrupt;
 use super::output::resume::{Made, Written};
+use super::outside::Outside;
 use super::progress::Reporter;
 use crate::answer;
 use crate::collection::{Judge, ReadOptions, ReadSummary, Shard, Summary, Walk, draw};
@@ -53,6 +54,8 @@ pub struct Score {
     task: TaskArgs,
     #[command(flatten)]
     rewards: RewardArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 impl Score {
@@ -74,18 +77,19 @@ impl Score {
         let mut reporter = Reporter::new(messages, "traces");
         let asked = self.prompt.of(&self.policy)?;
         let judge = Judge::open(&self.protocol.of(&self.reward)?, &asked, self.device.device, &mut reporter, &interrupt)?;
-        let mut tally = Tally::of(&judge);
+        let (mut tally, mut outside) = (Tally::of(&judge), Outside::default());
         let detector = judge.calibration.detector();
         let mut answers = answer::Tally::default();
         let done = |trace: Trace| {
             if self.task.task.is_some() && trace.gold_answer.is_some() {
                 trace.candidates.iter().for_each(|c| answers.add(&task::judge(self.task.task, &trace, c)));
             }
-            let scoring = self.rewards.scoring(&detector, &judge.calibration);
+            let scoring = self.rewards.scoring(&detector, &judge.calibration, self.trust);
             for line in to_lines(&trace, Some(&scoring)) {
                 output.record(&line)?;
             }
             tally.add(&trace, &scoring);
+            outside.add(&trace);
             output.flush()
         };
         let drawn = self.problems.map(|n| draw(&collection, n));
@@ -98,7 +102,8 @@ impl Score {
         if summary.interrupted {
             reporter.warn(&format!("interrupted: {} traces are in {name}; the same command with -o and --resume goes on", summary.traces));
         }
-        tally.tell(&mut reporter, &summary, skipped, written.len(), &name);
+        tally.tell(&mut reporter, &summary, (skipped, written.len()), &name, &outside);
+        outside.warn(&mut reporter, self.trust);
         if let Some(note) = self.task.note() {
             reporter.say(&note);
         } else if answers != answer::Tally::default() {
@@ -106,7 +111,8 @@ impl Score {
         }
         for AtWork { signal, model } in &judge.rewards {
             let calibration = judge.calibration.of(signal);
-            if let (Some(task), Some(_)) = (&calibration.task, calibration.false_alarm_rate) {
+            // A model that knows where it holds has said so of each trace.
+            if let (Some(task), Some(_), false) = (&calibration.task, calibration.false_alarm_rate, outside.knows(signal)) {
                 let whose = if judge.rewards.len() > 1 { format!(" of {model}") } else { String::new() };
                 reporter.say(&format!("the threshold{whose} is calibrated on {task}; on other text rewards and marks mean little"));
             }
@@ -158,7 +164,7 @@ impl Tally {
                 let signal = c.signal(&reading.signal);
                 values.extend(signal.and_then(|s| s.candidate_value(how.aggregation, &c.step_values(s, reading, how.granularity))));
             }
-            let Some(first) = how.first(c) else { continue };
+            let Some(first) = how.first(trace, c) else { continue };
             let marked = first.map(|d| d.step);
             self.marked += u64::from(marked.is_some());
             match c.gold {
@@ -175,7 +181,7 @@ impl Tally {
         }
     }
 
-    fn tell(&self, reporter: &mut Reporter, summary: &Summary, skipped: usize, kept: usize, name: &str) {
+    fn tell(&self, reporter: &mut Reporter, summary: &Summary, (skipped, kept): (usize, usize), name: &str, outside: &Outside) {
         let mean = |values: &[f32]| (!values.is_empty()).then(|| values.iter().sum::<f32>() / values.len() as f32);
         let means: Vec<(&str, f32)> = self.rewards.iter().filter_map(|(r, values)| Some((r.signal.as_str(), mean(values)?))).collect();
         let told = |(signal, mean): &(&str, f32)| format!("; mean {signal} {mean:+.3}");
@@ -204,6 +210,7 @@ impl Tally {
         reporter.skipped(skipped);
         reporter.record(serde_json::json!({
             "event": "summary", "traces": summary.traces, "candidates": self.candidates, "failed": summary.failed, "cut": self.cut.len(), "skipped": skipped,
+            "outside": outside.traces(),
             "kept": kept, "interrupted": summary.interrupted, "seconds": seconds, "mean_reward": mean, "means": by_signal, "partial": summary.partial, "marked": self.marked,
             "wrong": self.wrong, "hit": self.hit, "right": self.right, "unmarked": self.unmarked, "output": name,
         }));

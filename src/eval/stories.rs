@@ -5,12 +5,12 @@ use crate::eval::readings::LIKELIHOOD;
 use crate::eval::search::{Guide, Searched, Strategy, search};
 use crate::generate::{LocalPolicy, Policy, Prompt, decode_all};
 use crate::model::{ChatOptions, ModelError, ModelFiles};
-use crate::reward::{LocalReward, RewardModel, Sequence, score};
+use crate::reward::{LocalReward, RewardModel, Sequence, domains, score};
 use crate::task::Task;
 use crate::task::stories::{Split, check, final_answer, story};
 use crate::trace::{
-    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, Sampling, Signal, SignalSource, Statistic, TokenValue, Trace, Unit,
-    Values,
+    Aggregation, Calibration, Candidate, GoldDeviation, Granularity, REWARD, Sampling, Signal, SignalSource, Statistic, TokenValue, Trace,
+    Unit, Values,
 };
 use crate::util::seed::mix;
 use candle_core::Device;
@@ -100,10 +100,17 @@ pub fn sample(
     let mut traces = Vec::with_capacity(groups.len());
     for (((story, prompt), group), greedy) in stories.iter().zip(&prompts).zip(groups).zip(greedy) {
         let sequences: Vec<Sequence> = group.iter().map(|c| Sequence::new(&prompt.ids, &c.ids)).collect();
-        let candidates = group.iter().zip(score(reward.net(), &sequences)?).map(|(completion, scored)| {
+        let scores = score(reward.net(), &sequences)?;
+        let read = group.iter().zip(&scores).map(|(c, s)| (c.ids.as_slice(), s.logprobs.as_slice()));
+        let gate = reward.card().gate.as_ref();
+        let learned = gate.map_or(Ok(Vec::new()), |gate| domains(reward.net(), gate, &prompt.ids, read))?;
+        let mut learned = learned.into_iter();
+        let candidates = group.iter().zip(scores).map(|(completion, scored)| {
             let mut c = completion.candidate(policy.tokenizer());
             let verdict = check(story, &c.text);
             c.set_rewards(scored.logits);
+            let domain = learned.next();
+            c.signals.iter_mut().filter(|s| s.name == REWARD).for_each(|s| s.domain.clone_from(&domain));
             let likelihood = likelihood(&c, &scored.logprobs);
             c.put_signal(likelihood);
             c.answer = final_answer(&c.text).map(|n| n.to_string());

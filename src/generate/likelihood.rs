@@ -2,13 +2,16 @@
 
 use super::LocalPolicy;
 use crate::model::{Drawn, KvCache, ModelError, TextTokenizer, measure};
-use crate::trace::{Candidate, FinishReason, Span, Token};
+use crate::trace::{Candidate, FinishReason, Span, Token, TraceEvent};
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 /// Tokens read in one pass: candidates that share their prompt's keys and values.
 const TOKENS: usize = 2048;
+/// Tokens of a candidate that are read at a time where each is told as soon as it is known.
+const PIECE: usize = 256;
 /// Positions whose logits over the vocabulary stand in memory at a time.
 const ROWS: usize = 256;
 
@@ -87,6 +90,59 @@ impl LocalPolicy {
         Ok(())
     }
 
+    /// The same numbers, told to `sink` by pieces of a candidate, one candidate after the other, so that what is read first is there first.
+    pub(super) fn read_along(
+        &self,
+        problem: &str,
+        candidates: &[Candidate],
+        sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+    ) -> Result<(), ModelError> {
+        let (before, prompt) = (self.prompt_text(problem)?, self.prompt_ids(problem)?);
+        let decoder = self.decoder();
+        let room = decoder.context().saturating_sub(prompt.len());
+        let mut cache = decoder.cache();
+        let root = cache.add_row(None);
+        let after_prompt = decoder.forward_cached(&[(root, &prompt)], &mut cache)?.narrow(0, prompt.len() - 1, 1)?;
+        let mut read: HashMap<Vec<u32>, Vec<Token>> = HashMap::new();
+        for (candidate, text) in candidates.iter().enumerate() {
+            let eos = decoder.config().eos_token_ids.first().copied();
+            let (ids, tokens) = recorded(self.tokenizer(), (&before, &prompt), eos, text, room)?;
+            if ids.is_empty() {
+                continue;
+            }
+            // Equal ids are equal text, but for bytes that no vocabulary has.
+            if let Some(known) = read.get(&ids).filter(|known| known.iter().zip(&tokens).all(|(a, b)| a.span == b.span)) {
+                if sink(TraceEvent::Read { candidate, from: 0, tokens: known.clone() }).is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let (row, mut last, mut all) = (cache.add_row(Some(root)), after_prompt.clone(), Vec::with_capacity(ids.len()));
+            for from in (0..ids.len()).step_by(PIECE) {
+                let piece = &ids[from..ids.len().min(from + PIECE)];
+                // The last token of all predicts nothing that is read.
+                let fed = if from + piece.len() == ids.len() { &piece[..piece.len() - 1] } else { piece };
+                let mut states = vec![last.clone()];
+                if !fed.is_empty() {
+                    let hidden = decoder.forward_cached(&[(row, fed)], &mut cache)?;
+                    if piece.len() > 1 {
+                        states.push(hidden.narrow(0, 0, piece.len() - 1)?);
+                    }
+                    last = hidden.narrow(0, fed.len() - 1, 1)?.copy()?;
+                }
+                let drawn = self.measured(&Tensor::cat(&states, 0)?, piece)?;
+                let tokens: Vec<Token> = tokens[from..].iter().zip(drawn).map(known).collect();
+                all.extend_from_slice(&tokens);
+                if sink(TraceEvent::Read { candidate, from, tokens }).is_break() {
+                    return Ok(());
+                }
+            }
+            cache.free(row);
+            read.insert(ids, all);
+        }
+        Ok(())
+    }
+
     fn read_batch(
         &self,
         last: &Tensor,
@@ -111,6 +167,17 @@ impl LocalPolicy {
             }
         }
         let (states, targets) = (Tensor::cat(&states, 0)?, batch.iter().flat_map(|r| r.ids.iter().copied()).collect::<Vec<_>>());
+        let mut read = self.measured(&states, &targets)?.into_iter();
+        for reading in batch {
+            candidates[reading.candidate].tokens = reading.tokens.iter().zip(read.by_ref()).map(known).collect();
+        }
+        rows.into_iter().for_each(|row| cache.free(row));
+        Ok(())
+    }
+
+    /// What the policy says of the tokens `targets` from the states before them, `[n, hidden]`.
+    fn measured(&self, states: &Tensor, targets: &[u32]) -> Result<Vec<Drawn>, ModelError> {
+        let decoder = self.decoder();
         let v = decoder.config().vocab_size;
         let mut read = Vec::with_capacity(targets.len());
         for (i, targets) in targets.chunks(ROWS).enumerate() {
@@ -119,14 +186,12 @@ impl LocalPolicy {
             let drawn: Result<Vec<Drawn>, ModelError> = logits.par_chunks(v).zip(targets).map(|(row, &id)| measure(row, id)).collect();
             read.extend(drawn?);
         }
-        let mut read = read.into_iter();
-        for reading in batch {
-            let known = |(token, drawn): (Token, Drawn)| Token { logprob: Some(drawn.logprob), entropy: Some(drawn.entropy), ..token };
-            candidates[reading.candidate].tokens = reading.tokens.into_iter().zip(read.by_ref()).map(known).collect();
-        }
-        rows.into_iter().for_each(|row| cache.free(row));
-        Ok(())
+        Ok(read)
     }
+}
+
+fn known((token, drawn): (&Token, Drawn)) -> Token {
+    Token { logprob: Some(drawn.logprob), entropy: Some(drawn.entropy), ..*token }
 }
 
 #[cfg(test)]
@@ -168,6 +233,36 @@ mod tests {
                 assert!(near(a.logprob, b.logprob) && near(a.entropy, b.entropy), "{a:?} {b:?}");
             }
         }
+        // Piece by piece as at once, also over the border of a piece, and until somebody breaks off.
+        let long = Candidate { text: read[1].text.repeat(1 + 2 * PIECE / read[1].tokens.len()), tokens: Vec::new(), ..read[1].clone() };
+        let mut whole: Vec<Candidate> = [&read[..], &[long]].concat();
+        policy.read(problem, &mut whole).unwrap();
+        let mut told: Vec<Vec<Token>> = vec![Vec::new(); whole.len()];
+        let mut pieces = 0;
+        policy
+            .follow(problem, &whole, &mut |event| {
+                let TraceEvent::Read { candidate, from, tokens } = event else { panic!("{event:?}") };
+                told[candidate].truncate(from);
+                told[candidate].extend(tokens);
+                pieces += usize::from(candidate + 1 == whole.len());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert!(pieces > 1, "{pieces}");
+        for (told, whole) in told.iter().zip(&whole) {
+            assert_eq!(told.len(), whole.tokens.len());
+            for (a, b) in told.iter().zip(&whole.tokens) {
+                let near = |a: Option<f32>, b: Option<f32>| (a.unwrap() - b.unwrap()).abs() < 1e-4;
+                assert!((a.id, a.span) == (b.id, b.span) && near(a.logprob, b.logprob) && near(a.entropy, b.entropy), "{a:?} {b:?}");
+            }
+        }
+        let mut events = 0;
+        let mut broken_off = |_| {
+            events += 1;
+            ControlFlow::Break(())
+        };
+        policy.follow(problem, &whole, &mut broken_off).unwrap();
+        assert_eq!(events, 1);
         // By itself as in a batch.
         let mut alone = vec![read[1].clone()];
         policy.read(problem, &mut alone).unwrap();

@@ -5,7 +5,7 @@ use crate::model::{
     ChatOptions, Decoder, Dialogue, ModelError, ModelFiles, Progress, REWARD_HEADS, StreamDecoder, TextTokenizer, compute_dtype,
     device_name,
 };
-use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
+use crate::trace::{Candidate, FinishReason, Sampling, Token, TraceEvent};
 use candle_core::Device;
 use std::ops::ControlFlow;
 
@@ -129,5 +129,18 @@ impl Policy for LocalPolicy {
             }
         })?;
         Ok(())
+    }
+
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn follow(
+        &mut self,
+        problem: &str,
+        candidates: &[Candidate],
+        sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+    ) -> Result<(), GenerateError> {
+        Ok(self.read_along(problem, candidates, sink)?)
     }
 }

@@ -12,7 +12,7 @@ pub use more::MorePolicy;
 pub use remote::{Api, Endpoint, EndpointError, EndpointPolicy, Fleet, FleetConfig, KEY_VARIABLE, PATIENCE};
 
 use crate::model::ChatOptions;
-use crate::trace::{Sampling, TraceEvent};
+use crate::trace::{Candidate, Sampling, TraceEvent};
 use std::ops::ControlFlow;
 
 /// How the user wants a policy to be asked.
@@ -58,5 +58,22 @@ pub trait Policy: Send {
     /// What people should know of how it sampled; each is told once.
     fn take_notes(&mut self) -> Vec<String> {
         Vec::new()
+    }
+    /// Whether it can say how likely text is that is there already; a server's model cannot.
+    fn reads(&self) -> bool {
+        false
+    }
+    /// Reads candidates that are there, one after the other: `sink` sees their text in this policy's tokens, each with its log-probability and entropy at
+    /// temperature 1, as [`TraceEvent::Read`] as soon as they are known; `Break` stops at once. Tokens are those of [`LocalPolicy::read`].
+    fn follow(
+        &mut self,
+        _problem: &str,
+        _candidates: &[Candidate],
+        _sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+    ) -> Result<(), GenerateError> {
+        Err(GenerateError::Input(format!(
+            "{} does not say what it thinks of text that is there; name a directory or a .gguf file",
+            self.name()
+        )))
     }
 }

@@ -89,6 +89,28 @@ impl Policy for MorePolicy {
         self.tokenizer.fingerprint()
     }
 
+    fn reads(&self) -> bool {
+        true
+    }
+
+    /// A candidate at a time: its family has no pieces.
+    fn follow(
+        &mut self,
+        problem: &str,
+        candidates: &[Candidate],
+        sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+    ) -> Result<(), GenerateError> {
+        for (candidate, text) in candidates.iter().enumerate().filter(|(_, c)| !c.text.is_empty()) {
+            let mut one = [Candidate { tokens: Vec::new(), ..text.clone() }];
+            self.read(problem, &mut one)?;
+            let [Candidate { tokens, .. }] = one;
+            if sink(TraceEvent::Read { candidate, from: 0, tokens }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn sample(
         &mut self,
         problem: &str,

@@ -1,6 +1,6 @@
 //! What a reward model says of itself: `reward.json` beside its weights.
 
-use super::Head;
+use super::{Gate, Head};
 use crate::trace::{Calibration, Granularity};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct RewardCard {
     /// Whether reference answers took part in its training.
     #[serde(default)]
     pub uses_answers: bool,
+    /// What it finds ordinary; cards of before have none, and no trace lies outside then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 }
 
 impl RewardCard {

@@ -1,10 +1,11 @@
 //! A reward model that runs on this machine, reading candidates as they grow.
 
+use super::gate::of_prompt;
 use super::net::{States, numbers};
 use super::protocol::{HeadKind, Protocol};
-use super::{Head, Piece, RewardCard, RewardError, RewardModel, RewardNet, Said, Scored};
+use super::{Head, Looked, Piece, RewardCard, RewardError, RewardModel, RewardNet, Said, Scored};
 use crate::model::{Decoder, KvCache, ModelError, ModelFiles, Progress, TextTokenizer, WeightSource, compute_dtype, device_name};
-use crate::trace::{Calibration, Span, TokenValue};
+use crate::trace::{Calibration, Domain, Span, TokenValue};
 use candle_core::{Device, Tensor};
 
 /// A decoder that reads the candidates as they grow.
@@ -20,14 +21,14 @@ impl Reader {
         Self { cache: decoder.cache(), decoder: decoder.clone(), rows: Vec::new() }
     }
 
-    /// Starts over with the prompt of `candidates`.
-    pub(super) fn begin(&mut self, prompt: &[u32], candidates: usize) -> Result<(), ModelError> {
+    /// Starts over with the prompt of `candidates`; the states after its tokens.
+    pub(super) fn begin(&mut self, prompt: &[u32], candidates: usize) -> Result<Tensor, ModelError> {
         self.cache.clear();
         let root = self.cache.add_row(None);
         let hidden = self.decoder.forward_cached(&[(root, prompt)], &mut self.cache)?;
         let last = hidden.narrow(0, prompt.len() - 1, 1)?;
         self.rows = (0..candidates).map(|_| (self.cache.add_row(Some(root)), last.clone())).collect();
-        Ok(())
+        Ok(hidden)
     }
 
     /// Positions that a candidate may still take.
@@ -82,6 +83,19 @@ struct Row {
     /// Bytes read.
     bytes: usize,
     ended: bool,
+    /// Sum of its tokens' log-probabilities under the model's own decoder.
+    logprob: f64,
+    /// Tokens that the gate knows.
+    known: usize,
+}
+
+/// What the gate looks at of the problem.
+#[derive(Clone, Copy, Default)]
+struct Problem {
+    /// Mean log-probability of its tokens.
+    logprob: Option<f32>,
+    tokens: usize,
+    known: usize,
 }
 
 /// A [`RewardNet`] with its tokenizer, card and key–value cache.
@@ -94,6 +108,7 @@ pub struct LocalReward {
     /// Reads along for a head that compares with a reference.
     reference: Option<Reader>,
     rows: Vec<Row>,
+    problem: Problem,
 }
 
 impl LocalReward {
@@ -125,7 +140,16 @@ impl LocalReward {
         );
         let net = RewardNet::load(decoder, card.head, model.weights.as_ref())?.for_inference()?;
         let reference = net.reference.as_ref().map(Reader::new);
-        Ok(Self { reader: Reader::new(&net.decoder), reference, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+        Ok(Self {
+            reader: Reader::new(&net.decoder),
+            reference,
+            card,
+            about,
+            net,
+            tokenizer: model.tokenizer,
+            rows: Vec::new(),
+            problem: Problem::default(),
+        })
     }
 
     /// Loads a model that a [`Protocol`] describes as read at every token, such as one that was exported.
@@ -214,8 +238,13 @@ impl RewardModel for LocalReward {
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {
         let ids = self.tokenizer.frame_problem(problem)?.ids;
-        for reader in std::iter::once(&mut self.reader).chain(&mut self.reference) {
-            reader.begin(&ids, candidates)?;
+        let hidden = self.reader.begin(&ids, candidates)?;
+        if let Some(reference) = &mut self.reference {
+            reference.begin(&ids, candidates)?;
+        }
+        if let Some(gate) = &self.card.gate {
+            let known = ids.iter().filter(|id| gate.known.has(**id)).count();
+            self.problem = Problem { logprob: of_prompt(&self.net.decoder, &ids, &hidden)?, tokens: ids.len(), known };
         }
         self.rows = vec![Row::default(); candidates];
         Ok(())
@@ -246,10 +275,16 @@ impl RewardModel for LocalReward {
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        let logits = self.read(&new).map_err(RewardError::from)?;
+        let (logits, logprobs) = self.read(&new).map_err(RewardError::from)?;
         if let Some(bad) = logits.iter().find(|l| !l.is_finite()) {
             let what = format!("the reward model's logit of a token is {bad}: its weights are damaged, or the number format overflows");
             return Err(ModelError::NotFinite(what).into());
+        }
+        let mut logprobs = logprobs.into_iter();
+        for (candidate, ids, _) in &new {
+            let row = &mut self.rows[*candidate];
+            row.logprob += logprobs.by_ref().take(ids.len()).map(f64::from).sum::<f64>();
+            row.known += self.card.gate.as_ref().map_or(0, |gate| ids.iter().filter(|id| gate.known.has(**id)).count());
         }
         let mut logits = logits.into_iter();
         Ok(new
@@ -263,18 +298,25 @@ impl RewardModel for LocalReward {
             })
             .collect())
     }
+
+    fn domain(&self, candidate: usize) -> Option<Domain> {
+        let (gate, row, problem) = (self.card.gate.as_ref()?, self.rows.get(candidate)?, self.problem);
+        let tokens = (problem.known + row.known, problem.tokens + row.scored);
+        Some(gate.domain(&Looked::of(problem.logprob, (row.logprob, row.scored), tokens, row.ended)))
+    }
 }
 
 impl LocalReward {
-    /// Reads the new ids of several candidates and returns their rewards, one candidate after the other.
-    fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<Vec<f32>, ModelError> {
+    /// Reads the new ids of several candidates and returns their rewards and their log-probabilities under its own decoder, one candidate after the other.
+    fn read(&mut self, new: &[(usize, Vec<u32>, Vec<Span>)]) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
         let (before, after) = self.reader.read(new)?;
         let reference = match &mut self.reference {
             Some(r) => Some(r.read(new)?.0),
             None => None,
         };
         let targets: Vec<u32> = new.iter().flat_map(|n| n.1.iter().copied()).collect();
-        numbers(&self.net.read(&States { targets: &targets, before, after, reference })?.reward)
+        let read = self.net.read(&States { targets: &targets, before, after, reference })?;
+        Ok((numbers(&read.reward)?, numbers(&read.log_prob)?))
     }
 }
 

@@ -3,6 +3,7 @@
 mod calibrate;
 mod card;
 mod export;
+mod gate;
 mod implicit;
 mod local;
 mod net;
@@ -14,13 +15,14 @@ pub use calibrate::{Group, StandIns, calibrate, calibrated_readings, conformal_t
 pub use card::RewardCard;
 pub use export::{Exported, export};
 pub use implicit::{ImplicitOptions, ImplicitReward, explain_implicit};
+pub use gate::{FALSE_ALARMS, FEWEST, Gate, IdSet, Looked, Ordinary, SLACK, domains};
 pub use local::LocalReward;
 pub(crate) use net::Under;
 pub use net::{Head, Outputs, REFERENCE, RewardNet, Sequence, States};
 pub use score::{TokenScores, score};
 pub use served::{ServedAt, ServedReward};
 
-use crate::trace::{Calibration, Level, Span, Token, TokenValue, Unit, Values};
+use crate::trace::{Calibration, Domain, Level, Span, Token, TokenValue, Unit, Values};
 use std::ops::Range;
 
 /// What can go wrong while scoring.
@@ -57,6 +59,10 @@ pub trait RewardModel: Send {
     /// What its numbers are, and what it has one for.
     fn says(&self) -> (Unit, Level) {
         (Unit::Logit, Level::Token)
+    }
+    /// Whether it has learned on such text as it has read of a candidate; `None` where it cannot know.
+    fn domain(&self, _candidate: usize) -> Option<Domain> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::board::{Recorded, Text};
 use super::load::Models;
-use super::shared::{Generate, SendError, Shared, WAITING};
+use super::shared::{Generate, ReadText, SendError, Shared, WAITING};
 use super::{ModelsStatus, Request, RewardSlot, Slot, Update, policy, scorer};
 use crate::trace::{AtWork, Candidate, FinishReason, REWARD};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Engine {
             Request::Generate { id, problem, n, sampling, segmentation } => {
                 tracing::debug!(?id, n, characters = problem.len(), "is asked for candidates");
                 let cancelled = shared.admit(id)?;
-                shared.generates().push_back(Generate { id, problem, n, sampling, segmentation, cancelled });
+                shared.for_policy().generates.push_back(Generate { id, problem, n, sampling, segmentation, cancelled });
                 shared.generate.notify_all();
             }
             Request::Score { id, problem, candidates, urgent } => {
@@ -76,14 +76,25 @@ impl Engine {
                     board.recorded(Recorded { id, problem, texts, urgent, cancelled });
                 }
             }
+            Request::Read { id, problem, candidates, urgent } => {
+                tracing::debug!(?id, candidates = candidates.len(), urgent, "is asked to read");
+                let cancelled = shared.admit(id)?;
+                shared.for_policy().reads.push(ReadText { id, problem, candidates, urgent, cancelled });
+                shared.generate.notify_all();
+            }
             Request::Cancel { id } => {
                 let Some(cancelled) = shared.open().get(&id).cloned() else { return Ok(()) };
                 cancelled.store(true, Ordering::Relaxed);
-                let waiting = {
-                    let mut generates = shared.generates();
-                    let at = generates.iter().position(|g| g.id == id);
-                    at.and_then(|i| generates.remove(i))
+                let (waiting, unread) = {
+                    let mut work = shared.for_policy();
+                    let at = work.generates.iter().position(|g| g.id == id);
+                    let reads = work.reads.len();
+                    work.reads.retain(|r| r.id != id);
+                    (at.and_then(|i| work.generates.remove(i)), work.reads.len() < reads)
                 };
+                if unread {
+                    shared.end(id, Ok(None));
+                }
                 if let Some(generate) = waiting {
                     shared.finish_all(&generate, FinishReason::Cancelled);
                     shared.end(id, Ok(None));
@@ -126,7 +137,8 @@ impl Engine {
         let sender = engine.clone();
         std::thread::Builder::new().name("requests".into()).spawn(move || {
             while let Some(request) = requests.blocking_recv() {
-                let (Request::Generate { id, .. } | Request::Score { id, .. } | Request::Cancel { id }) = request;
+                let (Request::Generate { id, .. } | Request::Score { id, .. } | Request::Read { id, .. } | Request::Cancel { id }) =
+                    request;
                 if let Err(error) = sender.send(request) {
                     sender.shared.outbox.say(Update::Failed { id, error: error.to_string() });
                 }
@@ -156,7 +168,7 @@ impl Engine {
         }
         self.shared.outbox.close();
         // Taking the lock first makes sure that the policy's thread is not between its look at the flag and its sleep.
-        drop(self.shared.generates());
+        drop(self.shared.for_policy());
         self.shared.generate.notify_all();
         self.shared.wake();
     }

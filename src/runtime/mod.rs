@@ -55,6 +55,17 @@ pub enum Request {
         /// On screen now.
         urgent: bool,
     },
+    /// Let the policy read recorded candidates of a problem: their tokens with log-probabilities and entropies. Urgent requests go before the others.
+    Read {
+        /// Echoed in the updates.
+        id: RequestId,
+        /// The problem, without chat template.
+        problem: String,
+        /// The candidates; their text is read.
+        candidates: Vec<Candidate>,
+        /// On screen now.
+        urgent: bool,
+    },
     /// Stop a request; its candidates finish as `Cancelled`.
     Cancel {
         /// Which one.
@@ -109,6 +120,8 @@ pub enum Update {
 pub struct ModelsStatus {
     /// The policy, absent when only recorded traces are read.
     pub policy: Slot,
+    /// Whether the policy, once it is loaded, can read text that is there.
+    pub policy_reads: bool,
     /// The reward models, in the order in which they were named.
     pub rewards: Vec<RewardSlot>,
     /// The first reward model's thresholds, and beside them those of the others, of each once it is loaded.

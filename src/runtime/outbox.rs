@@ -1,7 +1,7 @@
 //! Updates on their way to the face: merged while they wait, bounded, and never out of order for a candidate.
 
 use super::{ModelsStatus, RequestId, Update};
-use crate::trace::{FinishReason, Token, TokenValue, TraceEvent, Unit, Values};
+use crate::trace::{Domain, FinishReason, Token, TokenValue, TraceEvent, Unit, Values};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,9 +45,11 @@ struct Pending {
     started: bool,
     text: String,
     tokens: Vec<Token>,
+    read: Option<(usize, Vec<Token>)>,
     /// Of each signal, and the place of the first.
-    rewards: Vec<(Arc<str>, usize, Vec<TokenValue>)>,
+    rewards: Vec<(Arc<str>, Option<(usize, Vec<TokenValue>)>)>,
     judged: Vec<(Arc<str>, Unit, Values)>,
+    learned: Vec<(Arc<str>, Domain)>,
     finished: Option<FinishReason>,
 }
 
@@ -173,8 +175,10 @@ impl Queue {
             started: false,
             text: String::new(),
             tokens: Vec::new(),
+            read: None,
             rewards: Vec::new(),
             judged: Vec::new(),
+            learned: Vec::new(),
             finished: None,
         };
         pending.merge(event);
@@ -190,27 +194,32 @@ impl Pending {
             TraceEvent::Started { .. } => {
                 self.text.clear();
                 self.tokens.clear();
-                self.rewards.clear();
-                self.judged.clear();
-                (self.started, self.finished) = (true, None);
+                (self.rewards, self.judged, self.learned) = Default::default();
+                (self.started, self.read, self.finished) = (true, None, None);
             }
             TraceEvent::Tokens { text, mut tokens, .. } if self.finished.is_none() => {
                 self.text.push_str(&text);
                 self.tokens.append(&mut tokens);
             }
-            TraceEvent::Rewards { candidate, signal, from, mut rewards } => match self.rewards.iter_mut().find(|r| r.0 == signal) {
-                None => self.rewards.push((signal, from, rewards)),
-                Some((_, first, waiting)) if from >= *first && from - *first <= waiting.len() => {
-                    waiting.truncate(from - *first);
-                    waiting.append(&mut rewards);
-                }
-                // Everything from `from` on is replaced, so what waits behind it is void.
-                Some((_, first, waiting)) if from < *first => (*first, *waiting) = (from, rewards),
-                Some(_) => return Some(TraceEvent::Rewards { candidate, signal, from, rewards }),
-            },
+            TraceEvent::Read { candidate, from, tokens } => {
+                let (from, tokens) = join(&mut self.read, from, tokens)?;
+                return Some(TraceEvent::Read { candidate, from, tokens });
+            }
+            TraceEvent::Rewards { candidate, signal, from, rewards } => {
+                let at = self.rewards.iter().position(|r| r.0 == signal).unwrap_or_else(|| {
+                    self.rewards.push((signal.clone(), None));
+                    self.rewards.len() - 1
+                });
+                let (from, rewards) = join(&mut self.rewards[at].1, from, rewards)?;
+                return Some(TraceEvent::Rewards { candidate, signal, from, rewards });
+            }
             TraceEvent::Judged { signal, unit, values, .. } => match self.judged.iter_mut().find(|j| j.0 == signal) {
                 None => self.judged.push((signal, unit, values)),
                 Some(waiting) => *waiting = (signal, unit, values),
+            },
+            TraceEvent::Learned { signal, domain, .. } => match self.learned.iter_mut().find(|l| l.0 == signal) {
+                None => self.learned.push((signal, domain)),
+                Some(waiting) => *waiting = (signal, domain),
             },
             TraceEvent::Finished { reason, .. } if self.finished.is_none() => self.finished = Some(reason),
             event => return Some(event),
@@ -219,15 +228,35 @@ impl Pending {
     }
 
     fn events(self) -> impl Iterator<Item = Update> {
-        let Self { id, candidate, started, text, tokens, rewards, judged, finished } = self;
+        let Self { id, candidate, started, text, tokens, read, rewards, judged, learned, finished } = self;
         let event = move |event| Update::Event { id, event };
         let started = started.then_some(TraceEvent::Started { candidate });
         let text = (!text.is_empty() || !tokens.is_empty()).then_some(TraceEvent::Tokens { candidate, text, tokens });
-        let rewards = rewards.into_iter().map(move |(signal, from, rewards)| TraceEvent::Rewards { candidate, signal, from, rewards });
+        let read = read.map(|(from, tokens)| TraceEvent::Read { candidate, from, tokens });
+        let rewards = rewards.into_iter().filter_map(move |(signal, waiting)| {
+            let (from, rewards) = waiting?;
+            Some(TraceEvent::Rewards { candidate, signal, from, rewards })
+        });
         let judged = judged.into_iter().map(move |(signal, unit, values)| TraceEvent::Judged { candidate, signal, unit, values });
+        let learned = learned.into_iter().map(move |(signal, domain)| TraceEvent::Learned { candidate, signal, domain });
         let finished = finished.map(|reason| TraceEvent::Finished { candidate, reason });
-        started.into_iter().chain(text).chain(rewards).chain(judged).chain(finished).map(event)
+        started.into_iter().chain(text).chain(read).chain(rewards).chain(judged).chain(learned).chain(finished).map(event)
     }
+}
+
+/// Puts new values behind those that wait, from a position on; they come back where there would be a gap.
+fn join<T>(waiting: &mut Option<(usize, Vec<T>)>, from: usize, mut new: Vec<T>) -> Option<(usize, Vec<T>)> {
+    match waiting {
+        None => *waiting = Some((from, new)),
+        Some((first, waiting)) if from >= *first && from - *first <= waiting.len() => {
+            waiting.truncate(from - *first);
+            waiting.append(&mut new);
+        }
+        // Everything from `from` on is replaced, so what waits behind it is void.
+        Some(waiting) if from < waiting.0 => *waiting = (from, new),
+        Some(_) => return Some((from, new)),
+    }
+    None
 }
 
 /// The candidate an event is about.
@@ -235,8 +264,10 @@ pub(super) fn candidate_of(event: &TraceEvent) -> usize {
     match event {
         TraceEvent::Started { candidate }
         | TraceEvent::Tokens { candidate, .. }
+        | TraceEvent::Read { candidate, .. }
         | TraceEvent::Rewards { candidate, .. }
         | TraceEvent::Judged { candidate, .. }
+        | TraceEvent::Learned { candidate, .. }
         | TraceEvent::Finished { candidate, .. } => *candidate,
     }
 }
@@ -245,10 +276,12 @@ pub(super) fn candidate_of(event: &TraceEvent) -> usize {
 fn size(event: &TraceEvent) -> usize {
     match event {
         TraceEvent::Tokens { text, tokens, .. } => text.len() + std::mem::size_of_val(tokens.as_slice()),
+        TraceEvent::Read { tokens, .. } => std::mem::size_of_val(tokens.as_slice()),
         TraceEvent::Rewards { rewards, .. } => std::mem::size_of_val(rewards.as_slice()),
         TraceEvent::Judged { values: Values::Steps(steps), .. } => std::mem::size_of_val(steps.as_slice()),
         TraceEvent::Judged { values: Values::Tokens(tokens), .. } => std::mem::size_of_val(tokens.as_slice()),
         TraceEvent::Judged { values: Values::Candidate(_), .. } => size_of::<f32>(),
+        TraceEvent::Learned { .. } => size_of::<Domain>(),
         TraceEvent::Started { .. } | TraceEvent::Finished { .. } => 0,
     }
 }
@@ -304,6 +337,28 @@ mod tests {
             ]
         );
         assert!(events(&outbox).is_empty());
+    }
+
+    #[test]
+    fn what_a_policy_reads_is_merged_by_its_place() {
+        let (outbox, no) = (Outbox::default(), AtomicBool::new(false));
+        let read = |from, values: &[f32]| {
+            let tokens = values.iter().map(|v| Token { logprob: Some(*v), ..Token::default() }).collect();
+            TraceEvent::Read { candidate: 0, from, tokens }
+        };
+        for event in [read(0, &[1.0, 2.0]), rewards(0, 0, &[9.0]), read(2, &[3.0]), read(1, &[4.0])] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(events(&outbox), [read(0, &[1.0, 4.0]), rewards(0, 0, &[9.0])]);
+        let learned = |task: &str| TraceEvent::Learned {
+            candidate: 0,
+            signal: "reward".into(),
+            domain: Domain { task: task.into(), ..Domain::default() },
+        };
+        for event in [learned("a"), rewards(0, 0, &[9.0]), learned("b")] {
+            outbox.event(1, event, &no);
+        }
+        assert_eq!(events(&outbox), [rewards(0, 0, &[9.0]), learned("b")], "the rewards come first: they make the signal");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::board::{Begun, End};
 use super::load::Loader;
 use super::outbox::candidate_of;
-use super::shared::{Generate, Shared, Which, guarded, load};
+use super::shared::{Generate, PolicyWork, ReadText, Shared, Which, guarded, load};
 use super::{Slot, Update};
 use crate::generate::Policy;
 use crate::trace::{FinishReason, Sampling, Token, TraceEvent};
@@ -14,20 +14,33 @@ use std::time::Instant;
 
 /// Loads the policy and serves requests until the engine is gone.
 pub(super) fn run(shared: &Arc<Shared>, loader: Option<Loader<dyn Policy>>) {
-    let mut policy = load(shared, loader, Which::Policy, |_, _| ());
-    while let Some(generate) = shared.next_generate() {
-        match &mut policy {
-            Ok(policy) => serve(shared, policy.as_mut(), &generate),
-            Err(slot) => {
-                let error = match slot {
-                    Slot::Failed { name, error } => format!("the policy {name} did not load: {error}"),
-                    _ => "no policy was given; name one with --policy".to_string(),
-                };
-                shared.finish_all(&generate, FinishReason::Failed(error.clone()));
-                shared.end(generate.id, Err(error));
+    let mut policy = load(shared, loader, Which::Policy, |policy, status| status.policy_reads = policy.reads());
+    while let Some(work) = shared.next_for_policy() {
+        let missing = |slot: &Slot| match slot {
+            Slot::Failed { name, error } => format!("the policy {name} did not load: {error}"),
+            _ => "no policy was given; name one with --policy".to_string(),
+        };
+        match (&mut policy, work) {
+            (Ok(policy), PolicyWork::Generate(generate)) => serve(shared, policy.as_mut(), &generate),
+            (Ok(policy), PolicyWork::Read(text)) => read(shared, policy.as_mut(), &text),
+            (Err(slot), PolicyWork::Generate(generate)) => {
+                shared.finish_all(&generate, FinishReason::Failed(missing(slot)));
+                shared.end(generate.id, Err(missing(slot)));
             }
+            (Err(slot), PolicyWork::Read(text)) => shared.end(text.id, Err(missing(slot))),
         }
     }
+}
+
+/// Reads recorded candidates; what was read until it was cancelled stays.
+fn read(shared: &Shared, policy: &mut dyn Policy, text: &ReadText) {
+    let ReadText { id, problem, candidates, cancelled, .. } = text;
+    let mut sink = |event: TraceEvent| {
+        let stop = cancelled.load(Ordering::Relaxed) || shared.closed.load(Ordering::Relaxed);
+        if !stop && shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let result = guarded(|| policy.follow(problem, candidates, &mut sink)).and_then(|r| r.map_err(|e| e.to_string()));
+    shared.end(*id, result.map(|()| None));
 }
 
 fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
@@ -75,7 +88,7 @@ fn serve(shared: &Shared, policy: &mut dyn Policy, generate: &Generate) {
                 }
                 append(candidate, "", &[], Some(reason));
             }
-            TraceEvent::Rewards { .. } | TraceEvent::Judged { .. } => {}
+            TraceEvent::Read { .. } | TraceEvent::Rewards { .. } | TraceEvent::Judged { .. } | TraceEvent::Learned { .. } => {}
         }
         if shared.outbox.event(*id, event, cancelled) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };

@@ -6,7 +6,7 @@ use super::load::Loader;
 use super::shared::{Failure, Part, Shared, Which, guarded, load};
 use super::{RequestId, Slot, Update};
 use crate::reward::{Piece, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Span, TokenValue, TraceEvent, Values};
+use crate::trace::{Calibration, Domain, Span, TokenValue, TraceEvent, Values};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -186,7 +186,9 @@ impl Scorer<'_> {
         match guarded(|| model.append(&pieces)) {
             Ok(Ok(scored)) => {
                 job.mark_read(&cuts);
+                let learned: Vec<(usize, Option<Domain>)> = scored.iter().map(|s| (s.candidate, model.domain(s.candidate))).collect();
                 publish(self.shared, &self.signal, job, &group, scored);
+                tell_learned(self.shared, &self.signal, job, &group, learned);
                 self.context = Some((job.id, group));
             }
             Ok(Err(error)) => warn(self.shared, &self.signal, job.fail_group(&group, &error.to_string())),
@@ -224,6 +226,17 @@ fn publish(shared: &Shared, signal: &Arc<str>, job: &Job, group: &[usize], score
                     TraceEvent::Judged { candidate, signal: signal.clone(), unit, values }
                 }
             };
+            shared.outbox.event(job.id, event, &job.cancelled);
+        }
+    }
+}
+
+/// Tells whether the model has learned on such text as it has read.
+fn tell_learned(shared: &Shared, signal: &Arc<str>, job: &Job, group: &[usize], learned: Vec<(usize, Option<Domain>)>) {
+    for (candidate, domain) in learned {
+        let (Some(domain), Some(&candidate)) = (domain, group.get(candidate)) else { continue };
+        for candidate in job.all_of(candidate) {
+            let event = TraceEvent::Learned { candidate, signal: signal.clone(), domain: domain.clone() };
             shared.outbox.event(job.id, event, &job.cancelled);
         }
     }

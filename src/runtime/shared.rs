@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// Generated candidates are read when all of a request are written.
     pub when_whole: AtomicBool,
     status: Mutex<ModelsStatus>,
-    generates: Mutex<VecDeque<Generate>>,
+    for_policy: Mutex<ForPolicy>,
     pub generate: Condvar,
     /// The requests without a `Done` or `Failed` yet, with their cancel flags.
     open: Mutex<HashMap<RequestId, Arc<AtomicBool>>>,
@@ -67,7 +67,29 @@ pub(super) enum Which {
     Reward(usize),
 }
 
-/// A request to the policy.
+/// What waits for the policy.
+#[derive(Default)]
+pub(super) struct ForPolicy {
+    pub generates: VecDeque<Generate>,
+    pub reads: Vec<ReadText>,
+}
+
+/// What the policy does next.
+pub(super) enum PolicyWork {
+    Generate(Generate),
+    Read(ReadText),
+}
+
+/// Recorded candidates that the policy is to read.
+pub(super) struct ReadText {
+    pub id: RequestId,
+    pub problem: String,
+    pub candidates: Vec<crate::trace::Candidate>,
+    pub urgent: bool,
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// A request to the policy to write.
 pub(super) struct Generate {
     pub id: RequestId,
     pub problem: String,
@@ -83,8 +105,8 @@ impl Shared {
         Self { boards: (0..rewards.max(1)).map(|_| Board::default()).collect(), ..Self::default() }
     }
 
-    pub fn generates(&self) -> MutexGuard<'_, VecDeque<Generate>> {
-        self.generates.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn for_policy(&self) -> MutexGuard<'_, ForPolicy> {
+        self.for_policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn open(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<AtomicBool>>> {
@@ -168,17 +190,24 @@ impl Shared {
         }
     }
 
-    /// The next request to the policy, or `None` when the engine is gone.
-    pub fn next_generate(&self) -> Option<Generate> {
-        let mut generates = self.generates();
+    /// What the policy does next, or `None` when the engine is gone: what is on screen is read first, the latest of it before the rest; then it writes; then the
+    /// other texts are read in order.
+    pub fn next_for_policy(&self) -> Option<PolicyWork> {
+        let mut work = self.for_policy();
         loop {
             if self.closed.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(generate) = generates.pop_front() {
-                return Some(generate);
+            if let Some(urgent) = work.reads.iter().rposition(|r| r.urgent) {
+                return Some(PolicyWork::Read(work.reads.remove(urgent)));
             }
-            generates = self.generate.wait(generates).unwrap_or_else(PoisonError::into_inner);
+            if let Some(generate) = work.generates.pop_front() {
+                return Some(PolicyWork::Generate(generate));
+            }
+            if !work.reads.is_empty() {
+                return Some(PolicyWork::Read(work.reads.remove(0)));
+            }
+            work = self.generate.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a policy and a reward model say while a candidate grows.
 
-use super::{Token, TokenValue, Unit, Values};
+use super::{Domain, Token, TokenValue, Unit, Values};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -19,6 +19,15 @@ pub enum TraceEvent {
         /// The new text, whole characters only.
         text: String,
         /// The new tokens; spans count from the start of the candidate's text. Empty where the source streams bare text.
+        tokens: Vec<Token>,
+    },
+    /// A policy has read further in a text that was there before it.
+    Read {
+        /// Index of the candidate inside its trace.
+        candidate: usize,
+        /// Position in [`super::Candidate::tokens`] of the first of them; what stood from there on is replaced.
+        from: usize,
+        /// The text in the policy's tokens, with what it says of them.
         tokens: Vec<Token>,
     },
     /// A reward model has read further.
@@ -43,6 +52,15 @@ pub enum TraceEvent {
         unit: Unit,
         /// One a step, `None` where it was not reached yet, or one for the whole, or one a token.
         values: Values,
+    },
+    /// A reward model says whether it has learned on such text as it has read so far; takes the place of what it said before.
+    Learned {
+        /// Index of the candidate inside its trace.
+        candidate: usize,
+        /// The signal that it gives, [`super::REWARD`] where it is the only one.
+        signal: Arc<str>,
+        /// What it finds.
+        domain: Domain,
     },
     /// Nothing more will be appended.
     Finished {

@@ -7,6 +7,7 @@ mod compare;
 mod deviation;
 mod display;
 mod event;
+mod fit;
 mod reward;
 mod segment;
 mod segment_rules;
@@ -19,11 +20,12 @@ pub(crate) use compare::{settle_units, units_agree};
 pub use deviation::{Calibration, Detector, Deviation, Rule, drop_from_before};
 pub use display::{SafeText, sanitize};
 pub use event::{FinishReason, Sampling, TraceEvent, Unset};
+pub use fit::{FEWEST_TEXTS, FitText, Fitted, FittedBy, MARKED_SHARE, judging_reading};
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{
-    AtWork, ENTROPY, Folds, LABEL, LOGPROB, Level, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource, Statistic, Threshold,
-    TokenClass, TokenValue, Unit, Values, policy_signals,
+    AtWork, Domain, ENTROPY, Folds, LABEL, LOGPROB, Level, Measure, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource,
+    Statistic, Threshold, TokenClass, TokenValue, Unit, Values, all_outside, outside, policy_signals,
 };
 pub use store::{Applied, TraceStore};
 

@@ -83,8 +83,10 @@ impl TraceStore {
     pub fn apply(&mut self, event: &TraceEvent) -> Applied {
         let (TraceEvent::Started { candidate }
         | TraceEvent::Tokens { candidate, .. }
+        | TraceEvent::Read { candidate, .. }
         | TraceEvent::Rewards { candidate, .. }
         | TraceEvent::Judged { candidate, .. }
+        | TraceEvent::Learned { candidate, .. }
         | TraceEvent::Finished { candidate, .. }) = *event;
         while self.live.len() <= candidate {
             self.trace.candidates.push(Candidate::default());
@@ -110,6 +112,11 @@ impl TraceStore {
                 applied.text = !text.is_empty();
                 self.cut(candidate);
             }
+            TraceEvent::Read { from, tokens, .. } => {
+                let known = &mut self.trace.candidates[candidate].tokens;
+                known.truncate(*from);
+                known.extend_from_slice(tokens);
+            }
             TraceEvent::Rewards { signal, from, rewards, .. } => {
                 applied.rewards = self.trace.candidates[candidate].edit_rewards(signal, |known| {
                     known.truncate(*from);
@@ -121,6 +128,12 @@ impl TraceStore {
                 });
             }
             TraceEvent::Judged { signal, unit, values, .. } => self.trace.candidates[candidate].judge(signal, *unit, values.clone()),
+            TraceEvent::Learned { signal, domain, .. } => {
+                let signals = &mut self.trace.candidates[candidate].signals;
+                if let Some(reward) = signals.iter_mut().find(|s| s.name == **signal) {
+                    reward.domain = Some(domain.clone());
+                }
+            }
             TraceEvent::Finished { reason, .. } => {
                 self.trace.candidates[candidate].finish = Some(reason.clone());
                 self.end(candidate);
@@ -192,6 +205,31 @@ mod tests {
         store.apply(&text(0, "a\nd"));
         store.apply(&TraceEvent::Finished { candidate: 0, reason: FinishReason::Stop });
         assert_eq!((store.trace().candidates[0].text.as_str(), store.closed(0)), ("a\nd", 2));
+    }
+
+    #[test]
+    fn what_a_policy_reads_replaces_the_tokens_from_its_position() {
+        let given = Candidate { text: "ab".into(), finish: Some(FinishReason::Stop), ..Candidate::default() };
+        let mut store = TraceStore::new(Trace { candidates: vec![given], ..Trace::default() }, Segmentation::Line);
+        let token = |i: usize, logprob| Token { span: Span::new(i, i + 1), logprob: Some(logprob), ..Token::default() };
+        let read = |from, tokens: &[Token]| TraceEvent::Read { candidate: 0, from, tokens: tokens.to_vec() };
+        store.apply(&read(0, &[token(0, -1.0)]));
+        store.apply(&read(1, &[token(1, -2.0)]));
+        assert_eq!(store.trace().candidates[0].tokens, [token(0, -1.0), token(1, -2.0)]);
+        assert_eq!(store.apply(&read(0, &[token(0, -3.0)])), Applied::default(), "text and rewards are as they were");
+        assert_eq!(store.trace().candidates[0].tokens, [token(0, -3.0)]);
+    }
+
+    #[test]
+    fn what_a_model_has_learned_stays_with_its_signal() {
+        let mut store = TraceStore::new(Trace::default(), Segmentation::Line);
+        let domain = crate::trace::Domain { task: "stories".into(), ..Default::default() };
+        let learned = TraceEvent::Learned { candidate: 0, signal: REWARD.into(), domain: domain.clone() };
+        store.apply(&learned);
+        assert!(store.trace().candidates[0].signals.is_empty(), "without rewards there is nothing to believe");
+        store.apply(&rewards(0, &[1.0]));
+        store.apply(&learned);
+        assert_eq!(store.trace().candidates[0].signal(REWARD).and_then(|s| s.domain.as_ref()), Some(&domain));
     }
 
     #[test]

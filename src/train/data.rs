@@ -100,6 +100,11 @@ impl Demonstrations {
         Self { grader, ..self }
     }
 
+    /// Prompt and completion of each demonstration.
+    pub fn encoded(&self) -> impl Iterator<Item = (&[u32], &[u32])> {
+        self.prompts.iter().zip(&self.completions).map(|(p, c)| (p.as_slice(), c.as_slice()))
+    }
+
     /// How many demonstrations there are.
     pub fn len(&self) -> usize {
         self.completions.len()

@@ -39,6 +39,7 @@ pub use losses::tree::tree_advantages;
 #[doc(hidden)] // for the fuzz targets: nothing else can read a checkpoint without the recipe that it belongs to
 pub use models::checkpoint::header as checkpoint_header;
 pub use models::checkpoint::write_atomically;
+pub use models::gate::amend as amend_gate;
 pub use models::package::{Frozen, gather, package_adapter};
 pub use models::training_problems::{overlap, training_problems};
 pub use optim::{AdamW, Gradients, OptimConfig};

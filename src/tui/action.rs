@@ -94,6 +94,8 @@ pub enum Command {
     CycleRule,
     /// Mark a second first deviation by the next signal and rule.
     CycleBeside,
+    /// Believe a reward model outside of what it has learned, or not.
+    ToggleTrust,
     /// Next theme.
     CycleTheme,
     /// Open the choice of a run's curves.

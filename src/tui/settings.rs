@@ -1,6 +1,6 @@
 //! What the user can turn: how rewards are read, how candidates are sampled.
 
-use crate::trace::{Aggregation, Detector, Granularity, Reading, Rule, Sampling, Statistic, TokenClass};
+use crate::trace::{Aggregation, Detector, Fitted, Granularity, Reading, Rule, Sampling, Statistic, TokenClass};
 
 /// How rewards are read and candidates are sampled.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,10 @@ pub struct Settings {
     pub beside: Beside,
     /// Signals that are shown first.
     pub shown: Vec<Reading>,
+    /// A reward model is believed also where it finds that it has not learned on such text.
+    pub trust: bool,
+    /// The threshold that was fitted on the texts at hand, for what judges where no reward does.
+    pub fitted: Option<Fitted>,
 }
 
 /// What marks beside the detector.
@@ -55,6 +59,8 @@ impl Default for Settings {
             detect_by: None,
             beside: Beside::Default,
             shown: Vec::new(),
+            trust: false,
+            fitted: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Recorded traces: read by a thread of their own, so that the screen never waits for a file.
 
-use crate::trace::{GoldDeviation, Trace};
+use crate::trace::{FitText, GoldDeviation, Trace};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -54,6 +54,8 @@ pub struct Row {
     pub correct: Option<(usize, usize)>,
     /// Label of the only candidate, or of the first labelled one.
     pub gold: Option<GoldDeviation>,
+    /// What a threshold of the file's own log-probabilities is fitted on; empty where it has none.
+    pub texts: Vec<FitText>,
     /// It could not be read.
     pub failed: bool,
 }
@@ -68,6 +70,7 @@ impl Row {
             candidates: trace.candidates.len(),
             correct: (!judged.is_empty()).then(|| (judged.iter().filter(|c| **c).count(), judged.len())),
             gold: trace.candidates.iter().find_map(|c| c.gold),
+            texts: trace.candidates.iter().filter_map(FitText::of).collect(),
             failed: false,
         }
     }

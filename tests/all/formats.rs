@@ -3,8 +3,8 @@
 use flate2::{Compression, write::GzEncoder};
 use reasonscope::format::{Format, FormatError, Options, Scoring, TraceList, to_lines, write_file};
 use reasonscope::trace::{
-    Aggregation, AtWork, Calibration, Candidate, GoldDeviation, Granularity, Orientation, REWARD, Segmentation, Signal, SignalSource, Span,
-    Statistic, Threshold, TokenValue, Trace, segment,
+    Aggregation, AtWork, Calibration, Candidate, Deviation, Domain, GoldDeviation, Granularity, Measure, Orientation, REWARD, Segmentation,
+    Signal, SignalSource, Span, Statistic, Threshold, TokenValue, Trace, segment,
 };
 use serde_json::Value;
 use std::io::Write;
@@ -174,8 +174,13 @@ fn scored_records_hold_what_the_rule_and_granularity_say() {
     let (traces, _) = load("samples/native.jsonl", Options::default());
     let calibration = Calibration::at(Calibration::default().reading, 1.0);
     let detector = calibration.detector();
-    let scoring =
-        Scoring { granularity: Granularity::Sparse, aggregation: Aggregation::Mean, detector: &detector, calibration: &calibration };
+    let scoring = Scoring {
+        granularity: Granularity::Sparse,
+        aggregation: Aggregation::Mean,
+        detector: &detector,
+        calibration: &calibration,
+        trust: false,
+    };
     let line: Value = serde_json::from_str(&to_lines(&traces[0], Some(&scoring))[1]).unwrap();
     let c = &traces[0].candidates[1];
     let want: Vec<Option<f32>> = c.step_rewards(Statistic::Min, Granularity::Sparse);
@@ -232,8 +237,13 @@ fn signals_of_every_kind_are_written_and_read_again() {
     // What is written with a verdict has the checks too, and they say what they say of the text.
     let calibration = Calibration::default();
     let detector = calibration.detector();
-    let scoring =
-        Scoring { granularity: Granularity::Dense, aggregation: Aggregation::Mean, detector: &detector, calibration: &calibration };
+    let scoring = Scoring {
+        granularity: Granularity::Dense,
+        aggregation: Aggregation::Mean,
+        detector: &detector,
+        calibration: &calibration,
+        trust: false,
+    };
     let judged = again("judged.jsonl", Some(&scoring));
     assert_eq!(judged.signal("outcome").and_then(Signal::whole), Some(0.125), "the file's own number survives the reward's aggregate");
     assert_eq!(judged.signals.len(), plain.signals.len(), "checks are made anew, not read");
@@ -523,4 +533,52 @@ fn real_files_are_read_whole() {
 fn errors_of_files_can_be_told_apart() {
     let error = TraceList::open(&["no/such/file"], Options::default()).err().unwrap();
     assert!(matches!(error, FormatError::Io { .. }) && error.skips());
+}
+
+#[test]
+fn a_verdict_is_withheld_where_the_model_has_not_learned_and_the_file_says_so() {
+    let text = "a\nb";
+    let measure = |value| Measure { value: Some(value), limit: -1.5 };
+    let domain = |problem| Domain {
+        task: "stories".into(),
+        problem: measure(problem),
+        text: Measure { value: None, limit: -1.0 },
+        vocabulary: Measure { value: Some(1.0), limit: 0.9 },
+        false_alarm_rate: 0.01,
+    };
+    let trace = |problem: f32| {
+        let mut candidate = Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), ..Candidate::default() }
+            .with_rewards(vec![TokenValue { span: Span::new(0, 1), value: 1.0 }, TokenValue { span: Span::new(1, 3), value: -1.0 }]);
+        candidate.signals[0].domain = Some(domain(problem));
+        // What an older version marked.
+        let detector = Calibration::default().detector();
+        candidate.deviation = Some(Deviation { step: 0, by: detector, value: 1.0, threshold: 2.0 });
+        Trace { id: "t".into(), problem: "p".into(), candidates: vec![candidate], ..Trace::default() }
+    };
+    let calibration = Calibration::at(Calibration::default().reading, 0.0);
+    let detector = calibration.detector();
+    let dense = |trust| Scoring {
+        granularity: Granularity::Dense,
+        aggregation: Aggregation::Mean,
+        detector: &detector,
+        calibration: &calibration,
+        trust,
+    };
+    let line =
+        |problem: f32, scoring: Option<&Scoring<'_>>| -> Value { serde_json::from_str(&to_lines(&trace(problem), scoring)[0]).unwrap() };
+    let withheld = line(-6.0, Some(&dense(false)));
+    assert_eq!((withheld.get("first_deviation"), withheld.get("deviation_signal")), (None, None), "{withheld}");
+    assert_eq!((&withheld["reward_outside"], &withheld["step_rewards"]), (&true.into(), &serde_json::json!([1.0, -1.0])));
+    assert_eq!(line(-6.0, Some(&dense(true)))["first_deviation"], 1);
+    assert_eq!((&line(-1.0, Some(&dense(false)))["first_deviation"], &line(-1.0, None)["reward_outside"]), (&1.into(), &false.into()));
+    // Read again, the trace is where it was; a file that says nothing of it is as before.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl");
+    write_file(&path, [&trace(-6.0)], Some(&dense(false))).unwrap();
+    let (again, errors) = load(path.to_str().unwrap(), Options::default());
+    assert!(errors.is_empty(), "{errors:?}");
+    let read = &again[0].candidates[0];
+    assert_eq!((read.signals[0].domain.as_ref(), &read.extra, &read.deviation), (Some(&domain(-6.0)), &None, &None));
+    let (old, _) = load("samples/native.jsonl", Options::default());
+    assert!(to_lines(&old[0], None).iter().all(|l| !l.contains("reward_outside") && !l.contains("domain")));
 }

@@ -69,6 +69,105 @@ impl Policy for Writer {
         let _ = &self.alive;
         Ok(())
     }
+    fn reads(&self) -> bool {
+        self.words > 0
+    }
+    /// A token of each byte, one at a time.
+    fn follow(
+        &mut self,
+        problem: &str,
+        candidates: &[Candidate],
+        sink: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>,
+    ) -> Result<(), GenerateError> {
+        if problem == "too long" {
+            return Err(GenerateError::Input("the problem does not fit".into()));
+        }
+        for (candidate, c) in candidates.iter().enumerate() {
+            for from in 0..c.text.len() {
+                let token = Token { span: Span::new(from, from + 1), logprob: Some(-(from as f32)), ..Token::default() };
+                self.written.fetch_add(1, Ordering::Relaxed);
+                if sink(TraceEvent::Read { candidate, from, tokens: vec![token] }).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A policy that only writes, as a server's.
+struct Mute;
+
+impl Policy for Mute {
+    fn name(&self) -> &str {
+        "mute"
+    }
+    fn tokenizer_fingerprint(&self) -> &str {
+        ""
+    }
+    fn sample(&mut self, _: &str, _: usize, _: &Sampling, _: &mut dyn FnMut(TraceEvent) -> ControlFlow<()>) -> Result<(), GenerateError> {
+        Ok(())
+    }
+}
+
+fn read(id: u64, problem: &str, texts: &[&str], urgent: bool) -> Request {
+    let candidates = texts.iter().map(|t| Candidate { text: t.to_string(), ..Candidate::default() }).collect();
+    Request::Read { id, problem: problem.into(), candidates, urgent }
+}
+
+#[test]
+fn a_policy_reads_what_is_on_screen_before_the_rest() {
+    let engine = engine(Some(Writer { words: usize::MAX, ..Writer::default() }), None);
+    // While it writes, three more ask it.
+    engine.send(generate(1, "endless", 1)).unwrap();
+    while apply(&engine.wait(Duration::from_secs(60)), 1).iter().all(|c| c.text.is_empty()) {}
+    engine.send(read(2, "behind", &["ab", "", "c"], false)).unwrap();
+    engine.send(read(3, "seen before", &["d"], true)).unwrap();
+    engine.send(read(4, "seen now", &["e"], true)).unwrap();
+    engine.send(read(5, "too long", &["f"], false)).unwrap();
+    engine.send(read(6, "put off", &["g"], false)).unwrap();
+    engine.send(Request::Cancel { id: 6 }).unwrap();
+    engine.send(Request::Cancel { id: 1 }).unwrap();
+    let updates = until_ended(&engine, &[1, 2, 3, 4, 5, 6]);
+    assert!(engine.status().policy_reads);
+    let order: Vec<u64> = updates.iter().filter_map(|u| if let Update::Done { id, .. } = u { Some(*id) } else { None }).collect();
+    assert_eq!(order.iter().copied().filter(|id| [2, 3, 4].contains(id)).collect::<Vec<_>>(), [4, 3, 2], "{order:?}");
+    let tokens: Vec<usize> = apply(&updates, 2).iter().map(|c| c.tokens.len()).collect();
+    assert_eq!(tokens, [2, 0, 1]);
+    assert_eq!(apply(&updates, 2)[0].tokens[1].logprob, Some(-1.0));
+    assert_eq!(errors(&updates, 5), ["the problem does not fit"]);
+    assert!(apply(&updates, 6).is_empty(), "what was cancelled before its turn was not read");
+}
+
+#[test]
+fn reading_stops_at_the_next_token_when_it_is_cancelled() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let engine = engine(Some(Writer { words: 1, written: written.clone(), ..Writer::default() }), None);
+    let long = "x".repeat(1 << 22);
+    engine.send(read(1, "long", &[&long], false)).unwrap();
+    while written.load(Ordering::Relaxed) < 100 {
+        engine.wait(Duration::from_millis(5));
+    }
+    engine.send(Request::Cancel { id: 1 }).unwrap();
+    until_ended(&engine, &[1]);
+    assert!(written.load(Ordering::Relaxed) < long.len(), "it read to the end");
+}
+
+#[test]
+fn a_policy_that_cannot_read_says_so_with_a_remedy() {
+    let policy = ready("mute", Box::new(Mute) as Box<dyn Policy>);
+    let engine = Engine::start(Models { policy, rewards: Vec::new() }).unwrap();
+    engine.send(read(1, "p", &["a"], true)).unwrap();
+    let updates = until_ended(&engine, &[1]);
+    assert!(!engine.status().policy_reads);
+    assert!(errors(&updates, 1)[0].contains("mute") && errors(&updates, 1)[0].contains(".gguf"), "{updates:?}");
+    let none = engine_without_models();
+    none.send(read(1, "p", &["a"], true)).unwrap();
+    assert!(errors(&until_ended(&none, &[1]), 1)[0].contains("--policy"));
+}
+
+fn engine_without_models() -> Engine {
+    engine(None, None)
 }
 
 /// What a reader was asked to do.

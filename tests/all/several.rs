@@ -264,7 +264,7 @@ fn their_agreement_is_a_report_live_and_from_the_file() {
     let marks = |rewards: &[&str]| -> Vec<i64> {
         let out = dir.path().join("one.jsonl").display().to_string();
         let named: Vec<&str> = rewards.iter().flat_map(|r| ["--reward", r]).collect();
-        let (code, _, err) = run(&[&["score", &input, "--device", "cpu", "-o", &out], &named[..]].concat());
+        let (code, _, err) = run(&[&["score", &input, "--device", "cpu", "--trust", "-o", &out], &named[..]].concat());
         assert_eq!(code, 0, "{err}");
         records(&out).iter().map(|r| r["first_deviation"].as_i64().unwrap()).collect()
     };

@@ -399,6 +399,7 @@ fn labels_preferences_and_every_objective_run_and_resume() {
         stopped.unwrap_or_else(|e| panic!("{objective}: {e}"));
         let card: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("reward/reward.json")).unwrap()).unwrap();
         assert_eq!((card["objective"].as_str(), card["uses_answers"].as_bool()), (Some(objective), Some(true)));
+        assert_eq!((&card["gate"]["samples"], &card["gate"]["task"]), (&300.into(), &"stories".into()), "{objective}");
         let reward = LocalReward::open(&ModelFiles::open(&dir.path().join("reward")).unwrap(), &Device::Cpu, None);
         assert!(reward.is_ok(), "{objective}");
         // the finished model goes on from new demonstrations and from labels, and a second call changes nothing

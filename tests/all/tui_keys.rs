@@ -244,6 +244,7 @@ fn generating_again_takes_another_seed_unless_it_is_to_be_repeated() {
             Request::Generate { sampling, .. } => format!("seed {}", sampling.seed),
             Request::Cancel { .. } => "cancel".into(),
             Request::Score { .. } => "score".into(),
+            Request::Read { .. } => "read".into(),
         })
         .collect();
     assert_eq!(seeds, ["seed 0", "cancel", "seed 1", "cancel", "seed 1", "cancel"]);

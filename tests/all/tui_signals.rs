@@ -61,7 +61,7 @@ fn the_files_own_number_ranks_and_has_a_column_with_its_name() {
 
 #[test]
 fn nothing_ranks_or_marks_what_nothing_judges() {
-    let mut s = open(wide(), vec![bare(0), bare(2)]);
+    let mut s = open(wide(), vec![bare(0), bare(4)]);
     let text = s.text();
     assert!(text.contains("nothing ranks them"), "{text}");
     assert!(text.contains("--reward"), "it is said how to name a model:\n{text}");

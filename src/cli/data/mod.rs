@@ -1,6 +1,7 @@
-//! `data`: what public data there is, fetching it, joining files, and how graders agree with stored verdicts.
+//! `data`: what public data there is, fetching it, joining files, how graders agree with stored verdicts, and where a reward model holds.
 
 mod fetch;
+mod gate;
 
 use super::args::{OutputArgs, task};
 use super::exit::{Exit, Usage};
@@ -14,6 +15,7 @@ use anyhow::{Result, bail};
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
 use fetch::Fetch;
+use gate::Gate;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -32,6 +34,8 @@ enum What {
     Fetch(Fetch),
     /// Put files about the same problems together: outputs of several models, questions, samples and verdicts on them
     Join(Join),
+    /// Let a reward model say where it holds: read held-out text of its task with it, and keep in its card what it finds ordinary
+    Gate(Gate),
     /// Grade labelled candidates with this program's grader and say where it differs from the stored verdicts
     Check(Check),
 }
@@ -71,6 +75,7 @@ impl Data {
             What::List => list(messages),
             What::Fetch(fetch) => fetch.run(messages),
             What::Join(join) => join.run(messages),
+            What::Gate(gate) => gate.run(messages),
             What::Check(check) => check.run(messages),
         }
     }

@@ -4,6 +4,7 @@ use crate::cli::args::{CodeArgs, DeviceArgs, GroupArgs, PromptArgs, ProtocolArgs
 use crate::cli::demonstrations::problems;
 use crate::cli::exit::Usage;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::outside::Outside;
 use crate::cli::progress::Reporter;
 use crate::collection::{Collection, Judge, ReadOptions, Size, Walk, draw, shuffled, stem, whole};
 use crate::eval::ScoredTrace;
@@ -139,13 +140,16 @@ impl RecordedArgs {
             let list = self.group.open(std::slice::from_ref(file), self.task, &self.rewards.segment)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
-            let check = Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default(), bounds: &bounds };
+            let check =
+                Check { grading: grading.as_ref(), seen: &seen, overlaps: Mutex::default(), bounds: &bounds, outside: Mutex::default() };
             let traces = if named(&self.reward).next().is_none() && self.policy == ModelRef::None {
                 self.as_they_are(&list, &check, reporter)?
             } else {
                 self.anew(judge, list, &check, reporter, interrupt)?
             };
             check.refuse_overlaps(file)?;
+            let outside = check.outside.into_inner().unwrap_or_else(PoisonError::into_inner);
+            outside.words().for_each(|words| reporter.warn(&format!("{file}: {words}")));
             if traces.is_empty() {
                 bail!("{file}: has no candidates to evaluate; sample some with `reasonscope generate`");
             }
@@ -225,6 +229,7 @@ impl RecordedArgs {
                 }
                 check.grade(&mut trace)?;
                 check.bounds.add(&trace);
+                check.count(&trace);
                 Ok((true, self.scored(&trace)))
             };
             Read { number: i, size, trace: list.read(i).map(read) }
@@ -289,6 +294,7 @@ impl RecordedArgs {
         let done = |mut trace: Trace| {
             check.grade(&mut trace)?;
             check.bounds.add(&trace);
+            check.count(&trace);
             traces.push(self.scored(&trace));
             Ok::<_, anyhow::Error>(())
         };
@@ -326,6 +332,8 @@ struct Check<'a> {
     /// Problems that a model was trained on by number: their ids and the model.
     overlaps: Mutex<BTreeMap<usize, (String, String)>>,
     bounds: &'a Bounds,
+    /// Traces outside of what the reward model has learned.
+    outside: Mutex<Outside>,
 }
 
 impl Check<'_> {
@@ -334,6 +342,10 @@ impl Check<'_> {
         let Some((model, _)) = self.seen.iter().find(|(_, seen)| seen.contains(&trace.problem)) else { return true };
         self.overlaps.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (trace.id.clone(), model.clone()));
         false
+    }
+
+    fn count(&self, trace: &Trace) {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
     }
 
     /// Refuses a file that holds problems on which a model was trained.

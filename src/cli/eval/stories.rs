@@ -2,6 +2,7 @@
 
 use super::finish::{Made, ReportArgs};
 use crate::cli::args::{DeviceArgs, PromptArgs, RewardArgs, model, number, positive};
+use crate::cli::outside::Outside;
 use crate::cli::progress::Reporter;
 use crate::eval::report::{Options, evaluate};
 use crate::eval::stories::{Pair, StoriesOptions, sample, scored};
@@ -109,6 +110,9 @@ impl Stories {
             reporter.progress(done as u64, Some(stories.problems), "sampled");
             ControlFlow::Continue(())
         })?;
+        let mut outside = Outside::default();
+        traces.iter().for_each(|t| outside.add(&t.trace));
+        outside.words().for_each(|words| reporter.warn(&words));
         let mut sizes: Vec<usize> = [1, 2, 4, 8, 16, 32, 64].into_iter().filter(|&s| s < options.n).collect();
         sizes.push(options.n);
         let report = Options {

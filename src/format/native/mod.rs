@@ -11,8 +11,8 @@ use super::fields::{Fields, aligned, numbers, one_of, spans};
 use super::sources::openai::problem_of;
 use crate::check;
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Detector, Deviation, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD, Reading,
-    Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Threshold, Token, TokenValue, Trace, segment,
+    Aggregation, Calibration, Candidate, Detector, Deviation, Domain, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD,
+    Reading, Rule, Segmentation, Signal, Source, Span, Statistic, Step, StepKind, Threshold, Token, TokenValue, Trace, outside, segment,
 };
 use crate::util::atomic;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub struct Scoring<'a> {
     pub detector: &'a Detector,
     /// Its thresholds.
     pub calibration: &'a Calibration,
+    /// A verdict is given also on a trace that lies outside of what the reward model has learned.
+    pub trust: bool,
 }
 
 impl Scoring<'_> {
@@ -46,8 +48,16 @@ impl Scoring<'_> {
         if self.detector.reading.signal == REWARD { &self.detector.reading } else { &self.calibration.reading }
     }
 
-    /// Whether the detector can judge a candidate, and if so its first deviation.
-    pub fn first(&self, candidate: &Candidate) -> Option<Option<Deviation>> {
+    /// Whether the verdicts of this signal are withheld from a trace.
+    pub fn withholds(&self, trace: &Trace, signal: &str) -> bool {
+        !self.trust && outside(&trace.candidates, signal).is_some()
+    }
+
+    /// Whether the detector can judge a candidate of a trace, and if so its first deviation.
+    pub fn first(&self, trace: &Trace, candidate: &Candidate) -> Option<Option<Deviation>> {
+        if self.withholds(trace, &self.detector.reading.signal) {
+            return None;
+        }
         let watched = check::find(candidate, &self.detector.reading.signal).filter(|w| w.has_values())?;
         let can = self.detector.can_judge(&watched, self.granularity, self.calibration);
         can.then(|| self.detector.first(&watched, candidate, candidate.steps.len(), self.granularity, self.calibration))
@@ -116,6 +126,10 @@ struct Record<'a> {
     reward_model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward_threshold: Option<Threshold>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_domain: Option<&'a Domain>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_outside: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signals: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +139,7 @@ struct Record<'a> {
 }
 
 /// Fields of a record that end in the trace; any other is kept in `Candidate::extra`, and so is `source`, which says where a record first came from.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 36] = [
     "schema_version",
     "trace_id",
     "candidate",
@@ -159,6 +173,8 @@ const KNOWN: [&str; 34] = [
     "policy",
     "reward_model",
     "reward_threshold",
+    "reward_domain",
+    "reward_outside",
     "signals",
 ];
 
@@ -194,9 +210,11 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
     let reading = now.map_or_else(|| Reading::of(REWARD), |s| s.reading().clone());
     let statistic = reading.statistic.or(reward.map(|r| r.statistic)).unwrap_or_default();
     let steps = reward.map(|r| c.step_values(r, &reading, granularity));
-    let first = scoring.and_then(|s| s.first(c));
+    let first = scoring.and_then(|s| s.first(trace, c));
     let judged = first.is_some();
-    let deviation = if let Some(found) = &first { found.as_ref() } else { c.deviation.as_ref() };
+    // A verdict of before goes where it would be withheld now.
+    let stays = |d: &&Deviation| scoring.is_none_or(|s| !s.withholds(trace, &d.by.reading.signal));
+    let deviation = if let Some(found) = &first { found.as_ref() } else { c.deviation.as_ref().filter(stays) };
     let by = deviation.map(|d| &d.by).or_else(|| scoring.filter(|_| judged).map(|s| s.detector));
     let aggregate = |r: &Signal| r.candidate_value(scoring?.aggregation, steps.as_deref().unwrap_or_default());
     let outcome = reward.map_or_else(|| own(signals::OUTCOME).and_then(Signal::whole), aggregate);
@@ -240,6 +258,8 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         policy: c.policy.as_deref(),
         reward_model: reward.and(c.reward_model()),
         reward_threshold: reward.and_then(stated),
+        reward_domain: reward.and_then(|r| r.domain.as_ref()),
+        reward_outside: reward.filter(|r| r.domain.is_some()).map(|_| outside(&trace.candidates, REWARD).is_some()),
         signals: signals::written(c, scored, scoring),
         source: trace.source.as_ref().filter(|_| !extra.contains_key("source")),
         extra,
@@ -329,6 +349,7 @@ fn candidate(line: &Line, record: &Fields<'_>) -> Result<Candidate, FieldError> 
         signals.push(Signal {
             statistic: one_of(record, "statistic", "sum, mean, min, max or last")?.unwrap_or_default(),
             threshold: one_of(record, "reward_threshold", "an object with `reading` and `value`")?,
+            domain: one_of(record, "reward_domain", "an object with `task`, `problem`, `text` and `vocabulary`")?,
             ..Signal::reward(record.opt_text("reward_model")?.unwrap_or_default(), tokens)
         });
     }

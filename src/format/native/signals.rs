@@ -75,6 +75,9 @@ fn object(signal: &Signal) -> Value {
     if signal.beside {
         out["beside"] = json!(true);
     }
+    if let Some(domain) = &signal.domain {
+        out["domain"] = json!(domain);
+    }
     out
 }
 
@@ -100,6 +103,7 @@ pub(super) fn read(record: &Fields<'_>, text: &str, steps: usize, signals: &mut 
         signal.statistic = one_of(&object, "statistic", "sum, mean, min, max or last")?.unwrap_or_default();
         signal.threshold = one_of(&object, "threshold", "an object with `reading` and `value`")?;
         signal.beside = object.opt_bool("beside")?.unwrap_or_default();
+        signal.domain = one_of(&object, "domain", "an object with `task`, `problem`, `text` and `vocabulary`")?;
         if signal.source != SignalSource::Check || !check::makes(&signal.name) {
             signals.push(signal);
         }

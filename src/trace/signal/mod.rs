@@ -4,10 +4,12 @@
 //! each is a [`Signal`] with a name, a source, an orientation and values a token, a step or the candidate. Whatever can be done with one (rank, colour,
 //! mark a deviation, pick one of N, calibrate, write to a file) is written once for all of them, by way of a [`Reading`].
 
+mod domain;
 mod names;
 mod policy;
 mod reading;
 
+pub use domain::{Domain, Measure, all_outside, outside};
 pub use names::AtWork;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Folds, Reading, Statistic, TokenClass};
@@ -155,6 +157,9 @@ pub struct Signal {
     /// A reward model gave it that was named beside the one of [`REWARD`], so that it stands behind that one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside: bool,
+    /// Whether the model that gave it has learned on such text, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
 }
 
 /// A calibrated threshold: a step beyond it deviates.
@@ -184,6 +189,7 @@ impl Signal {
             statistic: Statistic::default(),
             threshold: None,
             beside: false,
+            domain: None,
         }
     }
 
@@ -241,7 +247,7 @@ impl Signal {
         self.level() != Level::Candidate
     }
 
-    /// Everything of it but its values.
+    /// Everything of it but its values and its domain, which are of one text.
     pub fn header(&self) -> Self {
         let values = match self.level() {
             Level::Token => Values::Tokens(Vec::new()),
@@ -257,6 +263,7 @@ impl Signal {
             statistic: self.statistic,
             threshold: self.threshold.clone(),
             beside: self.beside,
+            domain: None,
         }
     }
 

@@ -2,5 +2,6 @@
 
 pub mod backbone;
 pub mod checkpoint;
+pub mod gate;
 pub mod package;
 pub mod training_problems;

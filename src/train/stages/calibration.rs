@@ -4,7 +4,7 @@ use super::context::{Results, Run, Stage};
 use super::rollouts::sampling;
 use crate::generate::{Completion, Prompt};
 use crate::model::{Decoder, TextTokenizer};
-use crate::reward::{Group, REFERENCE, RewardCard, RewardNet, Sequence, calibrate, calibrated_readings, score};
+use crate::reward::{Group, REFERENCE, RewardCard, RewardNet, SLACK, Sequence, calibrate, calibrated_readings, score};
 use crate::run::{RunFolder, stage};
 use crate::task::stories::{Split, story};
 use crate::task::{Demonstration, Task, TrainingProblems};
@@ -12,7 +12,7 @@ use crate::trace::{Calibration, Candidate, REWARD, Reading};
 use crate::train::TrainError;
 use crate::train::digest::{Digest, StageInputs};
 use crate::train::models::package::{Frozen, write_json};
-use crate::train::models::training_problems;
+use crate::train::models::{gate, training_problems};
 use crate::train::recipe::RewardConfig;
 use crate::util::seed::mix;
 
@@ -51,7 +51,7 @@ impl Stage for Calibrate<'_> {
         weights.0.extend(reference.map(|(name, t)| (format!("{REFERENCE}{name}"), t.clone())));
         let folder = run.folder.reward();
         model.backbone.package(&folder, &run.encoding.tokenizer, &weights, &["reward"])?;
-        let card = RewardCard {
+        let mut card = RewardCard {
             name: format!("{} reward", recipe.data.task.name()),
             head: model.net.kind(),
             calibration,
@@ -62,7 +62,9 @@ impl Stage for Calibrate<'_> {
             objective: serde_json::to_value(self.reward.objective).ok().and_then(|v| v.as_str().map(str::to_owned)),
             granularity: self.reward.granularity,
             uses_answers: recipe.uses_answers(),
+            gate: None,
         };
+        card.gate = gate::fit(&model.net, run.encoding, &card, run.data.encoded(), &self.held_out(run), SLACK)?;
         training_problems::write(&folder, &self.seen(run)?)?;
         write_json(&folder.join(RewardCard::FILE), &card)
     }
@@ -90,6 +92,15 @@ impl Calibrate<'_> {
         let groups: Vec<Group> = scored.into_iter().zip(aside).map(group).collect();
         let (readings, chosen) = (calibrated_readings(), Reading::new(REWARD, c.statistic));
         Ok(Calibration { task: Some(task.name().into()), ..calibrate(&groups, c.false_alarm_rate, c.stand_ins, &chosen, &readings) })
+    }
+
+    /// Demonstrations that are not trained on, for the gate: as many as there are, within reason.
+    fn held_out(&self, run: &Run) -> Vec<Demonstration> {
+        let n = self.reward.calibration.as_ref().map_or(0, |c| c.problems).max(gate::HELD_OUT_IN_TRAINING);
+        if run.data.task() == Task::Stories {
+            return (0..n as u64).map(|i| Demonstration::from(&story(Split::Validation, run.recipe.seed, i))).collect();
+        }
+        run.inputs.demonstrations.iter().skip(run.data.problems()).take(n).cloned().collect()
     }
 
     /// Demonstrations that are not trained on.

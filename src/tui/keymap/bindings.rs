@@ -190,6 +190,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(Anywhere, "d", C::CycleRule, "deviation: by which signal, at its threshold or by its largest drop"),
     bind(Anywhere, "D", C::CycleBeside, "a second deviation beside it, to see where two signals disagree"),
     bind(Anywhere, ",", C::Settings, "settings: temperature, N, tokens, seed, ..."),
+    bind(Anywhere, "!", C::ToggleTrust, "believe a reward outside of what it has learned, or not"),
     bind(Anywhere, "T", C::CycleTheme, "next theme"),
     bind(Anywhere, "m", C::Messages, "messages and lints"),
     bind(Anywhere, "?", C::Help, "this help"),

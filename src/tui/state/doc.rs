@@ -5,8 +5,8 @@ use super::{Derived, Scale};
 use crate::answer::{Ballot, Kind, Question, Vote};
 use crate::check::lint::{Lint, lint};
 use crate::trace::{
-    AtWork, Calibration, Candidate, Detector, Deviation, GoldDeviation, Level, Orientation, Reading, Segmentation, Signal, SignalSource,
-    Span, Statistic, Trace, TraceEvent, TraceStore, Unit, rank as rank_order, ranks, step_of_each,
+    AtWork, Calibration, Candidate, Detector, Deviation, Domain, GoldDeviation, Level, Orientation, Reading, Segmentation, Signal,
+    SignalSource, Span, Statistic, Trace, TraceEvent, TraceStore, Unit, all_outside, rank as rank_order, ranks, step_of_each,
 };
 use crate::tui::labels::{Labels, mark};
 use crate::tui::{Grade, Settings};
@@ -54,6 +54,10 @@ pub(crate) struct Doc {
     ballot: Ballot,
     /// Most severe first; of growing candidates once all have ended.
     pub lints: Vec<Lint>,
+    /// The signals whose models find that they have not learned on such text, and why.
+    pub outside: Vec<(String, Domain)>,
+    /// They are believed all the same.
+    pub trust: bool,
     /// How step values are coloured.
     pub scale: Scale,
     /// How the numbers that rank are coloured.
@@ -69,6 +73,8 @@ pub(crate) struct Doc {
     pub follow: bool,
     /// Rewards were asked for.
     pub asked: bool,
+    /// The policy was asked to read it.
+    pub read: bool,
     /// What kind of answer the problem asks for; `None`: what it shows.
     kind: Option<Kind>,
     /// First errors that the source names, before the user marked any.
@@ -102,6 +108,8 @@ impl Doc {
             votes: Votes::default(),
             ballot: Ballot::default(),
             lints: Vec::new(),
+            outside: Vec::new(),
+            trust: false,
             scale: Scale::default(),
             rank_scale: Scale::default(),
             cursor: Cursor::default(),
@@ -110,6 +118,7 @@ impl Doc {
             reveal: true,
             follow: origin == Origin::Live,
             asked: false,
+            read: false,
             inputs: None,
         }
     }
@@ -193,6 +202,20 @@ impl Doc {
         self.derived.iter_mut().for_each(|d| d.stale = true);
     }
 
+    /// The policy's reading of it was stopped: what it has of it goes, so that it is asked for again.
+    pub fn unread(&mut self) {
+        self.read = false;
+        if self.origin == Origin::Recorded {
+            let half = |c: &mut Candidate| {
+                if c.tokens.last().is_some_and(|t| t.span.end < c.text.trim_end().len()) {
+                    c.tokens.clear();
+                }
+            };
+            self.store.change(|trace| trace.candidates.iter_mut().for_each(half));
+            self.derived.iter_mut().for_each(|d| d.stale = true);
+        }
+    }
+
     /// Brings the derived values up to date with candidates and settings. `told`: with those of every signal, which the open problem shows.
     pub fn refresh(&mut self, settings: &Settings, calibration: &Calibration, told: bool) {
         let same = self.inputs.as_ref().is_some_and(|i| i.settings == *settings && i.calibration == *calibration && (i.told || !told));
@@ -213,7 +236,8 @@ impl Doc {
             }
         }
         self.known = union(self.derived.iter().flat_map(|d| &d.signals));
-        let choice = Choice { settings, calibration, known: &self.known, candidates };
+        (self.outside, self.trust) = (all_outside(candidates), settings.trust);
+        let choice = Choice { settings, calibration, known: &self.known, candidates, outside: &self.outside };
         let readings = choice.readings(told);
         let all = !same || readings != self.readings;
         for (i, (derived, candidate)) in self.derived.iter_mut().zip(candidates).enumerate() {
@@ -253,6 +277,17 @@ impl Doc {
         reading.and_then(|i| self.signal_of(i)).map(|i| i.unit).unwrap_or_default()
     }
 
+    /// Whether the verdicts of a signal are withheld.
+    pub fn withheld(&self, signal: &str) -> bool {
+        !self.trust && self.outside.iter().any(|o| o.0 == signal)
+    }
+
+    /// Why the verdicts of a signal are withheld; `None` where they are not.
+    pub fn why_withheld(&self, signal: &str) -> Option<String> {
+        let out = self.outside.iter().find(|o| !self.trust && o.0 == signal)?;
+        out.1.why()
+    }
+
     /// The reading that ranks.
     pub fn ranked_by(&self) -> Option<&Reading> {
         self.readings.rank.and_then(|i| self.readings.all.get(i))
@@ -268,6 +303,7 @@ impl Doc {
         let orientation = |i: usize| self.signal_of(i).map(|s| s.orientation).unwrap_or_default();
         let Readings { rank, colour, detect, beside, .. } = &self.readings;
         let scale = colour.map(|i| Scale::of(self.bounds[i].as_ref(), orientation(i), self.values(i))).unwrap_or_default();
+        let scale = Scale { withheld: self.coloured_by().is_some_and(|r| self.withheld(&r.signal)), ..scale };
         let wholes = |i: usize| self.derived.iter().filter_map(|d| d.taken[i].whole).collect();
         let rank_scale = match *rank {
             Some(i) if *colour == Some(i) => scale,
@@ -326,6 +362,8 @@ impl Doc {
             .and_then(|r| named(&self.known, &r.signal))
             .filter(|s| s.level() == Level::Token && matches!(s.source, SignalSource::Model(_)))
             .map(|_| self.scale);
+        let withheld = signal.is_some_and(|s| self.withheld(s));
+        let steps = if withheld { Some(Scale { withheld, ..Scale::default() }) } else { steps };
         if let (Some(c), Some(derived)) = (self.store.trace().candidates.get(candidate), self.derived.get_mut(candidate)) {
             derived.warm(c, signal, settings.granularity, calibration, steps);
         }
@@ -333,7 +371,7 @@ impl Doc {
 
     /// What can mark the first deviation, beside the default.
     pub fn detectors(&self, settings: &Settings, calibration: &Calibration) -> Vec<Detector> {
-        Choice { settings, calibration, known: &self.known, candidates: self.candidates() }.detectors()
+        Choice { settings, calibration, known: &self.known, candidates: self.candidates(), outside: &self.outside }.detectors()
     }
 
     /// A candidate's place under a reading, 1 for the best; `None` where it has no value, where nothing is better or worse by it, and while candidates grow of

@@ -3,6 +3,17 @@
 use crate::tui::source::{Item, Row};
 use std::collections::HashMap;
 
+/// What the models say of a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The predicted first deviation.
+    pub step: Option<usize>,
+    /// Something marks deviations at all.
+    pub judged: bool,
+    /// The reward model has not learned on such text.
+    pub outside: bool,
+}
+
 /// The list's data and cursor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
@@ -11,8 +22,8 @@ pub(crate) struct List {
     pub len: usize,
     pub complete: bool,
     rows: HashMap<usize, Row>,
-    /// Of problems that were judged: the predicted first deviation of the candidate that the label is of, or of the first one.
-    pub marks: HashMap<Item, Option<usize>>,
+    /// Of problems that were judged: what is predicted of the candidate that the label is of, or of the first one.
+    pub marks: HashMap<Item, Mark>,
     /// Indices the filter lets through; `None`: all.
     pub matches: Option<Vec<usize>>,
     pub filtering: bool,

@@ -11,7 +11,7 @@ mod signals;
 pub(crate) use derived::Derived;
 pub(crate) use doc::{Doc, Origin, gold_step};
 pub(crate) use editor::Editor;
-pub(crate) use list::List;
+pub(crate) use list::{List, Mark};
 pub(crate) use scale::Scale;
 pub(crate) use sheet::{Line, Sheet};
 
@@ -20,9 +20,9 @@ use super::source::{Item, Query};
 use super::{Action, Field, Grade, Labels, Settings, detector_name};
 use crate::answer::Kind;
 use crate::runtime::{ModelsStatus, RequestId, Slot};
-use crate::trace::{Reading, Segmentation};
+use crate::trace::{FitText, Fitted, Reading, Segmentation};
 use ratatui::layout::Rect;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One candidate, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,12 @@ pub struct State {
     pub(crate) has_models: bool,
     pub(crate) run: Option<Run>,
     pub(crate) scoring: HashMap<RequestId, Item>,
+    /// What the policy reads.
+    pub(crate) reading: HashMap<RequestId, Item>,
+    /// What the threshold of a policy's surprisal is fitted on.
+    pub(crate) texts: BTreeMap<Item, Vec<FitText>>,
+    /// Number of texts that the threshold was last fitted on.
+    pub(crate) fitted_on: usize,
     /// The next trace to be scored behind what is on screen.
     pub(crate) ahead: Option<Item>,
     pub(crate) messages: Vec<Message>,
@@ -196,6 +202,9 @@ impl State {
             has_models,
             run: None,
             scoring: HashMap::new(),
+            reading: HashMap::new(),
+            texts: BTreeMap::new(),
+            fitted_on: 0,
             ahead: None,
             messages: Vec::new(),
             shown: None,
@@ -251,6 +260,41 @@ impl State {
 
     pub(crate) fn policy_ready(&self) -> bool {
         matches!(self.models.policy, Slot::Ready { .. })
+    }
+
+    /// Whether the policy can read recorded text.
+    pub(crate) fn policy_reads(&self) -> bool {
+        self.policy_ready() && self.models.policy_reads
+    }
+
+    /// Whether a model is at work on what an item holds already.
+    pub(crate) fn in_work(&self, item: Item) -> bool {
+        self.scoring.values().chain(self.reading.values()).any(|i| *i == item)
+    }
+
+    /// Keeps what an item says for the fit of a threshold.
+    pub(crate) fn keep_texts(&mut self, item: Item, texts: Vec<FitText>) {
+        const KEPT: usize = 4096;
+        if !texts.is_empty() && (self.texts.len() < KEPT || self.texts.contains_key(&item)) {
+            self.texts.insert(item, texts);
+        }
+    }
+
+    /// Fits the threshold anew where the texts at hand have grown by half since it was fitted last, or, while they are few, where nothing more is on its way:
+    /// marks that have been seen seldom move. Whether it is another one now.
+    pub(crate) fn refit(&mut self) -> bool {
+        const FEW: usize = 64;
+        let known: usize = self.texts.values().map(Vec::len).sum();
+        let last = self.fitted_on;
+        let idle = self.scoring.is_empty() && self.reading.is_empty() && self.ahead.is_none();
+        if 2 * known < 3 * last && !(idle && known > last && last < FEW) {
+            return false;
+        }
+        let fitted = Fitted::on(self.texts.values().flatten());
+        self.fitted_on = if fitted.is_some() { known } else { 0 };
+        let changed = fitted != self.settings.fitted;
+        self.settings.fitted = fitted;
+        changed
     }
 
     /// Whether a reward model is ready; what is asked of others waits until they are.

@@ -1,7 +1,9 @@
 //! The signals of an opened problem, and which of them ranks, colours and marks.
 
+use crate::check;
 use crate::trace::{
-    Calibration, Candidate, Detector, Orientation, Reading, Signal, SignalSource, Threshold, TokenClass, Unit, default_signal,
+    Calibration, Candidate, Detector, Domain, Fitted, Orientation, Reading, Signal, SignalSource, Threshold, TokenClass, Unit,
+    judging_reading,
 };
 use crate::tui::settings::{Beside, Settings};
 
@@ -31,8 +33,10 @@ pub(super) fn header(signal: &Signal, candidate: &Candidate) -> Signal {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bound {
     pub value: f32,
-    /// What is stated of it; `None`: it is the middle of the unit.
+    /// What is stated of it; `None`: it was fitted, or is the middle of the unit.
     pub stated: Option<Threshold>,
+    /// How it was fitted on the texts at hand, where it was.
+    pub fitted: Option<Fitted>,
 }
 
 /// The readings that are taken of every candidate, and what each is for.
@@ -72,6 +76,8 @@ pub(super) struct Choice<'a> {
     /// The signals of all candidates, without values.
     pub known: &'a [Signal],
     pub candidates: &'a [Candidate],
+    /// The signals whose models have not learned on such text.
+    pub outside: &'a [(String, Domain)],
 }
 
 /// Columns of further signals that the board may have.
@@ -116,10 +122,24 @@ impl Choice<'_> {
 
     /// What ranks: what the user said, or the default.
     fn rank(&self) -> Option<Reading> {
-        match &self.settings.rank_by {
-            Some(reading) => self.said(reading),
-            None => self.reading(default_signal(self.candidates)?),
+        if let Some(reading) = self.settings.rank_by.as_ref().filter(|r| !self.withheld(&r.signal)) {
+            return self.said(reading);
         }
+        // They are in the order of `trace::default_signal`.
+        match self.known.iter().find(|s| s.is_reward() && !self.withheld(&s.name)) {
+            Some(signal) => self.reading(&signal.name),
+            None => self.unjudged().filter(|_| self.candidates.len() > 1),
+        }
+    }
+
+    /// Whether the verdicts of a signal are withheld.
+    fn withheld(&self, signal: &str) -> bool {
+        !self.settings.trust && self.outside.iter().any(|o| o.0 == signal)
+    }
+
+    /// What judges where no reward does: how surprising the text is to a policy.
+    fn unjudged(&self) -> Option<Reading> {
+        self.reading(&judging_reading().signal)
     }
 
     /// What colours the steps: what the user said, what ranks where it knows steps, or the first reward that does.
@@ -129,23 +149,29 @@ impl Choice<'_> {
             return self.said(reading).filter(|r| steps(r));
         }
         let shown = || self.settings.shown.iter().filter_map(|r| self.said(r)).find(|r| steps(r));
-        let reward = || self.known.iter().find(|s| s.is_reward() && s.has_steps()).and_then(|i| self.reading(&i.name));
-        rank.filter(|r| steps(r)).cloned().or_else(shown).or_else(reward)
+        let rewards = || self.known.iter().filter(|s| s.is_reward() && s.has_steps());
+        let reward = || rewards().find(|s| !self.withheld(&s.name)).and_then(|i| self.reading(&i.name));
+        let judged = rank.filter(|r| steps(r)).cloned().or_else(shown).or_else(reward).or_else(|| self.unjudged());
+        // What is withheld is shown without colour.
+        judged.or_else(|| rewards().next().and_then(|i| self.reading(&i.name)))
     }
 
     fn detect(&self, colour: Option<&Reading>) -> Option<Detector> {
         match &self.settings.detect_by {
+            Some(d) if self.withheld(&d.reading.signal) => None,
             Some(d) => Some(Detector { reading: self.said(&d.reading)?, rule: d.rule }),
-            None => colour.cloned().map(Detector::below),
+            // What no model judges is held against the check that has an opinion of its own.
+            None => colour.filter(|r| !self.withheld(&r.signal)).cloned().or_else(|| self.reading(check::EQUATIONS)).map(Detector::below),
         }
     }
 
     /// What marks beside the detector: what the user said, or the next reward that knows steps.
     fn beside(&self, detect: Option<&Detector>) -> Option<Detector> {
         let watched = &detect?.reading.signal;
-        let other = |name: &str| name != watched && self.signal(name).is_some_and(Signal::has_steps);
+        let other = |name: &str| name != watched && !self.withheld(name) && self.signal(name).is_some_and(Signal::has_steps);
         match &self.settings.beside {
             Beside::Off => None,
+            Beside::By(d) if self.withheld(&d.reading.signal) => None,
             Beside::By(d) => Some(Detector { reading: self.said(&d.reading)?, rule: d.rule }),
             Beside::Default => {
                 let shown = self.settings.shown.iter().filter(|r| other(&r.signal)).filter_map(|r| self.said(r));
@@ -157,7 +183,9 @@ impl Choice<'_> {
 
     /// Whether a reading may have a bound.
     fn may_mark(&self, reading: &Reading) -> bool {
-        let bound = |s: &Signal| s.unit == Unit::Unknown || middle(s).is_some() || s.threshold_of(reading, self.calibration).is_some();
+        let known =
+            |s: &Signal| middle(s).is_some() || s.threshold_of(reading, self.calibration).is_some() || self.fitted(reading).is_some();
+        let bound = |s: &Signal| s.unit == Unit::Unknown || known(s);
         self.signal(&reading.signal).is_some_and(bound)
     }
 
@@ -195,7 +223,12 @@ impl Choice<'_> {
         out
     }
 
-    /// The bound of a reading, by its threshold or the middle of its unit. `values`: all that it says of the problem.
+    /// The threshold that was fitted on the texts at hand for this very reading.
+    fn fitted(&self, reading: &Reading) -> Option<&Fitted> {
+        self.settings.fitted.as_ref().filter(|f| f.reading == *reading)
+    }
+
+    /// The bound of a reading, by its threshold, by what was fitted, or the middle of its unit. `values`: all that it says of the problem.
     pub fn bound(&self, reading: &Reading, values: impl Fn() -> Vec<f32>) -> Option<Bound> {
         let signal = self.signal(&reading.signal)?;
         let stated = signal.threshold_of(reading, self.calibration);
@@ -205,20 +238,24 @@ impl Choice<'_> {
             (values.iter().any(|v| *v < 0.0) && values.iter().any(|v| *v > 0.0)).then_some(0.0)
         };
         let middle = || if signal.unit == Unit::Unknown { both_signs() } else { middle(signal) };
-        let value = stated.as_ref().map(|t| t.value).or_else(middle)?;
-        Some(Bound { value, stated })
+        let fitted = if stated.is_none() { self.fitted(reading).cloned() } else { None };
+        let fitted_value = fitted.as_ref().map(|f| signal.orientation.turn(f.value));
+        let value = stated.as_ref().map(|t| t.value).or(fitted_value).or_else(middle)?;
+        Some(Bound { value, stated, fitted })
     }
 
     /// What can mark the first deviation, beside the default: the largest fall of what colours, and every other signal at a threshold that is known, or
     /// by its largest fall.
     pub fn detectors(&self) -> Vec<Detector> {
         let colour = self.colour(self.rank().as_ref());
-        let mut out: Vec<Detector> = colour.iter().cloned().map(Detector::drop).collect();
-        for signal in self.known.iter().filter(|s| s.has_steps() && s.orientation != Orientation::Neither) {
+        let mut out: Vec<Detector> = colour.iter().filter(|r| !self.withheld(&r.signal)).cloned().map(Detector::drop).collect();
+        let may = |s: &&Signal| s.has_steps() && s.orientation != Orientation::Neither && !self.withheld(&s.name);
+        for signal in self.known.iter().filter(may) {
             let calibrated = self.calibration.readings(&signal.name);
             let mut readings: Vec<Reading> = calibrated.map(|r| signal.full_reading(r)).collect();
             let own = self.reading(&signal.name);
-            let natural = own.filter(|r| signal.threshold_of(r, self.calibration).is_some() || middle(signal).is_some());
+            let natural =
+                own.filter(|r| self.fitted(r).is_some() || signal.threshold_of(r, self.calibration).is_some() || middle(signal).is_some());
             readings.extend(natural.filter(|r| !readings.contains(r)));
             if readings.is_empty() {
                 out.extend(self.reading(&signal.name).map(Detector::drop));
@@ -262,7 +299,7 @@ pub(crate) const ONE_FOR_ALL: &str = "one reward for all steps, so none is marke
 mod tests {
     use super::*;
     use crate::check;
-    use crate::trace::{Span, Statistic, TokenValue, segment};
+    use crate::trace::{Span, Statistic, TokenValue, all_outside, segment};
 
     fn candidate(signals: Vec<Signal>) -> Candidate {
         let text = "a 1\nb 2";
@@ -276,7 +313,7 @@ mod tests {
     fn readings(candidates: &[Candidate], settings: &Settings, calibration: &Calibration) -> (Vec<Signal>, Readings, Vec<String>) {
         let of = |c: &Candidate| check::all_signals(c).iter().filter(|s| s.has_values()).map(|s| header(s, c)).collect::<Vec<_>>();
         let known = union(&candidates.iter().flat_map(of).collect::<Vec<_>>());
-        let choice = Choice { settings, calibration, known: &known, candidates };
+        let choice = Choice { settings, calibration, known: &known, candidates, outside: &all_outside(candidates) };
         let (readings, detectors) = (choice.readings(true), choice.detectors().iter().map(crate::tui::detector_name).collect());
         (known, readings, detectors)
     }

@@ -2,7 +2,8 @@
 
 use super::models;
 use crate::check;
-use crate::trace::{Trace, default_signal};
+use crate::runtime::Slot;
+use crate::trace::{ENTROPY, LOGPROB, SURPRISAL, Trace, default_signal};
 use crate::tui::action::Effect;
 use crate::tui::source::{Ask, Item, Report};
 use crate::tui::state::{Doc, Focus, Origin, State, View};
@@ -55,6 +56,7 @@ fn opened(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
             models::generate(state, item, effects);
         } else {
             models::score(state, item, true, effects);
+            models::read(state, item, true, effects);
             tell_of_rewards(state, item);
         }
     }
@@ -65,7 +67,8 @@ fn opened(state: &mut State, item: Item, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Says which of the signals that were asked for by name is not there, and, once, how to name a reward model where nothing ranks what is opened.
+/// Says which of the signals that were asked for by name is not there, and, once, what a reward model would add and how to name one where nothing ranks what
+/// is opened.
 fn tell_of_rewards(state: &mut State, item: Item) {
     if let Some(name) = unknown_signal(state, item) {
         return state.hint(format!("no signal {name} in this problem; S goes through those that there are"));
@@ -73,7 +76,7 @@ fn tell_of_rewards(state: &mut State, item: Item) {
     let unread = state.docs.get(&item).is_some_and(|d| default_signal(d.candidates()).is_none());
     if unread && state.models.rewards.is_empty() && !state.has_models && !state.told_of_rewards {
         state.told_of_rewards = true;
-        state.hint("nothing ranks this file: name a model with --reward, or a signal with S");
+        state.hint("no reward model: --reward MODEL scores steps, --policy MODEL their surprisal");
     }
 }
 
@@ -81,7 +84,8 @@ fn unknown_signal(state: &State, item: Item) -> Option<String> {
     let (settings, doc) = (&state.settings, state.docs.get(&item)?);
     let asked = settings.rank_by.iter().chain(settings.detect_by.as_ref().map(|d| &d.reading)).chain(&settings.shown);
     // What a model is still to say has the name of its signal.
-    let coming = |name: &str| state.models.rewards.iter().any(|r| r.signal == name);
+    let read = |name: &str| [LOGPROB, ENTROPY, SURPRISAL].contains(&name) && state.models.policy != Slot::Absent;
+    let coming = |name: &str| read(name) || state.models.rewards.iter().any(|r| r.signal == name);
     let there = |name: &str| doc.candidates().iter().any(|c| check::find(c, name).is_some());
     asked.map(|r| &r.signal).find(|name| !coming(name) && !there(name)).cloned()
 }
@@ -103,7 +107,11 @@ pub(super) fn take(state: &mut State, report: Report, effects: &mut Vec<Effect>)
         }
         Report::Rows(rows) => {
             state.asked.retain(|a| !rows.iter().any(|r| Item::Recorded(r.0) == *a));
+            for (i, row) in &rows {
+                state.keep_texts(Item::Recorded(*i), row.texts.clone());
+            }
             state.list.add_rows(rows);
+            models::refit(state);
         }
         Report::Trace(i, Ok(trace)) => {
             let item = Item::Recorded(i);

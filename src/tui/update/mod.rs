@@ -11,7 +11,7 @@ use super::action::{Action, Command, Effect};
 use super::labels::{Marked, step_labels};
 use super::settings::Field;
 use super::source::{Ask, Item};
-use super::state::{Editor, Focus, Hit, Overlay, Search, State, View};
+use super::state::{Editor, Focus, Hit, Mark, Overlay, Search, State, View};
 use super::theme::DEFAULT_THEME;
 use crate::trace::Granularity;
 
@@ -127,6 +127,15 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::CycleSignal => turn(state, Field::RankBy),
         Command::CycleStatistic => turn(state, Field::Statistic),
         Command::CycleBeside => turn(state, Field::Beside),
+        Command::ToggleTrust => {
+            state.settings.trust = !state.settings.trust;
+            settings_changed(state);
+            state.hint(if state.settings.trust {
+                "rewards are believed outside of their task, too"
+            } else {
+                "verdicts outside of a reward's task are withheld"
+            });
+        }
         Command::CycleTheme => {
             let at = state.themes.iter().position(|t| *t == state.theme).map_or(0, |i| (i + 1) % state.themes.len().max(1));
             let name = state.themes.get(at).cloned().unwrap_or_else(|| DEFAULT_THEME.to_string());
@@ -230,7 +239,7 @@ fn toggle_compare(state: &mut State) {
 pub(super) fn settings_changed(state: &mut State) {
     state.list.marks.clear();
     let (settings, calibration) = (state.settings.clone(), state.models.calibration.clone());
-    let items: Vec<Item> = state.docs.keys().copied().filter(|i| !state.scoring.values().any(|s| s == i)).collect();
+    let items: Vec<Item> = state.docs.keys().copied().filter(|i| !state.in_work(*i)).collect();
     for item in items {
         let open = state.open == Some(item);
         if let Some(doc) = state.docs.get_mut(&item) {
@@ -299,7 +308,9 @@ pub(super) fn mark(state: &mut State, item: Item) {
     let Some(doc) = state.docs.get(&item) else { return };
     let labelled = doc.candidates().iter().position(|c| c.gold.is_some()).unwrap_or(0);
     let Some(derived) = doc.derived.get(labelled) else { return };
-    if derived.score.is_some() || doc.readings.detect.is_some() {
-        state.list.marks.insert(item, derived.deviation.as_ref().map(|d| d.step));
+    let judged = doc.readings.detect.is_some();
+    if derived.score.is_some() || judged || !doc.outside.is_empty() {
+        let mark = Mark { step: derived.deviation.as_ref().map(|d| d.step), judged, outside: !doc.outside.is_empty() };
+        state.list.marks.insert(item, mark);
     }
 }

@@ -215,7 +215,7 @@ pub(super) fn spark(doc: &Doc, p: &mut Painter<'_>, x: u16, y: u16, room: u16, i
     for (i, reward) in derived.colours().iter().take(shown).enumerate() {
         let style = reward_style(p, doc.scale, *reward);
         let glyph = match reward {
-            Some(r) if !r.is_nan() => {
+            Some(r) if !doc.scale.place(*r).is_nan() => {
                 let level = (doc.scale.place(*r) + 1.0) / 2.0 * (g.levels.len() - 1) as f32;
                 g.levels[(level.round() as usize).min(g.levels.len() - 1)]
             }

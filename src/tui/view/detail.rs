@@ -3,6 +3,7 @@
 use super::format::{amount, exact, finish, signed, thousands};
 use super::paint::Painter;
 use super::words::{one_line, ordinal, rank_name, reward_style, verdict};
+use crate::check::EQUATIONS;
 use crate::check::lint::Severity;
 use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, Signal, SignalSource, StepKind};
@@ -21,14 +22,18 @@ pub(super) fn why(doc: &Doc, d: &Deviation, g: &Glyphs, room: u16) -> String {
     let (value, threshold) = (amount(d.value, unit, g), amount(d.threshold, unit, g));
     let (value, threshold) = (value.trim(), threshold.trim());
     let forms = match d.by.rule {
+        Rule::Threshold if name.signal == EQUATIONS => {
+            vec!["an equation in it does not hold as it is written".into(), "a false equation".into()]
+        }
         Rule::Threshold => {
-            let stated = at.and_then(|i| doc.bounds.get(i)?.as_ref()?.stated.as_ref());
-            let note = match stated {
+            let bound = at.and_then(|i| doc.bounds.get(i)?.as_ref());
+            let fitted = bound.and_then(|b| b.fitted.as_ref());
+            let note = match bound.and_then(|b| b.stated.as_ref()) {
                 Some(t) => {
                     let on = t.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
                     t.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
                 }
-                None => " (not calibrated)".into(),
+                None => fitted.map_or_else(|| " (not calibrated)".into(), |f| format!(" ({})", f.words()[0])),
             };
             let (side, sign) = if d.value < d.threshold { ("below", "<") } else { ("above", ">") };
             let (long, short) = (format!("{name} {value} is {side} {threshold}"), format!("{name} {value} {sign} {threshold}"));
@@ -124,15 +129,20 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
             if let Some(b) = before {
                 parts.put(g.delta, &signed(r - b, 2, g), dim);
             }
-            parts.put(scale.name, amount(scale.pivot, unit, g).trim(), dim);
+            match doc.coloured_by().and_then(|r| doc.why_withheld(&r.signal)) {
+                Some(why) => parts.put("withheld:", &why, dim),
+                None => parts.put(scale.name, amount(scale.pivot, unit, g).trim(), dim),
+            }
+            let bound = doc.readings.colour.and_then(|i| doc.bounds.get(i)?.as_ref());
+            if let Some(fitted) = bound.and_then(|b| b.fitted.as_ref()) {
+                parts.put("", &fitted.words()[1], dim);
+            }
         }
         None => {
             let loads = state.models.rewards.iter().any(|r| matches!(r.slot, Slot::Loading { .. }));
-            let busy = state.open.is_some_and(|open| {
-                state.scoring.values().any(|i| *i == open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done)
-            });
+            let busy = state.open.is_some_and(|open| state.in_work(open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done));
             let none = if doc.readings.colour.is_none() && doc.known.iter().all(|s| !s.is_reward()) {
-                "none: name a model with --reward"
+                "none: name a model with --reward or --policy"
             } else {
                 "none"
             };
@@ -213,13 +223,14 @@ fn told(doc: &Doc, derived: &Derived, step: usize, g: &Glyphs) -> Vec<Said> {
 fn said(doc: &Doc, reading: usize, value: f32, g: &Glyphs) -> Option<Said> {
     let info = doc.signal_of(reading)?;
     let mut text = amount(value, info.unit, g).trim().to_owned();
-    let stated = doc.bounds.get(reading).and_then(Option::as_ref).filter(|b| b.stated.is_some());
+    let stated = doc.bounds.get(reading).and_then(Option::as_ref).filter(|b| b.stated.is_some() && !doc.withheld(&info.name));
     if let Some(bound) = stated {
         let sign = if value < bound.value { "<" } else { ">" };
         text.push_str(&format!(" {sign} {}", amount(bound.value, info.unit, g).trim()));
     }
     if doc.candidates().len() > 1
         && info.orientation != Orientation::Neither
+        && !doc.withheld(&info.name)
         && let Some(place) = doc.place_under(reading, doc.cursor.candidate)
     {
         text.push_str(&format!(" ({})", ordinal(place)));

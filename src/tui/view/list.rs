@@ -4,7 +4,7 @@ use super::format;
 use super::paint::Painter;
 use crate::trace::GoldDeviation;
 use crate::tui::source::Item;
-use crate::tui::state::{Focus, State};
+use crate::tui::state::{Focus, Mark, State};
 use crate::tui::text::width;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
@@ -111,9 +111,14 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
     };
     let gold = row.and_then(|r| r.gold);
     if columns.predicted {
-        if let Some(&marked) = state.list.marks.get(&item) {
-            let shown = marked.map_or_else(|| g.unknown.to_string(), |s| format!("{}{}", g.deviation, s + 1));
+        if let Some(&Mark { step: marked, judged, outside }) = state.list.marks.get(&item) {
+            let shown = match marked {
+                Some(s) => format!("{}{}", g.deviation, s + 1),
+                None if outside && !judged => "out".into(),
+                None => g.unknown.to_string(),
+            };
             let agrees = match (gold, marked) {
+                _ if !judged => None,
                 (Some(GoldDeviation::Step(a)), Some(b)) => Some(a == b),
                 (Some(GoldDeviation::None), b) => Some(b.is_none()),
                 (Some(GoldDeviation::Step(_)), None) => Some(false),
@@ -145,7 +150,11 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
         p.right(right, area.y, SEVERAL, &shown, keep(p.style(role)));
         right = right.saturating_sub(SEVERAL + 1);
     }
-    let left = area.x + 1;
+    let mut left = area.x + 1;
+    // What the reward model has not learned on.
+    if state.list.marks.get(&item).is_some_and(|m| m.outside) {
+        left = p.glyph(left, area.y, 1, "~", keep(p.style(Role::Warning)));
+    }
     let room = right.saturating_sub(left);
     match (item, row) {
         (Item::Own(i), _) => {

@@ -2,7 +2,7 @@
 
 use super::format;
 use super::paint::Painter;
-use super::words::{one_line, rank_name, verdict};
+use super::words::{one_line, outside, rank_name, unjudged, verdict};
 use crate::check::lint::Severity;
 use crate::trace::{Candidate, Span, StepKind};
 use crate::tui::source::find_in;
@@ -70,6 +70,15 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     let id = if trace.id.is_empty() { "problem" } else { &trace.id };
     let mut x = p.cut(area.x + 1, area.y, room(area.x).min(40), id, p.style(role));
     let n = doc.candidates().len();
+    // What else there is to say is short.
+    let fits = |x: u16, kept: usize| move |f: &&String| usize::from(room(x)) > f.chars().count() + 3 + kept;
+    if let Some(forms) = outside(doc) {
+        let form = [72, 24, 0].iter().find_map(|kept| forms.iter().find(fits(x, *kept)));
+        if let Some(form) = form {
+            x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
+            x = p.text(x, area.y, room(x), form, p.style(Role::Warning));
+        }
+    }
     let mut part = |p: &mut Painter<'_>, text: &str, style: Style| {
         if usize::from(room(x)) > text.chars().count() + 3 {
             x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
@@ -111,6 +120,12 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     if serious > 0 {
         let word = if serious == 1 { "warning" } else { "warnings" };
         part(p, &format!("{} {serious} {word} (m)", g.warning), p.style(Role::Warning));
+    }
+    if let Some(forms) = unjudged(state, doc) {
+        if let Some(form) = forms.iter().find(fits(x, 0)) {
+            x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
+            p.text(x, area.y, room(x), form, p.style(Role::Dim));
+        }
     }
     let rule = state.layout.problem_rule;
     let text_rows = area.height.saturating_sub(1 + u16::from(rule));

@@ -1,7 +1,8 @@
 //! How the views put what several of them show: an answer's verdict, what ranks, places, text on one line, the style of a value.
 
 use super::paint::Painter;
-use crate::trace::Candidate;
+use crate::runtime::Slot;
+use crate::trace::{Candidate, FEWEST_TEXTS, SURPRISAL};
 use crate::tui::state::{Doc, Scale, State};
 use crate::tui::text::fit;
 use crate::tui::theme::{Glyphs, Role};
@@ -12,6 +13,37 @@ pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
     let reading = doc.ranked_by()?;
     let steps = doc.signal_of(doc.readings.rank?)?.has_steps();
     Some(if steps { format!("{reading}, {}", state.settings.aggregation.name()) } else { reading.to_string() })
+}
+
+/// That a reward model has not learned on such text, the longest form first; `None` where all have, as far as is known.
+pub(super) fn outside(doc: &Doc) -> Option<[String; 3]> {
+    let (signal, domain) = doc.outside.first()?;
+    let (task, why) = (one_line(&domain.task, 24), domain.why().unwrap_or_default());
+    let what = if doc.trust { "believed all the same" } else { "verdicts withheld, ! shows them" };
+    let short = if doc.trust { "believed" } else { "withheld (!)" };
+    Some([format!("{signal}: outside {task}, {why}; {what}"), format!("outside {task}; {what}"), format!("outside {task}, {short}")])
+}
+
+/// What judges where no reward does, and how its threshold came about, the longest form first; `None` where something else colours.
+pub(super) fn unjudged(state: &State, doc: &Doc) -> Option<[String; 3]> {
+    let reading = doc.coloured_by().filter(|r| r.signal == SURPRISAL)?;
+    let by = match &state.models.policy {
+        Slot::Ready { name, .. } if state.models.policy_reads => {
+            format!(" to {}", name.rsplit('/').find(|p| !p.is_empty()).unwrap_or(name))
+        }
+        _ => String::new(),
+    };
+    let fitted = doc.readings.colour.and_then(|i| doc.bounds.get(i)?.as_ref()?.fitted.as_ref());
+    Some(match fitted {
+        Some(fitted) => {
+            let [long, short] = fitted.words();
+            [format!("{reading}: how unexpected a step is{by}; {long}"), format!("{reading}{by}; {long}"), format!("surprisal; {short}")]
+        }
+        None => {
+            let few = format!("marks from {FEWEST_TEXTS} texts on");
+            [format!("{reading}: how unexpected a step is{by}; {few}"), format!("{reading}{by}; {few}"), "surprisal; no threshold".into()]
+        }
+    })
 }
 
 /// Glyph and role of a candidate's answer.
