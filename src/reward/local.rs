@@ -168,7 +168,8 @@ impl LocalReward {
         let about = format!("{family}, {p:.1} M parameters, {}, {on}, read as {}: a score for each token", model.stored, protocol.name);
         let net =
             RewardNet::new(decoder, None, head, &Called { inner: model.weights.as_ref(), head: &protocol.read.tensor })?.for_inference()?;
-        Ok(Self { reader: Reader::new(&net.decoder), reference: None, card, about, net, tokenizer: model.tokenizer, rows: Vec::new() })
+        let (reader, rows, problem) = (Reader::new(&net.decoder), Vec::new(), Problem::default());
+        Ok(Self { reader, reference: None, card, about, net, tokenizer: model.tokenizer, rows, problem })
     }
 
     /// The same with f, its potential's part included, as the reward; thresholds are g's and are left behind. Fails where the head has no potential.

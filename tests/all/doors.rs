@@ -41,7 +41,8 @@ struct Shown {
 fn shown(trace: &Trace) -> (Vec<Shown>, Option<(String, usize)>) {
     let n = trace.candidates.len();
     let mut screen = Screen::with(Setup { size: (120, 60 + 6 * n as u16), ..Setup::default() }, vec![trace.clone()]);
-    screen.keys("enter v");
+    // What lies outside of what the embedded model has learned is ranked and marked all the same.
+    screen.keys("enter v !");
     let text = screen.text();
     let lines: Vec<Vec<char>> = text.lines().map(|l| l.chars().collect()).collect();
     let find = |line: &[char], word: &str| {
@@ -88,7 +89,7 @@ fn shown(trace: &Trace) -> (Vec<Shown>, Option<(String, usize)>) {
 fn all_doors(corpus: &str, path: &Path, task: Option<Task>, dir: &Path) {
     let scored = dir.join(format!("{corpus}.scored.jsonl"));
     let task_flag = task.map(|t| vec!["--task", t.name()]).unwrap_or_default();
-    run(&[&["score", path.to_str().unwrap(), "--reward", "embedded", "-o", scored.to_str().unwrap()], &task_flag[..]].concat());
+    run(&[&["score", path.to_str().unwrap(), "--reward", "embedded", "--trust", "-o", scored.to_str().unwrap()], &task_flag[..]].concat());
     let lines: Vec<Value> = std::fs::read_to_string(&scored).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let unscored = open(path, task);
     let traces = open(&scored, task);
