@@ -167,3 +167,28 @@ fn trl_trains_on_what_is_served() {
         Err(error) => println!("skipped: {python}: {error}"),
     }
 }
+
+/// A server of this program is a reward model to `score`, and the numbers are those of the model itself.
+#[test]
+fn what_is_served_is_a_reward_to_this_program() {
+    let mut child = program(&["--reward", "embedded", "--port", "0", "--json"]).spawn().unwrap();
+    let url = until(&mut BufReader::new(child.stderr.take().unwrap()), "listening")["url"].as_str().unwrap().to_owned();
+    let scored = |reward: &str| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/processbench.jsonl");
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(["score", file, "-q", "--device", "cpu", "--reward", reward]).output();
+        let output = output.unwrap();
+        let steps = |line: &str| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let values: Vec<f32> = record["step_rewards"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+            (values, record["first_deviation"].as_i64())
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        (said.lines().map(steps).collect::<Vec<_>>(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (here, _) = scored("embedded");
+    let (there, err) = scored(&format!("{url}/score"));
+    let _ = (child.kill(), child.wait());
+    assert_eq!(here.len(), 2);
+    assert_eq!(there, here, "{err}");
+}
