@@ -352,7 +352,7 @@ mod tests {
         let (_, r, _) = readings(&both, &Settings { rank_by: Some("reward".parse().unwrap()), ..Settings::default() }, &calibration);
         assert_eq!(name(&r, r.rank).as_deref(), Some("reward.sum"), "the statistic that it was calibrated with");
         let settings = Settings { rank_by: Some("nothing".parse().unwrap()), ..Settings::default() };
-        let choice = Choice { settings: &settings, calibration: &calibration, known: &known, candidates: &both };
+        let choice = Choice { settings: &settings, calibration: &calibration, known: &known, candidates: &both, outside: &[] };
         assert_eq!(choice.readings(false).rank, None);
         let bound = |r: &str| choice.bound(&r.parse().unwrap(), Vec::new).map(|b| (b.value, b.stated.is_some()));
         assert_eq!(
@@ -369,7 +369,7 @@ mod tests {
         let (known, r, _) = readings(&both, &Settings::default(), &Calibration::default());
         assert_eq!(name(&r, r.rank).as_deref(), Some("reward.sum"), "read as it was calibrated");
         let (settings, calibration) = (Settings::default(), Calibration::default());
-        let choice = Choice { settings: &settings, calibration: &calibration, known: &known, candidates: &both };
+        let choice = Choice { settings: &settings, calibration: &calibration, known: &known, candidates: &both, outside: &[] };
         assert_eq!(choice.bound(&"reward.sum".parse().unwrap(), Vec::new).map(|b| (b.value, b.stated.is_some())), Some((-3.0, true)));
     }
 }
