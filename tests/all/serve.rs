@@ -15,8 +15,11 @@ fn sample(name: &str) -> String {
 
 /// What `score` writes of a file.
 fn scored(file: &str, more: &[&str]) -> Vec<Value> {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(["score", file, "-q", "--trust", "--device", "cpu"]).args(more).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_reasonscope"))
+        .args(["score", file, "-q", "--trust", "--device", "cpu"])
+        .args(more)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }

@@ -56,7 +56,7 @@ fn verdicts_are_withheld_outside_and_shown_to_who_insists() {
     s.keys("v");
     let text = s.text();
     assert!(!text.contains('▼') && !text.contains('▓'), "no value has a side:\n{text}");
-    assert!(text.lines().any(|l| l.contains("▸~A bakery")) && text.contains("withheld: problem"), "list and step say so:\n{text}");
+    assert!(text.lines().any(|l| l.contains("▸~A bakery")) && text.contains("withheld (!)"), "list and step say so:\n{text}");
     assert!(text.contains("problem 6.2 nats a token, its own 1.5 at most"), "{text}");
     assert!(text.contains("reward.min"), "the numbers are there:\n{text}");
     s.keys("]e");

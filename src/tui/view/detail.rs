@@ -130,7 +130,7 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
                 parts.put(g.delta, &signed(r - b, 2, g), dim);
             }
             match doc.coloured_by().and_then(|r| doc.why_withheld(&r.signal)) {
-                Some(why) => parts.put("withheld:", &why, dim),
+                Some(why) => parts.put("", &why, dim),
                 None => parts.put(scale.name, amount(scale.pivot, unit, g).trim(), dim),
             }
             let bound = doc.readings.colour.and_then(|i| doc.bounds.get(i)?.as_ref());
