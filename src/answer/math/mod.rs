@@ -4,23 +4,25 @@
 //! ([`same`]), formulas without rounding in a finite field where that can tell, else at points of their domain. Everything is
 //! bounded: the length of a text, how deep it is nested, and the steps of a comparison ([`fuel`]).
 
-mod clock;
+mod answer;
 mod formula;
 mod fuel;
 mod names;
-mod quantity;
+mod read;
 mod region;
 mod same;
-mod sets;
 mod shape;
+mod slices;
 mod text;
 mod units;
 
 use super::ratio::Ratio;
+use answer::{Answer, Scalar};
 use fuel::Fuel;
 use same::Compare;
-use shape::{Answer, Scalar, answer};
-use text::lex::{Dialect, Lexeme, Op, Token, lex};
+use shape::answer;
+use text::lex::lex;
+use text::token::{Dialect, Lexeme, Op, Token};
 
 pub(super) use text::words::{begins as begins_with_number, is_number as is_number_word};
 

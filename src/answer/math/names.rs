@@ -1,8 +1,8 @@
 //! Names before a sign of equality: what stands there is not part of the answer.
 
 use super::formula::tree::Call;
-use super::shape::{inside, step};
-use super::text::lex::{Lexeme, Op, Token};
+use super::slices::{inside, step};
+use super::text::token::{Lexeme, Op, Token};
 
 /// What an answer calls its value.
 #[derive(Clone, Debug, PartialEq)]

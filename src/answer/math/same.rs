@@ -1,12 +1,12 @@
 //! Which answers say the same.
 
+use super::answer::{Answer, Relation, Scalar};
 use super::formula::residue::residue;
 use super::formula::tree::{Call, Expr};
 use super::formula::value::{Point, real_value, value};
 use super::fuel::Fuel;
 use super::names::Naming;
-use super::shape::{Answer, Relation, Scalar};
-use super::text::lex::Op;
+use super::text::token::Op;
 use super::units::Unit;
 
 /// Points at which formulas are tried, and at how many they must agree.

@@ -1,7 +1,7 @@
-//! Formulas: what they are made of, how tokens are read as one, what their values are.
+//! Formulas: what they are made of, and what their values are.
 
 mod complex;
-pub(super) mod read;
+mod field;
 pub(super) mod residue;
 pub(super) mod tree;
 pub(super) mod value;

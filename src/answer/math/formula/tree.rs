@@ -1,7 +1,7 @@
 //! What a formula is made of.
 
 use super::super::super::ratio::Ratio;
-use super::residue::Residue;
+use super::field::Residue;
 
 /// A formula. Sums and products are flat, so that only brackets, powers and functions make it deep, which its reader bounds.
 #[derive(Clone, Debug)]

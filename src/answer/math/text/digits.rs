@@ -2,7 +2,8 @@
 
 use super::super::super::ratio::Ratio;
 use super::super::formula::tree::Number;
-use super::lex::{Lexer, Token};
+use super::lex::Lexer;
+use super::token::Token;
 
 impl<'a> Lexer<'a> {
     /// The run of digits at a place.

@@ -1,7 +1,7 @@
 //! What commands and characters of mathematics stand for.
 
 use super::super::formula::tree::Call;
-use super::lex::{Op, Token};
+use super::token::{Op, Token};
 
 /// Commands that only lay out what follows.
 pub(in crate::answer::math) const LAYOUT: [&str; 45] = [

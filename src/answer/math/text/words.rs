@@ -2,7 +2,7 @@
 
 use super::super::super::ratio::Ratio;
 use super::super::formula::tree::Number;
-use super::lex::{Dialect, Lexeme, Op, Token};
+use super::token::{Dialect, Lexeme, Op, Token};
 
 const UNITS: [&str; 20] = [
     "zero",

@@ -1,132 +1,23 @@
-//! What an answer is: a number with a unit, a list, a tuple, an interval, an equation, a matrix, a time of day, or words.
+//! Tokens read as an answer.
 
-use super::clock::{clock, hour};
-use super::formula::read::whole;
+mod clock;
+mod quantity;
+mod sets;
+
+use super::answer::{Answer, Relation, decided};
 use super::formula::tree::Expr;
-use super::names::{Name, name, names};
-use super::quantity::{compound, quantity, together};
+use super::names::{name, names};
+use super::read::whole;
 use super::region::Region;
-use super::sets::{inequality, interval, region, regions};
-use super::text::lex::{Lexeme, Op, Token};
-use super::units::Unit;
-
-/// Parts inside parts are read as deep as this.
-pub(super) const DEPTH: usize = 6;
-/// Lists of more parts are compared as texts.
-pub(super) const PARTS: usize = 128;
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Scalar(Scalar),
-    /// The parts of `2:3:4`.
-    Ratio(Vec<Expr>),
-    /// Minutes after midnight or noon, and which; unknown where it is not said.
-    Clock(u32, Option<bool>),
-    /// What stands between brackets, in order.
-    Tuple(char, Vec<Answer>),
-    Set(Vec<Answer>),
-    /// What stands between commas; whether between `or`.
-    List(Vec<Answer>, bool),
-    /// A set of real numbers, and of what variable.
-    Region(Region, Option<String>),
-    /// Rows; whether it is a determinant.
-    Matrix(bool, Vec<Vec<Answer>>),
-    /// A name and its value, and the equation that this is.
-    Named(Name, Box<Answer>, Option<Relation>),
-    Relation(Relation),
-    /// Any of these.
-    Either(Vec<Answer>),
-    /// An answer and the condition under which it holds, as it is spelled.
-    Under(Box<Answer>, Vec<String>),
-    /// Not understood: as it is spelled.
-    Words(Vec<String>),
-}
-
-/// A formula with what is known of it at once.
-#[derive(Clone, Debug)]
-pub(super) struct Scalar {
-    pub expr: Expr,
-    pub unit: Option<Unit>,
-}
-
-/// Two formulas and how they stand to each other: equal, unequal, the left one less or not more.
-#[derive(Clone, Debug)]
-pub(super) struct Relation {
-    pub op: Op,
-    pub left: Expr,
-    pub right: Expr,
-}
-
-impl Answer {
-    pub fn scalar(&self) -> Option<&Expr> {
-        if let Self::Scalar(Scalar { expr, .. }) = self { Some(expr) } else { None }
-    }
-}
+use super::slices::{DEPTH, PARTS, inside, outside, parts, strip};
+use super::text::token::{Lexeme, Op, Token};
+use clock::{clock, hour};
+use quantity::{compound, quantity, together};
+use sets::{inequality, interval, region, regions};
 
 /// Reads the tokens of an answer.
 pub(super) fn answer(all: &[Lexeme]) -> Answer {
     Reader.answer(all, 0)
-}
-
-/// The same for a part that is so deep inside others.
-pub(super) fn part(all: &[Lexeme], depth: usize) -> Answer {
-    Reader.answer(all, depth)
-}
-
-/// How a token opens or closes what others stand in.
-pub(super) fn step(token: &Token) -> isize {
-    match token {
-        Token::Open(_) | Token::GroupOpen | Token::Begin(_) => 1,
-        Token::Close(_) | Token::GroupClose | Token::End(_) => -1,
-        _ => 0,
-    }
-}
-
-/// Where tokens outside all brackets are of a kind.
-pub(super) fn outside(all: &[Lexeme], is: impl Fn(&Token) -> bool) -> Vec<usize> {
-    let mut depth = 0;
-    let mut found = Vec::new();
-    for (i, l) in all.iter().enumerate() {
-        depth += step(&l.token);
-        if depth == 0 && is(&l.token) {
-            found.push(i);
-        }
-    }
-    found
-}
-
-/// The parts between the tokens at some places.
-pub(super) fn parts<'a>(all: &'a [Lexeme], at: &[usize]) -> Vec<&'a [Lexeme]> {
-    let mut start = 0;
-    let mut out: Vec<&[Lexeme]> = Vec::with_capacity(at.len() + 1);
-    for &i in at {
-        out.push(&all[start..i]);
-        start = i + 1;
-    }
-    out.push(&all[start..]);
-    out
-}
-
-/// What stands between the first and the last token where these belong together.
-pub(super) fn inside(all: &[Lexeme]) -> Option<&[Lexeme]> {
-    let [first, inner @ .., last] = all else { return None };
-    if step(&first.token) != 1 || step(&last.token) != -1 {
-        return None;
-    }
-    let mut depth = 0;
-    for l in inner {
-        depth += step(&l.token);
-        if depth < 0 {
-            return None;
-        }
-    }
-    (depth == 0).then_some(inner)
-}
-
-pub(super) fn is_words(all: &[Lexeme], wanted: &[&str]) -> bool {
-    let spelled: Vec<String> = all.iter().map(Lexeme::spelling).collect();
-    wanted.contains(&spelled.join(" ").as_str())
 }
 
 struct Reader;
@@ -252,7 +143,7 @@ impl Reader {
         if !at.is_empty() {
             return self.relation(all, &at, depth);
         }
-        if let Some(region) = region(all, depth) {
+        if let Some(region) = region(all, depth, &|part, depth| self.answer(part, depth)) {
             return Some(Answer::Region(region, None));
         }
         if let Some(found) = self.bracketed(all, depth) {
@@ -295,7 +186,7 @@ impl Reader {
         match ops.as_slice() {
             [Op::In] => {
                 let name = name(first)?;
-                Some(match region(last, depth).or_else(|| interval(last)) {
+                Some(match region(last, depth, &|part, depth| self.answer(part, depth)).or_else(|| interval(last)) {
                     Some(region) => Answer::Region(region, Some(name.spelled)),
                     None => self.answer(last, depth + 1),
                 })
@@ -375,14 +266,6 @@ impl Reader {
     }
 }
 
-/// The formulas that signs ± leave.
-pub(super) fn decided(expr: Expr) -> Vec<Expr> {
-    match expr.signs() {
-        0 => vec![expr],
-        n => (0..1 << n).map(|choice| expr.decided(choice)).collect(),
-    }
-}
-
 /// The members that signs ± made of one.
 fn spread(answer: Answer) -> Vec<Answer> {
     match answer {
@@ -421,50 +304,4 @@ fn bound_signs(all: &[Lexeme]) -> Option<(Vec<Lexeme>, Vec<Lexeme>)> {
 fn is_condition(token: &Token) -> bool {
     let words = ["for", "where", "when", "if", "with", "since", "because", "provided", "such"];
     matches!(token, Token::Word(word) if words.contains(&word.to_lowercase().as_str()))
-}
-
-/// How many tokens a remark in brackets at the end takes: words only.
-fn remark(all: &[Lexeme]) -> usize {
-    let Some(at) = all.iter().rposition(|l| matches!(l.token, Token::Open('('))).filter(|at| *at > 0) else { return 0 };
-    let word = |l: &Lexeme| matches!(&l.token, Token::Word(w) if w.len() > 2);
-    let plain = |l: &Lexeme| matches!(l.token, Token::Word(_) | Token::Letter(_) | Token::Dot);
-    match inside(&all[at..]) {
-        Some(inner) if inner.iter().any(word) && inner.iter().all(plain) => all.len() - at,
-        _ => 0,
-    }
-}
-
-/// What does not count around an answer.
-pub(super) fn strip(mut all: &[Lexeme]) -> &[Lexeme] {
-    loop {
-        let before = all.len();
-        while let [rest @ .., Lexeme { token: Token::Dot | Token::Comma | Token::Semicolon | Token::Row, .. }] = all {
-            all = rest;
-        }
-        while let [
-            Lexeme { token: Token::Op(Op::Equal | Op::Approx | Op::Colon) | Token::Comma | Token::Cell | Token::Row, .. },
-            rest @ ..,
-        ] = all
-        {
-            all = rest;
-        }
-        if let [Lexeme { token: Token::Word(word), .. }, rest @ ..] = all
-            && !rest.is_empty()
-            && matches!(
-                word.to_lowercase().as_str(),
-                "about" | "approximately" | "roughly" | "exactly" | "only" | "approx" | "around" | "just"
-            )
-        {
-            all = rest;
-        }
-        if let (Some(Lexeme { token: Token::GroupOpen, .. }), Some(inner)) = (all.first(), inside(all))
-            && !inner.iter().any(|l| matches!(l.token, Token::Choose))
-        {
-            all = inner;
-        }
-        all = &all[..all.len() - remark(all)];
-        if all.len() == before {
-            return all;
-        }
-    }
 }

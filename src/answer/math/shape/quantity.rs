@@ -1,11 +1,12 @@
 //! Answers that are one formula with what it counts.
 
-use super::super::ratio::Ratio;
-use super::formula::read::{formula, variable, whole};
-use super::formula::tree::{Call, Expr, Number};
-use super::shape::{Answer, Scalar, decided, step};
-use super::text::lex::{Lexeme, Op, Token};
-use super::units::{self, Unit};
+use super::super::super::ratio::Ratio;
+use super::super::answer::{Answer, Scalar, decided};
+use super::super::formula::tree::{Call, Expr, Number};
+use super::super::read::{formula, variable, whole};
+use super::super::slices::step;
+use super::super::text::token::{Lexeme, Op, Token};
+use super::super::units::{self, Unit};
 
 /// A formula with a unit.
 pub(super) fn quantity(all: &[Lexeme]) -> Option<Answer> {

@@ -1,12 +1,16 @@
 //! Answers that are sets of real numbers: intervals, their unions, inequalities.
 
-use super::formula::read::whole;
-use super::formula::tree::{Call, Expr};
-use super::fuel::Fuel;
-use super::names::name;
-use super::region::{End, Region};
-use super::shape::{Answer, DEPTH, PARTS, Relation, decided, inside, is_words, outside, part, parts, strip};
-use super::text::lex::{Lexeme, Op, Token};
+use super::super::answer::{Answer, Relation, decided};
+use super::super::formula::tree::{Call, Expr};
+use super::super::fuel::Fuel;
+use super::super::names::name;
+use super::super::read::whole;
+use super::super::region::{End, Region};
+use super::super::slices::{DEPTH, PARTS, inside, is_words, outside, parts, strip};
+use super::super::text::token::{Lexeme, Op, Token};
+
+/// Reads a part that is so deep inside others.
+type Read<'a> = &'a dyn Fn(&[Lexeme], usize) -> Answer;
 
 /// A set of real numbers that several conditions on one variable, or several intervals, make.
 pub(super) fn regions(items: &[Answer], or: bool, and: bool) -> Option<Answer> {
@@ -33,29 +37,8 @@ pub(super) fn regions(items: &[Answer], or: bool, and: bool) -> Option<Answer> {
     Some(Answer::Region(found, name))
 }
 
-impl Answer {
-    /// The set of real numbers that a tuple of two or a set of numbers may be meant as.
-    pub fn region(&self) -> Option<Region> {
-        match self {
-            Self::Region(region, _) => Some(region.clone()),
-            Self::Tuple(open @ ('(' | '['), ends) => {
-                let [low, high] = ends.as_slice() else { return None };
-                let (low, high) = (low.scalar()?, high.scalar()?);
-                let end = |at: &Expr| End { at: Some(at.clone()), closed: *open == '[' };
-                Some(Region::Interval(end(low), end(high)))
-            }
-            Self::Set(all) => {
-                let points = all.iter().map(|x| x.scalar().cloned().map(Region::Point));
-                points.collect::<Option<Vec<_>>>()?.into_iter().reduce(Region::union).or(Some(Region::Empty))
-            }
-            Self::Words(words) if words.as_slice() == ["Empty"] => Some(Region::Empty),
-            _ => None,
-        }
-    }
-}
-
 /// A set of real numbers that is surely one: named, half open, without end, or put together of others.
-pub(super) fn region(all: &[Lexeme], depth: usize) -> Option<Region> {
+pub(super) fn region(all: &[Lexeme], depth: usize, read: Read<'_>) -> Option<Region> {
     let all = strip(all);
     if depth > 2 * DEPTH {
         return None;
@@ -67,7 +50,7 @@ pub(super) fn region(all: &[Lexeme], depth: usize) -> Option<Region> {
             .find(|&i| matches!(all.get(i + 1).map(|l| &l.token), Some(Token::Open('{'))))
     };
     if let Some(at) = outside(all, set).pop().or_else(minus) {
-        let side = |part: &[Lexeme]| region(part, depth + 1).or_else(|| interval(part)).or_else(|| points(part));
+        let side = |part: &[Lexeme]| region(part, depth + 1, read).or_else(|| interval(part)).or_else(|| points(part));
         let (left, right) = (side(&all[..at])?, side(&all[at + 1..])?);
         return Some(match &all[at].token {
             Token::Op(Op::Union) => left.union(right),
@@ -98,7 +81,7 @@ pub(super) fn region(all: &[Lexeme], depth: usize) -> Option<Region> {
         // `\{x \mid x > 2\}`
         let at = *outside(inner, |t| matches!(t, Token::Bar | Token::Op(Op::Colon))).first()?;
         let bound = name(inner[..at].split(|l| matches!(l.token, Token::Op(Op::In))).next()?)?;
-        return match part(&inner[at + 1..], depth + 1) {
+        return match read(&inner[at + 1..], depth + 1) {
             Answer::Region(region, Some(of)) if of == bound.spelled => Some(region),
             _ => None,
         };

@@ -1,9 +1,9 @@
 //! Tokens read as a formula.
 
-use super::super::super::ratio::Ratio;
-use super::super::text::lex::{Lexeme, Op, Token};
-use super::super::text::symbols::inverse;
-use super::tree::{Call, Expr};
+use super::super::ratio::Ratio;
+use super::formula::tree::{Call, Expr, Number};
+use super::text::symbols::inverse;
+use super::text::token::{Lexeme, Op, Token};
 use crate::util::hash::fnv1a;
 
 /// Formulas nested deeper than this are not read.
@@ -15,19 +15,19 @@ const SIGNS: usize = 4;
 ///
 /// Understood: numbers, mixed numbers and percentages, `+ - * / ^ !`, implicit products, fractions, roots, powers, binomials, absolute values, functions with
 /// and without brackets, single letters and Greek ones with indices, names under an accent, `e`, `i`, π, numerals in another base (each its own name), ±.
-pub(in crate::answer::math) fn formula(all: &[Lexeme]) -> Option<(Expr, usize)> {
+pub(super) fn formula(all: &[Lexeme]) -> Option<(Expr, usize)> {
     let mut reader = Reader { all: all.to_vec(), split: 0, at: 0, depth: 0, bars: 0, signs: 0 };
     let value = reader.sum()?;
     Some((value, reader.at - reader.split))
 }
 
 /// All of these tokens as one formula.
-pub(in crate::answer::math) fn whole(all: &[Lexeme]) -> Option<Expr> {
+pub(super) fn whole(all: &[Lexeme]) -> Option<Expr> {
     formula(all).filter(|(_, used)| *used == all.len()).map(|(value, _)| value)
 }
 
 /// The variable of a name.
-pub(in crate::answer::math) fn variable(name: &str) -> Expr {
+pub(super) fn variable(name: &str) -> Expr {
     Expr::Variable(fnv1a(name.bytes()))
 }
 
@@ -314,7 +314,7 @@ impl Reader {
         {
             // Of `\frac12` the 1 is the first argument.
             let lexeme = self.all[self.at].clone();
-            let digit = |raw: &str| super::tree::Number::decimal(raw, "").map(|n| Token::Number(n, raw.to_owned()));
+            let digit = |raw: &str| Number::decimal(raw, "").map(|n| Token::Number(n, raw.to_owned()));
             let (first, rest) = (digit(&raw[..1])?, digit(&raw[1..])?);
             self.all[self.at].token = first;
             self.all.insert(self.at + 1, Lexeme { token: rest, ..lexeme });

@@ -1,7 +1,8 @@
 //! Times of day.
 
-use super::shape::{Answer, is_words};
-use super::text::lex::{Lexeme, Op, Token};
+use super::super::answer::Answer;
+use super::super::slices::is_words;
+use super::super::text::token::{Lexeme, Op, Token};
 
 /// Which half of the day words say.
 fn half(all: &[Lexeme]) -> Option<Option<bool>> {
