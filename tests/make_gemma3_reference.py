@@ -2,7 +2,8 @@
 """Makes tests/fixtures/gemma3-270m.json: greedy ids and next tokens of Gemma 3 270M (base) by Hugging Face transformers, from its GGUF, and ids of texts.
 
 The weights are dequantised by the gguf package and loaded into transformers' Gemma3ForCausalLM in f32. The ids are SentencePiece's own: of all pairs of
-neighbouring pieces that are a piece together, the one of best score is joined, until none is left; what is no piece is its bytes.
+neighbouring pieces that are a piece together, the one of best score is joined, until none is left; what is no piece is its bytes. Pieces that the makers
+defined by hand stand for themselves.
 
 Usage: make_gemma3_reference.py FILE.gguf. Needs torch, transformers and gguf.
 """
@@ -32,8 +33,20 @@ NAMES = {
 }
 
 
-def encode(text, ids, scores):
-    text = text.replace(" ", "▁")
+def encode(text, ids, scores, whole):
+    """`whole`: pieces that the model's makers defined (runs of spaces and newlines); they are cut out first, the longest at each place."""
+    text, out, rest = text.replace(" ", "▁"), [], ""
+    while text:
+        found = max((w for w in whole if text.startswith(w)), key=len, default=None)
+        if found is None:
+            rest, text = rest + text[0], text[1:]
+        else:
+            out += joined_up(rest, ids, scores) + [ids[found]]
+            rest, text = "", text[len(found) :]
+    return out + joined_up(rest, ids, scores)
+
+
+def joined_up(text, ids, scores):
     parts = list(text)
     while True:
         best = None
@@ -52,9 +65,12 @@ def main(path):
     field = lambda name: reader.fields[name].contents()
     arch = lambda name: field(f"gemma3.{name}")
     tokens, scores = field("tokenizer.ggml.tokens"), field("tokenizer.ggml.scores")
+    # What the makers defined is written with plain spaces.
+    tokens = [t.replace(" ", "▁") if kind == 4 else t for t, kind in zip(tokens, field("tokenizer.ggml.token_type"))]
     ids = {}
     for i, token in enumerate(tokens):
         ids.setdefault(token, i)
+    whole = [token for token, kind in zip(tokens, field("tokenizer.ggml.token_type")) if kind == 4]
     layers = arch("block_count")
     config = Gemma3TextConfig(
         vocab_size=len(tokens), hidden_size=arch("embedding_length"), intermediate_size=arch("feed_forward_length"), num_hidden_layers=layers,
@@ -78,7 +94,7 @@ def main(path):
     print(model.load_state_dict(state, strict=True))
     greedy = []
     for prompt in PROMPTS:
-        prompt_ids = [field("tokenizer.ggml.bos_token_id")] + encode(prompt, ids, scores)
+        prompt_ids = [field("tokenizer.ggml.bos_token_id")] + encode(prompt, ids, scores, whole)
         with torch.no_grad():
             out = model.generate(torch.tensor([prompt_ids]), max_new_tokens=16, do_sample=False, eos_token_id=1, pad_token_id=0)[0, len(prompt_ids) :].tolist()
             top = model(torch.tensor([prompt_ids])).logits[0, -1].topk(5)
@@ -87,7 +103,7 @@ def main(path):
         greedy.append(
             dict(prompt=prompt, prompt_ids=prompt_ids, ids=out, top_ids=top.indices.tolist(), top_logits=[round(x, 5) for x in top.values.tolist()])
         )
-    texts = [dict(text=t, ids=encode(t, ids, scores)) for t in TEXTS]
+    texts = [dict(text=t, ids=encode(t, ids, scores, whole)) for t in TEXTS]
     out = pathlib.Path(__file__).parent / "fixtures" / "gemma3-270m.json"
     out.write_text(json.dumps(dict(texts=texts, greedy=greedy), ensure_ascii=False, indent=1))
 
