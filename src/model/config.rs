@@ -42,7 +42,7 @@ pub struct Config {
     /// Id that begins a sequence, where the tokenizer wants one.
     pub bos_token_id: Option<u32>,
     /// What the family computes otherwise than Llama.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Variant::is_default")]
     pub variant: Variant,
 }
 
@@ -78,6 +78,13 @@ pub struct Variant {
     pub local_rope_theta: Option<f64>,
     /// The mixture of experts in place of the MLP.
     pub experts: Option<Experts>,
+}
+
+impl Variant {
+    /// Whether it is Llama itself, which shapes written by earlier versions do not mention.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Variant {

@@ -144,7 +144,7 @@ fn generate_grades_by_the_reference_or_by_a_task_and_leaves_what_was_cut_off_ope
         .collect();
     let path = dir.path().join("problems.jsonl");
     std::fs::write(&path, problems).unwrap();
-    let (path, url) = (path.to_str().unwrap(), server.url());
+    let (path, url) = (path.to_str().unwrap(), format!("{}/completions", server.url()));
     let wanted: Vec<Option<bool>> = HALVES.iter().map(|h| h.1).chain([None]).collect();
     for (task, wanted) in [(&[][..], wanted.clone()), (&["--task", "math"], wanted), (&["--task", "humaneval"], vec![None; 6])] {
         let output = run(&[&["generate", "--policy", &url, "--problems", path, "-n", "1"], task].concat());

@@ -81,7 +81,9 @@ fn secrets_and_foreign_escapes_are_in_no_log() {
     assert_eq!(code, 1, "{err}");
     let text = read(&log);
     assert!(
-        text.contains("/v1/completions") && text.contains("asks for a candidate again") && text.contains("503 Service Unavailable: wait"),
+        text.contains("/v1/chat/completions")
+            && text.contains("asks for a candidate again")
+            && text.contains("503 Service Unavailable: wait"),
         "{text}"
     );
     for said in [text, err] {

@@ -73,7 +73,8 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     // What else there is to say is short.
     let fits = |x: u16, kept: usize| move |f: &&String| usize::from(room(x)) > f.chars().count() + 3 + kept;
     if let Some(forms) = outside(doc) {
-        let form = [72, 24, 0].iter().find_map(|kept| forms.iter().find(fits(x, *kept)));
+        // The verdict that was insisted on stands beside it.
+        let form = if doc.trust { [72, 48, 24] } else { [72, 24, 0] }.iter().find_map(|kept| forms.iter().find(fits(x, *kept)));
         if let Some(form) = form {
             x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
             x = p.text(x, area.y, room(x), form, p.style(Role::Warning));

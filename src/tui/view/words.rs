@@ -16,12 +16,16 @@ pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
 }
 
 /// That a reward model has not learned on such text, the longest form first; `None` where all have, as far as is known.
-pub(super) fn outside(doc: &Doc) -> Option<[String; 3]> {
+pub(super) fn outside(doc: &Doc) -> Option<Vec<String>> {
     let (signal, domain) = doc.outside.first()?;
     let (task, why) = (one_line(&domain.task, 24), domain.why().unwrap_or_default());
     let what = if doc.trust { "believed all the same" } else { "verdicts withheld, ! shows them" };
     let short = if doc.trust { "believed" } else { "withheld (!)" };
-    Some([format!("{signal}: outside {task}, {why}; {what}"), format!("outside {task}; {what}"), format!("outside {task}, {short}")])
+    let mut forms =
+        vec![format!("{signal}: outside {task}, {why}; {what}"), format!("outside {task}; {what}"), format!("outside {task}, {short}")];
+    // Who insists knows it already.
+    forms.extend(doc.trust.then(|| "outside".to_owned()));
+    Some(forms)
 }
 
 /// What judges where no reward does, and how its threshold came about, the longest form first; `None` where something else colours.
