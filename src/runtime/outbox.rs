@@ -38,6 +38,9 @@ enum Entry {
     Said(Update),
 }
 
+/// What waits of a list that is sent piece by piece, and the place of the first of it.
+type Waiting<T> = Option<(usize, Vec<T>)>;
+
 /// What waits of one candidate.
 struct Pending {
     id: RequestId,
@@ -45,9 +48,9 @@ struct Pending {
     started: bool,
     text: String,
     tokens: Vec<Token>,
-    read: Option<(usize, Vec<Token>)>,
-    /// Of each signal, and the place of the first.
-    rewards: Vec<(Arc<str>, Option<(usize, Vec<TokenValue>)>)>,
+    read: Waiting<Token>,
+    /// Of each signal.
+    rewards: Vec<(Arc<str>, Waiting<TokenValue>)>,
     judged: Vec<(Arc<str>, Unit, Values)>,
     learned: Vec<(Arc<str>, Domain)>,
     finished: Option<FinishReason>,

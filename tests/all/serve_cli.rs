@@ -175,8 +175,9 @@ fn what_is_served_is_a_reward_to_this_program() {
     let url = until(&mut BufReader::new(child.stderr.take().unwrap()), "listening")["url"].as_str().unwrap().to_owned();
     let scored = |reward: &str| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/processbench.jsonl");
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_reasonscope")).args(["score", file, "-q", "--device", "cpu", "--reward", reward]).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_reasonscope"))
+            .args(["score", file, "-q", "--device", "cpu", "--trust", "--reward", reward])
+            .output();
         let output = output.unwrap();
         let steps = |line: &str| {
             let record: Value = serde_json::from_str(line).unwrap();

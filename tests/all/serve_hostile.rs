@@ -134,7 +134,7 @@ fn slow_clients_lose_their_place() {
     let mut head = server.connect();
     let mut body = server.connect();
     head.write_all(b"POST /score HTTP/1.1\r\nHost: loc").unwrap();
-    body.write_all(&post(b"{\"problem\": \"p\"", "").split_last().unwrap().1[..]).unwrap();
+    body.write_all(post(b"{\"problem\": \"p\"", "").split_last().unwrap().1).unwrap();
     assert!(rest(&mut idle).is_empty());
     assert!(rest(&mut head).is_empty());
     assert_eq!(Answer::of(&rest(&mut body)).status, 408);

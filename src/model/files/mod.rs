@@ -9,7 +9,9 @@ mod peft;
 mod safetensors;
 
 pub use config::{FAMILIES, MORE_FAMILIES, parse_config};
-pub(in crate::model) use config::{Fields, LIMITS, object};
+pub(in crate::model) use config::object;
+#[cfg(feature = "more-models")]
+pub(in crate::model) use config::{Fields, LIMITS};
 pub use embedded::{embedded_policy, embedded_reward};
 pub use gguf::{GgufFile, GgufSource};
 pub use look::{Look, REWARD_HEADS};

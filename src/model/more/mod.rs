@@ -3,6 +3,7 @@
 //! No gradients, no hidden states, no batches. What such a model gives is compared with transformers on a tiny one before its family is listed here
 //! (`tests/all/more.rs`).
 
+#[cfg(feature = "more-models")]
 mod config;
 #[cfg(feature = "more-models")]
 mod models;

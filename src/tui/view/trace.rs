@@ -122,11 +122,11 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
         let word = if serious == 1 { "warning" } else { "warnings" };
         part(p, &format!("{} {serious} {word} (m)", g.warning), p.style(Role::Warning));
     }
-    if let Some(forms) = unjudged(state, doc) {
-        if let Some(form) = forms.iter().find(fits(x, 0)) {
-            x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
-            p.text(x, area.y, room(x), form, p.style(Role::Dim));
-        }
+    if let Some(forms) = unjudged(state, doc)
+        && let Some(form) = forms.iter().find(fits(x, 0))
+    {
+        x = p.text(x, area.y, room(x), &dot, p.style(Role::Faint));
+        p.text(x, area.y, room(x), form, p.style(Role::Dim));
     }
     let rule = state.layout.problem_rule;
     let text_rows = area.height.saturating_sub(1 + u16::from(rule));
