@@ -8,8 +8,8 @@ mod open;
 mod peft;
 mod safetensors;
 
-pub use config::{FAMILIES, MORE_FAMILIES, parse_config};
 pub(in crate::model) use config::object;
+pub use config::{FAMILIES, MORE_FAMILIES, parse_config};
 #[cfg(feature = "more-models")]
 pub(in crate::model) use config::{Fields, LIMITS};
 pub use embedded::{embedded_policy, embedded_reward};
