@@ -205,7 +205,7 @@ impl RewardModel for ImplicitReward {
         let mut new = Vec::new();
         for piece in pieces {
             let Some(row) = self.rows.get(piece.candidate) else {
-                return Err(RewardError::Input(format!("candidate {} was not announced", piece.candidate)));
+                return Err(RewardError::unannounced(piece.candidate));
             };
             if row.ended {
                 continue;

@@ -36,6 +36,13 @@ pub enum RewardError {
     Input(String),
 }
 
+impl RewardError {
+    /// A candidate that [`RewardModel::begin`] did not announce.
+    fn unannounced(candidate: usize) -> Self {
+        Self::Input(format!("candidate {candidate} was not announced"))
+    }
+}
+
 /// A causal reward model that reads candidates of one problem as they grow.
 ///
 /// The problem is read once and shared by the candidates; each candidate continues from its own key–value cache, so a token is never read twice.

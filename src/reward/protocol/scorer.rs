@@ -232,7 +232,7 @@ impl RewardModel for ProtocolReward {
         let (mut new, mut moved) = (Vec::new(), Vec::new());
         for piece in pieces {
             let Some(row) = self.rows.get(piece.candidate) else {
-                return Err(RewardError::Input(format!("candidate {} was not announced", piece.candidate)));
+                return Err(RewardError::unannounced(piece.candidate));
             };
             if row.ended || (whole && !piece.finished) {
                 continue;

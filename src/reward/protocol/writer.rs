@@ -258,7 +258,7 @@ impl RewardModel for WriterReward {
         for piece in pieces {
             let candidate = piece.candidate;
             let Some(row) = self.rows.get(candidate) else {
-                return Err(RewardError::Input(format!("candidate {candidate} was not announced")));
+                return Err(RewardError::unannounced(candidate));
             };
             if row.ended {
                 continue;

@@ -253,7 +253,7 @@ impl RewardModel for ServedReward {
         let mut moved = Vec::new();
         for piece in pieces {
             let Some(row) = self.rows.get(piece.candidate) else {
-                return Err(RewardError::Input(format!("candidate {} was not announced", piece.candidate)));
+                return Err(RewardError::unannounced(piece.candidate));
             };
             if row.ended {
                 continue;
