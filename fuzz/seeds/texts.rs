@@ -94,6 +94,22 @@ pub fn put(seeds: &Seeds) -> io::Result<()> {
     ] {
         seeds.put_how("server", how, &bytes)?;
     }
+    let scores = br#"{"data":[{"id":"m","level":"token","unit":"logit","calibration":{"reading":"reward.min","threshold":-1}}],"unit":"logit","items":[{"candidates":[{"value":1.5,"tokens":[{"span":[0,8],"value":-1.5},{"span":[8,12],"value":null}],"steps":[{"span":[0,7],"value":1},{"span":[8,12],"value":2}],"domain":{"task":"t","problem":{"value":-9,"limit":-4},"text":{"limit":-4},"vocabulary":{"limit":0.5}}}]}]}"#;
+    let text = String::from_utf8_lossy(scores);
+    for level in ["token", "step", "candidate"] {
+        seeds.put_how("served", 1, text.replacen("\"token\"", &format!("\"{level}\""), 1).as_bytes())?;
+    }
+    seeds.put_how("served", 0, &http("200 OK", &text))?;
+    for body in [
+        r#"{"problem":"1 + 2?","completion":"1 + 2 = 3.\nSo 3?","tokens":true,"granularity":"interval:5","statistic":"sum"}"#,
+        r#"{"items":[{"id":"a","problem":"p","candidates":["x",{"steps":["a","b?"],"finished":false}]}],"segmentation":"line","stream":true}"#,
+        r#"{"problem":"p","steps":["a"],"rule":"largest_drop","threshold":0.5,"aggregation":"discounted","reward":"marks","trust":true}"#,
+    ] {
+        seeds.put_how("serve", 1, body.as_bytes())?;
+        let head = format!("POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        seeds.put_how("serve", 0, format!("{head}{body}").as_bytes())?;
+    }
+    seeds.put_how("serve", 0, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")?;
     let listing =
         br#"{"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"config.json"},{"rfilename":"model.safetensors"}]}"#;
     seeds.put_how("hub", 1, listing)?;

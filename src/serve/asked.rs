@@ -19,6 +19,8 @@ pub(super) struct How {
     pub threshold: Option<f32>,
     /// Whether the values of tokens are wanted.
     pub tokens: bool,
+    /// Whether the model is believed outside of what it has learned.
+    pub trust: bool,
 }
 
 /// What a request asks for.
@@ -61,6 +63,7 @@ impl Asked {
             rule: rule.unwrap_or_default(),
             threshold: request.threshold,
             tokens: request.tokens,
+            trust: request.trust,
         };
         let (reward, stream) = (request.reward.clone(), request.stream);
         let items = items(request)?;

@@ -5,7 +5,7 @@ use super::queue::Told;
 use super::wire::{self, CandidateScore, ItemScore, ScoreResponse, StepEvent, StepScore, TokenScore};
 use crate::runtime::ModelsStatus;
 use crate::trace::{
-    AtWork, Calibration, Candidate, Detector, Granularity, REWARD, Rule, Segmentation, Signal, TraceStore, Values, step_of_each,
+    AtWork, Calibration, Candidate, Detector, Granularity, REWARD, Rule, Segmentation, Signal, TraceStore, Values, outside, step_of_each,
 };
 
 /// The candidates of a request as far as they are read.
@@ -117,7 +117,7 @@ impl Judged {
                 .iter()
                 .enumerate()
                 .map(|(i, c)| {
-                    let mut score = self.score(c, &detector, &calibration);
+                    let mut score = self.score(c, problem.outside(), &detector, &calibration);
                     score.error = score.value.is_none().then(|| problem.error(i)).flatten();
                     score
                 })
@@ -156,13 +156,14 @@ impl Judged {
         (Detector { reading, rule: self.how.rule }, calibration)
     }
 
-    fn score(&self, candidate: &Candidate, detector: &Detector, calibration: &Calibration) -> CandidateScore {
+    fn score(&self, candidate: &Candidate, outside: Option<bool>, detector: &Detector, calibration: &Calibration) -> CandidateScore {
         let spans = candidate.steps.iter().map(|s| s.span);
         let Some(signal) = candidate.signal(REWARD) else {
             return CandidateScore { steps: spans.map(|span| StepScore { span, value: None }).collect(), ..CandidateScore::default() };
         };
         let values = candidate.step_values(signal, &detector.reading, self.how.granularity);
-        let judged = signal.has_values() && detector.can_judge(signal, self.how.granularity, calibration);
+        let believed = self.how.trust || outside != Some(true);
+        let judged = believed && signal.has_values() && detector.can_judge(signal, self.how.granularity, calibration);
         let first = judged.then(|| detector.first(signal, candidate, candidate.steps.len(), self.how.granularity, calibration)).flatten();
         let finite = |value: f32| Some(value).filter(|v| v.is_finite());
         CandidateScore {
@@ -171,7 +172,8 @@ impl Judged {
             judged,
             deviation: first.map(|d| wire::Deviation { step: d.step, value: d.value, threshold: finite(d.threshold) }),
             cut: is_cut(signal, candidate),
-            outside: None,
+            outside,
+            domain: signal.domain.clone(),
             error: None,
             steps: spans.zip(values).map(|(span, value)| StepScore { span, value }).collect(),
         }
@@ -185,6 +187,13 @@ impl Judged {
 }
 
 impl Problem {
+    /// Whether the model says that it has learned on other text; `None` where it does not know.
+    fn outside(&self) -> Option<bool> {
+        let candidates = &self.store.trace().candidates;
+        let knows = candidates.iter().any(|c| c.signal(REWARD).is_some_and(|s| s.domain.is_some()));
+        knows.then(|| outside(candidates, REWARD).is_some())
+    }
+
     /// Why a candidate has no value, as far as that was said.
     fn error(&self, candidate: usize) -> Option<String> {
         let own = format!("candidate {} is not scored: ", candidate + 1);

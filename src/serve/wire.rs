@@ -1,7 +1,7 @@
 //! The JSON of the server: what a client sends and what it gets. Every number is written with the fewest digits that read back as the same `f32`; what is not
 //! known is `null` or left out. Spans are half-open ranges of UTF-8 bytes of a candidate's text.
 
-use crate::trace::{Level, Span, Unit};
+use crate::trace::{Domain, Level, Span, Unit};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct ScoreRequest {
     /// Whether the values of tokens are wanted too.
     #[serde(skip_serializing_if = "is_false")]
     pub tokens: bool,
+    /// Whether deviations are told also of text that lies outside of what the model has learned.
+    #[serde(skip_serializing_if = "is_false")]
+    pub trust: bool,
     /// Whether the answer is a stream: an event a step as soon as it is judged, then the whole. JSON lines (`application/x-ndjson`), or Server-Sent Events where
     /// the request accepts `text/event-stream`.
     #[serde(skip_serializing_if = "is_false")]
@@ -194,9 +197,14 @@ pub struct CandidateScore {
     pub deviation: Option<Deviation>,
     /// Whether the context of the reward model ended before the text did, so that the end has no values.
     pub cut: bool,
-    /// Whether the text is unlike what the reward model can judge, so that its values should not be trusted; left out where the model does not know.
+    /// Whether the problem and its candidates are unlike what the reward model has learned on, so that its values say nothing. Then no deviation is told, unless
+    /// the request trusts the model. Left out where the model does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<bool>,
+    /// The numbers by which that is told, for this candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub domain: Option<Domain>,
     /// Why it has no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -4,6 +4,7 @@ use crate::protocol::make;
 use crate::serve_fixture::{Gate, JSON, Running, bytes, embedded, named, open};
 use reasonscope::runtime::{Loader, ModelRef, Models};
 use reasonscope::serve::{Limits, News};
+use reasonscope::task::stories::{self, Split};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -86,7 +87,7 @@ fn request(records: &[Value]) -> Value {
     let problem = |id: &Value| records.iter().find(|r| r["trace_id"] == *id).unwrap()["problem"].clone();
     let items: Vec<Value> =
         items.into_iter().map(|(id, candidates)| json!({"id": id, "problem": problem(&id), "candidates": candidates})).collect();
-    json!({ "items": items, "tokens": true })
+    json!({ "items": items, "tokens": true, "trust": true })
 }
 
 fn candidates(response: &Value) -> Vec<Value> {
@@ -141,7 +142,7 @@ fn a_file_has_the_same_numbers_through_both_doors() {
     let lines = std::fs::read_to_string(sample("processbench.jsonl")).unwrap();
     for (line, record) in lines.lines().zip(&records) {
         let line: Value = serde_json::from_str(line).unwrap();
-        let response = server.score(&json!({"problem": line["problem"], "steps": line["steps"], "tokens": true}));
+        let response = server.score(&json!({"problem": line["problem"], "steps": line["steps"], "tokens": true, "trust": true}));
         same(record, &response["items"][0]["candidates"][0]);
     }
 }
@@ -284,6 +285,27 @@ fn the_first_deviation_is_found_as_asked() {
         let (_, candidate) = ask(more);
         assert_eq!((&candidate["judged"], &candidate["deviation"]), (&json!(false), &Value::Null));
     }
+}
+
+#[test]
+fn outside_of_what_the_model_has_learned_nothing_is_marked_unless_it_is_trusted() {
+    let server = Running::start(embedded(), None, Limits::default());
+    let foreign = "We write f(x) = ax^2 + bx + c, so that f'(0) = b = -1.\nThen a + c = 3, which leaves one degree of freedom.";
+    let mut body = json!({"problem": "Determine the discriminant of the quadratic f with f(1) = 2 and f'(0) = -1.", "completion": foreign});
+    let of = |body: &Value| server.score(body)["items"][0]["candidates"][0].clone();
+    let untrusted = of(&body);
+    assert_eq!((&untrusted["outside"], &untrusted["judged"], &untrusted["deviation"]), (&json!(true), &json!(false), &Value::Null));
+    assert!(untrusted["domain"]["problem"]["value"].is_number() && untrusted["value"].is_number(), "{untrusted}");
+    body["trust"] = true.into();
+    let trusted = of(&body);
+    assert_eq!((&trusted["outside"], &trusted["judged"]), (&json!(true), &json!(true)));
+    assert_eq!((&trusted["steps"], trusted["deviation"].is_object()), (&untrusted["steps"], true));
+    let story = stories::story(Split::Validation, 3, 0);
+    let own = of(&json!({"problem": story.problem, "completion": story.solution()}));
+    assert_eq!((&own["outside"], &own["judged"]), (&json!(false), &json!(true)), "{own}");
+    // A model that keeps nothing of its text does not know.
+    let open_ended = Running::start(bytes(&open()), None, Limits::default());
+    assert!(open_ended.score(&json!({"problem": "p", "completion": "x"}))["items"][0]["candidates"][0].get("outside").is_none());
 }
 
 #[test]
@@ -459,9 +481,9 @@ fn requests_take_turns() {
     let items: Vec<Value> = (0..200).map(|i| json!({"problem": format!("p{i}"), "completion": "x"})).collect();
     std::thread::scope(|s| {
         let large = s.spawn(|| server.post("/score", &json!({"items": items, "stream": true})));
-        server.until_metric("requests_in_flight", "2");
+        // The large one is in the queue before the small one comes.
+        server.until_metric("queue_depth{reward=\"bytes\"}", "1");
         let small = s.spawn(|| server.post("/score", &json!({"problem": "p", "completion": "y"})));
-        server.until_metric("requests_in_flight", "3");
         server.until_metric("queue_depth{reward=\"bytes\"}", "2");
         gate.open();
         assert_eq!(small.join().unwrap().status, 200);

@@ -3,7 +3,7 @@
 use crate::fake_server::{FakeServer, Received, Reply, not_found};
 use crate::protocol::{case_of, joined, make, near, piece, values};
 use reasonscope::reward::{Piece, RewardModel, Said, Scored, ServedAt, ServedReward};
-use reasonscope::trace::{REWARD, Reading, Span, Statistic, Unit, Values};
+use reasonscope::trace::{Level, REWARD, Reading, Span, Statistic, Unit, Values};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -259,10 +259,16 @@ fn this_programs_own_server_is_asked_for_tokens_steps_or_the_whole() {
     let Said::Judged { values: Values::Steps(steps), .. } = whole(&mut model) else { panic!() };
     assert_eq!(steps, [Some(7.0), Some(4.0)]);
 
-    let server = own("candidate", |_| vec![json!({ "value": 0.25, "steps": [] })]);
+    let server = own("candidate", |_| {
+        let domain = json!({ "task": "stories", "problem": { "value": -9.0, "limit": -4.0 }, "text": { "limit": -4.0 }, "vocabulary": { "limit": 0.5 } });
+        vec![json!({ "value": 0.25, "steps": [], "domain": domain })]
+    });
     let mut model = open(server.root(), "prm", None).unwrap();
+    assert_eq!(model.says(), (Unit::Logit, Level::Candidate));
     model.begin("How many?", 1).unwrap();
+    assert_eq!(model.domain(0), None);
     assert!(model.append(&[piece(0, &text[..8], &spans[..1], false)]).unwrap().is_empty());
+    assert!(model.domain(0).is_some_and(|d| d.is_outside() && d.task == "stories"));
     assert_eq!(whole(&mut model), Said::Judged { unit: Unit::Logit, values: Values::Candidate(0.25) });
 }
 

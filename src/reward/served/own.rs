@@ -1,7 +1,8 @@
 //! What this program's own server is sent, and what it answers.
 
 use crate::reward::{Piece, Said, Scored};
-use crate::trace::{Calibration, REWARD, Reading, Span, TokenValue, Unit, Values};
+use crate::trace::{self, Calibration, Domain, REWARD, Reading, Span, TokenValue, Unit, Values};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Bytes of an answer for each byte of text, and beside it.
@@ -25,6 +26,16 @@ impl Level {
             _ => Self::Token,
         }
     }
+}
+
+/// What the numbers of the model there are, and what it has one for, as the server lists it.
+pub(super) fn says(info: &Value) -> (Unit, trace::Level) {
+    let level = match Level::of(info) {
+        Level::Token => trace::Level::Token,
+        Level::Step => trace::Level::Step,
+        Level::Candidate => trace::Level::Candidate,
+    };
+    (unit(info["unit"].as_str().unwrap_or_default()), level)
 }
 
 /// The threshold that the server lists.
@@ -71,6 +82,12 @@ pub(super) fn request(model: &str, problem: &str, level: Level, pieces: &[&Piece
 /// Bytes that the answer may have.
 pub(super) fn most(pieces: &[&Piece]) -> usize {
     pieces.iter().map(|p| p.text.len()).sum::<usize>().saturating_mul(BYTES_A_BYTE).saturating_add(BYTES_BESIDE)
+}
+
+/// What the model there finds of each candidate's text beside its own task's; `None` where it does not know.
+pub(super) fn domains<'a>(answer: &'a Value, pieces: &'a [&Piece]) -> impl Iterator<Item = (usize, Option<Domain>)> + 'a {
+    let all = answer["items"][0]["candidates"].as_array().map_or(&[][..], Vec::as_slice);
+    pieces.iter().zip(all).map(|(piece, one)| (piece.candidate, Domain::deserialize(&one["domain"]).ok()))
 }
 
 /// What the answer says of each candidate. The error says what is wrong with it.

@@ -7,7 +7,7 @@ use crate::http::JsonServer;
 use crate::model::ModelFiles;
 use crate::reward::protocol::{Layout, Protocol, Says, by_name, first_error, recognise};
 use crate::reward::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::trace::{Calibration, Level, Span, Unit, Values};
+use crate::trace::{Calibration, Domain, Level, Span, Unit, Values};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +30,8 @@ struct Row {
     /// One a step: its score, or its log-odds where the first error is asked for; one for the whole.
     values: Vec<Option<f32>>,
     ended: bool,
+    /// What this program's own server says of the text.
+    domain: Option<Domain>,
 }
 
 /// What stands between steps and numbers where ids are sent.
@@ -173,6 +175,11 @@ impl ServedReward {
         let most = own::most(pieces);
         let answer = self.runtime.block_on(self.server.ask(&self.found.url, Some(&body), most));
         let answer: Value = answer.map_err(|e| RewardError::Input(e.to_string()))?;
+        for (candidate, domain) in own::domains(&answer, pieces) {
+            if let Some(row) = self.rows.get_mut(candidate) {
+                row.domain = domain;
+            }
+        }
         let judged = own::judged(&answer, level, pieces);
         judged.map_err(|what| RewardError::Input(format!("{}: {what}; is this reasonscope serve?", crate::http::shown(&self.found.url))))
     }
@@ -235,8 +242,12 @@ impl RewardModel for ServedReward {
     }
 
     fn says(&self) -> (Unit, Level) {
-        let Some(Laid { protocol, .. }) = &self.laid else { return (Unit::Unknown, Level::Step) };
+        let Some(Laid { protocol, .. }) = &self.laid else { return own::says(&self.found.info) };
         (protocol.read.score.unit(), if protocol.judges_whole() { Level::Candidate } else { Level::Step })
+    }
+
+    fn domain(&self, candidate: usize) -> Option<Domain> {
+        self.rows.get(candidate)?.domain.clone()
     }
 
     fn begin(&mut self, problem: &str, candidates: usize) -> Result<(), RewardError> {

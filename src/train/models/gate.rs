@@ -53,7 +53,7 @@ fn marks_first(encoding: &Encoding, card: &RewardCard, ids: &[u32], rewards: &[f
 
 /// Makes the gate of a reward model that was trained before, and writes it into its card. The demonstrations are of the model's task; those that it was trained
 /// on give the vocabulary, the others the quantiles. A model of `stories` needs none: they are made. `slack`: nats a token by which a text must be less likely than
-/// nearly all of those to lie outside; [`SLACK`](crate::reward::SLACK) in training.
+/// nearly all of those to lie outside; `reward.gate_slack` of the recipe in training.
 ///
 /// # Errors
 /// The model does not load, its card cannot be written, or there are too few demonstrations that it was not trained on.

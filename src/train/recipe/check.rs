@@ -266,6 +266,7 @@ impl Recipe {
             at_least_one("reward.calibration.samples", c.samples)?;
             within("reward.calibration.false_alarm_rate", c.false_alarm_rate, f32::MIN_POSITIVE, 0.999)?;
         }
+        within("reward.gate_slack", reward.gate_slack, 0.0, 100.0)?;
         Ok(())
     }
 }

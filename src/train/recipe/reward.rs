@@ -3,7 +3,7 @@
 use super::policy::{SftConfig, Shape};
 use super::schema;
 use crate::model::LoraConfig;
-use crate::reward::{Head, StandIns};
+use crate::reward::{Head, SLACK, StandIns};
 use crate::trace::{Granularity, Statistic};
 use crate::train::losses::objective::Objective;
 use crate::train::optim::OptimConfig;
@@ -64,6 +64,13 @@ pub struct RewardConfig {
     /// Thresholds; absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationConfig>,
+    /// How many nats a token less likely than nearly all held-out text a text must be to lie outside of what the model has learned.
+    #[serde(default = "gate_slack")]
+    pub gate_slack: f32,
+}
+
+fn gate_slack() -> f32 {
+    SLACK
 }
 
 fn one() -> f32 {

@@ -35,12 +35,14 @@ impl Stage for Calibrate<'_> {
 
     fn inputs(&self, run: &Run, results: &Results) -> Result<StageInputs, TrainError> {
         let (policy, reward, g) = (&results.policy()?.digest, &results.reward()?.digest, &self.reward.adversarial);
-        StageInputs::new(self.name(), &())?
+        let inputs = StageInputs::new(self.name(), &())?
             .stage("policy", policy)
             .stage("reward", reward)
             .value("seed", &run.recipe.seed)?
             .value("sampling", &(g.temperature, g.max_tokens))?
-            .optional("calibration", &self.reward.calibration)
+            .optional("calibration", &self.reward.calibration)?;
+        // As by default it takes no part: earlier versions knew no other.
+        if self.reward.gate_slack == SLACK { Ok(inputs) } else { inputs.value("gate_slack", &self.reward.gate_slack) }
     }
 
     fn run(&self, run: &mut Run, results: &mut Results, _: Digest) -> Result<(), TrainError> {
@@ -64,7 +66,7 @@ impl Stage for Calibrate<'_> {
             uses_answers: recipe.uses_answers(),
             gate: None,
         };
-        card.gate = gate::fit(&model.net, run.encoding, &card, run.data.encoded(), &self.held_out(run), SLACK)?;
+        card.gate = gate::fit(&model.net, run.encoding, &card, run.data.encoded(), &self.held_out(run), self.reward.gate_slack)?;
         training_problems::write(&folder, &self.seen(run)?)?;
         write_json(&folder.join(RewardCard::FILE), &card)
     }
