@@ -1,6 +1,6 @@
 """Log-probability and entropy of every candidate token by Hugging Face transformers, for benches/score.rs to stand beside.
 
-Arguments: GGUF file, JSON file of {prompt, candidates} in token ids, threads. Prints tokens a second and the log-probabilities as JSON.
+Arguments: GGUF file, JSON file of {prompt, candidates} in token ids, threads, dtype (float32: 16 candidates a batch; bfloat16: one at a time). Prints tokens a second and the log-probabilities as JSON.
 """
 
 import json
@@ -11,11 +11,10 @@ import time
 import torch
 from transformers import AutoModelForCausalLM
 
-BATCH = 16
-
-gguf, data, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+gguf, data, threads, kind = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+BATCH = 16 if kind == "float32" else 1
 torch.set_num_threads(threads)
-model = AutoModelForCausalLM.from_pretrained(os.path.dirname(gguf), gguf_file=os.path.basename(gguf), dtype=torch.float32).eval()
+model = AutoModelForCausalLM.from_pretrained(os.path.dirname(gguf), gguf_file=os.path.basename(gguf), dtype=getattr(torch, kind)).eval()
 rows = [(row["prompt"], ids) for row in json.load(open(data)) for ids in row["candidates"]]
 order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
 
@@ -28,7 +27,7 @@ def read(batch):
         n = len(p) + len(c)
         ids[i, :n] = torch.tensor(p + c)
         mask[i, :n] = 1
-    log_p = model(input_ids=ids, attention_mask=mask).logits.log_softmax(-1)
+    log_p = model(input_ids=ids, attention_mask=mask).logits.float().log_softmax(-1)
     entropy = -(log_p.exp() * log_p).sum(-1)
     out = []
     for i, (p, c) in enumerate(batch):

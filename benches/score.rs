@@ -5,15 +5,21 @@
 //! `REASONSCOPE_PYTHON` names a Python that has torch, transformers, accelerate and gguf: it reads the same file, widened to f32, 16 candidates a batch in order of
 //! length, padded. The two take turns. The distance between their log-probabilities is given too:
 //! activations are rounded to 8 bits here, as the blocks of the file are multiplied as they are.
+//!
+//! `cargo bench --bench score -- FILE.gguf …` has these models read the first 20 traces of ProcessBench's GSM8K part (`REASONSCOPE_TRACES`: so many) one by
+//! one, from `REASONSCOPE_DATA`; transformers takes part in bf16, one trace at a time.
 
 use candle_core::Device;
+use flate2::read::GzDecoder;
 use reasonscope::generate::{LocalPolicy, Prompt, decode_all};
 use reasonscope::model::{ModelFiles, embedded_policy};
 use reasonscope::task::stories::{Split, story};
 use reasonscope::trace::{Candidate, Sampling};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::BufReader;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -42,6 +48,17 @@ fn traces() -> Vec<(String, Vec<Candidate>)> {
     problems.into_iter().zip(candidates).collect()
 }
 
+/// The first traces of ProcessBench's GSM8K part, a candidate each.
+fn processbench() -> Vec<(String, Vec<Candidate>)> {
+    let data = std::env::var_os("REASONSCOPE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let count = std::env::var("REASONSCOPE_TRACES").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let Ok(file) = File::open(data.join("processbench/gsm8k.json.gz")) else { return Vec::new() };
+    let rows: Vec<Value> = serde_json::from_reader(GzDecoder::new(BufReader::new(file))).unwrap();
+    let text = |row: &Value| row["steps"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect::<Vec<_>>().join("\n\n");
+    let trace = |row: &Value| (row["problem"].as_str().unwrap().to_owned(), vec![Candidate { text: text(row), ..Candidate::default() }]);
+    rows.iter().take(count).map(trace).collect()
+}
+
 fn ours(policy: &LocalPolicy, traces: &mut [(String, Vec<Candidate>)]) -> f64 {
     let began = Instant::now();
     for (problem, candidates) in traces.iter_mut() {
@@ -52,11 +69,11 @@ fn ours(policy: &LocalPolicy, traces: &mut [(String, Vec<Candidate>)]) -> f64 {
 }
 
 /// Tokens a second, and the log-probabilities in order.
-fn transformers(python: &str, model: &PathBuf, input: &PathBuf) -> Option<(f64, Vec<f64>)> {
+fn transformers(python: &str, model: &Path, input: &Path, kind: &str) -> Option<(f64, Vec<f64>)> {
     let out = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/score.py"))
         .args([model, input])
-        .arg(rayon::current_num_threads().to_string())
+        .args([&rayon::current_num_threads().to_string(), kind])
         .output()
         .ok()?;
     if !out.status.success() {
@@ -68,12 +85,9 @@ fn transformers(python: &str, model: &PathBuf, input: &PathBuf) -> Option<(f64, 
     Some((said["tokens_per_second"].as_f64()?, logprobs))
 }
 
-fn main() {
-    let Some(file) = smollm2() else {
-        eprintln!("skipped: SmolLM2-135M-Instruct is not there; `sh tests/fetch_smollm2.sh` fetches it");
-        return;
-    };
-    let policy = LocalPolicy::open(&ModelFiles::open(&file).unwrap(), &Device::Cpu, None).unwrap();
+/// What one model reads, `TURNS` times, and transformers beside it.
+fn compare(file: &Path, name: &str, kind: &str, traces: impl FnOnce() -> Vec<(String, Vec<Candidate>)>) {
+    let policy = LocalPolicy::open(&ModelFiles::open(file).unwrap(), &Device::Cpu, None).unwrap();
     let mut traces = traces();
     ours(&policy, &mut traces);
     let rows: Vec<Value> = traces
@@ -88,19 +102,33 @@ fn main() {
     let python = std::env::var("REASONSCOPE_PYTHON").ok();
     for turn in 1..=TURNS {
         let a = ours(&policy, &mut traces);
-        match python.as_deref().and_then(|p| transformers(p, &file, &input)) {
+        match python.as_deref().and_then(|p| transformers(p, file, &input, kind)) {
             Some((b, theirs)) => {
                 let mine = traces.iter().flat_map(|t| &t.1).flat_map(|c| &c.tokens).filter_map(|t| t.logprob.map(f64::from));
                 let apart: Vec<f64> = mine.zip(&theirs).map(|(a, b)| (a - b).abs()).collect();
                 println!(
-                    "turn {turn}: {a:.0} tokens/s, transformers {b:.0}, ratio {:.2}; log-probabilities {:.4} apart on average, at most {:.4}",
+                    "{name}, turn {turn}: {a:.0} tokens/s, transformers {b:.0}, ratio {:.2}; log-probabilities {:.4} apart on average, at most {:.4}",
                     a / b,
                     apart.iter().sum::<f64>() / apart.len().max(1) as f64,
                     apart.iter().copied().fold(0.0, f64::max)
                 );
             }
-            None => println!("turn {turn}: {a:.0} tokens/s"),
+            None => println!("{name}, turn {turn}: {a:.1} tokens/s"),
         }
     }
     let _ = std::fs::remove_file(input);
+}
+
+fn main() {
+    let files: Vec<PathBuf> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).map(PathBuf::from).collect();
+    for file in &files {
+        compare(file, &file.file_stem().unwrap_or_default().to_string_lossy(), "bfloat16", processbench);
+    }
+    if !files.is_empty() {
+        return;
+    }
+    match smollm2() {
+        Some(file) => compare(&file, "SmolLM2-135M", "float32", traces),
+        None => eprintln!("skipped: SmolLM2-135M-Instruct is not there; `sh tests/fetch_smollm2.sh` fetches it"),
+    }
 }

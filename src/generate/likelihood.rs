@@ -1,10 +1,9 @@
 //! What a policy thinks of text that is already there: log-probability and entropy of each token of recorded candidates.
 
 use super::LocalPolicy;
-use crate::model::{Drawn, KvCache, ModelError, TextTokenizer, measure};
+use crate::model::{Drawn, KvCache, ModelError, TextTokenizer, measure_all};
 use crate::trace::{Candidate, FinishReason, Span, Token, TraceEvent};
-use candle_core::{DType, Tensor};
-use rayon::prelude::*;
+use candle_core::Tensor;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -12,8 +11,6 @@ use std::ops::ControlFlow;
 const TOKENS: usize = 2048;
 /// Tokens of a candidate that are read at a time where each is told as soon as it is known.
 const PIECE: usize = 256;
-/// Positions whose logits over the vocabulary stand in memory at a time.
-const ROWS: usize = 256;
 
 /// A candidate's place in a pass.
 struct Reading {
@@ -130,7 +127,7 @@ impl LocalPolicy {
                     }
                     last = hidden.narrow(0, fed.len() - 1, 1)?.copy()?;
                 }
-                let drawn = self.measured(&Tensor::cat(&states, 0)?, piece)?;
+                let drawn = measure_all(decoder, &Tensor::cat(&states, 0)?, piece)?;
                 let tokens: Vec<Token> = tokens[from..].iter().zip(drawn).map(known).collect();
                 all.extend_from_slice(&tokens);
                 if sink(TraceEvent::Read { candidate, from, tokens }).is_break() {
@@ -167,26 +164,12 @@ impl LocalPolicy {
             }
         }
         let (states, targets) = (Tensor::cat(&states, 0)?, batch.iter().flat_map(|r| r.ids.iter().copied()).collect::<Vec<_>>());
-        let mut read = self.measured(&states, &targets)?.into_iter();
+        let mut read = measure_all(decoder, &states, &targets)?.into_iter();
         for reading in batch {
             candidates[reading.candidate].tokens = reading.tokens.iter().zip(read.by_ref()).map(known).collect();
         }
         rows.into_iter().for_each(|row| cache.free(row));
         Ok(())
-    }
-
-    /// What the policy says of the tokens `targets` from the states before them, `[n, hidden]`.
-    fn measured(&self, states: &Tensor, targets: &[u32]) -> Result<Vec<Drawn>, ModelError> {
-        let decoder = self.decoder();
-        let v = decoder.config().vocab_size;
-        let mut read = Vec::with_capacity(targets.len());
-        for (i, targets) in targets.chunks(ROWS).enumerate() {
-            let logits =
-                decoder.logits(&states.narrow(0, i * ROWS, targets.len())?)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            let drawn: Result<Vec<Drawn>, ModelError> = logits.par_chunks(v).zip(targets).map(|(row, &id)| measure(row, id)).collect();
-            read.extend(drawn?);
-        }
-        Ok(read)
     }
 }
 

@@ -108,6 +108,16 @@ impl<B: WeightSource, A: WeightSource> WeightSource for LoraSource<B, A> {
         Ok(LinearWeight::Lora(Arc::new(Lora { base, a, b, scale: self.config.scale() })))
     }
 
+    fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<LinearWeight, ModelError> {
+        if self.adapters.contains(name) {
+            return self.adapters.embedding(name, rows, width);
+        }
+        Ok(match self.base.embedding(name, rows, width)? {
+            LinearWeight::Dense(w) => LinearWeight::Dense(w.detach()),
+            quantised => quantised,
+        })
+    }
+
     fn contains(&self, name: &str) -> bool {
         self.adapters.contains(name) || self.base.contains(name)
     }

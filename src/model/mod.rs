@@ -13,9 +13,9 @@ mod text;
 mod var;
 mod weights;
 
-pub use compute::{Codes, Heads, Lora, Rotary, ops};
+pub use compute::{Codes, Heads, Kind, Lora, Rotary, ops};
 pub use config::{Activation, Config, Experts, Layer, Norms, RopeScaling, Variant};
-pub use decode::{Decoder, Drawn, KvCache, Packed, Sampler, check_sampling, measure};
+pub use decode::{Decoder, Drawn, KvCache, Packed, Sampler, check_sampling, measure, measure_all};
 pub use device::{DeviceChoice, compute_dtype, device_name};
 pub use error::ModelError;
 pub use files::{

@@ -14,6 +14,10 @@ pub trait WeightSource {
     fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeight, ModelError> {
         Ok(LinearWeight::Dense(self.tensor(name, &[out, input])?))
     }
+    /// The matrix `name` of which rows are looked up, `[rows, width]`; kept quantised where the source has it so.
+    fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<LinearWeight, ModelError> {
+        Ok(LinearWeight::Dense(self.tensor(name, &[rows, width])?))
+    }
     /// Whether the source has `name`.
     fn contains(&self, name: &str) -> bool;
     /// Whether it makes what it is asked for and does not have, as one does in which a new model begins.
@@ -29,6 +33,9 @@ impl<P: Deref<Target: WeightSource>> WeightSource for P {
     }
     fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeight, ModelError> {
         (**self).linear(name, out, input)
+    }
+    fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<LinearWeight, ModelError> {
+        (**self).embedding(name, rows, width)
     }
     fn contains(&self, name: &str) -> bool {
         (**self).contains(name)
@@ -47,7 +54,7 @@ pub enum LinearWeight {
     Columns(Tensor),
     /// Quantised in one of candle's forms; frozen.
     Quantized(std::sync::Arc<QMatMul>),
-    /// In 4- or 8-bit codes for this processor; frozen.
+    /// Quantised, laid out for this processor; frozen.
     Codes(std::sync::Arc<Codes>),
     /// One of the others, frozen, with a low-rank adapter.
     Lora(std::sync::Arc<Lora>),

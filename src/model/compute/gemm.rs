@@ -1,6 +1,7 @@
 //! Matrix products on strided slices: a bounds-checked face of the `gemm` crate.
 #![allow(unsafe_code)]
 
+use super::threads;
 use gemm::Parallelism;
 
 /// A read-only matrix inside a slice: element (i, j) is `data[i * rs + j * cs]`.
@@ -42,7 +43,7 @@ pub fn gemm(dst: &mut [f32], dst_rs: usize, beta: f32, alpha: f32, a: Mat, b: Ma
     if m == 0 || n == 0 {
         return;
     }
-    let parallel = m * n * k > 4 << 20 && rayon::current_thread_index().is_none() && rayon::current_num_threads() > 1;
+    let parallel = m * n * k > 4 << 20 && threads::idle();
     let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
     // SAFETY: every address gemm forms is (i·rs + j·cs) inside the three slices, checked above; dst is exclusive.
     unsafe {

@@ -1,6 +1,6 @@
 //! The arithmetic of a decoder block on f32 slices, forward and backward. Row-major throughout; a formula stands at each kernel.
 
-use super::gemm::{Mat, gemm};
+use super::threads;
 use pulp::Arch;
 
 /// Runs `f` compiled for the widest vectors of this processor.
@@ -35,7 +35,7 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     const L: usize = 16;
     let mut acc = [0.0f32; L];
     let (ac, bc) = (a.chunks_exact(L), b.chunks_exact(L));
@@ -48,17 +48,23 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     acc.iter().sum::<f32>() + tail
 }
 
+/// Numbers that a thread takes at a time of work that is done number by number or row by row, and from how many all threads take part.
+const PART: usize = 1 << 14;
+
 /// y = x / √(mean x² + ε) · w, row by row of width `w.len()`.
 pub fn rms_norm(x: &[f32], w: &[f32], eps: f32) -> Vec<f32> {
     let d = w.len();
     let mut out = vec![0.0; x.len()];
-    simd(|| {
-        for (x, y) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-            let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
-            for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-                *y = x * r * w;
+    let part = (PART / d.max(1)).max(1) * d.max(1);
+    threads::each(x.chunks(part).zip(out.chunks_mut(part)).collect(), x.len() > 2 * PART, |(x, y): (&[f32], &mut [f32])| {
+        simd(|| {
+            for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
+                let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
+                for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                    *y = x * r * w;
+                }
             }
-        }
+        });
     });
     out
 }
@@ -108,12 +114,15 @@ pub fn geglu_backward(gate: &[f32], up: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32
 
 /// y = gate·σ(f(gate)) ∘ up.
 #[inline(always)]
-fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32) -> Vec<f32> {
+fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
-    simd(|| {
-        for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
-            *y = a * sigmoid(f(a)) * u;
-        }
+    let parts = out.chunks_mut(PART).zip(gate.chunks(PART).zip(up.chunks(PART))).collect();
+    threads::each(parts, gate.len() > 2 * PART, |(out, (gate, up)): (&mut [f32], (&[f32], &[f32]))| {
+        simd(|| {
+            for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
+                *y = a * sigmoid(f(a)) * u;
+            }
+        });
     });
     out
 }
@@ -149,7 +158,7 @@ pub fn softmax_rows(x: &mut [f32], v: usize) -> Vec<f32> {
 
 /// Replaces a row by e^(x − max) and returns (max, sum). An all −∞ or NaN row gives NaN.
 #[inline(always)]
-fn exponentiate(row: &mut [f32]) -> (f32, f32) {
+pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
     let mut acc = [0.0f32; 16];
     let mut chunks = row.chunks_exact_mut(16);
@@ -165,19 +174,6 @@ fn exponentiate(row: &mut [f32]) -> (f32, f32) {
         sum += *x;
     }
     (max, sum)
-}
-
-/// Heads of an attention layer.
-#[derive(Clone, Copy, Debug)]
-pub struct Heads {
-    /// Query heads.
-    pub q: usize,
-    /// Key–value heads.
-    pub kv: usize,
-    /// Width of a head.
-    pub dim: usize,
-    /// Positions that a query sees, its own included; `usize::MAX`: all before it.
-    pub window: usize,
 }
 
 /// cos and sin of the rotary angles: position-major, `half` columns.
@@ -216,234 +212,10 @@ impl Rotary {
         });
     }
 
-    fn turn_head(&self, rows: &mut [f32], sign: f32) {
+    pub(super) fn turn_head(&self, rows: &mut [f32], sign: f32) {
         for (pos, row) in rows.chunks_exact_mut(self.dim).enumerate() {
             self.turn(row, pos, sign);
         }
-    }
-}
-
-/// Copies one head out of `[t, heads, dim]`, or adds it back.
-fn take(x: &[f32], t: usize, heads: usize, head: usize, dim: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(t * dim);
-    for row in x.chunks_exact(heads * dim).take(t) {
-        out.extend_from_slice(&row[head * dim..(head + 1) * dim]);
-    }
-    out
-}
-
-fn put(out: &mut [f32], x: &[f32], heads: usize, head: usize, dim: usize) {
-    for (row, x) in out.chunks_exact_mut(heads * dim).zip(x.chunks_exact(dim)) {
-        row[head * dim..(head + 1) * dim].copy_from_slice(x);
-    }
-}
-
-/// Causal softmax of the scores of one head, in place: row i keeps the last `window` of the columns 0..=i.
-fn causal_softmax(s: &mut [f32], t: usize, window: usize) {
-    simd(|| {
-        for (i, row) in s.chunks_exact_mut(t).enumerate() {
-            let (live, dead) = row.split_at_mut(i + 1);
-            let (gone, live) = live.split_at_mut((i + 1).saturating_sub(window));
-            gone.fill(0.0);
-            let (_, sum) = exponentiate(live);
-            let r = 1.0 / sum;
-            live.iter_mut().for_each(|x| *x *= r);
-            dead.fill(0.0);
-        }
-    });
-}
-
-/// Causal attention with rotary positions over packed sequences: q `[n, heads.q·dim]`, k and v `[n, heads.kv·dim]`, sequences of `lens` rows
-/// one after the other, each starting at position 0. O = softmax(QKᵀ/√dim)·V.
-pub fn attention(q: &[f32], k: &[f32], v: &[f32], lens: &[usize], heads: Heads, rotary: &Rotary) -> Vec<f32> {
-    let Heads { q: hq, kv: hkv, dim, window } = heads;
-    let scale = 1.0 / (dim as f32).sqrt();
-    let mut out = vec![0.0; q.len()];
-    let mut start = 0;
-    for &t in lens {
-        let (qs, ks) = (&q[start * hq * dim..], &k[start * hkv * dim..]);
-        let (vs, os) = (&v[start * hkv * dim..], &mut out[start * hq * dim..(start + t) * hq * dim]);
-        let mut s = vec![0.0; t * t];
-        for g in 0..hkv {
-            let mut kh = take(ks, t, hkv, g, dim);
-            simd(|| rotary.turn_head(&mut kh, 1.0));
-            for h in g * (hq / hkv)..(g + 1) * (hq / hkv) {
-                let mut qh = take(qs, t, hq, h, dim);
-                simd(|| rotary.turn_head(&mut qh, 1.0));
-                gemm(&mut s, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
-                causal_softmax(&mut s, t, window);
-                gemm(&mut os[h * dim..], hq * dim, 0.0, 1.0, Mat::rows(&s, t, t, t), Mat::rows(&vs[g * dim..], t, dim, hkv * dim));
-            }
-        }
-        start += t;
-    }
-    out
-}
-
-/// Gradients of [`attention`]; scores are computed again instead of kept. With P the attention weights and dP = g·Vᵀ:
-/// dV = Pᵀg, dS = P∘(dP − rowsum(dP∘P)), dQ = dS·K/√dim, dK = dSᵀ·Q/√dim, and the rotation is undone.
-#[allow(clippy::type_complexity)]
-pub fn attention_backward(
-    (q, k, v): (&[f32], &[f32], &[f32]),
-    g: &[f32],
-    lens: &[usize],
-    heads: Heads,
-    rotary: &Rotary,
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let Heads { q: hq, kv: hkv, dim, window } = heads;
-    let scale = 1.0 / (dim as f32).sqrt();
-    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
-    let mut start = 0;
-    for &t in lens {
-        let (a, b) = (start * hq * dim..(start + t) * hq * dim, start * hkv * dim..(start + t) * hkv * dim);
-        let (qs, gs, ks, vs) = (&q[a.clone()], &g[a.clone()], &k[b.clone()], &v[b.clone()]);
-        let (dqs, dks, dvs) = (&mut dq[a], &mut dk[b.clone()], &mut dv[b]);
-        let (mut p, mut ds) = (vec![0.0; t * t], vec![0.0; t * t]);
-        let mut dqh = vec![0.0; t * dim];
-        for j in 0..hkv {
-            let mut kh = take(ks, t, hkv, j, dim);
-            simd(|| rotary.turn_head(&mut kh, 1.0));
-            let mut dkh = vec![0.0; t * dim];
-            for h in j * (hq / hkv)..(j + 1) * (hq / hkv) {
-                let beta = if h % (hq / hkv) == 0 { 0.0 } else { 1.0 };
-                let mut qh = take(qs, t, hq, h, dim);
-                simd(|| rotary.turn_head(&mut qh, 1.0));
-                let gh = Mat::rows(&gs[h * dim..], t, dim, hq * dim);
-                gemm(&mut p, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
-                causal_softmax(&mut p, t, window);
-                gemm(&mut ds, t, 0.0, 1.0, gh, Mat::rows(&vs[j * dim..], t, dim, hkv * dim).t());
-                gemm(&mut dvs[j * dim..], hkv * dim, beta, 1.0, Mat::rows(&p, t, t, t).t(), gh);
-                simd(|| {
-                    for (i, (ds, p)) in ds.chunks_exact_mut(t).zip(p.chunks_exact(t)).enumerate() {
-                        let sum = dot(&ds[..=i], &p[..=i]);
-                        ds[..=i].iter_mut().zip(p).for_each(|(d, p)| *d = (*d - sum) * p);
-                        ds[i + 1..].fill(0.0);
-                    }
-                });
-                gemm(&mut dqh, dim, 0.0, scale, Mat::rows(&ds, t, t, t), Mat::rows(&kh, t, dim, dim));
-                gemm(&mut dkh, dim, beta, scale, Mat::rows(&ds, t, t, t).t(), Mat::rows(&qh, t, dim, dim));
-                simd(|| rotary.turn_head(&mut dqh, -1.0));
-                put(dqs, &dqh, hq, h, dim);
-            }
-            simd(|| rotary.turn_head(&mut dkh, -1.0));
-            put(dks, &dkh, hkv, j, dim);
-        }
-        start += t;
-    }
-    (dq, dk, dv)
-}
-
-/// Keys and values of one stretch of positions, rotated, position-major `[positions, heads.kv·dim]`.
-#[derive(Clone, Debug, Default)]
-pub struct KeyValues {
-    /// Keys.
-    pub k: Vec<f32>,
-    /// Values.
-    pub v: Vec<f32>,
-}
-
-/// Attention of `t` new queries (already rotated, `[t, heads.q·dim]`) over `prefix` and then `own`, whose last `t` positions are the queries' own.
-pub fn cached_attention(q: &[f32], prefix: Option<&KeyValues>, own: &KeyValues, heads: Heads, out: &mut [f32]) {
-    let parts = [prefix, Some(own)];
-    match (q.len() / (heads.q * heads.dim), heads.dim) {
-        (1..4, 32) => few_queries::<32>(q, parts, heads, out),
-        (1..4, 64) => few_queries::<64>(q, parts, heads, out),
-        (1..4, 96) => few_queries::<96>(q, parts, heads, out),
-        (1..4, 128) => few_queries::<128>(q, parts, heads, out),
-        (1..4, 256) => few_queries::<256>(q, parts, heads, out),
-        _ => many_queries(q, parts, heads, out),
-    }
-}
-
-/// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them, and of these the last `window`.
-fn visible_softmax(s: &mut [f32], n: usize, window: usize) {
-    let t = s.len() / n;
-    simd(|| {
-        for (i, row) in s.chunks_exact_mut(n).enumerate() {
-            let (live, dead) = row.split_at_mut(n - t + i + 1);
-            let (gone, live) = live.split_at_mut((n - t + i + 1).saturating_sub(window));
-            gone.fill(0.0);
-            let (_, sum) = exponentiate(live);
-            let r = 1.0 / sum;
-            live.iter_mut().for_each(|x| *x *= r);
-            dead.fill(0.0);
-        }
-    });
-}
-
-fn many_queries(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &mut [f32]) {
-    let Heads { q: hq, kv: hkv, dim, window } = heads;
-    let (rq, rkv) = (hq * dim, hkv * dim);
-    let t = q.len() / rq;
-    let scale = 1.0 / (dim as f32).sqrt();
-    let parts = parts.into_iter().flatten().filter(|kv| !kv.k.is_empty());
-    let n: usize = parts.clone().map(|kv| kv.k.len() / rkv).sum();
-    let mut s = vec![0.0; t * n];
-    for h in 0..hq {
-        let at = h / (hq / hkv) * dim;
-        let mut first = 0;
-        for kv in parts.clone() {
-            let len = kv.k.len() / rkv;
-            gemm(&mut s[first..], n, 0.0, scale, Mat::rows(&q[h * dim..], t, dim, rq), Mat::rows(&kv.k[at..], len, dim, rkv).t());
-            first += len;
-        }
-        visible_softmax(&mut s, n, window);
-        let (mut first, mut beta) = (0, 0.0);
-        for kv in parts.clone() {
-            let len = kv.k.len() / rkv;
-            gemm(&mut out[h * dim..], rq, beta, 1.0, Mat::rows(&s[first..], t, len, n), Mat::rows(&kv.v[at..], len, dim, rkv));
-            (first, beta) = (first + len, 1.0);
-        }
-    }
-}
-
-/// One head's rows of `[n, heads, D]`.
-#[inline(always)]
-fn head_rows<const D: usize>(x: &[f32], head: usize, heads: usize) -> impl Iterator<Item = &[f32; D]> {
-    x.as_chunks::<D>().0.chunks_exact(heads).map(move |row| &row[head])
-}
-
-/// As [`many_queries`] for heads of width `D`, with a head's sums in registers.
-fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, out: &mut [f32]) {
-    let (rq, rkv, group) = (heads.q * D, heads.kv * D, heads.q / heads.kv);
-    let t = q.len() / rq;
-    let scale = 1.0 / (D as f32).sqrt();
-    let n: usize = parts.iter().flatten().map(|kv| kv.k.len() / rkv).sum();
-    // Before it no query sees anything.
-    let unseen = (n + 1 - t).saturating_sub(heads.window);
-    // Of the query heads that share keys: scores `[query head, t, n]`.
-    let mut s = vec![0.0; group * t * n];
-    for g in 0..heads.kv {
-        let query = |i: usize| (i % t) * heads.q + g * group + i / t;
-        simd(|| {
-            let queries = q.as_chunks::<D>().0;
-            let mut first = 0;
-            for kv in parts.iter().flatten() {
-                let skip = unseen.saturating_sub(first);
-                for (p, k) in head_rows::<D>(&kv.k, g, heads.kv).enumerate().skip(skip) {
-                    for i in 0..group * t {
-                        s[i * n + first + p] = dot(&queries[query(i)], k) * scale;
-                    }
-                }
-                first += kv.k.len() / rkv;
-            }
-        });
-        s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n, heads.window));
-        simd(|| {
-            let out = out.as_chunks_mut::<D>().0;
-            for (i, s) in s.chunks_exact(n).enumerate() {
-                let (mut sum, mut first) = ([0.0f32; D], 0);
-                for kv in parts.iter().flatten() {
-                    let len = kv.v.len() / rkv;
-                    let skip = unseen.saturating_sub(first).min(len);
-                    for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).skip(skip).zip(&s[first + skip..first + len]) {
-                        sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += p * v);
-                    }
-                    first += len;
-                }
-                out[query(i)] = sum;
-            }
-        });
     }
 }
 

@@ -8,7 +8,7 @@ use super::ops;
 use super::storage::{fused, slice, tensor, with};
 use crate::model::LinearWeight;
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Module, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Module, Result, Shape, Tensor, bail};
 use std::borrow::Cow;
 
 /// Numbers of a quantised matrix that stand dequantised in memory at a time.
@@ -99,6 +99,32 @@ impl LinearWeight {
             Self::Codes(w) => Ok(w.dims()),
             Self::Lora(l) => l.base.dims(),
         }
+    }
+
+    /// The rows of these indices, `[ids, width]`, differentiable in a dense matrix. Fails where there is no such row.
+    pub(in crate::model) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let (all, width) = self.dims()?;
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= all) {
+            bail!("a matrix of {all} rows has no row {id}");
+        }
+        let quantised = match self {
+            Self::Dense(w) => return w.index_select(&Tensor::from_slice(ids, ids.len(), w.device())?, 0),
+            Self::Codes(w) => {
+                let mut rows = vec![0.0; ids.len() * width];
+                rows.chunks_exact_mut(width).zip(ids).for_each(|(row, &id)| w.row(id as usize, row));
+                return Tensor::from_vec(rows, (ids.len(), width), &Device::Cpu);
+            }
+            Self::Quantized(w) => w,
+            _ => return LinearWeight::Dense(self.dense(DType::F32)?).rows(ids),
+        };
+        let w = match &**quantised {
+            QMatMul::QTensor(w) => w,
+            QMatMul::Tensor(w) | QMatMul::TensorF16(w) => return LinearWeight::Dense(w.clone()).rows(ids),
+        };
+        let data = w.data()?;
+        let bytes = data.len() / all.max(1);
+        let picked: Vec<u8> = ids.iter().flat_map(|&id| &data[id as usize * bytes..][..bytes]).copied().collect();
+        QTensor::new(QStorage::from_data(Cow::Owned(picked), &Device::Cpu, w.dtype())?, (ids.len(), width))?.dequantize(&Device::Cpu)
     }
 
     /// Hands `f` the rows of the matrix in f32, all or some at a time: the index of the first, and the rows `[r, in]`.

@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_codes.rs")]
 mod codes;
+pub(super) mod attention;
 mod frozen;
 mod gemm;
 pub(super) mod kernels;
@@ -11,6 +12,7 @@ pub(super) mod rotary;
 pub(super) mod storage;
 pub(super) mod threads;
 
-pub use codes::Codes;
-pub use kernels::{Heads, Rotary};
+pub use codes::{Codes, Kind};
+pub use attention::Heads;
+pub use kernels::Rotary;
 pub use linear::Lora;

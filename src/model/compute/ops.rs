@@ -4,7 +4,8 @@
 //! differentiable operations. candle's own fused softmax, norm and rope drop the gradient without a word and are not used.
 
 use super::gemm::{Mat, gemm};
-use super::kernels::{self, Heads, Rotary};
+use super::attention::{self, Heads};
+use super::kernels::{self, Rotary};
 use super::storage::{fused, slice, tensor, with};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::sync::Arc;
@@ -50,6 +51,19 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
         return if w.track_op() { x.matmul(&w.t()?) } else { super::frozen::frozen(x, w) };
     }
     x.contiguous()?.apply_op2(&w.contiguous()?, Linear)
+}
+
+/// y + b in every row: `y` `[n, out]`, `b` `[out]`.
+pub fn add_bias(y: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !fused(y) || !fused(b) || y.track_op() || b.track_op() {
+        return y.broadcast_add(b);
+    }
+    let sum = with([y, b], |[y, b]| {
+        let mut sum = y.to_vec();
+        sum.chunks_exact_mut(b.len().max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
+        sum
+    })?;
+    tensor(sum, y)
 }
 
 struct RmsNorm(f32);
@@ -151,13 +165,13 @@ impl CustomOp3 for Attention {
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let p = &self.0;
-        let out = kernels::attention(slice(q, lq)?, slice(k, lk)?, slice(v, lv)?, &p.lens, p.heads, &p.rotary);
+        let out = attention::attention(slice(q, lq)?, slice(k, lk)?, slice(v, lv)?, &p.lens, p.heads, &p.rotary);
         Ok((CpuStorage::F32(out), lq.shape().clone()))
     }
     fn bwd(&self, q: &Tensor, k: &Tensor, v: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let p = &self.0;
         let (dq, dk, dv) =
-            with([q, k, v, g], |[qs, ks, vs, gs]| kernels::attention_backward((qs, ks, vs), gs, &p.lens, p.heads, &p.rotary))?;
+            with([q, k, v, g], |[qs, ks, vs, gs]| attention::attention_backward((qs, ks, vs), gs, &p.lens, p.heads, &p.rotary))?;
         Ok((Some(tensor(dq, q)?), Some(tensor(dk, k)?), Some(tensor(dv, v)?)))
     }
 }

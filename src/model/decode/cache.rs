@@ -1,11 +1,11 @@
 //! Key–value caches: one row a growing sequence, rows that continue a shared prompt share its keys and values.
 
 use crate::model::ModelError;
-use crate::model::compute::kernels::{Heads, KeyValues, Rotary, cached_attention};
+use crate::model::compute::attention::{Heads, KeyValues, cached_attention};
+use crate::model::compute::kernels::Rotary;
 use crate::model::compute::ops;
 use crate::model::compute::threads;
 use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
 
 /// Keys and values of a stretch of positions in one layer.
 enum Store {
@@ -108,7 +108,6 @@ impl KvCache {
     ) -> Vec<f32> {
         let (wq, wkv) = (heads.q * heads.dim, heads.kv * heads.dim);
         let mut q = q.to_vec();
-        let mut out = vec![0.0; q.len()];
         let mut at = 0;
         for (row, ids) in chunks {
             let (first, t) = (self.len(*row), ids.len());
@@ -125,27 +124,40 @@ impl KvCache {
             Some(Store::Host(kv)) => Some(kv),
             _ => None,
         };
-        let (mut jobs, mut rest, mut work) = (Vec::with_capacity(chunks.len()), &mut out[..], 0);
+        // Of every chunk, for every key–value head: `[t, query heads that share it · dim]`.
+        let mut out = vec![0.0; q.len()];
+        let (mut jobs, mut rest, mut work) = (Vec::with_capacity(chunks.len() * heads.kv), &mut out[..], 0);
         let mut at = 0;
         for (row, ids) in chunks {
-            let (mine, tail) = std::mem::take(&mut rest).split_at_mut(ids.len() * wq);
-            rest = tail;
-            work += ids.len() * (self.len(*row) + ids.len()) * wq;
-            jobs.push((*row, &q[at * wq..(at + ids.len()) * wq], mine));
-            at += ids.len();
-        }
-        let run = |(row, q, out): (usize, &[f32], &mut [f32])| {
-            let prefix = self.rows[row].parent.and_then(host);
-            if let Some(own) = host(row) {
-                cached_attention(q, prefix, own, heads, out);
+            let t = ids.len();
+            work += t * (self.len(*row) + t) * wq;
+            for g in 0..heads.kv {
+                let (mine, tail) = std::mem::take(&mut rest).split_at_mut(t * wq / heads.kv);
+                rest = tail;
+                jobs.push((*row, g, &q[at * wq..(at + t) * wq], mine));
             }
-        };
-        if work > 1 << 19 && jobs.len() > 1 && threads::idle() {
-            jobs.into_par_iter().for_each(run);
-        } else {
-            jobs.into_iter().for_each(run);
+            at += t;
         }
-        out
+        threads::each(jobs, work > 1 << 19, |(row, g, q, out): (usize, usize, &[f32], &mut [f32])| {
+            if let Some(own) = host(row) {
+                cached_attention(q, self.rows[row].parent.and_then(host), own, heads, g, out);
+            }
+        });
+        if chunks.iter().all(|(_, ids)| ids.len() == 1) {
+            return out;
+        }
+        // The heads of a position side by side.
+        let (mut all, mut at, width) = (vec![0.0; out.len()], 0, wq / heads.kv);
+        for (_, ids) in chunks {
+            let (t, from) = (ids.len(), &out[at * wq..]);
+            for (i, row) in all[at * wq..(at + t) * wq].chunks_exact_mut(wq).enumerate() {
+                for (g, row) in row.chunks_exact_mut(width).enumerate() {
+                    row.copy_from_slice(&from[(g * t + i) * width..][..width]);
+                }
+            }
+            at += t;
+        }
+        all
     }
 
     fn attend_device(

@@ -3,10 +3,11 @@
 use super::cache::KvCache;
 use super::checkpointing::checkpoint;
 use super::mlp::{Linear, Mlp};
-use crate::model::compute::kernels::{Heads, Rotary};
+use crate::model::compute::attention::Heads;
+use crate::model::compute::kernels::Rotary;
 use crate::model::compute::ops::{self, AttentionPlan};
 use crate::model::compute::rotary::rotary;
-use crate::model::{Config, Layer, ModelError, Norms, REWARD_HEADS, WeightSource};
+use crate::model::{Config, Layer, LinearWeight, ModelError, Norms, REWARD_HEADS, WeightSource};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -178,7 +179,9 @@ impl Packed {
 #[derive(Clone)]
 pub struct Decoder {
     config: Config,
-    embed: Tensor,
+    embed: LinearWeight,
+    device: Device,
+    dtype: DType,
     blocks: Vec<Block>,
     norm: Norm,
     /// The output projection; `None` where only hidden states are asked for.
@@ -209,7 +212,7 @@ impl Decoder {
     /// The same without an output projection, for what reads hidden states alone; [`Decoder::logits`] fails on it.
     pub fn load_body(config: &Config, source: &dyn WeightSource, progress: &mut dyn FnMut(f32)) -> Result<Self, ModelError> {
         let (v, h) = (config.vocab_size, config.hidden_size);
-        let embed = source.tensor("model.embed_tokens.weight", &[v, h])?;
+        let embed = source.embedding("model.embed_tokens.weight", v, h)?;
         let context = config.max_position_embeddings.min(MAX_CONTEXT);
         let mut blocks = Vec::with_capacity(config.num_hidden_layers);
         // Layers of one kind share their angles.
@@ -232,7 +235,8 @@ impl Decoder {
         }
         let norm = Norm::load(source, "model.norm.weight", h, config)?;
         let adapts = blocks.iter().flat_map(Block::linears).any(|l| l.weight.adapts());
-        Ok(Self { config: config.clone(), embed, blocks, norm, head: None, context, adapts, checkpointing: false })
+        let (device, dtype) = (norm.weight.device().clone(), norm.weight.dtype());
+        Ok(Self { config: config.clone(), embed, device, dtype, blocks, norm, head: None, context, adapts, checkpointing: false })
     }
 
     /// The same decoder, which in [`Decoder::forward`] keeps the input of each block alone and computes the block again for its gradients: activations
@@ -265,12 +269,12 @@ impl Decoder {
 
     /// Where its weights are.
     pub fn device(&self) -> &Device {
-        self.embed.device()
+        &self.device
     }
 
     /// The dtype it computes in.
     pub fn dtype(&self) -> DType {
-        self.embed.dtype()
+        self.dtype
     }
 
     /// An empty cache that fits this decoder.
@@ -285,7 +289,7 @@ impl Decoder {
                 "token id {id} is outside the vocabulary of {v}; the tokenizer belongs to another model"
             )));
         }
-        let x = self.embed.index_select(&Tensor::from_slice(ids, ids.len(), self.device())?, 0)?;
+        let x = self.embed.rows(ids)?;
         let multiplier = self.config.variant.embedding_multiplier;
         Ok(if multiplier == 1.0 { x } else { (x * multiplier)? })
     }

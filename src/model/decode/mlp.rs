@@ -27,7 +27,7 @@ impl Linear {
     pub(super) fn forward(&self, x: &Tensor, exact: bool) -> candle_core::Result<Tensor> {
         let y = self.weight.forward(x, exact)?;
         match &self.bias {
-            Some(b) => y.broadcast_add(b),
+            Some(b) => ops::add_bias(&y, b),
             None => Ok(y),
         }
     }

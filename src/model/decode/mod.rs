@@ -8,4 +8,4 @@ mod sample;
 
 pub use cache::KvCache;
 pub use decoder::{Decoder, Packed};
-pub use sample::{Drawn, Sampler, check_sampling, measure};
+pub use sample::{Drawn, Sampler, check_sampling, measure, measure_all};

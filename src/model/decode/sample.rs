@@ -1,10 +1,14 @@
 //! Drawing the next token from a distribution.
 
+use super::Decoder;
 use crate::model::ModelError;
 use crate::model::compute::kernels::{exp, simd};
+use crate::model::compute::storage::with;
 use crate::trace::Sampling;
+use candle_core::{DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 /// Tokens of the vocabulary whose weights are added up at a time.
 const CHUNK: usize = 256;
@@ -138,6 +142,23 @@ pub fn measure(logits: &[f32], id: u32) -> Result<Drawn, ModelError> {
         return Err(ModelError::Input(format!("token {id} is outside a vocabulary of {}", logits.len())));
     };
     Ok(Drawn { id, logprob: (logit - max - log_sum).min(0.0), entropy })
+}
+
+/// Logits that stand in memory at a time: so much memory is kept for the next ones, and need not be asked for anew.
+const LOGITS: usize = 3 << 20;
+
+/// [`measure`] of the tokens `targets` from the hidden states before them, `[n, hidden]`.
+pub fn measure_all(decoder: &Decoder, states: &Tensor, targets: &[u32]) -> Result<Vec<Drawn>, ModelError> {
+    let v = decoder.config().vocab_size;
+    let rows = (LOGITS / v.max(1)).clamp(1, 256).next_multiple_of(8);
+    let mut read = Vec::with_capacity(targets.len());
+    for (i, targets) in targets.chunks(rows).enumerate() {
+        let logits = decoder.logits(&states.narrow(0, i * rows, targets.len())?)?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let drawn: Result<Vec<Drawn>, ModelError> =
+            with([&logits], |[logits]| logits.par_chunks(v).zip(targets).map(|(row, &id)| measure(row, id)).collect())?;
+        read.extend(drawn?);
+    }
+    Ok(read)
 }
 
 /// Checks the ranges of `sampling`; errors name the field and what it may be.

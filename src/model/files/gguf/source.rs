@@ -2,7 +2,7 @@
 
 use super::{GgufFile, plain, shape::is_permuted, size_of_info};
 use crate::model::files::safetensors::{Counter, Part, whole_of};
-use crate::model::{Codes, LinearWeight, ModelError, Progress, WeightSource};
+use crate::model::{Codes, Kind, LinearWeight, ModelError, Progress, WeightSource};
 use candle_core::{
     DType, Device, Tensor,
     quantized::{GgmlDType, QMatMul, QStorage, QTensor, gguf_file::TensorInfo},
@@ -10,7 +10,7 @@ use candle_core::{
 use std::{
     borrow::Cow,
     io::{Read, Seek, SeekFrom},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 impl GgufFile {
@@ -21,7 +21,7 @@ impl GgufFile {
         let heads = self.count(&format!("{arch}.attention.head_count")).unwrap_or(1).max(1);
         let kv_heads = self.count(&format!("{arch}.attention.head_count_kv")).unwrap_or(heads).max(1);
         let arch = arch.to_owned();
-        GgufSource { file: self, device: device.clone(), dtype, heads, kv_heads, arch, counter: Counter::new(total, progress) }
+        GgufSource { file: self, device: device.clone(), dtype, heads, kv_heads, arch, embedding: Mutex::default(), counter: Counter::new(total, progress) }
     }
 
     pub(super) fn qtensor(&self, name: &str, device: &Device) -> Result<QTensor, ModelError> {
@@ -31,8 +31,8 @@ impl GgufFile {
             .map_err(|e| self.error(format!("tensor {name}: {}", plain(&e)), "fetch the file again"))
     }
 
-    /// Some rows of a tensor as a matrix, the tensor seen as rows of its last dimension.
-    fn rows(&self, name: &str, info: &TensorInfo, first: usize, rows: usize, device: &Device) -> Result<QTensor, ModelError> {
+    /// Bytes of a row of a tensor, seen as rows of its last dimension; fails where it has not these `rows` from `first` on.
+    fn row_bytes(&self, name: &str, info: &TensorInfo, first: usize, rows: usize) -> Result<usize, ModelError> {
         let dims = info.shape.dims();
         let width = dims.last().copied().unwrap_or(0);
         let all = info.shape.elem_count() / width.max(1);
@@ -41,22 +41,35 @@ impl GgufFile {
             return Err(self
                 .error(format!("tensor {name} of shape {dims:?} does not have rows {first} to {}", first + rows), "fetch the file again"));
         }
-        let bytes = width / block * info.ggml_dtype.type_size();
-        let mut data = vec![0; rows * bytes];
-        let start = self.content.tensor_data_offset + info.offset + (first * bytes) as u64;
+        Ok(width / block * info.ggml_dtype.type_size())
+    }
+
+    /// Fills `into` with what the tensor has from this byte on.
+    fn read_into(&self, info: &TensorInfo, at: usize, into: &mut [u8]) -> Result<(), ModelError> {
+        let start = self.content.tensor_data_offset + info.offset + at as u64;
         let mut reader = self.reader.lock().unwrap_or_else(|e| e.into_inner());
-        let read = reader.seek(SeekFrom::Start(start)).and_then(|_| reader.read_exact(&mut data));
-        read.map_err(|source| ModelError::Io { path: self.path.clone(), source })?;
+        // Past the buffer, which every search through it empties.
+        let file = reader.get_mut();
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(into));
+        read.map_err(|source| ModelError::Io { path: self.path.clone(), source })
+    }
+
+    /// Some rows of a tensor as a matrix.
+    fn rows(&self, name: &str, info: &TensorInfo, first: usize, rows: usize, device: &Device) -> Result<QTensor, ModelError> {
+        let bytes = self.row_bytes(name, info, first, rows)?;
+        let mut data = vec![0; rows * bytes];
+        self.read_into(info, first * bytes, &mut data)?;
         let storage = QStorage::from_data(Cow::Owned(data), device, info.ggml_dtype)?;
+        let width = info.shape.dims().last().copied().unwrap_or(0);
         Ok(QTensor::new(storage, (rows, width))?)
     }
 }
 
 /// Weights of a GGUF file under Hugging Face names.
 ///
-/// Linear weights stay quantised: as [`Codes`] where the format and the processor have them, otherwise in candle's own form, except that Q4_1, Q5_0
-/// and Q5_1, for which candle has no SIMD kernels, become Q8_0. Everything else is dequantised.
-/// `lm_head.weight` of a model with tied embeddings is the embedding, so that the output projection can stay quantised beside a dense embedding.
+/// Linear weights, and on the CPU the embedding, stay quantised: as [`Codes`] where the format and the processor have them, otherwise in candle's own form,
+/// except that Q4_1, Q5_0 and Q5_1, for which candle has no SIMD kernels, become Q8_0. Everything else is dequantised.
+/// `lm_head.weight` of a model with tied embeddings is the embedding, the same bytes in memory.
 pub struct GgufSource {
     file: GgufFile,
     device: Device,
@@ -65,6 +78,8 @@ pub struct GgufSource {
     kv_heads: usize,
     /// `general.architecture`.
     arch: String,
+    /// The embedding, once it was asked for, for a head that is tied to it.
+    embedding: Mutex<Option<Arc<Codes>>>,
     counter: Counter,
 }
 
@@ -104,7 +119,8 @@ impl GgufSource {
         }
     }
 
-    fn read(&self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor, ModelError> {
+    /// The tensor called `name`: its name in the file, what the file says of it, and the first of its rows that are meant where these are not all.
+    fn locate(&self, name: &str, shape: &[usize]) -> Result<(String, &TensorInfo, Option<usize>), ModelError> {
         let Some((found, place)) = self.find(name) else {
             let called = gguf_name(name, &self.arch).unwrap_or_else(|| name.to_owned());
             let what = format!("tensor {called} is missing (expected shape {shape:?})");
@@ -123,16 +139,63 @@ impl GgufSource {
             Place::Expert(expert) if dims.len() == 3 && dims[1..] == *shape && expert < dims[0] => Some(expert * rows),
             _ => return Err(wrong()),
         };
+        Ok((found, info, first))
+    }
+
+    fn read(&self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor, ModelError> {
+        let (found, info, first) = self.locate(name, shape)?;
         let tensor = match (first, self.interleaved(name)) {
-            (Some(first), _) => self.file.rows(&found, info, first, rows, device)?,
+            (Some(first), _) => self.file.rows(&found, info, first, shape.first().copied().unwrap_or(0), device)?,
             (None, None) => self.file.qtensor(&found, device)?,
             (None, Some(heads)) => half_split(&self.file.qtensor(&found, &Device::Cpu)?, heads, device)?,
         };
-        let whole = info.shape.elem_count().max(1);
-        self.counter.add(size_of_info(info) as u64 * shape.iter().product::<usize>() as u64 / whole as u64);
+        self.count(info, shape);
         Ok(tensor)
     }
+
+    /// Tells that so much of a tensor was read.
+    fn count(&self, info: &TensorInfo, shape: &[usize]) {
+        let whole = info.shape.elem_count().max(1);
+        self.counter.add(size_of_info(info) as u64 * shape.iter().product::<usize>() as u64 / whole as u64);
+    }
+
+    /// A matrix in the layout of this processor's kernels; `None` where there is none for it.
+    fn codes(&self, name: &str, out: usize, input: usize) -> Result<Option<Arc<Codes>>, ModelError> {
+        let (found, info, first) = self.locate(name, &[out, input])?;
+        let Some(kind) = Kind::of(info.ggml_dtype).filter(|_| self.device.is_cpu() && self.dtype == DType::F32) else { return Ok(None) };
+        let mut embedding = (found == EMBEDDING).then(|| self.embedding.lock().unwrap_or_else(|e| e.into_inner()));
+        if let Some(Some(shared)) = embedding.as_deref() {
+            return Ok(Some(shared.clone()));
+        }
+        let codes = match self.interleaved(name) {
+            Some(_) => {
+                let tensor = self.read(name, &[out, input], &Device::Cpu)?;
+                let data = tensor.data()?;
+                let bytes = data.len() / out.max(1);
+                let read = |row: usize, into: &mut [u8]| {
+                    into.copy_from_slice(&data[row * bytes..][..into.len()]);
+                    Ok::<_, ModelError>(())
+                };
+                Codes::new(kind, out, input, read)?
+            }
+            None => {
+                let first = first.unwrap_or(0);
+                let bytes = self.file.row_bytes(&found, info, first, out)?;
+                let codes = Codes::new(kind, out, input, |row, into| self.file.read_into(info, (first + row) * bytes, into))?;
+                self.count(info, &[out, input]);
+                codes
+            }
+        };
+        let codes = Arc::new(codes);
+        if let Some(slot) = embedding.as_deref_mut() {
+            *slot = Some(codes.clone());
+        }
+        Ok(Some(codes))
+    }
 }
+
+/// The embedding's name in a file.
+const EMBEDDING: &str = "token_embd.weight";
 
 /// What of a tensor is meant.
 #[derive(Clone, Copy)]
@@ -161,12 +224,10 @@ impl WeightSource for GgufSource {
     }
 
     fn linear(&self, name: &str, out: usize, input: usize) -> Result<LinearWeight, ModelError> {
-        let tensor = self.read(name, &[out, input], &self.device)?;
-        if self.device.is_cpu()
-            && let Some(codes) = Codes::new(&tensor)?
-        {
-            return Ok(LinearWeight::Codes(Arc::new(codes)));
+        if let Some(codes) = self.codes(name, out, input)? {
+            return Ok(LinearWeight::Codes(codes));
         }
+        let tensor = self.read(name, &[out, input], &self.device)?;
         let tensor = match tensor.dtype() {
             GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
                 return Ok(LinearWeight::Dense(tensor.dequantize(&self.device)?.to_dtype(self.dtype)?));
@@ -177,6 +238,22 @@ impl WeightSource for GgufSource {
             _ => tensor,
         };
         Ok(LinearWeight::Quantized(Arc::new(QMatMul::from_qtensor(tensor)?)))
+    }
+
+    fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<LinearWeight, ModelError> {
+        if !self.device.is_cpu() || self.dtype != DType::F32 {
+            return Ok(LinearWeight::Dense(self.tensor(name, &[rows, width])?));
+        }
+        match self.codes(name, rows, width)? {
+            Some(codes) => Ok(LinearWeight::Codes(codes)),
+            None => {
+                let tensor = self.read(name, &[rows, width], &self.device)?;
+                Ok(match tensor.dtype() {
+                    GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => LinearWeight::Dense(tensor.dequantize(&self.device)?),
+                    _ => LinearWeight::Quantized(Arc::new(QMatMul::QTensor(Arc::new(tensor)))),
+                })
+            }
+        }
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -209,7 +286,7 @@ fn half_split(tensor: &QTensor, heads: usize, device: &Device) -> Result<QTensor
 /// The GGUF name of a Hugging Face tensor in a file of this architecture.
 fn gguf_name(name: &str, arch: &str) -> Option<String> {
     match name {
-        "model.embed_tokens.weight" => return Some("token_embd.weight".into()),
+        "model.embed_tokens.weight" => return Some(EMBEDDING.into()),
         "model.norm.weight" => return Some("output_norm.weight".into()),
         "lm_head.weight" => return Some("output.weight".into()),
         _ => {}
