@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use reasonscope::hub::to_json_lines;
+use reasonscope::format::to_json_lines;
 use reasonscope_fuzz::file;
 use std::io::{Error, Write};
 

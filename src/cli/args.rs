@@ -151,7 +151,8 @@ pub struct GroupArgs {
 impl GroupArgs {
     /// Opens files of traces. What their files leave open of answers and verdicts is filled in; a named task grades all of them anew.
     pub fn open<S: AsRef<str>>(&self, files: &[S], task: Option<Task>, segmentation: &Segmentation) -> Result<Collection, FormatError> {
-        Collection::open(files, &collection::Options { problems: false, apart: self.no_group, task, segmentation: segmentation.clone() })
+        let segmentation = segmentation.clone();
+        Collection::open(files, &collection::Options { apart: self.no_group, task, segmentation, ..collection::Options::default() })
     }
 
     /// Opens files of problems; candidates that they hold are left out.

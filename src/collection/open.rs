@@ -5,6 +5,7 @@ use super::sides::together;
 use crate::format::{self, Format, FormatError, TraceList};
 use crate::task::{Task, grade, is_graded};
 use crate::trace::{Segmentation, Trace, segment, settle_units, units_agree};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub task: Option<Task>,
     /// How text is cut into steps where its file does not say it.
     pub segmentation: Segmentation,
+    /// Files that grow, and new ones in folders, are read until the collection is dropped.
+    pub follow: bool,
 }
 
 /// Problems of which several records speak that are kept at a time.
@@ -35,9 +38,10 @@ pub struct Collection {
     groups: Mutex<Groups>,
     task: Option<Task>,
     segmentation: Segmentation,
-    /// The files' names without folders and endings.
-    names: Vec<String>,
+    /// The files' names in short, of so many as are opened.
+    names: Mutex<Arc<Vec<String>>>,
     streams: bool,
+    follows: bool,
     cache: Mutex<Vec<(usize, Size, Arc<Trace>)>>,
 }
 
@@ -53,7 +57,7 @@ pub struct Size {
 impl Collection {
     /// Opens files (`-`: standard input) and starts to read them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: &Options) -> Result<Self, FormatError> {
-        let formats = format::Options { problems: options.problems };
+        let formats = format::Options { problems: options.problems, follow: options.follow };
         let list = if options.apart { TraceList::open(paths, formats)? } else { TraceList::open_keyed(paths, formats)? };
         let streams = paths.iter().any(|p| p.as_ref() == "-");
         let mode = match () {
@@ -62,12 +66,13 @@ impl Collection {
             () => Mode::Everywhere,
         };
         Ok(Self {
+            groups: Mutex::new(Groups::new(mode, if list.has_several_files() { paths.len().max(2) } else { 1 })),
             list,
-            groups: Mutex::new(Groups::new(mode, paths.len())),
             task: options.task,
             segmentation: options.segmentation.clone(),
-            names: names(paths),
+            names: Mutex::default(),
             streams: streams || options.apart,
+            follows: options.follow,
             cache: Mutex::default(),
         })
     }
@@ -88,6 +93,26 @@ impl Collection {
             groups.add(key, file.map_or(0, |f| f.0));
         }
         groups
+    }
+
+    /// The short names of the files that are opened so far.
+    fn names(&self) -> Arc<Vec<String>> {
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() != self.list.file_count() {
+            let files: Vec<String> = self.list.files().into_iter().map(|f| f.0).collect();
+            *known = Arc::new(names(&files));
+        }
+        Arc::clone(&known)
+    }
+
+    /// Whether more may come after all that is there was read.
+    pub fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// How much is known by now; it changes when something comes.
+    pub fn known(&self) -> (usize, u64) {
+        (self.list.len(), self.list.bytes_read())
     }
 
     /// Number of problems found so far.
@@ -195,7 +220,7 @@ impl Collection {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        match (together(said, &self.names), failed) {
+        match (together(said, &self.names()), failed) {
             (Some(trace), _) => Ok(trace),
             (None, Some(error)) => Err(error),
             (None, None) => self.list.read(usize::MAX),
@@ -227,7 +252,7 @@ impl Collection {
     }
 
     /// The files as they were named, with their formats.
-    pub fn files(&self) -> impl Iterator<Item = (&str, Format)> {
+    pub fn files(&self) -> Vec<(String, Format)> {
         self.list.files()
     }
 }
@@ -242,8 +267,9 @@ pub fn stem(file: &str) -> String {
 /// What files are called in short: their stems, or their whole names where two stems are one.
 fn names<S: AsRef<str>>(paths: &[S]) -> Vec<String> {
     let stems: Vec<String> = paths.iter().map(|p| stem(p.as_ref())).collect();
-    let several = |name: &String| stems.iter().filter(|s| *s == name).count() > 1;
-    stems.iter().zip(paths).map(|(s, p)| if several(s) { p.as_ref().to_owned() } else { s.clone() }).collect()
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    stems.iter().for_each(|s| *count.entry(s).or_default() += 1);
+    stems.iter().zip(paths).map(|(s, p)| if count[s.as_str()] > 1 { p.as_ref().to_owned() } else { s.clone() }).collect()
 }
 
 #[cfg(test)]

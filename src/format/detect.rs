@@ -3,7 +3,7 @@
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
-use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
+use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
 
@@ -38,6 +38,8 @@ pub enum Format {
     HumanEvalSamples,
     /// Which of such samples passed; a part of the traces of [`join`](super::join()).
     HumanEvalVerdicts,
+    /// Samples of Inspect's logs.
+    Inspect,
     /// OpenAI-style chat records.
     OpenAiChat,
     /// The newest rollouts of a training run of an earlier version.
@@ -66,6 +68,7 @@ impl Format {
             Self::PrmBench => "prmbench",
             Self::HumanEvalSamples => "humaneval-samples",
             Self::HumanEvalVerdicts => "humaneval-verdicts",
+            Self::Inspect => "inspect",
             Self::OpenAiChat => "openai-chat",
             Self::RunSamples => "run-samples",
             Self::Problems => "problems",
@@ -108,7 +111,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 17] = [
+        let tests: [(Self, Fits); 18] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -123,6 +126,7 @@ impl Format {
             (Self::PrmBench, prmbench::fits),
             (Self::HumanEvalSamples, humaneval::fits_samples),
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
+            (Self::Inspect, inspect::fits),
             (Self::OpenAiChat, openai::fits),
             (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
@@ -134,6 +138,7 @@ impl Format {
     pub(super) fn read(self, bytes: &[u8]) -> Result<Result<Trace, FieldError>, FieldError> {
         let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
+            Self::Inspect => return inspect::read(bytes),
             Self::ProcessBench => processbench::parse,
             Self::Prm800k => prm800k::parse,
             Self::Stepwise => stepwise::parse_trl,
@@ -192,18 +197,18 @@ const ODD: usize = 20;
 /// The error for a file that starts with these bytes and is neither JSON nor text; `None` where it may be text.
 pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
     const MAGIC: [(&[u8], &str, &str); 12] = [
-        (b"PAR1", "a Parquet file", "convert it to JSON lines"),
-        (b"PK\x03\x04", "a zip archive", "unpack it, and name the files in it"),
         (b"GGUF", "a GGUF model", "pass it as --policy or --reward"),
-        (b"\x28\xb5\x2f\xfd", "Zstandard data", "unpack it, or compress it with gzip"),
         (b"BZh", "bzip2 data", "unpack it, or compress it with gzip"),
         (b"\xfd7zXZ\x00", "xz data", "unpack it, or compress it with gzip"),
         (b"SQLite format 3\x00", "an SQLite database", "export it as JSON lines"),
         (b"ARROW1", "an Arrow file", "convert it to JSON lines"),
         (b"\x7fELF", "a program", "name a trace file"),
         (b"\x89PNG", "a picture", "name a trace file"),
-        (b"\xff\xfe", "UTF-16 text", "convert it to UTF-8"),
-        (b"\xfe\xff", "UTF-16 text", "convert it to UTF-8"),
+        (b"\xff\xfe\x00\x00", "UTF-32 text", "convert it to UTF-8"),
+        (b"\x00\x00\xfe\xff", "UTF-32 text", "convert it to UTF-8"),
+        (b"\x93NUMPY", "a NumPy array", "export it as JSON lines"),
+        (b"\x80\x02", "a Python pickle", "export it as JSON lines"),
+        (b"7z\xbc\xaf", "a 7z archive", "unpack it, or pack it as zip"),
     ];
     for (magic, what, remedy) in MAGIC {
         if head.starts_with(magic) {

@@ -50,6 +50,18 @@ pub enum FormatError {
         /// What to do.
         remedy: String,
     },
+    /// Files of a folder, a pattern or an archive that are no trace files; the others are read.
+    #[error("{path}: {left} of its {of} files {} left out, for they are no trace files: {examples}", if *left == 1 { "is" } else { "are" })]
+    LeftOut {
+        /// The folder, pattern or archive as the user named it.
+        path: String,
+        /// How many are left out.
+        left: usize,
+        /// Of how many.
+        of: usize,
+        /// What some of them are.
+        examples: String,
+    },
     /// A record is kept, with U+FFFD where its bytes are no UTF-8.
     #[error("{path}, {unit} {line}: bytes that are no UTF-8 are shown as \u{FFFD}; convert the file to UTF-8")]
     NotUtf8 {
@@ -69,7 +81,7 @@ fn field_phrase(field: &str) -> String {
 impl FormatError {
     /// Whether a record was lost by it.
     pub fn skips(&self) -> bool {
-        !matches!(self, Self::NotUtf8 { .. })
+        !matches!(self, Self::NotUtf8 { .. } | Self::LeftOut { .. })
     }
 
     pub(super) fn io(path: &str, source: io::Error) -> Self {

@@ -1,332 +1,255 @@
-//! Where bytes come from: files, standard input, gzip; and where they are kept to be read again.
+//! A file whose format is known, and where its bytes come from.
 
-use super::detect::{Format, Wanted, foreign, plain_text, unknown};
+use super::container::{Archive, Blob, EvalLog, FileBlob, Handles, Origin, Peeled, Spool, Stream, Table, files, matches, peel};
+use super::detect::{Format, Wanted};
 use super::error::FormatError;
-use super::split::{Layout, Splitter};
-use crate::util::packed;
-use crate::util::work::count;
-use serde_json::Value;
+use super::head::{Head, Shown};
+use super::split::Layout;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-/// Unpacked bytes that are kept in memory; more go to an unlinked temporary file.
-const IN_MEMORY: usize = 8 << 20;
-/// Bytes within which a record must be found that tells the format.
-const HEAD: usize = 64 << 20;
-/// Lines that are tried for a record that tells the format.
-const TRIED: usize = 50;
+/// Archives inside each other that are looked into.
+const DEEP: usize = 3;
+
+/// A file, or an entry of an archive, that may hold traces.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// Its name in messages.
+    pub path: String,
+    pub origin: Origin,
+    /// Archives that it is inside of.
+    pub depth: usize,
+}
 
 /// An input whose format is known.
 pub(super) struct Input {
+    pub about: Arc<About>,
+    pub body: Body,
+    /// Its size on disk, where its records are read from there.
+    pub size: Option<u64>,
+    /// The file on a disk that it is.
+    pub file: Option<Arc<FileBlob>>,
+}
+
+/// What is known of an input, also after its records are found.
+pub(super) struct About {
+    /// As the user named it, or found it in a folder or an archive.
     pub path: String,
     pub format: Format,
     pub layout: Layout,
-    /// The decoded stream: what was read to find the format, then the rest.
-    pub head: Vec<u8>,
-    pub rest: Box<dyn Read + Send>,
-    /// Why the stream ended inside the head, where it did not end well.
-    pub broken: Option<io::Error>,
-    pub keep: Arc<Keep>,
-    /// Size on disk, where it is known.
-    pub size: Option<u64>,
+    /// What its records are called in messages.
+    pub unit: &'static str,
+    /// The fields that all records get, as they stand in an object.
+    pub outer: Vec<u8>,
+    /// Where records are read again; set when it begins to be read.
+    pub keep: OnceLock<Keep>,
 }
 
-/// Decoded bytes that can be read again.
+/// Where records are read again.
 pub(super) enum Keep {
-    /// The file itself.
-    File(Mutex<File>),
-    /// A copy of a stream.
-    Spool(Mutex<Spool>),
+    Bytes(Blob),
+    Log(Arc<EvalLog>),
 }
 
-#[derive(Default)]
-pub(super) struct Spool {
-    memory: Vec<u8>,
-    file: Option<File>,
-    len: u64,
+/// Where records are first read.
+pub(super) enum Body {
+    /// From the beginning, opened again; `table`: what separates its cells.
+    Again { origin: Origin, table: Option<u8> },
+    /// A stream that has begun, and why it ended there, if it did not end well.
+    Begun { head: Vec<u8>, rest: Stream, broken: Option<io::Error> },
+    /// A log whose samples are read one by one.
+    Log(Arc<EvalLog>),
+}
+
+/// What a place holds.
+pub(super) enum Found {
+    Input(Input),
+    /// Files.
+    Places(Vec<Place>),
+    /// No records; the text says what there is instead.
+    Nothing(&'static str),
+}
+
+impl About {
+    /// Of a log of Inspect.
+    pub fn of_log(path: String, log: &Arc<EvalLog>) -> Arc<Self> {
+        let keep = OnceLock::from(Keep::Log(Arc::clone(log)));
+        Arc::new(Self { path, format: Format::Inspect, layout: Layout::Values, unit: "sample", outer: Vec::new(), keep })
+    }
+
+    /// A record as it is parsed.
+    pub fn whole(&self, record: Vec<u8>) -> Vec<u8> {
+        super::container::inside(&self.outer, record)
+    }
 }
 
 impl Keep {
+    /// Reads `len` bytes at `offset`; of a log, the sample of that number.
     pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let from_file = |file: &mut File| {
-            file.seek(SeekFrom::Start(offset))?;
-            let mut bytes = vec![0; len];
-            file.read_exact(&mut bytes)?;
-            Ok(bytes)
-        };
         match self {
-            Self::File(file) => from_file(&mut file.lock().unwrap_or_else(PoisonError::into_inner)),
-            Self::Spool(spool) => {
-                let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-                match &mut spool.file {
-                    Some(file) => from_file(file),
-                    None => {
-                        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                        let bytes = start.checked_add(len).and_then(|end| spool.memory.get(start..end));
-                        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            Self::Bytes(blob) => blob.read(offset, len),
+            Self::Log(log) => log.read(usize::try_from(offset).unwrap_or(usize::MAX)),
+        }
+    }
+}
+
+impl Place {
+    /// Standard input, or the file at a path.
+    pub fn named(path: &str, handles: &Arc<Handles>) -> Result<Self, FormatError> {
+        let origin = if path == "-" {
+            Origin::once(Box::new(io::stdin()))
+        } else {
+            let io_error = |e| FormatError::io(path, e);
+            let file = File::open(path).map_err(io_error)?;
+            match file.metadata().map_err(io_error)?.is_file() {
+                true => Origin::File(handles.file(Path::new(path), Some(file))),
+                false => Origin::once(Box::new(file)),
+            }
+        };
+        Ok(Self { path: path.to_owned(), origin, depth: 0 })
+    }
+
+    /// A file that was found in a folder.
+    pub fn found(path: &Path, handles: &Arc<Handles>) -> Self {
+        Self::on_disk(&handles.file(path, None))
+    }
+
+    /// A file on a disk.
+    pub fn on_disk(file: &Arc<FileBlob>) -> Self {
+        Self { path: file.path.display().to_string(), origin: Origin::File(Arc::clone(file)), depth: 0 }
+    }
+
+    /// Tells what it holds. `wanted`: what will do; `spool`: for what must be copied.
+    pub fn open(self, wanted: Wanted, spool: &Arc<Spool>) -> Result<Found, FormatError> {
+        let path = self.path.clone();
+        let (mut stream, plain) = match peel(&path, &self.origin, spool)? {
+            Peeled::Text { stream, plain } => (stream, plain),
+            Peeled::Archive(archive) => return self.archive(&archive),
+        };
+        let mut head = Head::read(&path, &mut stream, wanted, true)?;
+        let mut table = None;
+        if let Shown::Table(separator) = head.shown {
+            table = Some(separator);
+            let whole: Stream = Box::new(Cursor::new(std::mem::take(&mut head.bytes)).chain(stream));
+            stream = Box::new(Table::new(whole, separator));
+            head = Head::read(&path, &mut stream, wanted, false)?;
+        }
+        let (format, layout, outer) = match head.shown {
+            Shown::Records { format, layout, outer } => (format, layout, outer),
+            Shown::Nothing(what) => return Ok(Found::Nothing(what)),
+            Shown::Table(_) => return Ok(Found::Nothing("holds a table in a table")),
+        };
+        let file = if let (Origin::File(file), true, None) = (&self.origin, plain, table) { Some(file) } else { None };
+        let size = file.and_then(|f| f.len().ok());
+        tracing::info!(path, ?format, ?layout, bytes = size, "has opened a file");
+        let unit = if table.is_some() { "row" } else { layout.unit() };
+        let about = About { path, format, layout, unit, outer, keep: OnceLock::new() };
+        if let Some(file) = file {
+            let _ = about.keep.set(Keep::Bytes(Blob::File(Arc::clone(file))));
+        }
+        let on_disk = if let Origin::File(file) = &self.origin { Some(Arc::clone(file)) } else { None };
+        let body = match self.origin.is_lasting() {
+            true => Body::Again { origin: self.origin, table },
+            false => Body::Begun { head: head.bytes, rest: if head.ended { Box::new(io::empty()) } else { stream }, broken: head.broken },
+        };
+        Ok(Found::Input(Input { about: Arc::new(about), body, size, file: on_disk }))
+    }
+
+    fn archive(self, archive: &Arc<Archive>) -> Result<Found, FormatError> {
+        if let Some(log) = EvalLog::of(archive) {
+            return self.log(log);
+        }
+        let files = archive.files();
+        if files.is_empty() {
+            return Ok(Found::Nothing("is an archive without files"));
+        }
+        if self.depth >= DEEP {
+            return Err(FormatError::file(&self.path, format!("is in {DEEP} archives inside each other"), "unpack them"));
+        }
+        let place = |(index, name): (usize, String)| Self {
+            path: format!("{}/{name}", self.path),
+            origin: Origin::Entry(Arc::clone(archive), index),
+            depth: self.depth + 1,
+        };
+        Ok(Found::Places(files.into_iter().map(place).collect()))
+    }
+
+    fn log(self, log: EvalLog) -> Result<Found, FormatError> {
+        if log.len() == 0 && log.in_pieces > 0 {
+            let problem = format!("is a log of Inspect with {} samples in pieces, which are not read", log.in_pieces);
+            return Err(FormatError::file(&self.path, problem, "write it whole: `inspect log convert --to json`"));
+        }
+        if log.len() == 0 {
+            return Ok(Found::Nothing("is a log of Inspect without samples"));
+        }
+        tracing::info!(path = self.path, samples = log.len(), "has opened a log of Inspect");
+        let log = Arc::new(log);
+        let about = About::of_log(self.path, &log);
+        let file = if let Origin::File(file) = self.origin { Some(file) } else { None };
+        Ok(Found::Input(Input { about, body: Body::Log(log), size: None, file }))
+    }
+}
+
+/// What a name stands for.
+pub(super) enum Named {
+    /// Standard input or one file.
+    One(Place),
+    /// The files of a folder or a pattern, of which some may be something else.
+    Several(Root, Vec<Place>),
+}
+
+/// A name that stands for files which may become more.
+#[derive(Clone, Debug)]
+pub(super) enum Root {
+    Folder(String),
+    Pattern(String),
+}
+
+impl Root {
+    /// As it was named.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Folder(name) | Self::Pattern(name) => name,
+        }
+    }
+
+    /// The files that it stands for by now.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, FormatError> {
+        match self {
+            Self::Folder(folder) => files(Path::new(folder)).map_err(|e| FormatError::io(folder, e)),
+            Self::Pattern(pattern) => {
+                let mut out = Vec::new();
+                for path in matches(pattern) {
+                    match path.is_dir() {
+                        true => out.extend(files(&path).map_err(|e| FormatError::io(&path.display().to_string(), e))?),
+                        false if path.is_file() => out.push(path),
+                        false => {}
                     }
                 }
+                Ok(out)
             }
         }
     }
-
-    /// Keeps the next bytes of a stream; a file keeps its own.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let Self::Spool(spool) = self else { return Ok(()) };
-        let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-        if spool.file.is_none() && spool.memory.len() + bytes.len() > IN_MEMORY {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&spool.memory)?;
-            spool.memory = Vec::new();
-            spool.file = Some(file);
-        }
-        let len = spool.len;
-        match &mut spool.file {
-            Some(file) => {
-                file.seek(SeekFrom::Start(len))?;
-                file.write_all(bytes)?;
-            }
-            None => spool.memory.extend_from_slice(bytes),
-        }
-        spool.len += bytes.len() as u64;
-        Ok(())
-    }
 }
 
-impl Input {
-    /// Opens a file (`-`: standard input), plain or gzip, and finds its format. `wanted`: what will do.
-    pub fn open(path: &str, wanted: Wanted) -> Result<Self, FormatError> {
-        let io_error = |e| FormatError::io(path, e);
-        let (raw, file): (Box<dyn Read + Send>, Option<File>) = if path == "-" {
-            (Box::new(io::stdin()), None)
-        } else {
-            let file = File::open(path).map_err(io_error)?;
-            let about = file.metadata().map_err(io_error)?;
-            if about.is_dir() {
-                return Err(FormatError::file(path, "is a directory", "name the files in it"));
-            }
-            let again = if about.is_file() { Some(File::open(path).map_err(io_error)?) } else { None };
-            (Box::new(file), again)
-        };
-        Self::from_reader(path, raw, file, wanted)
-    }
-
-    fn from_reader(path: &str, mut raw: Box<dyn Read + Send>, file: Option<File>, wanted: Wanted) -> Result<Self, FormatError> {
-        let size = file.as_ref().and_then(|f| f.metadata().ok()).map(|m| m.len());
-        let mut magic = Vec::new();
-        raw.by_ref().take(2).read_to_end(&mut magic).map_err(|e| FormatError::io(path, e))?;
-        let is_packed = magic == packed::MAGIC;
-        let raw = io::Cursor::new(magic).chain(raw);
-        let (mut rest, keep): (Box<dyn Read + Send>, Keep) = match (is_packed, file) {
-            (true, _) => (Box::new(packed::unpacked(raw)), Keep::Spool(Mutex::default())),
-            (false, Some(file)) => (Box::new(raw), Keep::File(Mutex::new(file))),
-            (false, None) => (Box::new(raw), Keep::Spool(Mutex::default())),
-        };
-        let mut head = Vec::new();
-        let mut broken = None;
-        let mut chunk = vec![0; 1 << 16];
-        let mut tries = Tries::default();
-        let (format, layout) = loop {
-            let (end, fresh) = match rest.read(&mut chunk) {
-                Ok(n) => {
-                    head.extend_from_slice(&chunk[..n]);
-                    (n == 0, memchr::memchr(b'\n', &chunk[..n]).is_some())
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => {
-                    broken = Some(e);
-                    (true, true)
-                }
-            };
-            if !end && !tries.again(head.len(), fresh) {
-                continue;
-            }
-            match detect(path, &head, end, wanted) {
-                Ok(Some(found)) => break found,
-                Err(e) if broken.is_none() => return Err(e),
-                Ok(None) if !end => {}
-                _ => {
-                    let reason = broken.map_or_else(|| "it ends".to_owned(), |e| e.to_string());
-                    let problem = format!("breaks off before its first whole record: {reason}");
-                    return Err(FormatError::file(path, problem, "fetch or write it again"));
-                }
-            }
-        };
-        tracing::info!(path, ?format, ?layout, bytes = size, "has opened a file");
-        Ok(Self { path: path.to_owned(), format, layout, head, rest, broken, keep: Arc::new(keep), size })
-    }
-}
-
-/// When a beginning that grows is looked at again: each time it is twice as long, and while it is short after some of its lines, which may come slowly. So
-/// all looks together cost what the beginning is long.
-#[derive(Default)]
-struct Tries {
-    /// Its length at the last look that it had doubled for.
-    at: usize,
-    /// Looks since then.
-    since: usize,
-}
-
-impl Tries {
-    /// Bytes up to which single lines are looked at.
-    const SHORT: usize = 1 << 20;
-    /// Looks between two doublings, at most.
-    const LINES: usize = 16;
-
-    /// `fresh`: a line has ended since the last look.
-    fn again(&mut self, len: usize, fresh: bool) -> bool {
-        if len >= 16 && len >= 2 * self.at {
-            (self.at, self.since) = (len, 0);
-            return true;
-        }
-        let line = fresh && len <= Self::SHORT && self.since < Self::LINES;
-        self.since += usize::from(line);
-        line
-    }
-}
-
-/// The format and layout that a beginning shows; `None` where more of it is needed.
-fn detect(path: &str, head: &[u8], end: bool, wanted: Wanted) -> Result<Option<(Format, Layout)>, FormatError> {
-    count(head.len());
-    if let Some(error) = foreign(path, head) {
-        return Err(error);
-    }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let Some(first) = text.first() else {
-        return if end { Err(FormatError::file(path, "is empty", "name a file with records")) } else { Ok(None) };
+/// What a name on a command line stands for: `-`, a file, a folder, a pattern that no shell has put files in the place of.
+pub(super) fn named(name: &str, handles: &Arc<Handles>) -> Result<Named, FormatError> {
+    let root = match name {
+        "-" => None,
+        _ if Path::new(name).is_dir() => Some(Root::Folder(name.to_owned())),
+        _ if super::container::is_pattern(name) => Some(Root::Pattern(name.to_owned())),
+        _ => None,
     };
-    let values = || classify(&records(Layout::Values, head, end), wanted);
-    let lines = || classify(&records(Layout::Lines, head, end), wanted);
-    let (found, layout) = match first {
-        b'[' => match values() {
-            Found::Nothing => (lines(), Layout::Lines),
-            found => (found, Layout::Values),
-        },
-        b'{' => match lines() {
-            Found::Format(format) => (Found::Format(format), Layout::Lines),
-            // objects that go over several lines
-            other if first_line_is_no_json(text) => match values() {
-                Found::Nothing => (other, Layout::Lines),
-                found => (found, Layout::Values),
-            },
-            other => (other, Layout::Lines),
-        },
-        _ => (lines(), Layout::Lines),
-    };
-    let few = || memchr::memchr_iter(b'\n', head).take(TRIED).count() < TRIED;
-    let started = matches!((&found, first), (Found::Nothing, b'[' | b'{'));
-    let more = !end && head.len() < HEAD && (started || few());
-    match found {
-        Found::Format(format) => Ok(Some((format, layout))),
-        _ if more => Ok(None),
-        Found::Unfit(value) => Err(unknown(path, &value)),
-        Found::OnlyPart(Format::HumanEvalVerdicts) => Err(FormatError::file(
-            path,
-            "holds verdicts without the texts that they are about",
-            "put them together: reasonscope data join SAMPLES VERDICTS -o TRACES",
-        )),
-        Found::OnlyPart(_) => Err(FormatError::file(
-            path,
-            "holds problems without reasoning",
-            "pass it as --problems with a --policy, or name a file with candidates",
-        )),
-        Found::Nothing if wanted == Wanted::Problems && *first != b'{' => Ok(Some((Format::Text, Layout::Lines))),
-        Found::Nothing if matches!(first, b'{' | b'[') => {
-            let text = String::from_utf8_lossy(&text[..text.len().min(1 << 20)]);
-            let line = text.lines().next().unwrap_or_default();
-            let reason = match serde_json::from_str::<Value>(line) {
-                Err(e) => super::error::FieldError::json(&e).problem,
-                Ok(_) => "holds no record".to_owned(),
-            };
-            Err(FormatError::file(path, format!("its first record {reason}"), "give JSON lines or a JSON array of objects"))
-        }
-        Found::Nothing => Err(plain_text(path, &String::from_utf8_lossy(&text[..text.len().min(200)]))),
+    let Some(root) = root else { return Place::named(name, handles).map(Named::One) };
+    let paths = root.paths()?;
+    if paths.is_empty() {
+        return Err(match root {
+            Root::Folder(_) => FormatError::file(name, "is a folder without files", "name trace files, or a folder that holds some"),
+            Root::Pattern(_) => FormatError::file(name, "fits no file", "name trace files, or a pattern that fits some"),
+        });
     }
-}
-
-fn first_line_is_no_json(text: &[u8]) -> bool {
-    memchr::memchr(b'\n', text).is_some_and(|end| serde_json::from_slice::<serde::de::IgnoredAny>(&text[..end]).is_err())
-}
-
-enum Found {
-    Format(Format),
-    /// JSON that fits no format.
-    Unfit(Value),
-    /// A format that does not serve what is wanted.
-    OnlyPart(Format),
-    /// No JSON object.
-    Nothing,
-}
-
-fn classify(records: &[Value], wanted: Wanted) -> Found {
-    let mut unfit = None;
-    let mut part = None;
-    for value in records {
-        match Format::of_record(value) {
-            Some(format) if !format.serves(wanted) => part = part.or(Some(format)),
-            Some(format) => return Found::Format(format),
-            None => unfit = unfit.or(Some(value)),
-        }
-    }
-    match unfit {
-        _ if part.is_some() => part.map_or(Found::Nothing, Found::OnlyPart),
-        Some(value) => Found::Unfit(value.clone()),
-        None => Found::Nothing,
-    }
-}
-
-/// The JSON objects among the first records that are whole.
-fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
-    let mut out = Vec::new();
-    let mut seen = 0;
-    let mut splitter = Splitter::new(layout);
-    let mut sink = |piece: super::split::Piece<'_>| {
-        seen += 1;
-        if seen <= TRIED
-            && let Ok(value) = serde_json::from_slice::<Value>(piece.bytes)
-            && (value.is_object() || layout == Layout::Values)
-        {
-            out.push(value);
-        }
-    };
-    splitter.feed(head, &mut sink);
-    if end {
-        splitter.finish(&mut sink);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::util::work::{done, grows_with_the_text};
-
-    fn open(text: &str, piece: usize) -> Result<Input, FormatError> {
-        struct Pieces(Vec<u8>, usize, usize);
-        impl Read for Pieces {
-            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-                let n = self.2.min(out.len()).min(self.0.len() - self.1);
-                out[..n].copy_from_slice(&self.0[self.1..self.1 + n]);
-                self.1 += n;
-                Ok(n)
-            }
-        }
-        Input::from_reader("f", Box::new(Pieces(text.as_bytes().to_vec(), 0, piece)), None, Wanted::Traces)
-    }
-
-    #[test]
-    fn a_beginning_without_end_is_not_read_again_and_again() {
-        for unit in ["{\"a\":1", "{\"a\":1\n", "[1,\n", "{\"a\":\n", "[[", "{}\n"] {
-            grows_with_the_text(unit, |n| unit.repeat(n), |text| assert!(open(text, 100).is_err()));
-        }
-    }
-
-    #[test]
-    fn a_line_that_comes_in_two_pieces_tells_the_format_at_once() {
-        let line = "{\"problem\": \"p\", \"steps\": [\"a\"], \"label\": -1, \"final_answer_correct\": true}\n";
-        let text = format!("{line}{}", "x".repeat(1000));
-        let looked = done(|| assert_eq!(open(&text, line.len() - 9).map(|i| i.head.len()).ok(), Some(2 + 2 * (line.len() - 9))));
-        assert!(looked < 4 * line.len(), "{looked}");
-    }
+    let places = paths.iter().map(|p| Place::found(p, handles)).collect();
+    Ok(Named::Several(root, places))
 }

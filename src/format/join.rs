@@ -55,8 +55,7 @@ pub fn join<S: AsRef<str>>(paths: &[S]) -> Result<Joined, FormatError> {
             errors.push(FormatError::file(&path, problem, "give the verdicts that were made for these samples"));
         }
     }
-    let files = list.files().map(|(path, format)| (path.to_owned(), format)).collect();
-    Ok(Joined { traces, errors, files })
+    Ok(Joined { traces, errors, files: list.files() })
 }
 
 fn is_part(format: &str) -> bool {

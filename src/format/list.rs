@@ -2,9 +2,11 @@
 
 use super::detect::{Format, Wanted};
 use super::error::FormatError;
-use super::index::{CHECKED, Indexer};
-use super::input::{Input, Keep};
+use super::follow::follow;
+use super::index::{CHECKED, Context};
+use super::input::{About, Keep};
 use super::key::{KeyMaker, ProblemKey};
+use super::queue::Queue;
 use super::shared::Shared;
 use super::sources::problems;
 use super::split::Layout;
@@ -18,30 +20,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Options {
     /// Only problems are wanted: lists of problems and plain text (one a line) are read too, and candidates are left out.
     pub problems: bool,
+    /// Files that grow, and new ones in folders, are read until the list is dropped. All that is there by now is read when
+    /// [`is_complete`](TraceList::is_complete) says so; that changes when something comes.
+    pub follow: bool,
 }
 
 /// Parsed traces that are kept, and the bytes of their records.
 const CACHED: usize = 64;
 const CACHED_BYTES: usize = 32 << 20;
 
-/// The traces of one or more files, in order.
+/// The traces of one or more files, in order. A name may be of a file, packed or not; of an archive; of a folder; or a pattern (`runs/*.jsonl`).
 ///
-/// Opening reads no more than shows each file's format; a thread of its own finds the records (in the native format, consecutive lines of one
+/// Opening reads no more than shows the format of each file that is named; of folders, patterns and archives, only until one is a trace file. A thread of its own finds the records (in the native format, consecutive lines of one
 /// `trace_id` are one record), so that traces can be shown while it goes on. A record takes 16 bytes until it is asked for. What is no JSON is
 /// never listed; what is JSON and no trace is not listed either in a file's first 64 MiB, and is an error of [`get`](Self::get) after that.
 /// Dropping the list ends the thread.
 pub struct TraceList {
     shared: Arc<Shared>,
-    files: Vec<Opened>,
+    several: bool,
     options: Options,
     cache: Mutex<Vec<(usize, u32, Arc<Trace>)>>,
-}
-
-struct Opened {
-    path: String,
-    format: Format,
-    layout: Layout,
-    keep: Arc<Keep>,
 }
 
 impl TraceList {
@@ -64,25 +62,22 @@ impl TraceList {
         if paths.iter().filter(|p| p.as_ref() == "-").count() > 1 {
             return Err(FormatError::file("-", "is named twice", "name standard input once"));
         }
-        let mut inputs = Vec::new();
-        for path in paths {
-            inputs.push(Input::open(path.as_ref(), wanted)?);
-        }
         let shared = Arc::new(Shared::new(keyed));
-        shared.total.store(inputs.iter().filter_map(|i| i.size).sum(), Ordering::Relaxed);
-        let files =
-            inputs.iter().map(|i| Opened { path: i.path.clone(), format: i.format, layout: i.layout, keep: Arc::clone(&i.keep) }).collect();
-        let worker = Arc::clone(&shared);
+        let context = Context { shared: Arc::clone(&shared), spool: Arc::default(), keys: KeyMaker::default(), follow: options.follow };
+        let context = Arc::new(context);
+        let mut queue = Queue::open(paths, wanted, Arc::clone(&context))?;
+        let several = queue.has_several();
         let run = move || {
-            let keys = KeyMaker::default();
-            for input in inputs {
-                Indexer::new(&worker, input, &keys).run();
+            let mut followed = Vec::new();
+            queue.run(&mut followed);
+            if context.follow {
+                follow(&context, &mut queue, followed);
             }
-            worker.state().complete = true;
-            worker.changed.notify_all();
+            context.shared.state().complete = true;
+            context.shared.changed.notify_all();
         };
         std::thread::Builder::new().name("index".into()).spawn(run).map_err(|e| FormatError::io("the thread that reads the files", e))?;
-        Ok(Self { shared, files, options, cache: Mutex::default() })
+        Ok(Self { shared, several, options, cache: Mutex::default() })
     }
 
     /// Number of traces found so far.
@@ -106,7 +101,7 @@ impl TraceList {
             return Some(1.0);
         }
         let total = self.shared.total.load(Ordering::Relaxed);
-        (total > 0 && self.files.iter().all(|f| matches!(*f.keep, Keep::File(_))))
+        (total > 0 && !self.shared.unmeasured.load(Ordering::Relaxed))
             .then(|| (self.shared.read.load(Ordering::Relaxed) as f32 / total as f32).min(1.0))
     }
 
@@ -125,9 +120,24 @@ impl TraceList {
         self.shared.state().skipped
     }
 
-    /// The files as they were named, with their formats.
-    pub fn files(&self) -> impl Iterator<Item = (&str, Format)> {
-        self.files.iter().map(|f| (f.path.as_str(), f.format))
+    /// The files as they were named, or found in folders and archives, with their formats; as far as they are opened.
+    pub fn files(&self) -> Vec<(String, Format)> {
+        self.shared.state().files.iter().map(|f| (f.path.clone(), f.format)).collect()
+    }
+
+    /// Bytes that were read so far, unpacked.
+    pub fn bytes_read(&self) -> u64 {
+        self.shared.read.load(Ordering::Relaxed)
+    }
+
+    /// Number of files that are opened so far.
+    pub fn file_count(&self) -> usize {
+        self.shared.state().files.len()
+    }
+
+    /// Whether there are several files, or may be.
+    pub fn has_several_files(&self) -> bool {
+        self.several
     }
 
     /// The keys of the traces found since the last call, in order; empty unless it was opened for them.
@@ -137,9 +147,7 @@ impl TraceList {
 
     /// The file, from 0, that trace `index` is in, and the first trace of the next file, as far as that is known.
     pub fn file_around(&self, index: usize) -> (usize, usize) {
-        let state = self.shared.state();
-        let next = state.starts.partition_point(|&s| s <= index);
-        (next.saturating_sub(1), state.starts.get(next).copied().unwrap_or(state.len))
+        self.shared.state().stretch(index)
     }
 
     /// Which of the files, from 0, trace `index` is in.
@@ -206,13 +214,17 @@ impl TraceList {
 
     /// Trace `index`, read and parsed now and not kept; several threads may read at a time.
     pub fn read(&self, index: usize) -> Result<Trace, FormatError> {
-        let Some((file, record)) = self.shared.state().get(index) else {
+        let found = {
+            let state = self.shared.state();
+            state.get(index).and_then(|(file, record)| Some((Arc::clone(state.files.get(file)?), record)))
+        };
+        let Some((file, record)) = found else {
             return Err(FormatError::file("trace list", format!("has no trace {index}"), "wait until it is read"));
         };
-        let file = &self.files[file];
-        let bytes = file.keep.read(record.offset, record.len as usize).map_err(|e| FormatError::io(&file.path, e))?;
+        let keep = file.keep.get().ok_or_else(|| FormatError::file(&file.path, "is not read yet", "wait until it is"))?;
+        let bytes = keep.read(record.offset, record.len as usize).map_err(|e| FormatError::io(&file.path, e))?;
         let mut problems = Vec::new();
-        let parsed = parse(&file.path, file.format, file.layout, record.number, &bytes, &mut problems);
+        let parsed = parse(&file, record.number, &file.whole(bytes), &mut problems);
         let result = match parsed {
             Some(mut trace) => {
                 if self.options.problems {
@@ -226,7 +238,8 @@ impl TraceList {
                 .unwrap_or_else(|| FormatError::file(&file.path, "changed while it was read", "open it again"))),
         };
         // those of checked records were reported when they were indexed
-        if !problems.is_empty() && record.offset + u64::from(record.len) > CHECKED {
+        let unchecked = record.offset + u64::from(record.len) > CHECKED || matches!(keep, Keep::Log(_));
+        if !problems.is_empty() && unchecked {
             let mut state = self.shared.state();
             if state.failed.insert(index) {
                 problems.into_iter().for_each(|p| state.report(p));
@@ -243,8 +256,10 @@ impl Drop for TraceList {
 }
 
 /// One record's trace. What is wrong goes to `problems`; `None` where nothing of it can be used.
-fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], problems: &mut Vec<FormatError>) -> Option<Trace> {
-    let source = Source { format: format.name().to_owned(), path: path.to_owned(), line: number as usize };
+fn parse(file: &About, number: u32, bytes: &[u8], problems: &mut Vec<FormatError>) -> Option<Trace> {
+    let About { path, format, layout, unit, .. } = file;
+    let (format, layout) = (*format, *layout);
+    let source = Source { format: format.name().to_owned(), path: path.clone(), line: number as usize };
     let mut whole: Option<Trace> = None;
     let each: Vec<&[u8]> =
         if format == Format::Native && layout == Layout::Lines { bytes.split(|b| *b == b'\n').collect() } else { vec![bytes] };
@@ -263,7 +278,7 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
                 Ok(read) => read,
                 Err(_) if several => continue,
                 Err(e) => {
-                    problems.push(e.at(path, layout.unit(), number as usize));
+                    problems.push(e.at(path, unit, number as usize));
                     continue;
                 }
             },
@@ -276,7 +291,7 @@ fn parse(path: &str, format: Format, layout: Layout, number: u32, bytes: &[u8], 
                 whole.candidates.extend(trace.candidates);
             }
             (Ok(trace), None) => whole = Some(trace),
-            (Err(e), _) => problems.push(e.at(path, layout.unit(), number as usize + i)),
+            (Err(e), _) => problems.push(e.at(path, unit, number as usize + i)),
         }
     }
     let mut trace = whole?;

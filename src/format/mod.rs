@@ -3,19 +3,25 @@
 //! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one. [`join()`] puts together what
 //! several files say of the same problems.
 
+mod container;
 mod detect;
 mod error;
 mod fields;
+mod follow;
+mod head;
 mod index;
 mod input;
 mod join;
 mod key;
 mod list;
 mod native;
+mod queue;
 mod shared;
 mod sources;
 mod split;
 
+#[cfg(feature = "parquet")]
+pub use container::to_json_lines;
 pub use detect::Format;
 pub use error::FormatError;
 pub use fields::join_steps;

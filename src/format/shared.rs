@@ -1,10 +1,11 @@
 //! What the list of traces and the thread that finds their records share.
 
 use super::error::FormatError;
+use super::input::About;
 use super::key::ProblemKey;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Messages that are kept; further ones are only counted.
 const MESSAGES: usize = 1000;
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub stop: AtomicBool,
     pub read: AtomicU64,
     pub total: AtomicU64,
+    /// How far reading is cannot be said: not all that is read are files as they lie on a disk.
+    pub unmeasured: AtomicBool,
     /// Whether somebody takes the keys.
     pub keyed: bool,
 }
@@ -30,12 +33,15 @@ pub(super) struct State {
     pub len: usize,
     /// The keys of records that nobody took yet, up to the last record.
     pub keys: VecDeque<ProblemKey>,
-    /// First record of each file that has begun.
-    pub starts: Vec<usize>,
+    /// The files that were opened, in order.
+    pub files: Vec<Arc<About>>,
+    /// Stretches of records of one file: the first record and the file. A file that grows has several.
+    starts: Vec<(usize, usize)>,
     pub errors: Vec<FormatError>,
     pub error_count: usize,
     pub skipped: usize,
     pub failed: HashSet<usize>,
+    /// All that is there was read.
     pub complete: bool,
 }
 
@@ -50,7 +56,21 @@ impl State {
     /// A record and its file, from 0.
     pub fn get(&self, index: usize) -> Option<(usize, Record)> {
         let record = self.records.get(index / PAGE)?.get(index % PAGE)?;
-        Some((self.starts.partition_point(|&s| s <= index).saturating_sub(1), *record))
+        Some((self.stretch(index).0, *record))
+    }
+
+    /// The file, from 0, that a record is in, and the first record after it of another file as far as that is known.
+    pub fn stretch(&self, index: usize) -> (usize, usize) {
+        let next = self.starts.partition_point(|s| s.0 <= index);
+        let file = next.checked_sub(1).and_then(|at| self.starts.get(at)).map_or(0, |s| s.1);
+        (file, self.starts.get(next).map_or(self.len, |s| s.0))
+    }
+
+    /// The records that come now are of this file.
+    pub fn begin(&mut self, file: usize) {
+        if self.starts.last().is_none_or(|last| last.1 != file) {
+            self.starts.push((self.len, file));
+        }
     }
 
     pub fn push(&mut self, record: Record) {

@@ -1,6 +1,6 @@
 //! Records out of a byte stream, without holding more than one of them.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// The longest record that is read, in bytes.
 pub(super) const LONGEST: usize = 256 << 20;
@@ -23,13 +23,15 @@ pub(super) enum Layout {
     Lines,
     /// Elements of a JSON array, or JSON values one after another over any number of lines.
     Values,
+    /// Elements of the JSON array that begins at this place of the stream; what follows it is something else.
+    Inside(u64),
 }
 
 impl Layout {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Lines => "line",
-            Self::Values => "record",
+            Self::Values | Self::Inside(_) => "record",
         }
     }
 }
@@ -52,6 +54,8 @@ pub(super) struct Splitter {
     in_string: bool,
     escaped: bool,
     in_array: Option<bool>,
+    /// `Inside`: the array has ended.
+    closed: bool,
 }
 
 impl Splitter {
@@ -69,7 +73,30 @@ impl Splitter {
             in_string: false,
             escaped: false,
             in_array: None,
+            closed: false,
         }
+    }
+
+    /// Goes on after the record of this number, which ended at `at`.
+    pub fn after(layout: Layout, at: u64, number: u32, in_array: bool) -> Self {
+        // The end of the record's line is still to come.
+        let number = if layout == Layout::Lines { number.saturating_sub(1) } else { number };
+        Self { at, number, in_array: Some(in_array), ..Self::new(layout) }
+    }
+
+    /// Whether records are elements of an array.
+    pub fn is_in_array(&self) -> bool {
+        self.in_array == Some(true) || self.closed
+    }
+
+    /// Where the next byte to come stands.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The record that the stream has begun and not ended.
+    pub fn unfinished(&self) -> &[u8] {
+        &self.carry
     }
 
     /// Hands every record that `chunk` completes to `sink`. Blank lines are counted and not handed on.
@@ -77,6 +104,13 @@ impl Splitter {
         match self.layout {
             Layout::Lines => self.feed_lines(chunk, sink),
             Layout::Values => self.feed_values(chunk, sink),
+            Layout::Inside(from) => {
+                let before = usize::try_from(from.saturating_sub(self.at)).unwrap_or(usize::MAX).min(chunk.len());
+                self.at += before as u64;
+                if !self.closed {
+                    self.feed_values(&chunk[before..], sink);
+                }
+            }
         }
     }
 
@@ -150,7 +184,13 @@ impl Splitter {
             if !self.in_value {
                 match b {
                     b'[' if self.in_array.is_none() => self.in_array = Some(true),
-                    b']' if self.in_array == Some(true) => self.in_array = Some(false),
+                    b']' if self.in_array == Some(true) => {
+                        self.in_array = Some(false);
+                        if matches!(self.layout, Layout::Inside(_)) {
+                            self.closed = true;
+                            return;
+                        }
+                    }
                     b',' | 0xef | 0xbb | 0xbf => {}
                     b if b.is_ascii_whitespace() => {}
                     _ => {
@@ -165,6 +205,11 @@ impl Splitter {
             // `ended`: whether the value is over, and whether this byte is still its own
             let mut ended = None;
             if self.in_string {
+                // most of a text is neither an end nor an escape
+                if !self.escaped && b != b'"' && b != b'\\' {
+                    i += memchr2(b'"', b'\\', &chunk[i..]).unwrap_or(chunk.len() - i);
+                    continue;
+                }
                 match b {
                     _ if self.escaped => self.escaped = false,
                     b'\\' => self.escaped = true,
@@ -223,7 +268,7 @@ mod tests {
 
     #[test]
     fn records_do_not_depend_on_chunks() {
-        let texts: [&[u8]; 8] = [
+        let texts: [&[u8]; 9] = [
             b"\xef\xbb\xbf{\"a\":1}\r\n\n  {\"b\":\"x\\n\"} \n{\"c\"",
             b"\xef\xbb\xbf [ {\"a\": \"]}\\\"\", \"b\": [1, {}]} ,\n {\"c\":2}, 3, \"s,\" ]\n",
             b"{\n \"a\": 1\n}\n{\n \"b\": [\n2]}",
@@ -232,9 +277,10 @@ mod tests {
             b"",
             b"\n\n",
             b"x}y]",
+            b"{\"a\": 1, \"b\": [ {\"c\": \"\\\"]\"}, {}], \"d\": [{}]}",
         ];
         for text in texts {
-            for layout in [Layout::Lines, Layout::Values] {
+            for layout in [Layout::Lines, Layout::Values, Layout::Inside(14)] {
                 let whole = pieces(layout, text, usize::MAX, LONGEST);
                 for chunk in 1..=text.len() {
                     assert_eq!(pieces(layout, text, chunk, LONGEST), whole, "{layout:?} {:?} by {chunk}", String::from_utf8_lossy(text));
@@ -260,6 +306,31 @@ mod tests {
         assert!(!open);
         let (values, open) = pieces(Layout::Values, b"[{\"a\":1}, {\"b\"", 4, LONGEST);
         assert_eq!((values.len(), open), (2, true));
+    }
+
+    #[test]
+    fn a_list_inside_ends_where_it_ends() {
+        let text = b"{\"a\": [1], \"b\": [ {\"c\": 1}, {}], \"d\": [{}]}";
+        let (values, open) = pieces(Layout::Inside(16), text, 3, LONGEST);
+        assert_eq!(values.iter().map(|v| (v.1.as_str(), v.2)).collect::<Vec<_>>(), [("{\"c\": 1}", 1), ("{}", 2)]);
+        assert!(!open && pieces(Layout::Inside(16), &text[..28], 3, LONGEST).1);
+    }
+
+    #[test]
+    fn a_stream_goes_on_after_its_last_record() {
+        for (layout, text, cut) in [
+            (Layout::Lines, &b"\n{}\n[1]\n\n2\n"[..], 3),
+            (Layout::Values, b"[ {}, [1],2]", 4),
+            (Layout::Inside(5), b"{\"a\":[{},[1]]}", 8),
+        ] {
+            let (whole, _) = pieces(layout, text, 100, LONGEST);
+            let in_array = layout != Layout::Lines;
+            let (mut rest, mut splitter) = (Vec::new(), Splitter::after(layout, cut, whole[0].2, in_array));
+            let mut sink = |p: Piece<'_>| rest.push((p.offset, String::from_utf8_lossy(p.bytes).into_owned(), p.number, p.too_long));
+            splitter.feed(&text[cut as usize..], &mut sink);
+            splitter.finish(&mut sink);
+            assert_eq!(rest, whole[1..], "{layout:?}");
+        }
     }
 
     #[test]

@@ -6,16 +6,12 @@ mod cache;
 mod client;
 mod error;
 mod fetch;
-#[cfg(feature = "parquet")]
-mod rows;
 mod weights;
 
 pub(crate) use cache::hub_id;
 pub use cache::{Store, cache_dir, snapshot};
 pub use error::HubError;
 pub use fetch::Progress;
-#[cfg(feature = "parquet")]
-pub use rows::to_json_lines;
 pub use weights::model_files;
 
 use client::Web;

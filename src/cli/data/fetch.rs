@@ -177,7 +177,7 @@ fn to_lines(files: &[PathBuf], path: &Path) -> Result<usize> {
 
 #[cfg(feature = "parquet")]
 fn from_parquet(file: &Path, out: &mut (dyn Write + Send)) -> Result<usize> {
-    crate::hub::to_json_lines(file, out).map_err(|e| anyhow!(e))
+    crate::format::to_json_lines(file, out).map_err(|e| anyhow!(e))
 }
 
 #[cfg(not(feature = "parquet"))]

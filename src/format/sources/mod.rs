@@ -4,6 +4,7 @@ pub(super) mod best_of_n;
 pub(super) mod gsm8k;
 pub(super) mod gsm8k_pool;
 pub(super) mod humaneval;
+pub(super) mod inspect;
 pub(super) mod mmlu_pro;
 pub(super) mod openai;
 pub(super) mod prm800k;

@@ -76,9 +76,9 @@ impl Labels {
         let mut traces = Vec::new();
         if path.exists() {
             let list = TraceList::open(&[path.display().to_string()], Options::default())?;
-            if let Some((name, format)) = list.files().find(|f| f.1 != Format::Native) {
+            if let Some((name, format)) = list.files().into_iter().find(|f| f.1 != Format::Native) {
                 let problem = format!("is a file of the format {}, and none of labels", format.name());
-                return Err(FormatError::File { path: name.to_owned(), problem, remedy: "name another file for the labels".into() });
+                return Err(FormatError::File { path: name, problem, remedy: "name another file for the labels".into() });
             }
             list.iter().try_for_each(|t| t.map(|t| traces.push(t)))?;
             if let Some(error) = list.errors().into_iter().find(FormatError::skips) {
