@@ -4,6 +4,7 @@ use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
 use super::sources::chat::record::{self as chat, Kind};
+use super::sources::chat::{atif, stream};
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
@@ -57,6 +58,12 @@ pub enum Format {
     Vllm,
     /// Conversations with `from` and `value`.
     ShareGpt,
+    /// Trajectories of agents, as Harbor writes them.
+    Atif,
+    /// Ollama's answers, also a piece a line.
+    Ollama,
+    /// Answers logged piece by piece, as server-sent events or a piece a line.
+    ChatStream,
     /// Requests without answers.
     ChatProblems,
     /// The newest rollouts of a training run of an earlier version.
@@ -94,6 +101,9 @@ impl Format {
             Self::Gemini => "gemini",
             Self::Vllm => "vllm",
             Self::ShareGpt => "sharegpt",
+            Self::Atif => "atif",
+            Self::Ollama => "ollama",
+            Self::ChatStream => "chat-stream",
             Self::ChatProblems => "chat-problems",
             Self::RunSamples => "run-samples",
             Self::Problems => "problems",
@@ -141,7 +151,15 @@ impl Format {
                 | Self::Gemini
                 | Self::Vllm
                 | Self::ShareGpt
+                | Self::Atif
+                | Self::Ollama
+                | Self::ChatStream
         )
+    }
+
+    /// Whether a record may be several lines, which [`Places`](super::sources::chat::stream::Places) puts together.
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, Self::Ollama | Self::ChatStream)
     }
 
     /// Whether only the file's name tells who wrote the candidates.
@@ -152,7 +170,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 26] = [
+        let tests: [(Self, Fits); 29] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -167,6 +185,9 @@ impl Format {
             (Self::PrmBench, prmbench::fits),
             (Self::HumanEvalSamples, humaneval::fits_samples),
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
+            (Self::Atif, atif::fits),
+            (Self::Ollama, stream::fits_ollama),
+            (Self::ChatStream, stream::fits),
             (Self::OpenAiChat, |r| chat::kind(r) == Some(Kind::Chat)),
             (Self::OpenAiCompletions, |r| chat::kind(r) == Some(Kind::Completions)),
             (Self::OpenAiResponses, |r| chat::kind(r) == Some(Kind::Responses)),
@@ -187,6 +208,7 @@ impl Format {
     pub(super) fn read(self, bytes: &[u8]) -> Result<Result<Trace, FieldError>, FieldError> {
         let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
+            Self::Ollama | Self::ChatStream => return Ok(stream::read(bytes)),
             Self::ProcessBench => processbench::parse,
             Self::Prm800k => prm800k::parse,
             Self::Stepwise => stepwise::parse_trl,
@@ -209,6 +231,7 @@ impl Format {
             | Self::Gemini
             | Self::Vllm
             | Self::ShareGpt => chat::parse,
+            Self::Atif => atif::parse,
             Self::ChatProblems => chat::parse_problem,
             Self::RunSamples => run_samples::parse,
             Self::Problems | Self::Text => problems::parse,

@@ -6,6 +6,7 @@ use super::fields::json;
 use super::input::Input;
 use super::key::{KeyMaker, NativeHead, ProblemKey, RecordHead};
 use super::shared::{Record, Shared};
+use super::sources::chat::stream::{self, Places};
 use super::split::{LONGEST, Layout, Piece, Splitter};
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub(super) struct Indexer<'a> {
     group: Option<(String, ProblemKey)>,
     first: usize,
     keys: &'a KeyMaker,
+    /// Streams: the record that the last line belongs to.
+    places: Places,
 }
 
 impl<'a> Indexer<'a> {
@@ -32,7 +35,7 @@ impl<'a> Indexer<'a> {
         let first = state.len;
         state.starts.push(first);
         drop(state);
-        Self { shared, input, group: None, first, keys }
+        Self { shared, input, group: None, first, keys, places: Places::default() }
     }
 
     pub fn run(mut self) {
@@ -107,9 +110,16 @@ impl<'a> Indexer<'a> {
         if lossy {
             self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
         }
+        let group = match self.input.format.is_stream() {
+            true => match self.places.place(group.as_deref()) {
+                Some(record) => Some(record),
+                None => return,
+            },
+            false => group,
+        };
         // A line may leave the problem out that the first one of its trace says.
         let same = |a: ProblemKey, b: ProblemKey| a.text == b.text || a.text == 0 || b.text == 0;
-        let joins = self.input.layout == Layout::Lines
+        let joins = (self.input.layout == Layout::Lines || self.input.format.is_stream())
             && self.group.as_ref().zip(group.as_ref()).is_some_and(|((id, last), new)| id == new && same(*last, key));
         let mut state = self.shared.state();
         if joins
@@ -145,6 +155,9 @@ impl<'a> Indexer<'a> {
         let format = self.input.format;
         if format == Format::Text {
             return Ok((None, ProblemKey::default()));
+        }
+        if format.is_stream() {
+            return stream::mark(piece.bytes).map(|mark| (mark, ProblemKey::default()));
         }
         if piece.offset < CHECKED {
             let trace = format.read(piece.bytes)??;

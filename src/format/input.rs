@@ -2,6 +2,7 @@
 
 use super::detect::{Format, Wanted, foreign, plain_text, unknown};
 use super::error::FormatError;
+use super::sources::chat::stream;
 use super::split::{Layout, Splitter};
 use crate::util::packed;
 use crate::util::work::count;
@@ -284,7 +285,7 @@ fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
     let mut sink = |piece: super::split::Piece<'_>| {
         seen += 1;
         if seen <= TRIED
-            && let Ok(value) = serde_json::from_slice::<Value>(piece.bytes)
+            && let Some(value) = stream::value(piece.bytes)
             && (value.is_object() || layout == Layout::Values)
         {
             out.push(value);

@@ -226,7 +226,8 @@ impl TraceList {
                 .unwrap_or_else(|| FormatError::file(&file.path, "changed while it was read", "open it again"))),
         };
         // those of checked records were reported when they were indexed
-        if !problems.is_empty() && record.offset + u64::from(record.len) > CHECKED {
+        let unchecked = record.offset + u64::from(record.len) > CHECKED || file.format.is_stream();
+        if !problems.is_empty() && unchecked {
             let mut state = self.shared.state();
             if state.failed.insert(index) {
                 problems.into_iter().for_each(|p| state.report(p));

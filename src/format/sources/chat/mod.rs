@@ -2,10 +2,12 @@
 
 mod answers;
 mod asked;
+pub(in crate::format) mod atif;
 mod beside;
 mod compose;
 pub(in crate::format) mod dialogue;
 mod parts;
 pub(in crate::format) mod record;
+pub(in crate::format) mod stream;
 mod tokens;
 mod turn;
