@@ -112,20 +112,17 @@ pub(super) fn answers(value: &Value, path: &str) -> Outcome<Answers> {
 
 /// The error for a request that failed, where a record says that it did.
 pub(super) fn failure(answer: &Fields<'_>) -> Option<FieldError> {
-    let said = |value: &Value| -> Option<String> {
+    fn said(value: &Value) -> Option<String> {
         match value {
             Value::String(s) => Some(s.trim().to_owned()).filter(|s| !s.is_empty()),
             Value::Object(map) => {
-                let text = ["message", "detail", "code", "type"].iter().find_map(|k| map.get(*k)).filter(|v| !v.is_null());
-                Some(match text {
-                    Some(Value::String(s)) => s.clone(),
-                    Some(other) => other.get("message").and_then(Value::as_str).map_or_else(|| other.to_string(), str::to_owned),
-                    None => Value::Object(map.clone()).to_string(),
-                })
+                let text = ["error", "message", "detail", "code", "type"].iter().find_map(|k| map.get(*k).filter(|v| !v.is_null()));
+                text.map_or_else(|| Some(value.to_string()), said)
             }
+            Value::Number(code) => Some(code.to_string()),
             _ => None,
         }
-    };
+    }
     let error = ["error", "error_str", "errors"].iter().find_map(|k| answer.get(k).map(|v| (*k, v)));
     let blocked = answer.get("promptFeedback").and_then(|f| f.get("blockReason")).filter(|_| answer.get("candidates").is_none());
     let (field, text) = match (error, blocked) {

@@ -78,7 +78,7 @@ fn judge(candidates: &mut [Candidate], fields: &mut Map<String, Value>) {
         let taken = match &value {
             Value::Object(inner) => {
                 let mut left = inner.clone();
-                left.retain(|name, value| !signal(candidates, &format!("{key}.{name}"), value));
+                left.retain(|name, value| is_use(name) || !signal(candidates, &format!("{key}.{name}"), value));
                 let all = left.is_empty();
                 fields.insert(key.clone(), Value::Object(left));
                 all
@@ -99,6 +99,12 @@ fn put_answer(candidate: &mut Candidate, answer: String) {
 fn is_judgement(key: &str) -> bool {
     let mut words = key.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
     words.any(|w| JUDGEMENTS.iter().any(|j| w == *j || w.strip_suffix('s') == Some(*j)))
+}
+
+/// Whether a number says what an answer took, and not how good it is.
+fn is_use(key: &str) -> bool {
+    const USES: [&str; 9] = ["cost", "usd", "token", "tokens", "time", "latency", "duration", "ms", "seconds"];
+    key.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| USES.contains(&w.to_ascii_lowercase().as_str()))
 }
 
 /// Puts a number to every candidate, one of a list to each, or, where there is one candidate, one of a list to each of its steps. False where the value is none

@@ -88,7 +88,8 @@ pub(super) fn part(part: &Fields<'_>, out: &mut Vec<Piece>) -> Outcome {
     let kind = part.opt_text("type")?.or(part.opt_text("content_type")?).unwrap_or_default();
     match kind {
         "" => untyped(part, out)?,
-        "thinking" | "thought" | "reasoning" | "reasoning_text" | "reasoning_content" | "reasoning.text" | "reasoning.summary" | "thoughts" => {
+        "thinking" | "thought" | "reasoning" | "reasoning_text" | "reasoning_content" | "reasoning.text" | "reasoning.summary"
+        | "summary_text" | "thoughts" => {
             let text = thought(part)?;
             if text.trim().is_empty() && hidden(part) {
                 add_sign("reasoning that the provider keeps encrypted", out);

@@ -11,7 +11,7 @@ use crate::format::split::{Layout, Splitter};
 use crate::trace::{FinishReason, Trace};
 use joined::Joined;
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Bytes before `data:` that a logger may have put there, at most.
 const LONGEST_PREFIX: usize = 200;
@@ -38,7 +38,8 @@ impl<'a> Line<'a> {
             Some(5)
         } else {
             let head = &line[..line.len().min(LONGEST_PREFIX)];
-            memchr::memmem::find(head, b"data: {").or_else(|| memchr::memmem::find(head, b"data:{")).map(|at| at + 5)
+            const PREFIXED: [&[u8]; 3] = [b"data: {", b"data:{", b"data: [DONE]"];
+            PREFIXED.iter().find_map(|data| memchr::memmem::find(head, data)).map(|at| at + 5)
         };
         match data.map(|at| line[at..].trim_ascii()) {
             Some(b"[DONE]") => Self::Done,
@@ -109,9 +110,11 @@ fn unwrapped(map: &Map<String, Value>) -> &Map<String, Value> {
 #[derive(Debug, Default)]
 pub(in crate::format) struct Places {
     record: u64,
-    /// Answers of the record, and those that have not ended.
-    ids: HashSet<String>,
-    open: HashSet<String>,
+    /// Answers of the record, and whether each has ended.
+    ids: HashMap<String, bool>,
+    /// Those that have not ended.
+    open: usize,
+    /// Marks of an end so far.
     done: usize,
 }
 
@@ -128,18 +131,20 @@ impl Places {
             None => (false, mark.trim_start_matches('…')),
         };
         let is_over = self.done >= self.ids.len().max(1);
-        let goes_on = if id.is_empty() { !self.open.is_empty() } else { self.ids.contains(id) || !self.open.is_empty() };
+        let goes_on = self.open > 0 || (!id.is_empty() && self.ids.contains_key(id));
         if self.ids.is_empty() || is_over || !goes_on {
             self.record += 1;
             self.done = 0;
             self.ids.clear();
-            self.open.clear();
+            self.open = 0;
         }
-        self.ids.insert(id.to_owned());
-        if ends {
-            self.open.remove(id);
-        } else {
-            self.open.insert(id.to_owned());
+        let ended = self.ids.entry(id.to_owned()).or_insert_with(|| {
+            self.open += 1;
+            false
+        });
+        if ends && !*ended {
+            *ended = true;
+            self.open -= 1;
         }
         self.current()
     }
