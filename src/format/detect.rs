@@ -3,7 +3,9 @@
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
-use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
+use super::sources::chat::record::{self as chat, Kind};
+use super::sources::chat::{atif, stream};
+use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
 
@@ -42,6 +44,30 @@ pub enum Format {
     Inspect,
     /// OpenAI-style chat records.
     OpenAiChat,
+    /// OpenAI-style completions.
+    OpenAiCompletions,
+    /// OpenAI's Responses API.
+    OpenAiResponses,
+    /// Results of a batch of requests: OpenAI's, Anthropic's, Gemini's, Mistral's.
+    BatchOutput,
+    /// A request with its answer, as logs have them.
+    Exchange,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Gemini's answers.
+    Gemini,
+    /// vLLM's outputs.
+    Vllm,
+    /// Conversations with `from` and `value`.
+    ShareGpt,
+    /// Trajectories of agents, as Harbor writes them.
+    Atif,
+    /// Ollama's answers, also a piece a line.
+    Ollama,
+    /// Answers logged piece by piece, as server-sent events or a piece a line.
+    ChatStream,
+    /// Requests without answers.
+    ChatProblems,
     /// The newest rollouts of a training run of an earlier version.
     RunSamples,
     /// Records with a problem and nothing else that is known.
@@ -70,6 +96,18 @@ impl Format {
             Self::HumanEvalVerdicts => "humaneval-verdicts",
             Self::Inspect => "inspect",
             Self::OpenAiChat => "openai-chat",
+            Self::OpenAiCompletions => "openai-completions",
+            Self::OpenAiResponses => "openai-responses",
+            Self::BatchOutput => "batch-output",
+            Self::Exchange => "request-response",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Vllm => "vllm",
+            Self::ShareGpt => "sharegpt",
+            Self::Atif => "atif",
+            Self::Ollama => "ollama",
+            Self::ChatStream => "chat-stream",
+            Self::ChatProblems => "chat-problems",
             Self::RunSamples => "run-samples",
             Self::Problems => "problems",
             Self::Text => "text",
@@ -79,7 +117,7 @@ impl Format {
     /// Whether a reader that wants this much can use files of the format.
     pub(super) fn serves(self, wanted: Wanted) -> bool {
         match self {
-            Self::Problems | Self::Text => wanted == Wanted::Problems,
+            Self::Problems | Self::Text | Self::ChatProblems => wanted == Wanted::Problems,
             Self::MmluProQuestions => wanted != Wanted::Traces,
             Self::HumanEvalVerdicts => wanted == Wanted::Parts,
             _ => true,
@@ -103,6 +141,30 @@ impl Format {
         }
     }
 
+    /// Whether a record's own name is that of a request, and says nothing of the problem.
+    pub(super) fn names_requests(self) -> bool {
+        matches!(
+            self,
+            Self::OpenAiChat
+                | Self::OpenAiCompletions
+                | Self::OpenAiResponses
+                | Self::BatchOutput
+                | Self::Exchange
+                | Self::Anthropic
+                | Self::Gemini
+                | Self::Vllm
+                | Self::ShareGpt
+                | Self::Atif
+                | Self::Ollama
+                | Self::ChatStream
+        )
+    }
+
+    /// Whether a record may be several lines, which [`Places`](super::sources::chat::stream::Places) puts together.
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, Self::Ollama | Self::ChatStream)
+    }
+
     /// Whether only the file's name tells who wrote the candidates.
     pub(super) fn is_named_by_its_file(self) -> bool {
         matches!(self, Self::MmluPro | Self::HumanEvalSamples)
@@ -111,7 +173,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 18] = [
+        let tests: [(Self, Fits); 30] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -127,7 +189,19 @@ impl Format {
             (Self::HumanEvalSamples, humaneval::fits_samples),
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
             (Self::Inspect, inspect::fits),
-            (Self::OpenAiChat, openai::fits),
+            (Self::Atif, atif::fits),
+            (Self::Ollama, stream::fits_ollama),
+            (Self::ChatStream, stream::fits),
+            (Self::OpenAiChat, |r| chat::kind(r) == Some(Kind::Chat)),
+            (Self::OpenAiCompletions, |r| chat::kind(r) == Some(Kind::Completions)),
+            (Self::OpenAiResponses, |r| chat::kind(r) == Some(Kind::Responses)),
+            (Self::BatchOutput, |r| chat::kind(r) == Some(Kind::Batch)),
+            (Self::Exchange, |r| chat::kind(r) == Some(Kind::Exchange)),
+            (Self::Anthropic, |r| chat::kind(r) == Some(Kind::Anthropic)),
+            (Self::Gemini, |r| chat::kind(r) == Some(Kind::Gemini)),
+            (Self::Vllm, |r| chat::kind(r) == Some(Kind::Vllm)),
+            (Self::ShareGpt, |r| chat::kind(r) == Some(Kind::ShareGpt)),
+            (Self::ChatProblems, |r| chat::kind(r) == Some(Kind::Problem)),
             (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
         ];
@@ -139,6 +213,7 @@ impl Format {
         let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
             Self::Inspect => return inspect::read(bytes),
+            Self::Ollama | Self::ChatStream => return Ok(stream::read(bytes)),
             Self::ProcessBench => processbench::parse,
             Self::Prm800k => prm800k::parse,
             Self::Stepwise => stepwise::parse_trl,
@@ -152,7 +227,17 @@ impl Format {
             Self::PrmBench => prmbench::parse,
             Self::HumanEvalSamples => humaneval::parse_samples,
             Self::HumanEvalVerdicts => humaneval::parse_verdicts,
-            Self::OpenAiChat => openai::parse,
+            Self::OpenAiChat
+            | Self::OpenAiCompletions
+            | Self::OpenAiResponses
+            | Self::BatchOutput
+            | Self::Exchange
+            | Self::Anthropic
+            | Self::Gemini
+            | Self::Vllm
+            | Self::ShareGpt => chat::parse,
+            Self::Atif => atif::parse,
+            Self::ChatProblems => chat::parse_problem,
             Self::RunSamples => run_samples::parse,
             Self::Problems | Self::Text => problems::parse,
         };

@@ -20,7 +20,8 @@ impl<'a> Fields<'a> {
         Self::of(value, String::new())
     }
 
-    fn of(value: &'a Value, path: String) -> Result<Self> {
+    /// An object at a path of its record.
+    pub fn of(value: &'a Value, path: String) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self { map, path }),
             _ => Err(wrong(&path, value, "an object")),

@@ -3,7 +3,7 @@
 use super::container::{breaks_off, separator, wrapped};
 use super::detect::{Format, Wanted, foreign, plain_text, unknown};
 use super::error::{FieldError, FormatError};
-use super::fields::json;
+use super::sources::chat::stream;
 use super::split::{Layout, Piece, Splitter};
 use crate::util::work::count;
 use serde::de::IgnoredAny;
@@ -265,7 +265,7 @@ fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
     let mut sink = |piece: Piece<'_>| {
         seen += 1;
         if seen <= TRIED
-            && let Ok(value) = json::<Value>(piece.bytes)
+            && let Some(value) = stream::value(piece.bytes)
             && (value.is_object() || layout == Layout::Values)
         {
             out.push(value);

@@ -7,6 +7,7 @@ use super::fields::json;
 use super::input::{About, Body, Keep};
 use super::key::{KeyMaker, NativeHead, ProblemKey, RecordHead};
 use super::shared::{Record, Shared};
+use super::sources::chat::stream::{self, Places};
 use super::sources::inspect;
 use super::split::{LONGEST, Layout, Splitter};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -53,6 +54,8 @@ pub(super) struct Indexer<'a> {
     group: Option<(String, ProblemKey)>,
     first: usize,
     reached: Reached,
+    /// Streams: the record that the last line belongs to.
+    places: Places,
 }
 
 /// A record that was cut out of a chunk.
@@ -86,7 +89,7 @@ impl<'a> Indexer<'a> {
         state.begin(file);
         let first = state.len;
         drop(state);
-        Self { context, about: Arc::clone(about), group: None, first, reached: Reached::default() }
+        Self { context, about: Arc::clone(about), group: None, first, reached: Reached::default(), places: Places::default() }
     }
 
     /// Reads a file from its beginning; how far, unless reading was stopped or its bytes are kept elsewhere.
@@ -241,9 +244,16 @@ impl<'a> Indexer<'a> {
         if lossy {
             self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
         }
+        let group = match self.about.format.is_stream() {
+            true => match self.places.place(group.as_deref()) {
+                Some(record) => Some(record),
+                None => return,
+            },
+            false => group,
+        };
         // A line may leave the problem out that the first one of its trace says.
         let same = |a: ProblemKey, b: ProblemKey| a.text == b.text || a.text == 0 || b.text == 0;
-        let joins = self.about.layout == Layout::Lines
+        let joins = (self.about.layout == Layout::Lines || self.about.format.is_stream())
             && self.group.as_ref().zip(group.as_ref()).is_some_and(|((id, last), new)| id == new && same(*last, key));
         let mut state = self.context.shared.state();
         if joins
@@ -311,6 +321,9 @@ impl<'a> Indexer<'a> {
         let (format, keys) = (self.about.format, &self.context.keys);
         if format == Format::Text {
             return Ok((None, ProblemKey::default()));
+        }
+        if format.is_stream() {
+            return stream::mark(bytes).map(|mark| (mark, ProblemKey::default()));
         }
         let whole = if self.about.outer.is_empty() { Cow::Borrowed(bytes) } else { Cow::Owned(self.about.whole(bytes.to_vec())) };
         let bytes = &*whole;

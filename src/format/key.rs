@@ -22,14 +22,14 @@ pub(super) struct KeyMaker(RandomState);
 impl KeyMaker {
     /// The key of a record with its own `id`, which may be empty.
     ///
-    /// What names an OpenAI-style record names a request, not a problem. Lists of problems are what they are: nobody wrote a problem there twice without
+    /// What names a record of a chat names a request, not a problem. Lists of problems are what they are: nobody wrote a problem there twice without
     /// meaning it, so their records have no key.
     pub fn of(&self, format: Format, id: &str, problem: &str) -> ProblemKey {
         let hash = |text: &str| if text.is_empty() { 0 } else { self.0.hash_one(text).max(1) };
         let text = hash(problem.trim());
         match format {
-            Format::Problems | Format::Text => ProblemKey::default(),
-            Format::OpenAiChat if text != 0 => ProblemKey { id: 0, text },
+            Format::Problems | Format::Text | Format::ChatProblems => ProblemKey::default(),
+            format if format.names_requests() && text != 0 => ProblemKey { id: 0, text },
             _ => ProblemKey { id: hash(id), text },
         }
     }

@@ -1,12 +1,13 @@
 //! Cutting a candidate into steps while its text arrives.
 
-use super::segment_rules::{Match, is_abbreviation, step_marker, tag_at};
+use super::segment_rules::{Match, is_abbreviation, may_open_tag, step_marker, tag_at};
 use super::{Span, Step, StepKind};
 use crate::util::work::count;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// What ends a step. `<think>`, `</think>`, `<answer>` and `</answer>` end one under every rule but `Given`, and belong to none.
+/// What ends a step. Marks of thoughts and answers (`<think>`, `</think>`, `<thinking>`, `<answer>`, `<|begin_of_thought|>`, `[THINK]`, the harmony format's
+/// channels and others) end one under every rule but `Given`, and belong to none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Segmentation {
@@ -213,11 +214,11 @@ impl Segmenter {
                 return false;
             }
         }
-        if c == '<' {
+        if may_open_tag(c) {
             match tag_at(rest, self.finished) {
                 Match::Yes((len, kind)) => {
                     self.close(closed);
-                    self.scan.kind = kind;
+                    self.scan.kind = kind.unwrap_or(self.scan.kind);
                     self.scan.pos = at + len;
                     self.scan.line_start = at + len;
                     self.scan.line_blank = true;
@@ -327,9 +328,10 @@ impl Segmenter {
             let Some(c) = rest.chars().next() else {
                 return self.finished.then_some(if self.scan.hints.any_break { Segmentation::Line } else { Segmentation::Sentence });
             };
-            if c == '<' {
+            if may_open_tag(c) {
                 match tag_at(rest, self.finished) {
                     Match::Yes((len, kind)) => {
+                        let kind = kind.unwrap_or(self.scan.kind);
                         // the finest steps that could still come out end here: what is open is of the new kind
                         self.scan = Scan { pos: at + len, line_start: at + len, line_blank: true, kind, ..Scan::default() };
                         continue;
@@ -443,6 +445,10 @@ mod tests {
         "We have:\n1. two\n2. three\n\nSo 5.",
         "<think>\nOkay, so\nit goes.\n\nWait. </think>\nThe answer is <answer> 42 </answer> done",
         "<think></think>x<answer></answer>",
+        "<|channel|>analysis<|message|>So. 2<|end|><|start|>assistant<|channel|>final<|message|>It is 2.<|return|>",
+        "<|start|> no header\n<|channel|>fin",
+        "<|begin_of_thought|>\n\na\n\nb\n<|end_of_thought|>\n<|begin_of_solution|> c <|end_of_solution|>",
+        "[THINK]a\nb[/THINK]c [TH",
         "a < b and </thin air <thi",
         "Step 1: add. Step 2: no\nstep 3 - do\n**Step 4:** end\nStepping 5: no\nStep",
         "Let us see.\nStep 1: a\nb\n\nc\nStep 2 is wrong\n## Step 2. d",
@@ -550,8 +556,8 @@ mod tests {
         assert_eq!(auto("We see:\n- a\n- b\n\nc"), Segmentation::Line);
         assert_eq!(auto("Thus\n\\[\nx\n\\]\n\ny"), Segmentation::Line);
         assert_eq!(auto("\\[\nx\n\\]\n\ny"), Segmentation::BlankLine);
-        assert_eq!(auto(TEXTS[9]), Segmentation::StepMarker);
-        assert_eq!(auto(TEXTS[10]), Segmentation::StepMarker);
+        assert_eq!(auto(TEXTS[13]), Segmentation::StepMarker);
+        assert_eq!(auto(TEXTS[14]), Segmentation::StepMarker);
         assert_eq!(auto("It is so. It is not."), Segmentation::Sentence);
         assert_eq!(auto(&"It is so. ".repeat(200)), Segmentation::Sentence);
         assert_eq!(auto("<think>\na\n\nb</think>\nc"), Segmentation::BlankLine);
@@ -587,20 +593,37 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_other_models_end_steps_too() {
+        use StepKind::{Answer, Reasoning};
+        let parts = |text: &'static str| -> Vec<(&str, StepKind)> {
+            segment(text, &Segmentation::Line).iter().map(|s| (s.span.of(text), s.kind)).collect()
+        };
+        assert_eq!(parts(TEXTS[8]), [("So. 2", Reasoning), ("It is 2.", Answer)]);
+        assert_eq!(parts(TEXTS[9]), [("<|start|> no header", Reasoning), ("<|channel|>fin", Reasoning)]);
+        assert_eq!(parts(TEXTS[10]), [("a", Reasoning), ("b", Reasoning), ("c", Answer)]);
+        assert_eq!(parts(TEXTS[11]), [("a", Reasoning), ("b", Reasoning), ("c [TH", Answer)]);
+        assert_eq!(parts("<thinking>a</thinking>b<|im_end|>"), [("a", Reasoning), ("b", Answer)]);
+        assert_eq!(
+            parts("<|channel|>commentary to=functions.add <|constrain|>json<|message|>{}<|call|>x"),
+            [("{}", Reasoning), ("x", Reasoning)]
+        );
+    }
+
+    #[test]
     fn every_rule_cuts_where_it_says() {
         assert_eq!(shown("a\n\n\nb\nc\n \nd", Segmentation::BlankLine), ["a", "b\nc", "d"]);
         assert_eq!(shown("a\n\n b \nc", Segmentation::Line), ["a", "b", "c"]);
         assert_eq!(
-            shown(TEXTS[9], Segmentation::StepMarker),
+            shown(TEXTS[13], Segmentation::StepMarker),
             ["Step 1: add.", "Step 2: no", "step 3 - do", "**Step 4:** end\nStepping 5: no\nStep"]
         );
-        assert_eq!(shown(TEXTS[10], Segmentation::StepMarker), ["Let us see.", "Step 1: a\nb\n\nc\nStep 2 is wrong", "## Step 2. d"]);
+        assert_eq!(shown(TEXTS[14], Segmentation::StepMarker), ["Let us see.", "Step 1: a\nb\n\nc\nStep 2 is wrong", "## Step 2. d"]);
         assert_eq!(
-            shown(TEXTS[13], Segmentation::Sentence),
+            shown(TEXTS[17], Segmentation::Sentence),
             ["Mr. Fox has 3.5 kg, e.g. Apples.", "He eats 2!", "Really?\" she said.", "\"Yes (i.e. no).\"", "So e.g. this.", "1.", "A"]
         );
-        assert_eq!(shown(TEXTS[14], Segmentation::Sentence), ["二つあります。", "「はい。」", "三つ！", "終わり"]);
-        assert_eq!(shown(TEXTS[16], Segmentation::Separator("ки".into())), ["x ки", "y kи z ки", "к"]);
+        assert_eq!(shown(TEXTS[18], Segmentation::Sentence), ["二つあります。", "「はい。」", "三つ！", "終わり"]);
+        assert_eq!(shown(TEXTS[20], Segmentation::Separator("ки".into())), ["x ки", "y kи z ки", "к"]);
         assert_eq!(shown("a\n\nb", Segmentation::Separator("\n\n".into())), ["a", "b"]);
     }
 
@@ -608,11 +631,11 @@ mod tests {
     fn a_code_fence_stays_whole() {
         let fence = "```py\na = 1.\n\nb = 2. C\n```";
         for how in [Segmentation::Line, Segmentation::BlankLine, Segmentation::Sentence] {
-            let steps = shown(TEXTS[11], how.clone());
+            let steps = shown(TEXTS[15], how.clone());
             assert!(steps.iter().any(|s| s.contains(fence)), "{how:?} {steps:?}");
             assert!(steps.len() > 1);
         }
-        assert_eq!(shown(TEXTS[12], Segmentation::BlankLine).len(), 1);
+        assert_eq!(shown(TEXTS[16], Segmentation::BlankLine).len(), 1);
     }
 
     #[test]
@@ -625,7 +648,7 @@ mod tests {
     #[test]
     fn work_grows_no_faster_than_a_hostile_text() {
         let units =
-            ["- ", "- 1. ", "A. ", ". ", "$$", "\\[", "<think", "`", "``` ", "Step ", "# Step 1", "1) ", "\n", "\n\n", " \n-", "e.g. "];
+            ["- ", "- 1. ", "A. ", ". ", "$$", "\\[", "<think", "<|start|>", "[T", "`", "``` ", "Step ", "# Step 1", "1) ", "\n", "\n\n", " \n-", "e.g. "];
         for unit in units {
             for how in ["auto", "blank", "line", "step", "sentence", "sep:ab"] {
                 let how: Segmentation = how.parse().unwrap();

@@ -12,11 +12,51 @@ pub(super) enum Match<T> {
     Wait,
 }
 
-const TAGS: [(&str, StepKind); 4] =
-    [("<think>", StepKind::Reasoning), ("</think>", StepKind::Answer), ("<answer>", StepKind::Answer), ("</answer>", StepKind::Answer)];
+/// Marks that models put around what they think and what they say, and the kind of what follows: `None` where they end something and tell nothing of it.
+const TAGS: [(&str, Option<StepKind>); 28] = [
+    ("<think>", Some(StepKind::Reasoning)),
+    ("</think>", Some(StepKind::Answer)),
+    ("<thinking>", Some(StepKind::Reasoning)),
+    ("</thinking>", Some(StepKind::Answer)),
+    ("<thought>", Some(StepKind::Reasoning)),
+    ("</thought>", Some(StepKind::Answer)),
+    ("<reasoning>", Some(StepKind::Reasoning)),
+    ("</reasoning>", Some(StepKind::Answer)),
+    ("<seed:think>", Some(StepKind::Reasoning)),
+    ("</seed:think>", Some(StepKind::Answer)),
+    ("[THINK]", Some(StepKind::Reasoning)),
+    ("[/THINK]", Some(StepKind::Answer)),
+    ("<|begin_of_thought|>", Some(StepKind::Reasoning)),
+    ("<|end_of_thought|>", Some(StepKind::Answer)),
+    ("<|begin_of_solution|>", Some(StepKind::Answer)),
+    ("<|end_of_solution|>", Some(StepKind::Answer)),
+    ("<|START_THINKING|>", Some(StepKind::Reasoning)),
+    ("<|END_THINKING|>", Some(StepKind::Answer)),
+    ("<|START_RESPONSE|>", Some(StepKind::Answer)),
+    ("<|END_RESPONSE|>", Some(StepKind::Answer)),
+    ("<answer>", Some(StepKind::Answer)),
+    ("</answer>", Some(StepKind::Answer)),
+    ("<|message|>", None),
+    ("<|end|>", None),
+    ("<|return|>", None),
+    ("<|call|>", None),
+    ("<|im_end|>", None),
+    ("<|endoftext|>", None),
+];
 
-/// The tag that `rest` opens with: its length, and the kind of what follows it.
-pub(super) fn tag_at(rest: &str, finished: bool) -> Match<(usize, StepKind)> {
+/// What opens a message of the harmony format (<https://cookbook.openai.com/articles/openai-harmony>) and ends its header.
+const HARMONY: [&str; 2] = ["<|start|>", "<|channel|>"];
+const MESSAGE: &str = "<|message|>";
+/// Bytes of such a header, at most.
+const LONGEST_HEADER: usize = 256;
+
+/// Whether a mark of [`tag_at`] may open with this character.
+pub(super) fn may_open_tag(c: char) -> bool {
+    matches!(c, '<' | '[')
+}
+
+/// The mark that `rest` opens with: its length, and the kind of what follows it, where that changes.
+pub(super) fn tag_at(rest: &str, finished: bool) -> Match<(usize, Option<StepKind>)> {
     let mut wait = false;
     for (tag, kind) in TAGS {
         if rest.starts_with(tag) {
@@ -24,7 +64,24 @@ pub(super) fn tag_at(rest: &str, finished: bool) -> Match<(usize, StepKind)> {
         }
         wait |= !finished && tag.starts_with(rest);
     }
+    for opening in HARMONY {
+        if rest.starts_with(opening) {
+            return harmony_header(rest, finished);
+        }
+        wait |= !finished && opening.starts_with(rest);
+    }
     if wait { Match::Wait } else { Match::No }
+}
+
+/// A header such as `<|start|>assistant<|channel|>analysis<|message|>`: what follows is the answer where the channel is `final`.
+fn harmony_header(rest: &str, finished: bool) -> Match<(usize, Option<StepKind>)> {
+    let end = (0..=rest.len().min(LONGEST_HEADER)).rev().find(|&i| rest.is_char_boundary(i)).unwrap_or_default();
+    count(end);
+    let Some(at) = rest[..end].find(MESSAGE) else {
+        return if !finished && rest.len() < LONGEST_HEADER { Match::Wait } else { Match::No };
+    };
+    let is_final = rest[..at].rsplit_once(HARMONY[1]).is_some_and(|(_, channel)| channel.trim_start().starts_with("final"));
+    Match::Yes((at + MESSAGE.len(), Some(if is_final { StepKind::Answer } else { StepKind::Reasoning })))
 }
 
 /// Whether `rest` opens with a heading such as `Step 3:`, `**Step 3.**` or `## Step 3 - …`. `colon`: only a colon will do.

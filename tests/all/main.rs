@@ -3,6 +3,7 @@
 mod answers;
 mod candidate_sets;
 mod cli;
+mod chats;
 mod code;
 mod collection;
 mod doors;

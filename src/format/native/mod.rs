@@ -8,7 +8,7 @@ pub(super) use line::Line;
 
 use super::error::{FieldError, FormatError};
 use super::fields::{Fields, aligned, numbers, one_of, spans};
-use super::sources::openai::problem_of;
+use super::sources::chat::dialogue::problem_of;
 use crate::check;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, Domain, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD,

@@ -6,7 +6,7 @@ pub(super) mod gsm8k_pool;
 pub(super) mod humaneval;
 pub(super) mod inspect;
 pub(super) mod mmlu_pro;
-pub(super) mod openai;
+pub(super) mod chat;
 pub(super) mod prm800k;
 pub(super) mod prmbench;
 pub(super) mod problems;

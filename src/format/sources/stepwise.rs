@@ -1,6 +1,6 @@
 //! Stepwise supervision: TRL's `prompt`, `completions`, `labels`, and Math-Shepherd's marked text.
 
-use super::openai::problem_of;
+use super::chat::dialogue::problem_of;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, join_steps, wrong};
 use crate::trace::{Candidate, GoldDeviation, Segmentation, Step, Trace, segment};

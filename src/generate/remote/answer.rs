@@ -153,11 +153,8 @@ struct Piece<'a> {
 impl Choice {
     /// Why the candidate ended, where it did.
     pub(super) fn finish(&self) -> Option<FinishReason> {
-        self.finish_reason.as_deref().map(|reason| match reason {
-            "stop" | "tool_calls" | "function_call" | "end_turn" | "eos_token" | "stop_sequence" => FinishReason::Stop,
-            "length" | "max_tokens" => FinishReason::Length,
-            other => FinishReason::Failed(format!("the server ended it: {other}")),
-        })
+        let unknown = |reason: &str| FinishReason::Failed(format!("the server ended it: {reason}"));
+        self.finish_reason.as_deref().map(|reason| FinishReason::named(reason).unwrap_or_else(|| unknown(reason)))
     }
 
     fn pieces(&self) -> Vec<Piece<'_>> {
