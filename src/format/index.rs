@@ -4,7 +4,8 @@ use super::detect::Format;
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::input::Input;
-use super::key::{KeyMaker, NativeHead, ProblemKey, RecordHead};
+use super::key::{self, KeyMaker, NativeHead, ProblemKey};
+use super::mend;
 use super::shared::{Record, Shared};
 use super::split::{LONGEST, Layout, Piece, Splitter};
 use serde::de::IgnoredAny;
@@ -107,6 +108,13 @@ impl<'a> Indexer<'a> {
         if lossy {
             self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
         }
+        if mend::is_suspect(piece.bytes)
+            && let Some(mended) = mend::mended(&String::from_utf8_lossy(piece.bytes))
+            && self.input.format != Format::Text
+        {
+            let (numbers, characters) = (mended.numbers, mended.characters);
+            self.report(FormatError::Mended { path: path.clone(), unit, line, numbers, characters });
+        }
         // A line may leave the problem out that the first one of its trace says.
         let same = |a: ProblemKey, b: ProblemKey| a.text == b.text || a.text == 0 || b.text == 0;
         let joins = self.input.layout == Layout::Lines
@@ -163,15 +171,9 @@ impl<'a> Indexer<'a> {
             json::<IgnoredAny>(piece.bytes)?;
             return Ok((None, ProblemKey::default()));
         }
-        let key = match format.problem_field() {
+        let key = match key::head(format, piece.bytes)? {
             None => self.whole(piece, format),
-            Some(field) => match json::<RecordHead>(piece.bytes) {
-                Ok(head) => self.keys.of(format, &head.id(), head.text(field)),
-                Err(_) => {
-                    json::<IgnoredAny>(piece.bytes)?;
-                    ProblemKey::default()
-                }
-            },
+            Some((id, problem)) => self.keys.of(format, &id, &problem),
         };
         Ok((None, key))
     }

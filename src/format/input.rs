@@ -1,7 +1,8 @@
 //! Where bytes come from: files, standard input, gzip; and where they are kept to be read again.
 
-use super::detect::{Format, Wanted, foreign, plain_text, unknown};
+use super::detect::{Format, Wanted, foreign, only_part, plain_text, unknown};
 use super::error::FormatError;
+use super::fields::json;
 use super::split::{Layout, Splitter};
 use crate::util::packed;
 use crate::util::work::count;
@@ -196,8 +197,8 @@ fn detect(path: &str, head: &[u8], end: bool, wanted: Wanted) -> Result<Option<(
     let Some(first) = text.first() else {
         return if end { Err(FormatError::file(path, "is empty", "name a file with records")) } else { Ok(None) };
     };
-    let values = || classify(&records(Layout::Values, head, end), wanted);
-    let lines = || classify(&records(Layout::Lines, head, end), wanted);
+    let values = || classify(path, &records(Layout::Values, head, end), wanted);
+    let lines = || classify(path, &records(Layout::Lines, head, end), wanted);
     let (found, layout) = match first {
         b'[' => match values() {
             Found::Nothing => (lines(), Layout::Lines),
@@ -221,16 +222,8 @@ fn detect(path: &str, head: &[u8], end: bool, wanted: Wanted) -> Result<Option<(
         Found::Format(format) => Ok(Some((format, layout))),
         _ if more => Ok(None),
         Found::Unfit(value) => Err(unknown(path, &value)),
-        Found::OnlyPart(Format::HumanEvalVerdicts) => Err(FormatError::file(
-            path,
-            "holds verdicts without the texts that they are about",
-            "put them together: reasonscope data join SAMPLES VERDICTS -o TRACES",
-        )),
-        Found::OnlyPart(_) => Err(FormatError::file(
-            path,
-            "holds problems without reasoning",
-            "pass it as --problems with a --policy, or name a file with candidates",
-        )),
+        Found::Astray(error) => Err(error),
+        Found::OnlyPart(format, value) => Err(only_part(path, format, &value)),
         Found::Nothing if wanted == Wanted::Problems && *first != b'{' => Ok(Some((Format::Text, Layout::Lines))),
         Found::Nothing if matches!(first, b'{' | b'[') => {
             let text = String::from_utf8_lossy(&text[..text.len().min(1 << 20)]);
@@ -254,23 +247,32 @@ enum Found {
     /// JSON that fits no format.
     Unfit(Value),
     /// A format that does not serve what is wanted.
-    OnlyPart(Format),
+    OnlyPart(Format, Value),
+    /// Fields that a user named and that are not there.
+    Astray(FormatError),
     /// No JSON object.
     Nothing,
 }
 
-fn classify(records: &[Value], wanted: Wanted) -> Found {
+fn classify(path: &str, records: &[Value], wanted: Wanted) -> Found {
+    if let Wanted::Mapped(fields) = wanted {
+        return match super::flat::check(path, fields.0, records) {
+            _ if records.iter().all(|r| !r.is_object()) => records.first().map_or(Found::Nothing, |v| Found::Unfit(v.clone())),
+            Err(error) => Found::Astray(error),
+            Ok(()) => Found::Format(Format::Flat(fields.0)),
+        };
+    }
     let mut unfit = None;
     let mut part = None;
     for value in records {
         match Format::of_record(value) {
-            Some(format) if !format.serves(wanted) => part = part.or(Some(format)),
+            Some(format) if !format.serves(wanted) => part = part.or_else(|| Some((format, value.clone()))),
             Some(format) => return Found::Format(format),
             None => unfit = unfit.or(Some(value)),
         }
     }
     match unfit {
-        _ if part.is_some() => part.map_or(Found::Nothing, Found::OnlyPart),
+        _ if part.is_some() => part.map_or(Found::Nothing, |(format, value)| Found::OnlyPart(format, value)),
         Some(value) => Found::Unfit(value.clone()),
         None => Found::Nothing,
     }
@@ -284,7 +286,7 @@ fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
     let mut sink = |piece: super::split::Piece<'_>| {
         seen += 1;
         if seen <= TRIED
-            && let Ok(value) = serde_json::from_slice::<Value>(piece.bytes)
+            && let Ok(value) = json::<Value>(piece.bytes)
             && (value.is_object() || layout == Layout::Values)
         {
             out.push(value);

@@ -2,6 +2,7 @@
 
 use super::detect::{Format, Wanted};
 use super::error::FormatError;
+use super::flat::FieldMap;
 use super::index::{CHECKED, Indexer};
 use super::input::{Input, Keep};
 use super::key::{KeyMaker, ProblemKey};
@@ -18,6 +19,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Options {
     /// Only problems are wanted: lists of problems and plain text (one a line) are read too, and candidates are left out.
     pub problems: bool,
+    /// Where the parts of a record are, as a user says; `None`: as the format that is found has them.
+    pub fields: Option<FieldMap>,
+}
+
+impl Options {
+    fn wanted(self) -> Wanted {
+        match self.fields {
+            Some(fields) => Wanted::Mapped(fields),
+            None if self.problems => Wanted::Problems,
+            None => Wanted::Traces,
+        }
+    }
 }
 
 /// Parsed traces that are kept, and the bytes of their records.
@@ -47,17 +60,17 @@ struct Opened {
 impl TraceList {
     /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
-        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, false)
+        Self::open_for(paths, options, options.wanted(), false)
     }
 
     /// As [`open`](Self::open); [`take_keys`](Self::take_keys) says which traces are about the same problem.
     pub fn open_keyed<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
-        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, true)
+        Self::open_for(paths, options, options.wanted(), true)
     }
 
     /// As [`open`](Self::open), with files that belong to the candidates of others.
-    pub(super) fn open_parts<S: AsRef<str>>(paths: &[S]) -> Result<Self, FormatError> {
-        Self::open_for(paths, Options::default(), Wanted::Parts, false)
+    pub(super) fn open_parts<S: AsRef<str>>(paths: &[S], fields: Option<FieldMap>) -> Result<Self, FormatError> {
+        Self::open_for(paths, Options::default(), fields.map_or(Wanted::Parts, Wanted::Mapped), false)
     }
 
     fn open_for<S: AsRef<str>>(paths: &[S], options: Options, wanted: Wanted, keyed: bool) -> Result<Self, FormatError> {

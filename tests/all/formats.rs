@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Samples that are no traces by themselves.
 const PARTS: [&str; 2] = ["mmlu_pro_questions.jsonl", "humaneval_verdicts.jsonl"];
-const PROBLEMS: Options = Options { problems: true };
+const PROBLEMS: Options = Options { problems: true, fields: None };
 
 fn load(path: &str, options: Options) -> (Vec<Trace>, Vec<String>) {
     let list = TraceList::open(&[path], options).unwrap();
@@ -65,9 +65,9 @@ fn samples_give_their_expected_traces() {
     ];
     for (name, problems, format) in names {
         let path = format!("samples/{name}");
-        let list = TraceList::open(&[&path], Options { problems }).unwrap();
+        let list = TraceList::open(&[&path], Options { problems, fields: None }).unwrap();
         assert_eq!(list.files().collect::<Vec<_>>(), [(path.as_str(), format)]);
-        let (traces, errors) = load(&path, Options { problems });
+        let (traces, errors) = load(&path, Options { problems, fields: None });
         assert!(errors.is_empty(), "{name}: {errors:?}");
         check_spans(&traces);
         let expected = Path::new("samples/expected").join(format!("{name}.json"));
