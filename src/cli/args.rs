@@ -9,7 +9,7 @@ pub use sampling::SamplingArgs;
 use super::exit::Usage;
 use crate::collection::{self, Collection};
 use crate::eval::grader::Grader;
-use crate::format::{FormatError, Scoring};
+use crate::format::{FieldMap, FormatError, Scoring};
 use crate::runtime::{DeviceChoice, ModelRef};
 use crate::sandbox::{Limits, Sandbox};
 use crate::task::Task;
@@ -146,13 +146,25 @@ pub struct GroupArgs {
     /// Keep records about one problem apart: lines with the same prompt, and what several files say of a problem, are problems of their own
     #[arg(long)]
     pub no_group: bool,
+    /// Where the parts of records are.
+    #[command(flatten)]
+    pub map: FieldArgs,
+}
+
+/// Where the parts of records are.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct FieldArgs {
+    /// Which field of a record is what, where its format is not known: KEY=PATH,… with the keys problem, text, reasoning, gold, solution, answer, verdict,
+    /// steps, labels, first_error, group, policy, finish and signal:NAME; paths like `a.b`, `list[].text`, `list[0]`
+    #[arg(long, value_name = "KEY=PATH,…")]
+    pub fields: Option<FieldMap>,
 }
 
 impl GroupArgs {
     /// Opens files of traces. What their files leave open of answers and verdicts is filled in; a named task grades all of them anew.
     pub fn open<S: AsRef<str>>(&self, files: &[S], task: Option<Task>, segmentation: &Segmentation) -> Result<Collection, FormatError> {
-        let segmentation = segmentation.clone();
-        Collection::open(files, &collection::Options { apart: self.no_group, task, segmentation, ..collection::Options::default() })
+        let (fields, segmentation) = (self.map.fields, segmentation.clone());
+        Collection::open(files, &collection::Options { apart: self.no_group, fields, task, segmentation, ..collection::Options::default() })
     }
 
     /// Opens files of problems; candidates that they hold are left out.
@@ -160,6 +172,7 @@ impl GroupArgs {
         let options = collection::Options {
             problems: true,
             apart: self.no_group,
+            fields: self.map.fields,
             segmentation: segmentation.clone(),
             ..collection::Options::default()
         };

@@ -2,7 +2,7 @@
 
 use super::groups::{Groups, Mode};
 use super::sides::together;
-use crate::format::{self, Format, FormatError, TraceList};
+use crate::format::{self, FieldMap, Format, FormatError, TraceList};
 use crate::task::{Task, grade, is_graded};
 use crate::trace::{Segmentation, Trace, segment, settle_units, units_agree};
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub struct Options {
     pub problems: bool,
     /// Records stay by themselves, also those about the same problem.
     pub apart: bool,
+    /// Where the parts of a record are, as a user says; `None`: as the format that is found has them.
+    pub fields: Option<FieldMap>,
     /// The task whose grader reads final answers anew; `None`: only what the files leave open is filled in. See [`grade`].
     pub task: Option<Task>,
     /// How text is cut into steps where its file does not say it.
@@ -57,7 +59,7 @@ pub struct Size {
 impl Collection {
     /// Opens files (`-`: standard input) and starts to read them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: &Options) -> Result<Self, FormatError> {
-        let formats = format::Options { problems: options.problems, follow: options.follow };
+        let formats = format::Options { problems: options.problems, follow: options.follow, fields: options.fields };
         let list = if options.apart { TraceList::open(paths, formats)? } else { TraceList::open_keyed(paths, formats)? };
         let streams = paths.iter().any(|p| p.as_ref() == "-");
         let mode = match () {

@@ -2,7 +2,9 @@
 
 use super::error::{FieldError, FormatError};
 use super::fields::json;
+use super::flat::{self, FieldMap, Shape};
 use super::native::{self, run_samples};
+use super::nested::{episodes, pairs, thoughts, tree, turns};
 use super::sources::chat::record::{self as chat, Kind};
 use super::sources::chat::{atif, stream};
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
@@ -70,6 +72,18 @@ pub enum Format {
     ChatProblems,
     /// The newest rollouts of a training run of an earlier version.
     RunSamples,
+    /// A flat record: a problem, what was answered, numbers, under the names of a producer or of a user (`--fields`).
+    Flat(&'static Shape),
+    /// Preference pairs: a chosen and a rejected answer.
+    Pairs,
+    /// Thoughts beside attempts, as s1K has them.
+    Thoughts,
+    /// Trees of partial solutions with shares of right continuations.
+    SolutionTree,
+    /// Labels of steps as a conversation.
+    LabelledTurns,
+    /// Graphs of messages of verifiers v1 and prime-rl.
+    Episodes,
     /// Records with a problem and nothing else that is known.
     Problems,
     /// Plain text, a problem a line.
@@ -109,6 +123,12 @@ impl Format {
             Self::ChatStream => "chat-stream",
             Self::ChatProblems => "chat-problems",
             Self::RunSamples => "run-samples",
+            Self::Flat(shape) => shape.name,
+            Self::Pairs => "preference-pairs",
+            Self::Thoughts => "s1k",
+            Self::SolutionTree => "math-aps",
+            Self::LabelledTurns => "labelled-turns",
+            Self::Episodes => "verifiers-v1",
             Self::Problems => "problems",
             Self::Text => "text",
         }
@@ -117,6 +137,7 @@ impl Format {
     /// Whether a reader that wants this much can use files of the format.
     pub(super) fn serves(self, wanted: Wanted) -> bool {
         match self {
+            _ if matches!(wanted, Wanted::Mapped(_)) => true,
             Self::Problems | Self::Text | Self::ChatProblems => wanted == Wanted::Problems,
             Self::MmluProQuestions => wanted != Wanted::Traces,
             Self::HumanEvalVerdicts => wanted == Wanted::Parts,
@@ -132,12 +153,14 @@ impl Format {
         }
     }
 
-    /// The field that is a record's problem as it stands, where there is one such.
-    pub(super) fn problem_field(self) -> Option<&'static str> {
+    /// The fields of a record that tell its problem; none where it must be read whole for that. The first is the problem's text where it is no flat record,
+    /// the others hold names of its own.
+    pub(super) fn problem_fields(self) -> Vec<&'static str> {
         match self {
-            Self::ProcessBench => Some("problem"),
-            Self::Gsm8k | Self::Gsm8kSolutions | Self::Gsm8kPool | Self::BestOfN => Some("question"),
-            _ => None,
+            Self::ProcessBench => [&["problem"], &IDS[..]].concat(),
+            Self::Gsm8k | Self::Gsm8kSolutions | Self::Gsm8kPool | Self::BestOfN => [&["question"], &IDS[..]].concat(),
+            Self::Flat(shape) => flat::head_fields(shape),
+            _ => Vec::new(),
         }
     }
 
@@ -173,9 +196,14 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 30] = [
+        let tests: [(Self, Fits); 35] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
+            (Self::SolutionTree, tree::fits),
+            (Self::LabelledTurns, turns::fits),
+            (Self::Episodes, episodes::fits),
+            (Self::Thoughts, thoughts::fits),
+            (Self::Pairs, pairs::fits),
             (Self::Prm800k, prm800k::fits),
             (Self::Stepwise, stepwise::fits_trl),
             (Self::MathShepherd, stepwise::fits_shepherd),
@@ -205,7 +233,14 @@ impl Format {
             (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
         ];
-        tests.iter().find(|(_, fits)| fits(map)).map(|(format, _)| *format)
+        let known = |chosen: fn(Self) -> bool| tests.iter().find(|(format, fits)| chosen(*format) && fits(map)).map(|(format, _)| *format);
+        // A producer's own fields tell more than that there are messages, and any text more than that there is a problem.
+        let flat = |of: fn(&Shape) -> bool| flat::of_record(map).filter(|shape| of(shape)).map(Self::Flat);
+        known(|f| !(f.names_requests() || matches!(f, Self::RunSamples | Self::Problems | Self::ChatProblems)))
+            .or_else(|| flat(|shape| !shape.is_common()))
+            .or_else(|| known(|f| f.names_requests() || f == Self::RunSamples))
+            .or_else(|| flat(|_| true))
+            .or_else(|| known(|f| matches!(f, Self::Problems | Self::ChatProblems)))
     }
 
     /// Reads one record (for `Native`, one line: a trace of one candidate). The outer error: it is no JSON.
@@ -214,6 +249,12 @@ impl Format {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
             Self::Inspect => return inspect::read(bytes),
             Self::Ollama | Self::ChatStream => return Ok(stream::read(bytes)),
+            Self::Flat(shape) => return json(bytes).map(|value| flat::parse(shape, &value)),
+            Self::Pairs => pairs::parse,
+            Self::Thoughts => thoughts::parse,
+            Self::SolutionTree => tree::parse,
+            Self::LabelledTurns => turns::parse,
+            Self::Episodes => episodes::parse,
             Self::ProcessBench => processbench::parse,
             Self::Prm800k => prm800k::parse,
             Self::Stepwise => stepwise::parse_trl,
@@ -245,6 +286,9 @@ impl Format {
     }
 }
 
+/// Fields that may hold a record's own name; see [`Fields::id`](super::fields::Fields::id).
+const IDS: [&str; 4] = ["id", "idx", "unique_id", "custom_id"];
+
 /// What a reader can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -254,25 +298,49 @@ pub(super) enum Wanted {
     Problems,
     /// Candidates, and what belongs to those of other files.
     Parts,
+    /// What a user says, whatever the records look like.
+    Mapped(FieldMap),
 }
 
 /// Whether a record has a format's fields.
 type Fits = fn(&serde_json::Map<String, Value>) -> bool;
 
-const KNOWN: &str = "known are native, ProcessBench, PRM800K, PRMBench, stepwise (TRL), Math-Shepherd, GSM8K and pools of answers to it, MMLU-Pro, best-of-N samples of \
-     Qwen2.5-Math, HumanEval samples, OpenAI chat records, and problem lists (--problems)";
+const KNOWN: &str = "docs/formats.md lists what is known; `--fields problem=…,text=…` says where the parts of other records are";
 
 /// What a file that no format fits looks like, as an error.
 pub(super) fn unknown(path: &str, value: &Value) -> FormatError {
     match value {
         Value::Object(map) => {
-            let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
-            let more = if keys.len() > 12 { ", …" } else { "" };
-            keys.truncate(12);
-            FormatError::file(path, format!("its records fit no format; they have the fields {}{more}", keys.join(", ")), KNOWN)
+            let problem = format!("its records fit no format; they have the fields {}", flat::fields_of(map));
+            FormatError::file(path, problem, would_open(path, map).unwrap_or_else(|| KNOWN.into()))
         }
         Value::Array(_) => FormatError::file(path, "its records are arrays, not objects", KNOWN),
         _ => FormatError::file(path, "its records are bare values, not objects", KNOWN),
+    }
+}
+
+/// The command that would open such records.
+fn would_open(path: &str, map: &serde_json::Map<String, Value>) -> Option<String> {
+    let fields = flat::guess(map)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    let file = if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) };
+    Some(format!("to read them: reasonscope inspect {file} --fields '{fields}'"))
+}
+
+/// Bytes of a text that may be reasoning.
+const LONG: usize = 200;
+
+/// The error for a file whose records are a part of traces and no traces.
+pub(super) fn only_part(path: &str, format: Format, value: &Value) -> FormatError {
+    if format == Format::HumanEvalVerdicts {
+        let remedy = "put them together: reasonscope data join SAMPLES VERDICTS -o TRACES";
+        return FormatError::file(path, "holds verdicts without the texts that they are about", remedy);
+    }
+    let remedy = "pass it as --problems with a --policy, or name a file with candidates";
+    let map = value.as_object().filter(|map| map.len() > 1 && map.values().filter_map(Value::as_str).filter(|s| s.len() >= LONG).count() > 0);
+    match map.and_then(|map| would_open(path, map)) {
+        Some(open) => FormatError::file(path, "holds problems without reasoning", format!("{remedy}; if one of its texts is reasoning, {open}")),
+        None => FormatError::file(path, "holds problems without reasoning", remedy),
     }
 }
 
@@ -301,6 +369,9 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
         }
     }
     let begins = &head[..head.len().min(4096)];
+    if let Some(order) = utf16_order(begins) {
+        return Some(FormatError::file(path, format!("is UTF-16 text without a mark ({order})"), format!("convert it to UTF-8: iconv -f {order} -t UTF-8")));
+    }
     let odd = begins.iter().filter(|b| **b < 0x20 && !matches!(**b, b'\t' | b'\n' | b'\r' | 0x1b | 0x0c)).count();
     // A stray control is somebody's text still.
     let is_text = !begins.contains(&0) && odd * ODD <= begins.len();
@@ -309,6 +380,16 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
         return Some(FormatError::file(path, format!("is no text; it starts with the bytes {}", shown.join(" ")), KNOWN));
     }
     None
+}
+
+/// The byte order of UTF-16 text without a mark: every second byte of what stands in most scripts' punctuation and digits is 0.
+fn utf16_order(begins: &[u8]) -> Option<&'static str> {
+    let pairs = begins.len() / 2;
+    let zeros = |odd: usize| begins.iter().skip(odd).step_by(2).filter(|b| **b == 0).count();
+    let (high, low) = (zeros(0), zeros(1));
+    // Half of the units at least are ASCII, and none of the other bytes is 0.
+    let (many, none) = (high.max(low), high.min(low));
+    (pairs >= 4 && 2 * many >= pairs && none == 0).then_some(if low > high { "UTF-16LE" } else { "UTF-16BE" })
 }
 
 /// The error for text that is no JSON where traces are wanted.

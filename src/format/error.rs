@@ -72,6 +72,28 @@ pub enum FormatError {
         /// 1-based.
         line: usize,
     },
+    /// A record is kept; numbers of it that are none are missing, or halves of characters are U+FFFD.
+    #[error("{path}, {unit} {line}: {}", mended_phrase(*numbers, *characters))]
+    Mended {
+        /// As the user named it.
+        path: String,
+        /// `line` or `record`.
+        unit: &'static str,
+        /// 1-based.
+        line: usize,
+        /// Numbers that are NaN, infinite or too large.
+        numbers: usize,
+        /// Lone halves of pairs of UTF-16 escapes.
+        characters: usize,
+    },
+}
+
+fn mended_phrase(numbers: usize, characters: usize) -> String {
+    let several = |n: usize, one: &str, more: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {more}") };
+    let numbers = (numbers > 0).then(|| format!("{} read as missing", several(numbers, "number that is NaN or infinite is", "numbers that are NaN or infinite are")));
+    let characters = (characters > 0).then(|| format!("{} shown as \u{FFFD}", several(characters, "half of a character is", "halves of characters are")));
+    let said: Vec<String> = numbers.into_iter().chain(characters).collect();
+    format!("{}; the rest of it is kept", said.join(", "))
 }
 
 fn field_phrase(field: &str) -> String {
@@ -81,7 +103,7 @@ fn field_phrase(field: &str) -> String {
 impl FormatError {
     /// Whether a record was lost by it.
     pub fn skips(&self) -> bool {
-        !matches!(self, Self::NotUtf8 { .. } | Self::LeftOut { .. })
+        !matches!(self, Self::NotUtf8 { .. } | Self::LeftOut { .. } | Self::Mended { .. })
     }
 
     pub(super) fn io(path: &str, source: io::Error) -> Self {

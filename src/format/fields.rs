@@ -1,7 +1,8 @@
 //! Reading JSON fields with errors that name them.
 
 use super::error::FieldError;
-use crate::trace::{Segmentation, Span, Step, segment};
+use super::mend::mended;
+use crate::trace::{GoldDeviation, Segmentation, Span, Step, segment};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -150,6 +151,21 @@ pub fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
     (text, steps)
 }
 
+/// The first step that is labelled wrong, where the labels of all steps say right or wrong: 0 of 0 and 1, −1 of −1, 0 and 1. Shares of right
+/// continuations name no first error.
+pub(super) fn first_wrong(steps: &[Step]) -> Option<GoldDeviation> {
+    let mut wrong = 0.0;
+    for step in steps {
+        match step.label? {
+            -1.0 => wrong = -1.0,
+            0.0 | 1.0 => {}
+            _ => return None,
+        }
+    }
+    let first = || steps.iter().position(|s| s.label == Some(wrong));
+    (!steps.is_empty()).then(|| first().map_or(GoldDeviation::None, GoldDeviation::Step))
+}
+
 /// Steps of a recorded text whose source names none.
 pub(super) fn lines(text: &str) -> Vec<Step> {
     segment(text, &Segmentation::Line)
@@ -210,11 +226,14 @@ pub(super) fn span(name: impl Fn() -> String, start: u64, end: u64, text: &str) 
     Ok(span)
 }
 
-/// Parses JSON, with U+FFFD in place of bytes that are no UTF-8.
+/// Parses JSON, with U+FFFD in place of bytes that are no UTF-8, and what [`mended`] says of numbers and characters that no JSON has.
 pub(super) fn json<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
     // Whole text is looked through several times faster than text that may not be.
     let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    serde_json::from_str(&text).map_err(|e| FieldError::json(&e))
+    serde_json::from_str(&text).map_err(|e| FieldError::json(&e)).or_else(|error| {
+        let mended = mended(&text).ok_or_else(|| error.clone())?;
+        serde_json::from_str(&mended.text).map_err(|_| error)
+    })
 }
 
 #[cfg(test)]

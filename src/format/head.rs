@@ -1,7 +1,8 @@
 //! What the beginning of a stream shows: its format and how its records are laid out.
 
 use super::container::{breaks_off, separator, wrapped};
-use super::detect::{Format, Wanted, foreign, plain_text, unknown};
+use super::detect::{Format, Wanted, foreign, only_part, plain_text, unknown};
+use super::flat;
 use super::error::{FieldError, FormatError};
 use super::sources::chat::stream;
 use super::split::{Layout, Piece, Splitter};
@@ -122,8 +123,8 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
     }
     let is_json = matches!(first, b'[' | b'{');
     let beginning = if is_json { Beginning::of(text) } else { Beginning::Damaged };
-    let values = || classify(&records(Layout::Values, head, end), wanted);
-    let lines = || classify(&records(Layout::Lines, head, end), wanted);
+    let values = || classify(path, &records(Layout::Values, head, end), wanted);
+    let lines = || classify(path, &records(Layout::Lines, head, end), wanted);
     let (found, layout) = match first {
         b'[' => match values() {
             Found::Nothing => (lines(), Layout::Lines),
@@ -144,7 +145,10 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
         return Ok(Some(Shown::Records { format, layout, outer: Vec::new() }));
     }
     if first == b'{' {
-        let what = |record: &Value| Format::of_record(record).filter(|f| f.serves(wanted));
+        let what = |record: &Value| match wanted {
+            Wanted::Mapped(fields) => flat::check(path, fields.0, std::slice::from_ref(record)).ok().map(|()| Format::Flat(fields.0)),
+            _ => Format::of_record(record).filter(|f| f.serves(wanted)),
+        };
         if let Some(list) = wrapped(text, (head.len() - text.len()) as u64, end, what) {
             return Ok(Some(Shown::Records { format: list.found, layout: Layout::Inside(list.from), outer: list.outer }));
         }
@@ -166,16 +170,8 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
     match found {
         Found::Format(_) => Ok(None),
         Found::Unfit(value) => Err(unknown(path, &value)),
-        Found::OnlyPart(Format::HumanEvalVerdicts) => Err(FormatError::file(
-            path,
-            "holds verdicts without the texts that they are about",
-            "put them together: reasonscope data join SAMPLES VERDICTS -o TRACES",
-        )),
-        Found::OnlyPart(_) => Err(FormatError::file(
-            path,
-            "holds problems without reasoning",
-            "pass it as --problems with a --policy, or name a file with candidates",
-        )),
+        Found::Astray(error) => Err(error),
+        Found::OnlyPart(format, value) => Err(only_part(path, format, &value)),
         Found::Nothing if wanted == Wanted::Problems && first != b'{' => {
             Ok(Some(Shown::Records { format: Format::Text, layout: Layout::Lines, outer: Vec::new() }))
         }
@@ -235,23 +231,32 @@ enum Found {
     /// JSON that fits no format.
     Unfit(Value),
     /// A format that does not serve what is wanted.
-    OnlyPart(Format),
+    OnlyPart(Format, Value),
+    /// Fields that a user named and that are not there.
+    Astray(FormatError),
     /// No JSON object.
     Nothing,
 }
 
-fn classify(records: &[Value], wanted: Wanted) -> Found {
+fn classify(path: &str, records: &[Value], wanted: Wanted) -> Found {
+    if let Wanted::Mapped(fields) = wanted {
+        return match flat::check(path, fields.0, records) {
+            _ if records.iter().all(|r| !r.is_object()) => records.first().map_or(Found::Nothing, |v| Found::Unfit(v.clone())),
+            Err(error) => Found::Astray(error),
+            Ok(()) => Found::Format(Format::Flat(fields.0)),
+        };
+    }
     let mut unfit = None;
     let mut part = None;
     for value in records {
         match Format::of_record(value) {
-            Some(format) if !format.serves(wanted) => part = part.or(Some(format)),
+            Some(format) if !format.serves(wanted) => part = part.or_else(|| Some((format, value.clone()))),
             Some(format) => return Found::Format(format),
             None => unfit = unfit.or(Some(value)),
         }
     }
     match unfit {
-        _ if part.is_some() => part.map_or(Found::Nothing, Found::OnlyPart),
+        _ if part.is_some() => part.map_or(Found::Nothing, |(format, value)| Found::OnlyPart(format, value)),
         Some(value) => Found::Unfit(value.clone()),
         None => Found::Nothing,
     }

@@ -5,7 +5,8 @@ use super::detect::Format;
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::input::{About, Body, Keep};
-use super::key::{KeyMaker, NativeHead, ProblemKey, RecordHead};
+use super::key::{self, KeyMaker, NativeHead, ProblemKey};
+use super::mend;
 use super::shared::{Record, Shared};
 use super::sources::chat::stream::{self, Places};
 use super::sources::inspect;
@@ -81,6 +82,19 @@ impl Cut {
 }
 
 type Checked = Result<(Option<String>, ProblemKey), FieldError>;
+
+/// What is wrong with the bytes of a record that is read all the same.
+struct Flaws {
+    not_utf8: bool,
+    mended: Option<(usize, usize)>,
+}
+
+impl Flaws {
+    fn of(bytes: &[u8], format: Format) -> Self {
+        let mended = (format != Format::Text && mend::is_suspect(bytes)).then(|| mend::mended(&String::from_utf8_lossy(bytes))).flatten();
+        Self { not_utf8: std::str::from_utf8(bytes).is_err(), mended: mended.map(|m| (m.numbers, m.characters)) }
+    }
+}
 
 impl<'a> Indexer<'a> {
     /// `file`: the number of the file that `about` is.
@@ -218,19 +232,19 @@ impl<'a> Indexer<'a> {
     fn take(&mut self, cuts: &[Cut], chunk: &[u8]) {
         let check = |cut: &Cut| {
             let bytes = cut.of(chunk);
-            (self.check(bytes, cut.offset), std::str::from_utf8(bytes).is_err())
+            (self.check(bytes, cut.offset), Flaws::of(bytes, self.about.format))
         };
         let many = cuts.len() > 1 && cuts.iter().map(|c| c.of(chunk).len()).sum::<usize>() >= MANY;
-        let checked: Vec<(Checked, bool)> = if many { cuts.par_iter().map(check).collect() } else { cuts.iter().map(check).collect() };
-        for (cut, (found, lossy)) in cuts.iter().zip(checked) {
+        let checked: Vec<(Checked, Flaws)> = if many { cuts.par_iter().map(check).collect() } else { cuts.iter().map(check).collect() };
+        for (cut, (found, flaws)) in cuts.iter().zip(checked) {
             if self.context.shared.stop.load(Ordering::Relaxed) {
                 return;
             }
-            self.list(cut, cut.of(chunk).len(), found, lossy);
+            self.list(cut, cut.of(chunk).len(), found, &flaws);
         }
     }
 
-    fn list(&mut self, cut: &Cut, len: usize, found: Checked, lossy: bool) {
+    fn list(&mut self, cut: &Cut, len: usize, found: Checked, flaws: &Flaws) {
         self.reached = Reached { offset: cut.offset + len as u64, number: cut.number, in_array: false };
         let (path, unit, line) = (&self.about.path, self.about.unit, cut.number as usize);
         if cut.too_long {
@@ -241,8 +255,11 @@ impl<'a> Indexer<'a> {
             Ok(found) => found,
             Err(e) => return self.report(e.at(path, unit, line)),
         };
-        if lossy {
+        if flaws.not_utf8 {
             self.report(FormatError::NotUtf8 { path: path.clone(), unit, line });
+        }
+        if let Some((numbers, characters)) = flaws.mended {
+            self.report(FormatError::Mended { path: path.clone(), unit, line, numbers, characters });
         }
         let group = match self.about.format.is_stream() {
             true => match self.places.place(group.as_deref()) {
@@ -344,15 +361,9 @@ impl<'a> Indexer<'a> {
             json::<IgnoredAny>(bytes)?;
             return Ok((None, ProblemKey::default()));
         }
-        let key = match format.problem_field() {
+        let key = match key::head(format, bytes)? {
             None => self.whole(bytes, format),
-            Some(field) => match json::<RecordHead>(bytes) {
-                Ok(head) => keys.of(format, &head.id(), head.text(field)),
-                Err(_) => {
-                    json::<IgnoredAny>(bytes)?;
-                    ProblemKey::default()
-                }
-            },
+            Some((id, problem)) => keys.of(format, &id, &problem),
         };
         Ok((None, key))
     }

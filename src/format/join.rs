@@ -2,6 +2,7 @@
 
 use super::detect::Format;
 use super::error::FormatError;
+use super::flat::FieldMap;
 use super::list::TraceList;
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
@@ -24,7 +25,15 @@ pub struct Joined {
 /// # Errors
 /// A file that cannot be opened or fits no format. What is wrong with a record is in [`Joined::errors`], and so are verdicts that fit no samples.
 pub fn join<S: AsRef<str>>(paths: &[S]) -> Result<Joined, FormatError> {
-    let list = TraceList::open_parts(paths)?;
+    join_mapped(paths, None)
+}
+
+/// As [`join`], with the parts of records where a user says that they are.
+///
+/// # Errors
+/// Those of [`join`], and fields that are in none of the first records.
+pub fn join_mapped<S: AsRef<str>>(paths: &[S], fields: Option<FieldMap>) -> Result<Joined, FormatError> {
+    let list = TraceList::open_parts(paths, fields)?;
     let mut traces: Vec<Trace> = Vec::new();
     let mut parts: Vec<Trace> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();

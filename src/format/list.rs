@@ -2,6 +2,7 @@
 
 use super::detect::{Format, Wanted};
 use super::error::FormatError;
+use super::flat::FieldMap;
 use super::follow::follow;
 use super::index::{CHECKED, Context};
 use super::input::{About, Keep};
@@ -23,6 +24,18 @@ pub struct Options {
     /// Files that grow, and new ones in folders, are read until the list is dropped. All that is there by now is read when
     /// [`is_complete`](TraceList::is_complete) says so; that changes when something comes.
     pub follow: bool,
+    /// Where the parts of a record are, as a user says; `None`: as the format that is found has them.
+    pub fields: Option<FieldMap>,
+}
+
+impl Options {
+    fn wanted(self) -> Wanted {
+        match self.fields {
+            Some(fields) => Wanted::Mapped(fields),
+            None if self.problems => Wanted::Problems,
+            None => Wanted::Traces,
+        }
+    }
 }
 
 /// Parsed traces that are kept, and the bytes of their records.
@@ -45,17 +58,17 @@ pub struct TraceList {
 impl TraceList {
     /// Opens files (`-`: standard input) and starts to index them. Fails on the first that cannot be opened or fits no format.
     pub fn open<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
-        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, false)
+        Self::open_for(paths, options, options.wanted(), false)
     }
 
     /// As [`open`](Self::open); [`take_keys`](Self::take_keys) says which traces are about the same problem.
     pub fn open_keyed<S: AsRef<str>>(paths: &[S], options: Options) -> Result<Self, FormatError> {
-        Self::open_for(paths, options, if options.problems { Wanted::Problems } else { Wanted::Traces }, true)
+        Self::open_for(paths, options, options.wanted(), true)
     }
 
     /// As [`open`](Self::open), with files that belong to the candidates of others.
-    pub(super) fn open_parts<S: AsRef<str>>(paths: &[S]) -> Result<Self, FormatError> {
-        Self::open_for(paths, Options::default(), Wanted::Parts, false)
+    pub(super) fn open_parts<S: AsRef<str>>(paths: &[S], fields: Option<FieldMap>) -> Result<Self, FormatError> {
+        Self::open_for(paths, Options::default(), fields.map_or(Wanted::Parts, Wanted::Mapped), false)
     }
 
     fn open_for<S: AsRef<str>>(paths: &[S], options: Options, wanted: Wanted, keyed: bool) -> Result<Self, FormatError> {

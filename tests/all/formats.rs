@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Samples that are no traces by themselves.
 const PARTS: [&str; 2] = ["mmlu_pro_questions.jsonl", "humaneval_verdicts.jsonl"];
-const PROBLEMS: Options = Options { problems: true, follow: false };
+const PROBLEMS: Options = Options { problems: true, follow: false, fields: None };
 
 fn load(path: &str, options: Options) -> (Vec<Trace>, Vec<String>) {
     let list = TraceList::open(&[path], options).unwrap();

@@ -3,12 +3,12 @@
 mod fetch;
 mod gate;
 
-use super::args::{OutputArgs, task};
+use super::args::{FieldArgs, OutputArgs, task};
 use super::exit::{Exit, Usage};
 use super::output::Output;
 use super::progress::Reporter;
 use crate::cli::console;
-use crate::format::{Joined, join, to_lines};
+use crate::format::{Joined, join_mapped, to_lines};
 use crate::task::catalogue::CATALOGUE;
 use crate::task::{Agreement, Task};
 use anyhow::{Result, bail};
@@ -60,6 +60,8 @@ struct Check {
     /// Files with labelled candidates, joined as `data join` does
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
+    #[command(flatten)]
+    map: FieldArgs,
     /// Examples of each kind of disagreement
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     examples: usize,
@@ -104,8 +106,8 @@ fn list(messages: &OutputArgs) -> Result<Exit> {
 }
 
 /// Reads and joins files; bad records are warned of.
-fn read(files: &[String], reporter: &mut Reporter) -> Result<Joined> {
-    let joined = join(files)?;
+fn read(files: &[String], map: FieldArgs, reporter: &mut Reporter) -> Result<Joined> {
+    let joined = join_mapped(files, map.fields)?;
     for error in joined.errors.iter().take(20) {
         reporter.warn(&error.to_string());
     }
@@ -119,7 +121,7 @@ impl Join {
     fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut reporter = Reporter::new(messages, "traces");
         let mut output = Output::open(self.output.as_deref())?;
-        let joined = read(&self.files, &mut reporter)?;
+        let joined = read(&self.files, FieldArgs::default(), &mut reporter)?;
         if joined.traces.iter().all(|t| t.candidates.is_empty()) {
             bail!("the files hold no candidates, only what belongs to some; name the file with the samples as well");
         }
@@ -142,7 +144,7 @@ impl Join {
 impl Check {
     fn run(self, messages: &OutputArgs) -> Result<Exit> {
         let mut reporter = Reporter::new(messages, "traces");
-        let joined = read(&self.files, &mut reporter)?;
+        let joined = read(&self.files, self.map, &mut reporter)?;
         let mut agreement = Agreement::new(self.task, self.examples);
         joined.traces.iter().for_each(|trace| agreement.add(trace));
         let Some(share) = agreement.share() else {

@@ -178,6 +178,11 @@ const KNOWN: [&str; 36] = [
     "signals",
 ];
 
+/// Whether a native record has a field of this name of its own, so that another's cannot be written under it.
+pub(super) fn is_own_field(name: &str) -> bool {
+    KNOWN.contains(&name) || name == "source"
+}
+
 /// The native lines of a trace, one a candidate, without line ends. Values that are not finite become `null`.
 ///
 /// `token_rewards` are the reward model's logits as they are, whatever the granularity. With `scoring`, `step_rewards` and `first_deviation`

@@ -38,7 +38,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
 }
 
 /// An answer without the `.0` of a whole number.
-fn plain_number(value: &Value) -> Option<String> {
+pub(in crate::format) fn plain_number(value: &Value) -> Option<String> {
     let whole = value.as_f64().filter(|x| value.is_f64() && x.fract() == 0.0 && x.abs() < 9e15);
     whole.map(|x| format!("{x:.0}")).or_else(|| as_answer(value))
 }
