@@ -7,7 +7,7 @@ use crate::trace::{Candidate, GoldDeviation, Segmentation, Step, Trace, segment}
 use serde_json::{Map, Value};
 
 /// Math-Shepherd's mark at the end of a step.
-const MARK: &str = "ки";
+pub(in crate::format) const MARK: &str = "ки";
 
 pub(in crate::format) fn fits_trl(record: &Map<String, Value>) -> bool {
     record.contains_key("prompt") && record.contains_key("completions") && record.contains_key("labels")
