@@ -3,6 +3,7 @@
 mod about;
 pub mod args;
 mod console;
+mod convert;
 mod data;
 mod demonstrations;
 mod eval;
@@ -63,6 +64,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Score recorded traces with a reward model
     Score(score::Score),
+    /// Convert traces into other formats: data sets, tables, reports
+    Convert(convert::Convert),
     /// Serve reward models over HTTP, for trainers and other programs
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
@@ -187,6 +190,7 @@ fn run(cli: Cli) -> Result<Exit> {
         None => inspect::Inspect::live(cli.live).run(),
         Some(Command::Inspect(command)) => command.run(),
         Some(Command::Score(command)) => command.run(&output),
+        Some(Command::Convert(command)) => command.run(&output),
         #[cfg(feature = "serve")]
         Some(Command::Serve(command)) => command.run(&output),
         Some(Command::Generate(command)) => command.run(&output),

@@ -266,12 +266,31 @@ pub fn stem(file: &str) -> String {
     if stem.is_empty() { name } else { stem.to_owned() }
 }
 
-/// What files are called in short: their stems, or their whole names where two stems are one.
+/// What files are called in short: their stems or, where stems are one, the folder that tells them apart, with as much beside it as that needs. One file named
+/// twice has one name.
 fn names<S: AsRef<str>>(paths: &[S]) -> Vec<String> {
     let stems: Vec<String> = paths.iter().map(|p| stem(p.as_ref())).collect();
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    stems.iter().for_each(|s| *count.entry(s).or_default() += 1);
-    stems.iter().zip(paths).map(|(s, p)| if count[s.as_str()] > 1 { p.as_ref().to_owned() } else { s.clone() }).collect()
+    let mut of_stem: HashMap<&str, Vec<usize>> = HashMap::new();
+    stems.iter().enumerate().for_each(|(i, s)| of_stem.entry(s).or_default().push(i));
+    let alike = |i: usize| of_stem[stems[i].as_str()].iter().copied().filter(|&j| paths[j].as_ref() != paths[i].as_ref()).collect();
+    (0..paths.len())
+        .map(|i| {
+            let others: Vec<usize> = alike(i);
+            if others.is_empty() {
+                return stems[i].clone();
+            }
+            let parts = |at: usize| paths[at].as_ref().rsplit(['/', '\\']).filter(|p| !p.is_empty() && *p != ".");
+            let mine: Vec<&str> = parts(i).collect();
+            // The folder nearest to the file that no other file of this name is in, at the same depth.
+            let own = (1..mine.len()).find(|&depth| others.iter().all(|&j| parts(j).nth(depth) != Some(mine[depth])));
+            match own.map(|depth| mine[depth]) {
+                Some(folder) if !of_stem.contains_key(folder) => folder.to_owned(),
+                Some(folder) => format!("{folder}/{}", stems[i]),
+                None if others.iter().all(|&j| parts(j).next() != mine.first().copied()) => mine[0].to_owned(),
+                None => paths[i].as_ref().to_owned(),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -284,6 +303,9 @@ mod tests {
         assert_eq!(stem(".hidden"), ".hidden");
         assert_eq!(stem("-"), "-");
         assert_eq!(names(&["x/a.jsonl", "y/b.jsonl"]), ["a", "b"]);
-        assert_eq!(names(&["x/a.jsonl", "y/a.jsonl", "c"]), ["x/a.jsonl", "y/a.jsonl", "c"]);
+        assert_eq!(names(&["x/a.jsonl", "y/a.jsonl", "c"]), ["x", "y", "c"]);
+        assert_eq!(names(&["r/step_1/e/out.jsonl", "r/step_2/e/out.jsonl", "out.jsonl"]), ["step_1", "step_2", "out.jsonl"]);
+        assert_eq!(names(&["x/a.jsonl", "y/a.jsonl", "q/x.jsonl"]), ["x/a", "y", "x"], "a folder that is called as a file is");
+        assert_eq!(names(&["x/a.jsonl", "x/a.csv", "x/a.jsonl"]), ["a.jsonl", "a.csv", "a.jsonl"], "one file named twice");
     }
 }

@@ -1,7 +1,7 @@
 //! What several records, or several files, say of one problem.
 
 use crate::trace::{Candidate, ENTROPY, LOGPROB, Signal, SignalSource, Token, TokenValue, Trace, Values, policy_signals};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// One problem of what is said of it, file by file: each file's number and what its records say, in order. `names` are the files' names.
 ///
@@ -21,6 +21,7 @@ pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Tr
     let mut files = files.into_iter();
     let (first, mut whole) = files.next()?;
     let name = |file: usize| names.get(file).map_or("", String::as_str);
+    let mut from = vec![first; whole.candidates.len()];
     for (file, trace) in files {
         whole.gold_answer = whole.gold_answer.take().or(trace.gold_answer);
         let before = whole.candidates.len();
@@ -28,8 +29,26 @@ pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Tr
         if whole.candidates.len() > before {
             by(&mut whole.candidates[..before], name(first));
         }
+        from.resize(whole.candidates.len(), file);
     }
+    apart(&mut whole.candidates, &from, name);
     Some(whole)
+}
+
+/// Tells candidates apart that several files have of one writer, as of checkpoints of one model: the writer's name and the file's.
+fn apart<'a>(candidates: &mut [Candidate], from: &[usize], name: impl Fn(usize) -> &'a str) {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut several: HashSet<String> = HashSet::new();
+    for (policy, file) in candidates.iter().zip(from).filter_map(|(c, file)| Some((c.policy.as_ref()?, *file))) {
+        if *first.entry(policy.clone()).or_insert(file) != file {
+            several.insert(policy.clone());
+        }
+    }
+    for (c, file) in candidates.iter_mut().zip(from) {
+        if let Some(policy) = c.policy.as_mut().filter(|p| several.contains(*p) && p.as_str() != name(*file)) {
+            *policy = format!("{policy} ({})", name(*file));
+        }
+    }
 }
 
 /// Names the file as the writer of the candidates that name none.
@@ -200,6 +219,20 @@ mod tests {
         assert_eq!(by, [("x", "a"), ("known", "gpt"), ("y", "c")]);
         let by = |policy: &str| trace(vec![Candidate { policy: Some(policy.into()), ..candidate("same", Vec::new()) }]);
         assert_eq!(of(vec![(0, by("m")), (1, by("n")), (2, by("n"))]).candidates.len(), 2, "two models in the same words");
+    }
+
+    #[test]
+    fn checkpoints_of_one_model_are_told_apart_by_their_files() {
+        let by = |policy: Option<&str>, text: &str| Candidate { policy: policy.map(Into::into), ..candidate(text, Vec::new()) };
+        let names = |t: &Trace| t.candidates.iter().map(|c| c.policy.clone().unwrap_or_default()).collect::<Vec<_>>();
+        let whole = of(vec![
+            (0, trace(vec![by(Some("m"), "x"), by(Some("other"), "o"), by(None, "n")])),
+            (1, trace(vec![by(Some("m"), "y"), by(Some("m"), "x")])),
+            (2, trace(vec![by(None, "z")])),
+        ]);
+        assert_eq!(names(&whole), ["m (a)", "other", "a", "m (b)", "c"], "what both wrote in the same words is one candidate");
+        let whole = of(vec![(0, trace(vec![by(Some("m"), "x"), by(Some("m"), "y")])), (1, trace(vec![by(Some("n"), "z")]))]);
+        assert_eq!(names(&whole), ["m", "m", "n"], "two models need no more");
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl Walk {
         }
     }
 
+    /// Begins anew; what is wrong with the files is told once.
+    pub fn again(&mut self) {
+        self.at = 0;
+    }
+
     /// Number of problems, once it is known.
     pub fn total(&self) -> Option<u64> {
         self.collection.is_complete().then(|| self.range().map_or(0, |r| r.len() as u64))

@@ -1,6 +1,6 @@
 //! Trace files in and out.
 //!
-//! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one. [`join()`] puts together what
+//! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one, [`write`] others. [`join()`] puts together what
 //! several files say of the same problems.
 
 mod container;
@@ -22,6 +22,7 @@ mod queue;
 mod shared;
 mod sources;
 mod split;
+pub mod write;
 
 #[cfg(feature = "parquet")]
 pub use container::to_json_lines;

@@ -24,7 +24,7 @@ pub use fit::{FEWEST_TEXTS, FitText, Fitted, FittedBy, MARKED_SHARE, judging_rea
 pub use reward::{Aggregation, DISCOUNT, Granularity, aggregate, segments, step_of_each, supervised_positions, token_rewards};
 pub use segment::{Segmentation, Segmenter, segment};
 pub use signal::{
-    AtWork, Domain, ENTROPY, Folds, LABEL, LOGPROB, Level, Measure, Orientation, REWARD, Reading, SURPRISAL, Signal, SignalSource,
+    AtWork, Domain, ENTROPY, Folds, LABEL, LOGPROB, Level, Measure, Orientation, REWARD, Reading, SURPRISAL, Scale, Signal, SignalSource,
     Statistic, Threshold, TokenClass, TokenValue, Unit, Values, all_outside, outside, policy_signals,
 };
 pub use store::{Applied, TraceStore};

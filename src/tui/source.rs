@@ -54,6 +54,8 @@ pub struct Row {
     pub correct: Option<(usize, usize)>,
     /// Label of the only candidate, or of the first labelled one.
     pub gold: Option<GoldDeviation>,
+    /// Who wrote the candidates, each once, in their order; `None` where nobody is named.
+    pub policy: Option<String>,
     /// What a threshold of the file's own log-probabilities is fitted on; empty where it has none.
     pub texts: Vec<FitText>,
     /// It could not be read.
@@ -70,10 +72,26 @@ impl Row {
             candidates: trace.candidates.len(),
             correct: (!judged.is_empty()).then(|| (judged.iter().filter(|c| **c).count(), judged.len())),
             gold: trace.candidates.iter().find_map(|c| c.gold),
+            policy: policies(trace),
             texts: trace.candidates.iter().filter_map(FitText::of).collect(),
             failed: false,
         }
     }
+}
+
+/// Policies that are named in a list.
+const POLICIES: usize = 4;
+
+fn policies(trace: &Trace) -> Option<String> {
+    let mut named: Vec<&str> = Vec::new();
+    for policy in trace.candidates.iter().filter_map(|c| c.policy.as_deref()) {
+        if named.len() <= POLICIES && !named.contains(&policy) {
+            named.push(policy);
+        }
+    }
+    let more = named.len() > POLICIES;
+    named.truncate(POLICIES);
+    (!named.is_empty()).then(|| named.join(", ") + if more { ", …" } else { "" })
 }
 
 /// A question to the file thread.
@@ -135,6 +153,8 @@ pub enum Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     words: Vec<String>,
+    /// Parts of the names of who wrote a candidate.
+    policies: Vec<String>,
     gold: Option<Gold>,
     text: String,
 }
@@ -147,7 +167,7 @@ enum Gold {
 }
 
 impl Query {
-    /// Reads `gold:wrong`, `gold:right`, `gold:none` and words (all must occur; case is ignored unless a capital is written).
+    /// Reads `gold:wrong`, `gold:right`, `gold:none`, `by:NAME` (part of a policy's name) and words (all must occur; case is ignored unless a capital is written).
     pub fn parse(text: &str) -> Self {
         let mut query = Self { text: text.trim().to_string(), ..Self::default() };
         for word in text.split_whitespace() {
@@ -155,7 +175,10 @@ impl Query {
                 "gold:wrong" => query.gold = Some(Gold::Wrong),
                 "gold:right" => query.gold = Some(Gold::Right),
                 "gold:none" => query.gold = Some(Gold::None),
-                _ => query.words.push(word.to_string()),
+                _ => match word.strip_prefix("by:").filter(|name| !name.is_empty()) {
+                    Some(name) => query.policies.push(name.to_string()),
+                    None => query.words.push(word.to_string()),
+                },
             }
         }
         query
@@ -175,7 +198,10 @@ impl Query {
             Some(Gold::Right) => golds().any(|g| g == GoldDeviation::None) && !golds().any(|g| matches!(g, GoldDeviation::Step(_))),
             Some(Gold::None) => golds().next().is_none(),
         };
+        let written =
+            |name: &String| trace.candidates.iter().any(|c| c.policy.as_deref().is_some_and(|p| find_in(p, name).next().is_some()));
         label
+            && self.policies.iter().all(written)
             && self.words.iter().all(|w| {
                 let has = |text: &str| find_in(text, w).next().is_some();
                 has(&trace.id) || has(&trace.problem) || trace.candidates.iter().any(|c| has(&c.text))

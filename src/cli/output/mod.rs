@@ -1,6 +1,9 @@
 //! Where results go: standard output, or a file that appears whole.
 
+mod packed;
 pub(super) mod resume;
+
+pub use packed::Packed;
 
 use super::progress::Reporter;
 use crate::trace::sanitize;
@@ -223,6 +226,17 @@ impl Output {
                 self.finish().map(|()| Some(name))
             }
         }
+    }
+}
+
+/// Bytes as they are, for formats that are no lines of text.
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.get().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.get().flush()
     }
 }
 

@@ -13,6 +13,7 @@ mod style;
 
 use crate::eval::EvalError;
 use crate::eval::parts::chart::{Chart, ChartKind};
+use crate::util::html::escape;
 use pen::{BITMAP_TEXT, FINE, Pen, SVG_TEXT, WHITE, load_font};
 use plotters::backend::DrawingBackend;
 use plotters::prelude::{BitMapBackend, SVGBackend};
@@ -108,24 +109,6 @@ fn picture<B: DrawingBackend>(pen: &mut Pen<B>, chart: &Chart, heading: Option<&
         ChartKind::Bars { x, y, percent, groups, series } => bars::draw(pen, heading, (x, y, *percent), groups, series),
         ChartKind::Heat { value, y, x, rows, columns, values } => heat::draw(pen, heading, (value, y, x), (rows, columns), values),
     }
-}
-
-/// Text for HTML and XML, also inside a quoted attribute. Control characters, which XML cannot hold, become spaces.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\u{fffe}' | '\u{ffff}' => out.push(' '),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

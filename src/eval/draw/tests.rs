@@ -83,7 +83,7 @@ fn svg_names_its_series_and_stays_in_its_frame() {
     for (chart, names) in each_kind() {
         let svg = svg(&chart).unwrap();
         let flat = svg.replace('\n', "");
-        crate::eval::report::html::tests::balanced(&svg).unwrap();
+        crate::util::html::tests::balanced(&svg).unwrap();
         for name in names {
             assert!(flat.contains(&format!(">{name}<")) || flat.contains(name), "{name} in {:?}", chart.kind);
         }

@@ -3,7 +3,7 @@
 use super::prompt::message;
 use crate::format::error::FieldError;
 use crate::format::fields::wrong;
-use crate::format::sources::openai;
+use crate::format::sources::chat::record;
 use crate::trace::{Candidate, Segmentation, Span, Step, StepKind, segment};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -53,7 +53,7 @@ fn dialogue(all: &[Value]) -> Result<Candidate, FieldError> {
         let turn = message(turn);
         let role = turn.get("role").and_then(Value::as_str).unwrap_or("assistant").to_owned();
         if role == "assistant" {
-            let read = openai::parse(&json!({ "messages": [turn] }))?.candidates.pop().unwrap_or_default();
+            let read = record::parse(&json!({ "messages": [turn] }))?.candidates.pop().unwrap_or_default();
             append(&mut whole, read);
         } else {
             let content = match turn.get("content") {

@@ -7,7 +7,7 @@ use crate::trace::{Candidate, Segmentation, Trace, segment};
 use serde_json::{Map, Value};
 
 /// Math-Shepherd's mark at the end of a step.
-const MARK: &str = "ки";
+pub(in crate::format) const MARK: &str = "ки";
 /// Fields that a marked text may stand in, and those that what is said of its steps may.
 const INPUTS: [&str; 3] = ["input", "text", "solution"];
 const LABELS: [&str; 6] = ["label", "labels", "value", "values", "scores", "rewards"];

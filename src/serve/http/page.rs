@@ -1,5 +1,6 @@
 //! The description of the server as a page of its own, without scripts and without anything from elsewhere.
 
+use crate::util::html::escape;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
@@ -118,10 +119,6 @@ fn text(value: &Value) -> String {
         out.push_str(part);
     }
     if escaped.matches('`').count() % 2 == 1 { out + "</code>" } else { out }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

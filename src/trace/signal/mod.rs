@@ -8,11 +8,13 @@ mod domain;
 mod names;
 mod policy;
 mod reading;
+mod scale;
 
 pub use domain::{Domain, Measure, all_outside, outside};
 pub use names::AtWork;
 pub use policy::{ENTROPY, LOGPROB, SURPRISAL, policy_signals};
 pub use reading::{Folds, Reading, Statistic, TokenClass};
+pub use scale::Scale;
 
 use super::{Aggregation, Calibration, Granularity, Span, Step, aggregate};
 use serde::{Deserialize, Serialize};
@@ -299,6 +301,24 @@ impl Signal {
         let unsaid = || calibration.stated(&bare).filter(|_| full == self.full_reading(&bare));
         let own = || self.threshold.as_ref().filter(|t| self.full_reading(&t.reading) == full).cloned();
         calibration.stated(&full).or_else(unsaid).or_else(own)
+    }
+
+    /// Where good and bad part as far as the unit says it, where nothing is calibrated. `values`: what it says, by which numbers of an unknown unit that have
+    /// both signs are taken for log-odds.
+    pub fn neutral(&self, values: impl FnOnce() -> Vec<f32>) -> Option<f32> {
+        match (self.unit, self.orientation) {
+            (Unit::Logit, _) => Some(0.0),
+            (Unit::Probability, _) => Some(0.5),
+            // How much likelier one model finds it than another.
+            (Unit::Nats, Orientation::High) if matches!(self.source, SignalSource::Model(_)) => Some(0.0),
+            // Counted downwards: so many faults.
+            (Unit::Count, Orientation::High) => Some(0.0),
+            (Unit::Unknown, _) => {
+                let values = values();
+                (values.iter().any(|v| *v < 0.0) && values.iter().any(|v| *v > 0.0)).then_some(0.0)
+            }
+            _ => None,
+        }
     }
 
     /// The value of the whole candidate, where it is a signal of that level.

@@ -1,11 +1,11 @@
 //! What is derived of one candidate.
 
 use super::Sheet;
-use super::scale::{Scale, token_scale};
+use super::scale::token_scale;
 use super::signals::{Readings, header, named};
 use crate::check;
 use crate::trace::{
-    Aggregation, Calibration, Candidate, Deviation, Folds, Granularity, Reading, Signal, SignalSource, Span, TokenClass, TokenValue,
+    Aggregation, Calibration, Candidate, Deviation, Folds, Granularity, Reading, Scale, Signal, SignalSource, Span, TokenClass, TokenValue,
     step_of_each, token_rewards,
 };
 use crate::tui::theme::Role;

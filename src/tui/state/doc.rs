@@ -1,5 +1,6 @@
 //! One opened problem: its candidates, and what the rewards say about them.
 
+use super::scale::scale_of;
 use super::signals::{Bound, Choice, ONE_FOR_ALL, Readings, named, union};
 use super::{Derived, Scale};
 use crate::answer::{Ballot, Kind, Question, Vote};
@@ -302,12 +303,12 @@ impl Doc {
     fn judge(&mut self, settings: &Settings) {
         let orientation = |i: usize| self.signal_of(i).map(|s| s.orientation).unwrap_or_default();
         let Readings { rank, colour, detect, beside, .. } = &self.readings;
-        let scale = colour.map(|i| Scale::of(self.bounds[i].as_ref(), orientation(i), self.values(i))).unwrap_or_default();
+        let scale = colour.map(|i| scale_of(self.bounds[i].as_ref(), orientation(i), self.values(i))).unwrap_or_default();
         let scale = Scale { withheld: self.coloured_by().is_some_and(|r| self.withheld(&r.signal)), ..scale };
         let wholes = |i: usize| self.derived.iter().filter_map(|d| d.taken[i].whole).collect();
         let rank_scale = match *rank {
             Some(i) if *colour == Some(i) => scale,
-            Some(i) => Scale::of(self.bounds[i].as_ref(), orientation(i), wholes(i)),
+            Some(i) => scale_of(self.bounds[i].as_ref(), orientation(i), wholes(i)),
             None => Scale::default(),
         };
         let scores: Vec<Option<f32>> =

@@ -8,11 +8,11 @@ mod scale;
 mod sheet;
 mod signals;
 
+pub(crate) use crate::trace::Scale;
 pub(crate) use derived::Derived;
 pub(crate) use doc::{Doc, Origin, gold_step};
 pub(crate) use editor::Editor;
 pub(crate) use list::{List, Mark};
-pub(crate) use scale::Scale;
 pub(crate) use sheet::{Line, Sheet};
 
 use super::keymap::Context;

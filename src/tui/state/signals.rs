@@ -2,23 +2,9 @@
 
 use crate::check;
 use crate::trace::{
-    Calibration, Candidate, Detector, Domain, Fitted, Orientation, Reading, Signal, SignalSource, Threshold, TokenClass, Unit,
-    judging_reading,
+    Calibration, Candidate, Detector, Domain, Fitted, Orientation, Reading, Signal, Threshold, TokenClass, Unit, judging_reading,
 };
 use crate::tui::settings::{Beside, Settings};
-
-/// Where good and bad part by a signal's unit alone.
-fn middle(signal: &Signal) -> Option<f32> {
-    match (signal.unit, signal.orientation) {
-        (Unit::Logit, _) => Some(0.0),
-        (Unit::Probability, _) => Some(0.5),
-        // How much likelier one model finds it than another.
-        (Unit::Nats, Orientation::High) if matches!(signal.source, SignalSource::Model(_)) => Some(0.0),
-        // Counted downwards: so many faults.
-        (Unit::Count, Orientation::High) => Some(0.0),
-        _ => None,
-    }
-}
 
 /// A signal without its values. A file of an older version has its threshold beside the step that it marked.
 pub(super) fn header(signal: &Signal, candidate: &Candidate) -> Signal {
@@ -183,8 +169,9 @@ impl Choice<'_> {
 
     /// Whether a reading may have a bound.
     fn may_mark(&self, reading: &Reading) -> bool {
-        let known =
-            |s: &Signal| middle(s).is_some() || s.threshold_of(reading, self.calibration).is_some() || self.fitted(reading).is_some();
+        let known = |s: &Signal| {
+            s.neutral(Vec::new).is_some() || s.threshold_of(reading, self.calibration).is_some() || self.fitted(reading).is_some()
+        };
         let bound = |s: &Signal| s.unit == Unit::Unknown || known(s);
         self.signal(&reading.signal).is_some_and(bound)
     }
@@ -229,18 +216,12 @@ impl Choice<'_> {
     }
 
     /// The bound of a reading, by its threshold, by what was fitted, or the middle of its unit. `values`: all that it says of the problem.
-    pub fn bound(&self, reading: &Reading, values: impl Fn() -> Vec<f32>) -> Option<Bound> {
+    pub fn bound(&self, reading: &Reading, values: impl FnOnce() -> Vec<f32>) -> Option<Bound> {
         let signal = self.signal(&reading.signal)?;
         let stated = signal.threshold_of(reading, self.calibration);
-        // Numbers of both signs are taken for log-odds.
-        let both_signs = || {
-            let values = values();
-            (values.iter().any(|v| *v < 0.0) && values.iter().any(|v| *v > 0.0)).then_some(0.0)
-        };
-        let middle = || if signal.unit == Unit::Unknown { both_signs() } else { middle(signal) };
         let fitted = if stated.is_none() { self.fitted(reading).cloned() } else { None };
         let fitted_value = fitted.as_ref().map(|f| signal.orientation.turn(f.value));
-        let value = stated.as_ref().map(|t| t.value).or(fitted_value).or_else(middle)?;
+        let value = stated.as_ref().map(|t| t.value).or(fitted_value).or_else(|| signal.neutral(values))?;
         Some(Bound { value, stated, fitted })
     }
 
@@ -254,8 +235,9 @@ impl Choice<'_> {
             let calibrated = self.calibration.readings(&signal.name);
             let mut readings: Vec<Reading> = calibrated.map(|r| signal.full_reading(r)).collect();
             let own = self.reading(&signal.name);
-            let natural =
-                own.filter(|r| self.fitted(r).is_some() || signal.threshold_of(r, self.calibration).is_some() || middle(signal).is_some());
+            let natural = own.filter(|r| {
+                self.fitted(r).is_some() || signal.threshold_of(r, self.calibration).is_some() || signal.neutral(Vec::new).is_some()
+            });
             readings.extend(natural.filter(|r| !readings.contains(r)));
             if readings.is_empty() {
                 out.extend(self.reading(&signal.name).map(Detector::drop));

@@ -7,6 +7,7 @@ pub use highlight::highlight;
 pub(super) use wrap::wrap_plain;
 pub use wrap::{Row as WrappedRow, WrapCache};
 
+use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -26,6 +27,8 @@ pub enum Shown<'a> {
 }
 
 const TAB: usize = 4;
+/// Bytes of a text's end that are looked at for each cell that they may have.
+const TAIL: usize = 64;
 /// Characters a grapheme may have at most; stacks of marks beyond it are cut.
 const MARKS: usize = 16;
 
@@ -116,6 +119,27 @@ pub fn width(text: &str) -> usize {
     graphemes(text).fold(0, |w, (_, g)| w + shown(g, w, true).1)
 }
 
+/// `text` in at most `limit` cells: where it is longer, its beginning and its end with `mark` between them, so that what differs at the end still does.
+pub fn middle<'a>(text: &'a str, limit: usize, mark: &str) -> Cow<'a, str> {
+    if fit(text, limit).0.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let room = limit.saturating_sub(width(mark));
+    let (head, used) = fit(text, room / 2);
+    // No more of the end is looked at than can be shown.
+    let near = text.len().saturating_sub(TAIL * limit.max(1)).max(head.len());
+    let near = (near..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let (mut start, mut left) = (text.len(), room - used);
+    for (i, g) in graphemes(&text[near..]).collect::<Vec<_>>().into_iter().rev() {
+        let w = shown(g, 0, true).1;
+        if w > left {
+            break;
+        }
+        (start, left) = (near + i, left - w);
+    }
+    Cow::Owned(format!("{head}{mark}{}", &text[start..]))
+}
+
 /// The longest start of `text` that fits `limit` cells, and its width.
 pub fn fit(text: &str, limit: usize) -> (&str, usize) {
     let mut at = 0;
@@ -132,6 +156,17 @@ pub fn fit(text: &str, limit: usize) -> (&str, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_loses_its_middle() {
+        assert_eq!(middle("train-gsm8k-00017", 12, "…"), "train…-00017");
+        assert_eq!(
+            (middle("1234", 4, "…").as_ref(), middle("12345", 4, "…").as_ref(), middle("12345", 1, "…").as_ref()),
+            ("1234", "1…45", "…")
+        );
+        assert_eq!(middle("日本語日本語", 6, "~"), "日~語");
+        assert_eq!(middle("12345", 0, "…"), "…");
+    }
 
     #[test]
     fn clusters_are_those_of_the_standard() {

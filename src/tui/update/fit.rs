@@ -128,7 +128,7 @@ fn fit_trace(state: &mut State, body: Rect) {
     state.layout.body = body;
     // The last cell is the scroll bar's.
     let page = body.width.saturating_sub(1);
-    let gutter = Gutter::of(page);
+    let gutter = Gutter::of(page, state.doc().and_then(|d| d.candidate()).map_or(0, |c| c.steps.len()));
     let width = usize::from(page.saturating_sub(gutter.width()).saturating_sub(1));
     let height = usize::from(body.height);
     let mut hits = Vec::new();
@@ -226,7 +226,7 @@ fn fit_compare(state: &mut State, rest: Rect) {
 fn fit_column(doc: &mut crate::tui::state::Doc, column: &mut Column, hits: &mut Vec<(Rect, Hit)>) {
     let Some(candidate) = doc.store.trace().candidates.get(column.candidate) else { return };
     let body = text_area(column.area);
-    let gutter = Gutter::of(body.width);
+    let gutter = Gutter::of(body.width, candidate.steps.len());
     let width = usize::from(body.width.saturating_sub(gutter.width()));
     let Some(derived) = doc.derived.get_mut(column.candidate) else { return };
     derived.narrow.update(candidate, width, marks(derived, candidate));

@@ -4,6 +4,7 @@ use super::format::signed;
 use super::paint::Painter;
 use super::words::reward_style;
 use crate::tui::state::{Doc, State, View, gold_step};
+use crate::tui::text::width;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
@@ -92,24 +93,37 @@ fn labels(doc: &Doc, p: &mut Painter<'_>, area: Rect, plot: Rect, range: &Range)
     p.right(plot.right(), area.y, 12, &format!(" {} {name} ", g.threshold), p.style(Role::Faint));
 }
 
+/// Of so many steps one may have its number below the plot.
+const EVERY: [u16; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+
 /// Cells a step, and the number of steps shown.
 fn pitch(steps: usize, width: u16) -> (u16, usize) {
-    let each = (width / (steps.max(1) as u16).max(1)).clamp(1, 7);
+    let each = (width / u16::try_from(steps.max(1)).unwrap_or(u16::MAX)).clamp(1, 7);
     (each, steps.min(usize::from(width / each)))
 }
 
+/// The numbers of steps below a plot: as many as have room for all their digits, the current one's before others.
 fn ticks(p: &mut Painter<'_>, plot: Rect, each: u16, first: usize, shown: usize, current: usize) {
-    let every = if each >= 3 { 1 } else { 5 };
+    let digits = width(&(first + shown).to_string()) as u16;
+    let least = if each >= 3 { 1 } else { 5 };
+    let every = EVERY.into_iter().find(|e| *e >= least && u32::from(*e) * u32::from(each) > u32::from(digits)).unwrap_or(u16::MAX);
+    let cells = |i: usize| {
+        let (x, label) = (plot.x + i as u16 * each, (first + i + 1).to_string());
+        (x, x + label.len() as u16, label)
+    };
+    let own = current.checked_sub(first).filter(|i| *i < shown && (every == 1 || each >= 2)).map(cells);
     for i in 0..shown {
         let step = first + i;
-        if step == current || (step + 1).is_multiple_of(every) || step == 0 {
-            let role = if step == current { Role::Accent } else { Role::Faint };
-            let label = (step + 1).to_string();
-            let room = (plot.right()).saturating_sub(plot.x + i as u16 * each);
-            if every == 1 || step != current || each >= 2 {
-                p.text(plot.x + i as u16 * each, plot.bottom(), room.min(each.max(label.len() as u16)), &label, p.style(role));
-            }
+        let (start, end, label) = cells(i);
+        let covered = own.as_ref().is_some_and(|(from, to, _)| start <= *to && *from <= end);
+        let listed = (step + 1).is_multiple_of(usize::from(every)) || step == 0;
+        if listed && !covered && step != current && end <= plot.right() {
+            p.text(start, plot.bottom(), end - start, &label, p.style(Role::Faint));
         }
+    }
+    if let Some((start, end, label)) = own {
+        let start = start.min(plot.right().saturating_sub(end - start));
+        p.text(start, plot.bottom(), label.len() as u16, &label, p.style(Role::Accent));
     }
 }
 

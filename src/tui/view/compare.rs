@@ -79,6 +79,10 @@ fn title(state: &State, doc: &Doc, p: &mut Painter<'_>, column: &Column, selecte
     if derived.rank > 0 && room(x) > 14 {
         x = p.text(x + 1, y, room(x + 1), &ordinal(derived.rank), dim);
     }
+    // Who wrote it, before the answer that stands on the right.
+    if let Some(policy) = candidate.policy.as_deref().filter(|_| room(x) > 34) {
+        x = p.middle(x + 1, y, room(x) - 24, &one_line(policy, 64, g), dim);
+    }
     let right = match (&candidate.answer, &candidate.finish) {
         (Some(answer), _) => {
             let (mark, role) = verdict(candidate, g);
@@ -87,7 +91,7 @@ fn title(state: &State, doc: &Doc, p: &mut Painter<'_>, column: &Column, selecte
             if limit < 2 {
                 return;
             }
-            let answer = one_line(answer, usize::from(limit.min(16)));
+            let answer = one_line(answer, usize::from(limit.min(16)), g);
             let at = if mark.is_empty() { area.right() } else { p.right(area.right(), y, 1, mark, mark_style) - 1 };
             p.right(at, y, limit, &answer, strong)
         }

@@ -9,7 +9,7 @@ use crate::runtime::Slot;
 use crate::trace::{Deviation, FinishReason, Orientation, REWARD, Rule, Signal, SignalSource, StepKind};
 use crate::tui::detector_name;
 use crate::tui::state::{Derived, Doc, State};
-use crate::tui::text::width;
+use crate::tui::text::{middle, width};
 use crate::tui::theme::{Glyphs, Role};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -30,7 +30,7 @@ pub(super) fn why(doc: &Doc, d: &Deviation, g: &Glyphs, room: u16) -> String {
             let fitted = bound.and_then(|b| b.fitted.as_ref());
             let note = match bound.and_then(|b| b.stated.as_ref()) {
                 Some(t) => {
-                    let on = t.task.as_ref().map(|t| format!(" on {}", one_line(t, 24))).unwrap_or_default();
+                    let on = t.task.as_ref().map(|t| format!(" on {}", one_line(t, 24, g))).unwrap_or_default();
                     t.false_alarm_rate.map(|r| format!(" (false alarms {:.0} %{on})", r * 100.0)).unwrap_or_default()
                 }
                 None => fitted.map_or_else(|| " (not calibrated)".into(), |f| format!(" ({})", f.words()[0])),
@@ -49,6 +49,8 @@ pub(super) fn why(doc: &Doc, d: &Deviation, g: &Glyphs, room: u16) -> String {
     forms.into_iter().nth(fitting).unwrap_or_default()
 }
 
+/// Cells that the name of a file must have to be shown.
+const FROM: usize = 12;
 /// Cells for the number of signals that do not fit.
 const MORE: u16 = 4;
 
@@ -64,7 +66,8 @@ impl Parts<'_, '_> {
     fn said(&mut self, said: &Said) -> bool {
         let style = if said.beyond { self.p.theme.reward(-1.0) } else { self.p.style(Role::Dim) };
         let before = self.x;
-        self.put(&one_line(&said.name, 32), &said.value, style);
+        let name = one_line(&said.name, 32, self.p.glyphs());
+        self.put(&name, &said.value, style);
         self.x > before
     }
 
@@ -207,7 +210,7 @@ struct Said {
 impl Said {
     /// Cells that it takes, with the gap behind it.
     fn width(&self) -> usize {
-        width(&one_line(&self.name, 32)) + 1 + width(&self.value) + 2
+        width(&self.name).min(32) + 1 + width(&self.value) + 2
     }
 }
 
@@ -264,7 +267,7 @@ fn draw_token(doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     }
     for signal in candidate.signals.iter().filter(|s| s.name != REWARD) {
         if let Some(token) = signal.tokens().iter().find(|t| t.span.start < span.end.max(span.start + 1) && span.start < t.span.end) {
-            parts.put(&one_line(&signal.name, 20), &exact(token.value, g), dim);
+            parts.put(&one_line(&signal.name, 20, g), &exact(token.value, g), dim);
         }
     }
     if let Some(l) = token.and_then(|t| t.logprob) {
@@ -303,7 +306,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     if let Some(answer) = &candidate.answer {
         let (mark, role) = verdict(candidate, g);
         let style = parts.p.style(role);
-        parts.put("answer", format!("{} {mark}", one_line(answer, 20)).trim_end(), style);
+        parts.put("answer", format!("{} {mark}", one_line(answer, 20, g)).trim_end(), style);
     }
     if !candidate.tokens.is_empty() {
         parts.put("tokens", &thousands(candidate.tokens.len()), dim);
@@ -313,7 +316,7 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
     match &candidate.finish {
         Some(FinishReason::Failed(error)) => {
             let style = parts.p.style(Role::Error);
-            parts.put("failed", &one_line(error, 80), style);
+            parts.put("failed", &one_line(error, 80, g), style);
         }
         Some(_) => parts.put("end", finish(candidate), dim),
         None if doc.growing(doc.cursor.candidate) => parts.put("", "writing", dim),
@@ -328,6 +331,10 @@ fn draw_candidate(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect) {
         parts.put("rewards by", &by.join(", "), dim);
     }
     if let Some(source) = &doc.trace().source {
-        parts.put("from", &format!("{}:{}", source.path, source.line), dim);
+        let from = format!("{}:{}", source.path, source.line);
+        let room = usize::from(parts.area.right().saturating_sub(parts.x)).saturating_sub(5);
+        if room >= FROM.min(width(&from)) {
+            parts.put("from", &middle(&from, room, g.ellipsis), dim);
+        }
     }
 }

@@ -3,10 +3,10 @@
 use super::format;
 use super::paint::Painter;
 use crate::trace::GoldDeviation;
-use crate::tui::source::Item;
+use crate::tui::source::{Item, Row};
 use crate::tui::state::{Focus, Mark, State};
 use crate::tui::text::width;
-use crate::tui::theme::Role;
+use crate::tui::theme::{Glyphs, Role};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
@@ -20,7 +20,7 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
             p.glyph(main.x.saturating_sub(1), y, 1, wall, p.style(role));
         }
     }
-    let columns = Columns::of(state, area);
+    let columns = Columns::of(state, p, area);
     title(state, p, area, columns, focused);
     for y in 1..area.height {
         let at = state.list.top + usize::from(y) - 1;
@@ -37,38 +37,58 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
 }
 
-/// The columns beside the problem that have something in them.
-#[derive(Clone, Copy)]
+/// The columns beside the problem that have something in them, in cells; 0 of one that is not there.
+#[derive(Clone, Copy, Default)]
 struct Columns {
-    several: bool,
-    gold: bool,
-    predicted: bool,
+    several: u16,
+    gold: u16,
+    predicted: u16,
+    policy: u16,
 }
 
 impl Columns {
-    /// As far as the rows on screen are known.
-    fn of(state: &State, area: Rect) -> Self {
+    /// As far as the rows on screen are known, wide enough for what they show.
+    fn of(state: &State, p: &Painter<'_>, area: Rect) -> Self {
         if area.width < 24 {
-            return Self { several: false, gold: false, predicted: false };
+            return Self::default();
         }
+        let g = p.glyphs();
         let shown = || (state.list.top..state.list.top + usize::from(area.height)).filter_map(|p| state.list.item(p));
-        let rows = || {
-            shown().filter_map(|i| match i {
-                Item::Recorded(i) => state.list.row(i),
-                Item::Own(_) => None,
-            })
+        let row = |item: Item| match item {
+            Item::Recorded(i) => state.list.row(i),
+            Item::Own(_) => None,
         };
+        let rows = || shown().filter_map(row);
+        let cells = |least: u16, there: bool, widths: &mut dyn Iterator<Item = usize>| match there {
+            true => widths.fold(least, |w, n| w.max(u16::try_from(n).unwrap_or(MOST))).min(MOST),
+            false => 0,
+        };
+        let mut marks = shown().filter_map(|i| state.list.marks.get(&i)?.step).map(|s| width(&format!("{}{}", g.deviation, s + 1)));
+        let mut policies = rows().filter_map(|r| r.policy.as_deref());
+        let first = policies.next();
+        let differ = first.is_some_and(|first| policies.any(|other| other != first) || first.contains(", "));
         Self {
-            several: rows().any(|r| r.candidates > 1 || r.correct.is_some()),
-            gold: rows().any(|r| r.gold.is_some()),
-            predicted: rows().any(|r| r.candidates > 0) && !state.list.marks.is_empty(),
+            several: cells(5, rows().any(|r| r.candidates > 1 || r.correct.is_some()), &mut rows().map(|r| width(&several(r, g).0))),
+            gold: cells(4, rows().any(|r| r.gold.is_some()), &mut rows().map(|r| width(&format::gold(r.gold, g)))),
+            predicted: cells(4, rows().any(|r| r.candidates > 0) && !state.list.marks.is_empty(), &mut marks),
+            policy: if differ && area.width >= 48 { (area.width / 4).min(24) } else { 0 },
         }
     }
 }
 
-const GOLD: u16 = 4;
-const MARK: u16 = 4;
-const SEVERAL: u16 = 5;
+/// Cells that a column of numbers may have.
+const MOST: u16 = 12;
+
+/// How many candidates are right, of how many, or how many there are.
+fn several(row: &Row, g: &Glyphs) -> (String, Role) {
+    match (row.correct, row.candidates) {
+        (Some((1, 1)), _) => (g.right.to_string(), Role::Right),
+        (Some((0, 1)), _) => (g.wrong.to_string(), Role::Wrong),
+        (Some((right, of)), _) => (format!("{right}/{of}"), Role::Dim),
+        (None, n) if n > 1 => (format!("{}{n}", g.times), Role::Dim),
+        _ => (String::new(), Role::Dim),
+    }
+}
 
 fn title(state: &State, p: &mut Painter<'_>, area: Rect, columns: Columns, focused: bool) {
     let role = if focused { Role::Accent } else { Role::Title };
@@ -76,19 +96,16 @@ fn title(state: &State, p: &mut Painter<'_>, area: Rect, columns: Columns, focus
     let x = p.cut(area.x + 1, area.y, area.width.saturating_sub(1), "Problems", p.style(role));
     let of = if count == 0 { String::new() } else { format!(" {}/{}", format::thousands(state.list.at + 1), format::thousands(count)) };
     let more = if state.list.complete && !state.list.filtering { "" } else { "+" };
-    let x = p.cut(x, area.y, area.right().saturating_sub(x), &format!("{of}{more}"), p.style(Role::Dim));
+    let room = area.right().saturating_sub(x);
+    let place = format!("{of}{more}");
+    let x = if width(&place) <= usize::from(room) { p.text(x, area.y, room, &place, p.style(Role::Dim)) } else { x };
     let mut right = area.right().saturating_sub(1);
     let style = p.style(Role::Faint);
-    if columns.predicted && right > x + MARK {
-        p.right(right, area.y, MARK, "pred", style);
-        right -= MARK + 1;
-    }
-    if columns.gold && right > x + GOLD {
-        p.right(right, area.y, GOLD, "gold", style);
-        right -= GOLD + 1;
-    }
-    if columns.several && right > x + SEVERAL {
-        p.right(right, area.y, SEVERAL, "ok", style);
+    for (cells, name) in [(columns.predicted, "pred"), (columns.gold, "gold"), (columns.several, "ok"), (columns.policy, "by")] {
+        if cells > 0 && right > x + cells {
+            p.right(right, area.y, cells, name, style);
+            right -= cells + 1;
+        }
     }
 }
 
@@ -110,7 +127,7 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
         Item::Own(_) => None,
     };
     let gold = row.and_then(|r| r.gold);
-    if columns.predicted {
+    if columns.predicted > 0 {
         if let Some(&Mark { step: marked, judged, outside }) = state.list.marks.get(&item) {
             let shown = match marked {
                 Some(s) => format!("{}{}", g.deviation, s + 1),
@@ -130,25 +147,24 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
                 None if marked.is_some() => Role::Wrong,
                 None => Role::Faint,
             };
-            p.right(right, area.y, MARK, &shown, keep(p.style(role)));
+            p.right(right, area.y, columns.predicted, &shown, keep(p.style(role)));
         }
-        right = right.saturating_sub(MARK + 1);
+        right = right.saturating_sub(columns.predicted + 1);
     }
-    if columns.gold {
+    if columns.gold > 0 {
         let role = if matches!(gold, Some(GoldDeviation::Step(_))) { Role::Gold } else { Role::Faint };
-        p.right(right, area.y, GOLD, &format::gold(gold, g), keep(p.style(role)));
-        right = right.saturating_sub(GOLD + 1);
+        p.right(right, area.y, columns.gold, &format::gold(gold, g), keep(p.style(role)));
+        right = right.saturating_sub(columns.gold + 1);
     }
-    if columns.several {
-        let (shown, role) = match row.map(|r| (r.correct, r.candidates)) {
-            Some((Some((1, 1)), _)) => (g.right.to_string(), Role::Right),
-            Some((Some((0, 1)), _)) => (g.wrong.to_string(), Role::Wrong),
-            Some((Some((right, of)), _)) => (format!("{right}/{of}"), Role::Dim),
-            Some((None, n)) if n > 1 => (format!("{}{n}", g.times), Role::Dim),
-            _ => (String::new(), Role::Dim),
-        };
-        p.right(right, area.y, SEVERAL, &shown, keep(p.style(role)));
-        right = right.saturating_sub(SEVERAL + 1);
+    if columns.several > 0 {
+        let (shown, role) = row.map_or((String::new(), Role::Dim), |r| several(r, g));
+        p.right(right, area.y, columns.several, &shown, keep(p.style(role)));
+        right = right.saturating_sub(columns.several + 1);
+    }
+    if columns.policy > 0 {
+        let policy = row.and_then(|r| r.policy.as_deref()).unwrap_or_default();
+        p.right(right, area.y, columns.policy, policy, keep(p.style(Role::Dim)));
+        right = right.saturating_sub(columns.policy + 1);
     }
     let mut left = area.x + 1;
     // What the reward model has not learned on.
@@ -168,7 +184,7 @@ fn row(state: &State, p: &mut Painter<'_>, area: Rect, (at, item): (usize, Item)
         (_, Some(r)) => {
             let x = if room >= 40 && !r.id.is_empty() {
                 let id = width(&r.id).min(14) as u16;
-                p.cut(left, area.y, id, &r.id, keep(p.style(Role::Faint)));
+                p.middle(left, area.y, id, &r.id, keep(p.style(Role::Faint)));
                 left + id + 1
             } else {
                 left

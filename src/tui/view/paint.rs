@@ -1,7 +1,7 @@
 //! Drawing into the buffer: clipped, and safe for any text.
 
 use crate::trace::Span;
-use crate::tui::text::{Shown, fit, graphemes, shown, width};
+use crate::tui::text::{Shown, fit, graphemes, middle, shown, width};
 use crate::tui::theme::{Glyphs, Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -84,6 +84,12 @@ impl<'a> Painter<'a> {
         self.glyph(after, y, limit.saturating_sub(after - x), mark, style)
     }
 
+    /// Like [`Painter::text`]; text that does not fit loses its middle, so that names and numbers do not become others.
+    pub fn middle(&mut self, x: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
+        let short = middle(text, usize::from(limit), self.theme.glyphs.ellipsis);
+        self.text(x, y, limit, &short, style)
+    }
+
     /// Draws one of our own glyphs or strings, which are safe as they are.
     pub fn glyph(&mut self, x: u16, y: u16, limit: u16, glyph: &str, style: Style) -> u16 {
         let end = x.saturating_add(limit).min(self.buffer.area.right());
@@ -98,10 +104,11 @@ impl<'a> Painter<'a> {
         at
     }
 
-    /// Draws text that ends before column `right`; returns where it begins.
+    /// Draws text that ends before column `right`; returns where it begins. Text that does not fit loses its middle.
     pub fn right(&mut self, right: u16, y: u16, limit: u16, text: &str, style: Style) -> u16 {
-        let wide = (width(text) as u16).min(limit).min(right);
-        self.text(right - wide, y, wide, text, style);
+        let short = middle(text, usize::from(limit.min(right)), self.theme.glyphs.ellipsis);
+        let wide = (width(&short) as u16).min(limit).min(right);
+        self.text(right - wide, y, wide, &short, style);
         right - wide
     }
 

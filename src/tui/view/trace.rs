@@ -14,7 +14,7 @@ use ratatui::style::Style;
 
 /// How much of a step stands before its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tui) enum Gutter {
+enum Shape {
     /// Number, side, reward, bar.
     Full,
     /// Number, side, reward.
@@ -23,24 +23,34 @@ pub(in crate::tui) enum Gutter {
     Small,
 }
 
+/// What stands before the text of each step, wide enough for the longest number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tui) struct Gutter {
+    shape: Shape,
+    /// Cells of a number.
+    digits: u16,
+}
+
 /// Cells of a bar on either side of its axis.
 const BAR: u16 = 4;
 
 impl Gutter {
-    pub fn of(width: u16) -> Self {
-        match width {
-            66.. => Self::Full,
-            44.. => Self::Middle,
-            _ => Self::Small,
-        }
+    /// The gutter of a page of this width for a candidate with so many steps.
+    pub fn of(width: u16, steps: usize) -> Self {
+        let (shape, least) = match width {
+            66.. => (Shape::Full, 3),
+            44.. => (Shape::Middle, 3),
+            _ => (Shape::Small, 4),
+        };
+        Self { shape, digits: (steps.max(1).ilog10() as u16 + 1).max(least) }
     }
 
     pub fn width(self) -> u16 {
-        match self {
-            Self::Full => 13 + 2 * BAR + 2,
-            Self::Middle => 13,
-            // The cursor, a sign with four digits, a blank.
-            Self::Small => 7,
+        match self.shape {
+            Shape::Full => self.digits + 10 + 2 * BAR + 2,
+            Shape::Middle => self.digits + 10,
+            // The cursor, a sign with the number, a blank.
+            Shape::Small => self.digits + 3,
         }
     }
 }
@@ -68,11 +78,11 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
     let trace = doc.trace();
     let role = if focused { Role::Accent } else { Role::Title };
     let id = if trace.id.is_empty() { "problem" } else { &trace.id };
-    let mut x = p.cut(area.x + 1, area.y, room(area.x).min(40), id, p.style(role));
+    let mut x = p.middle(area.x + 1, area.y, room(area.x).min(40), id, p.style(role));
     let n = doc.candidates().len();
     // What else there is to say is short.
     let fits = |x: u16, kept: usize| move |f: &&String| usize::from(room(x)) > f.chars().count() + 3 + kept;
-    if let Some(forms) = outside(doc) {
+    if let Some(forms) = outside(doc, g) {
         // The verdict that was insisted on stands beside it.
         let form = if doc.trust { [72, 48, 24] } else { [72, 24, 0] }.iter().find_map(|kept| forms.iter().find(fits(x, *kept)));
         if let Some(form) = form {
@@ -108,14 +118,14 @@ pub(super) fn head(state: &State, p: &mut Painter<'_>) {
         }
         if let Some(answer) = &candidate.answer {
             let (mark, role) = verdict(candidate, g);
-            part(p, format!("answer {} {mark}", one_line(answer, 24)).trim_end(), p.style(role));
+            part(p, format!("answer {} {mark}", one_line(answer, 24, g)).trim_end(), p.style(role));
         }
         if let Some(policy) = &candidate.policy {
-            part(p, policy, p.style(Role::Dim));
+            part(p, &one_line(policy, 40, g), p.style(Role::Dim));
         }
     }
     if let Some(gold) = &trace.gold_answer {
-        part(p, &format!("reference {}", one_line(gold, 24)), p.style(Role::Dim));
+        part(p, &format!("reference {}", one_line(gold, 24, g)), p.style(Role::Dim));
     }
     let serious = doc.lints.iter().filter(|l| l.severity > Severity::Note).count();
     if serious > 0 {
@@ -186,7 +196,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     pub fn draw(&self, p: &mut Painter<'_>, page: Rect, top: usize) {
-        let gutter = Gutter::of(page.width);
+        let gutter = Gutter::of(page.width, self.candidate.steps.len());
         let text_x = page.x + gutter.width().min(page.width);
         let visible = self.sheet.lines.iter().skip(top).take(usize::from(page.height));
         let spans = visible.clone().filter_map(|l| match l {
@@ -269,24 +279,26 @@ impl Look<'_> {
         let side = format::side(place, g);
         let unit = self.doc.unit_of(self.doc.readings.colour);
         let shown = reward.map_or_else(|| String::from(g.unknown), |r| format::amount(r, unit, g));
-        match gutter {
-            Gutter::Small => match nth {
+        let Gutter { shape, digits } = gutter;
+        let (start, edge) = (area.x + 1, area.right());
+        match shape {
+            Shape::Small => match nth {
                 0 => {
-                    p.glyph(area.x + 1, area.y, 1.min(area.width), side, style);
-                    p.right((area.x + 6).min(area.right()), area.y, 3, &(step + 1).to_string(), number);
+                    p.glyph(start, area.y, 1.min(area.width), side, style);
+                    p.right((start + 1 + digits).min(edge), area.y, digits, &(step + 1).to_string(), number);
                 }
                 1 => {
                     let short = reward.map_or_else(String::new, |r| format::signed(r, 1, g));
-                    p.right((area.x + 6).min(area.right()), area.y, 5, &short, style);
+                    p.right((start + 1 + digits).min(edge), area.y, digits + 1, &short, style);
                 }
                 _ => {}
             },
-            Gutter::Middle | Gutter::Full if nth == 0 => {
-                p.right(area.x + 4, area.y, 3, &(step + 1).to_string(), number);
-                p.glyph(area.x + 5, area.y, 1, side, style);
-                p.right(area.x + 12, area.y, 6, &shown, style);
-                if gutter == Gutter::Full {
-                    bar(p, area.x + 13, area.y, place, style);
+            Shape::Middle | Shape::Full if nth == 0 => {
+                p.right(start + digits, area.y, digits, &(step + 1).to_string(), number);
+                p.glyph(start + digits + 1, area.y, 1, side, style);
+                p.right(start + digits + 8, area.y, 6, &shown, style);
+                if shape == Shape::Full {
+                    bar(p, start + digits + 9, area.y, place, style);
                 }
             }
             _ => {}

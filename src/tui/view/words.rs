@@ -4,7 +4,7 @@ use super::paint::Painter;
 use crate::runtime::Slot;
 use crate::trace::{Candidate, FEWEST_TEXTS, SURPRISAL};
 use crate::tui::state::{Doc, Scale, State};
-use crate::tui::text::fit;
+use crate::tui::text::middle;
 use crate::tui::theme::{Glyphs, Role};
 use ratatui::style::Style;
 
@@ -16,9 +16,9 @@ pub(super) fn rank_name(state: &State, doc: &Doc) -> Option<String> {
 }
 
 /// That a reward model has not learned on such text, the longest form first; `None` where all have, as far as is known.
-pub(super) fn outside(doc: &Doc) -> Option<Vec<String>> {
+pub(super) fn outside(doc: &Doc, g: &Glyphs) -> Option<Vec<String>> {
     let (signal, domain) = doc.outside.first()?;
-    let (task, why) = (one_line(&domain.task, 24), domain.why().unwrap_or_default());
+    let (task, why) = (one_line(&domain.task, 24, g), domain.why().unwrap_or_default());
     let what = if doc.trust { "believed all the same" } else { "verdicts withheld, ! shows them" };
     let short = if doc.trust { "believed" } else { "withheld (!)" };
     let mut forms =
@@ -59,10 +59,10 @@ pub(super) fn verdict(candidate: &Candidate, g: &Glyphs) -> (&'static str, Role)
     }
 }
 
-/// Text on one line, cut.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+/// Text on one line; what is too long loses its middle.
+pub(super) fn one_line(text: &str, limit: usize, g: &Glyphs) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    fit(&line, limit).0.to_string()
+    middle(&line, limit, g.ellipsis).into_owned()
 }
 
 /// A place: `1st`.

@@ -6,6 +6,9 @@ use crate::eval::metrics::score::Score;
 use crate::eval::scored::{Column, Says};
 use crate::eval::{ScoredCandidate, ScoredTrace};
 use crate::trace::{Aggregation, Calibration, Level, Orientation, Unit};
+#[cfg(feature = "parquet")]
+use crate::util::table::Kind;
+use crate::util::table::Value;
 
 /// What a field says.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,24 +45,6 @@ pub enum Part {
     Predicted(Option<Marker>),
 }
 
-/// What a field's values are.
-#[cfg(feature = "parquet")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Text.
-    Text,
-    /// `true` or `false`.
-    Flag,
-    /// A whole number.
-    Count,
-    /// A number.
-    Number,
-    /// A number a step.
-    Numbers,
-    /// −1, 0 or 1 a step.
-    Labels,
-}
-
 /// A field of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -67,23 +52,6 @@ pub struct Field {
     pub name: String,
     /// What it says.
     pub part: Part,
-}
-
-/// A value of a field; `None` where it is not known.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// Text.
-    Text(Option<&'a str>),
-    /// Whether something is so.
-    Flag(Option<bool>),
-    /// A whole number.
-    Count(Option<usize>),
-    /// A number.
-    Number(Option<f32>),
-    /// A number a step; `None` inside where that is not known.
-    Numbers(Option<Vec<Option<f32>>>),
-    /// A label a step.
-    Labels(Option<&'a [Option<i8>]>),
 }
 
 /// A row: a candidate, or a problem without candidates.

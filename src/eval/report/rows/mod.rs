@@ -13,8 +13,9 @@ mod read;
 
 use crate::eval::ScoredTrace;
 use crate::trace::Calibration;
+use crate::util::table::{Value, push_cell};
 use csv::Writer;
-use fields::{Value, fields, rows};
+use fields::{fields, rows};
 use std::io::{self, Write};
 
 #[cfg(feature = "parquet")]
@@ -31,42 +32,12 @@ pub fn column_names(traces: &[ScoredTrace], calibration: &Calibration) -> Vec<St
     fields(traces, calibration).into_iter().map(|f| f.name).collect()
 }
 
-/// A number as Rust and JSON read it back to the bit; `NaN`, `inf` and `-inf` as words.
-fn push_number(out: &mut Vec<u8>, value: f32) {
-    if value.is_finite() {
-        // Writing to a vector cannot fail.
-        let _ = serde_json::to_writer(out, &value);
-    } else {
-        let _ = write!(out, "{value}");
-    }
-}
-
-fn push_list<T: Copy>(out: &mut Vec<u8>, values: &[Option<T>], push: impl Fn(&mut Vec<u8>, T)) {
-    out.push(b'[');
-    for (i, value) in values.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        match value {
-            Some(v) => push(out, *v),
-            None => out.extend_from_slice(b"null"),
-        }
-    }
-    out.push(b']');
-}
-
 fn push_value(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Text(Some(text)) if text.is_empty() || text.starts_with('"') => {
             out.extend_from_slice(serde_json::Value::from(*text).to_string().as_bytes());
         }
-        Value::Text(Some(text)) => out.extend_from_slice(text.as_bytes()),
-        Value::Flag(Some(flag)) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
-        Value::Count(Some(count)) => out.extend_from_slice(count.to_string().as_bytes()),
-        Value::Number(Some(number)) => push_number(out, *number),
-        Value::Numbers(Some(list)) => push_list(out, list, push_number),
-        Value::Labels(Some(list)) => push_list(out, list, |out, label| out.extend_from_slice(label.to_string().as_bytes())),
-        Value::Text(None) | Value::Flag(None) | Value::Count(None) | Value::Number(None) | Value::Numbers(None) | Value::Labels(None) => {}
+        value => push_cell(out, value),
     }
 }
 
