@@ -24,6 +24,12 @@ impl Editor {
         self.text = text;
     }
 
+    /// Other text, with the cursor before byte `at` of it, which is between characters.
+    pub fn set_at(&mut self, text: String, at: usize) {
+        self.at = at.min(text.len());
+        self.text = text;
+    }
+
     pub fn insert(&mut self, text: &str) {
         self.text.insert_str(self.at, text);
         self.at += text.len();

@@ -3,7 +3,7 @@
 use super::paint::Painter;
 use crate::runtime::Slot;
 use crate::tui::keymap::{BINDINGS, Context};
-use crate::tui::state::{Editor, Level, Overlay, State};
+use crate::tui::state::{Editor, FilterLine, Level, Overlay, State};
 use crate::tui::text::width;
 use crate::tui::theme::Role;
 use crate::tui::{Command, Field};
@@ -21,11 +21,15 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
     let prompt = match &state.overlay {
         Some(Overlay::Search(editor)) => Some(("/", editor)),
-        Some(Overlay::Filter(editor)) => Some(("filter ", editor)),
+        Some(Overlay::Filter(line)) => {
+            let (text, role) = beside_filter(state, line);
+            right = p.right(right, area.y, area.width / 2, &text, p.style(role)).saturating_sub(1);
+            Some(("filter ", &line.editor))
+        }
         _ => None,
     };
     if let Some((label, editor)) = prompt {
-        return draw_prompt(p, area, label, editor);
+        return draw_prompt(p, Rect { width: (right + 1).saturating_sub(area.x), ..area }, label, editor);
     }
     right = models(state, p, area, right);
     let left = Rect { x: area.x + 1, width: right.saturating_sub(area.x + 2), ..area };
@@ -39,6 +43,20 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
             p.cut(x, left.y, left.right().saturating_sub(x), &text, p.style(role));
         }
         None => hints(state, p, left),
+    }
+}
+
+/// What stands beside a query: what is wrong with it, how its last word may go on, or how many problems pass.
+fn beside_filter(state: &State, line: &FilterLine) -> (String, Role) {
+    match (&line.wrong, line.completions.first()) {
+        (_, Some(first)) => (format!("tab: {}  {}", first.text, first.meaning), Role::Faint),
+        (Some(wrong), None) => (wrong.to_string(), Role::Error),
+        (None, None) => {
+            let more = if state.list.filtering || !state.list.complete { "…" } else { "" };
+            let all = state.list.len;
+            let text = state.list.matches.as_ref().map_or_else(|| format!("{all}{more}"), |m| format!("{} of {all}{more}", m.len()));
+            (text, Role::Status)
+        }
     }
 }
 
