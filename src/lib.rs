@@ -5,7 +5,7 @@
 //! ```text
 //! cli -> {serve, tui, train, run, eval, collection, format, runtime, sandbox, task, diagnose, hub, answer, trace}
 //! serve -> {runtime, format, trace}
-//! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, task, trace}
+//! tui -> {runtime, run, collection, format, diagnose, check, answer, trace}   collection -> {runtime, format, task, check, answer, trace}
 //! runtime -> {generate, reward, model, trace}   run -> {format, trace}
 //! train -> {run, eval, model, reward, generate, sandbox, task, answer, trace}
 //! eval -> {model, reward, generate, sandbox, task, check, answer, trace}

@@ -10,6 +10,7 @@ mod groups;
 mod judge;
 mod open;
 mod pick;
+pub mod query;
 mod sides;
 mod walk;
 

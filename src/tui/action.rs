@@ -118,6 +118,8 @@ pub enum Command {
     Messages,
     /// Take what was typed.
     Submit,
+    /// Complete the word of the line.
+    Complete,
     /// A new line in the text.
     Newline,
     /// Delete the character before the cursor.

@@ -24,7 +24,7 @@ pub use keymap::{BINDINGS, Binding, Context, Key, Keymap, parse_keys};
 pub use labels::{Labels, Marked};
 pub use recorded::Recorded;
 pub use settings::{Beside, Field, Settings, detector_name};
-pub use source::{Ask, Item, Query, Report, Row, TraceSource};
+pub use source::{Ask, Filter, Item, Report, Row, TraceSource, Words};
 pub use text::{WrapCache, WrappedRow, highlight};
 pub use theme::{
     ASCII, ColorDepth, DEFAULT_THEME, Glyphs, ROLE_NAMES, ROLES, Role, Theme, ThemeError, ThemeInfo, UNICODE, themes, user_theme_dir,

@@ -1,5 +1,6 @@
 //! Recorded traces: read by a thread of their own, so that the screen never waits for a file.
 
+use crate::collection::query::{Lens, Query};
 use crate::trace::{FitText, GoldDeviation, Trace};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -104,14 +105,25 @@ pub enum Ask {
     /// Find the next trace that matches, from `from` on (downwards or upwards), going round.
     Find {
         /// What to look for.
-        query: Query,
+        words: Words,
         /// Where to begin.
         from: usize,
         /// Towards the end.
         forward: bool,
     },
     /// Find every trace that matches; a new filter ends the one before. `None` lists all again.
-    Filter(Option<Query>),
+    Filter(Option<Box<Filter>>),
+}
+
+/// What the list is narrowed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    /// Tells one filter from those before it.
+    pub number: u64,
+    /// What a problem must be like.
+    pub query: Query,
+    /// How its candidates are looked at.
+    pub lens: Lens,
 }
 
 /// An answer of the file thread.
@@ -134,8 +146,8 @@ pub enum Report {
     Found(Option<usize>),
     /// More matches of the filter.
     Matches {
-        /// The filter they are of.
-        query: Query,
+        /// The number of the filter they are of.
+        filter: u64,
         /// Ascending indices.
         indices: Vec<usize>,
         /// How many traces were looked at.
@@ -149,63 +161,22 @@ pub enum Report {
     Failed(String),
 }
 
-/// Words and labels a trace must have.
+/// Words that a trace must have, all of them; case is ignored unless a capital is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
-    words: Vec<String>,
-    /// Parts of the names of who wrote a candidate.
-    policies: Vec<String>,
-    gold: Option<Gold>,
-    text: String,
-}
+pub struct Words(Vec<String>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gold {
-    Wrong,
-    Right,
-    None,
-}
-
-impl Query {
-    /// Reads `gold:wrong`, `gold:right`, `gold:none`, `by:NAME` (part of a policy's name) and words (all must occur; case is ignored unless a capital is written).
-    pub fn parse(text: &str) -> Self {
-        let mut query = Self { text: text.trim().to_string(), ..Self::default() };
-        for word in text.split_whitespace() {
-            match word {
-                "gold:wrong" => query.gold = Some(Gold::Wrong),
-                "gold:right" => query.gold = Some(Gold::Right),
-                "gold:none" => query.gold = Some(Gold::None),
-                _ => match word.strip_prefix("by:").filter(|name| !name.is_empty()) {
-                    Some(name) => query.policies.push(name.to_string()),
-                    None => query.words.push(word.to_string()),
-                },
-            }
-        }
-        query
+impl Words {
+    /// The words of a text.
+    pub fn of(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// As it was written.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the trace has it all.
-    pub fn matches(&self, trace: &Trace) -> bool {
-        let golds = || trace.candidates.iter().filter_map(|c| c.gold);
-        let label = match self.gold {
-            None => true,
-            Some(Gold::Wrong) => golds().any(|g| matches!(g, GoldDeviation::Step(_))),
-            Some(Gold::Right) => golds().any(|g| g == GoldDeviation::None) && !golds().any(|g| matches!(g, GoldDeviation::Step(_))),
-            Some(Gold::None) => golds().next().is_none(),
-        };
-        let written =
-            |name: &String| trace.candidates.iter().any(|c| c.policy.as_deref().is_some_and(|p| find_in(p, name).next().is_some()));
-        label
-            && self.policies.iter().all(written)
-            && self.words.iter().all(|w| {
-                let has = |text: &str| find_in(text, w).next().is_some();
-                has(&trace.id) || has(&trace.problem) || trace.candidates.iter().any(|c| has(&c.text))
-            })
+    /// Whether the trace has them, in its name, its problem or its candidates.
+    pub fn are_in(&self, trace: &Trace) -> bool {
+        self.0.iter().all(|w| {
+            let has = |text: &str| find_in(text, w).next().is_some();
+            has(&trace.id) || has(&trace.problem) || trace.candidates.iter().any(|c| has(&c.text))
+        })
     }
 }
 
@@ -240,7 +211,7 @@ struct Reader<F> {
     source: Box<dyn TraceSource>,
     tell: F,
     known: (usize, bool),
-    job: Option<(Query, usize)>,
+    job: Option<(Box<Filter>, usize)>,
     /// Traces that were given before all were known.
     given: HashSet<usize>,
 }
@@ -299,21 +270,21 @@ impl<F: Fn(Report) -> bool> Reader<F> {
                 let rows = indices.into_iter().map(|i| (i, self.row(i))).collect();
                 (self.tell)(Report::Rows(rows))
             }
-            Ask::Find { query, from, forward } => {
+            Ask::Find { words, from, forward } => {
                 let len = self.known.0;
                 let mut deferred = None;
                 let found = (0..len).map(|k| if forward { (from + k) % len } else { (from + len - k) % len }).find(|&i| {
                     // A newer question makes a long search moot.
                     deferred = deferred.take().or_else(|| questions.try_recv().ok());
-                    deferred.is_some() || self.source.read(i).is_ok_and(|t| query.matches(&t))
+                    deferred.is_some() || self.source.read(i).is_ok_and(|t| words.are_in(&t))
                 });
                 match deferred {
                     Some(ask) => self.answer(ask, questions),
                     None => (self.tell)(Report::Found(found)),
                 }
             }
-            Ask::Filter(query) => {
-                self.job = query.map(|q| (q, 0));
+            Ask::Filter(filter) => {
+                self.job = filter.map(|f| (f, 0));
                 self.filter_on()
             }
         }
@@ -327,12 +298,12 @@ impl<F: Fn(Report) -> bool> Reader<F> {
     }
 
     fn filter_on(&mut self) -> bool {
-        let Some((query, at)) = self.job.take() else { return true };
+        let Some((filter, at)) = self.job.take() else { return true };
         let end = (at + 256).min(self.known.0);
-        let indices = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| query.matches(&t))).collect();
+        let indices = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| filter.query.matches(&t, &filter.lens))).collect();
         let complete = self.known.1 && end == self.known.0;
-        let told = (self.tell)(Report::Matches { query: query.clone(), indices, looked: end, complete });
-        self.job = (!complete).then_some((query, end));
+        let told = (self.tell)(Report::Matches { filter: filter.number, indices, looked: end, complete });
+        self.job = (!complete).then_some((filter, end));
         told
     }
 }
@@ -347,14 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn a_query_joins_words_and_labels() {
-        let wrong = trace("a-1", "Anna has 3 apples", Some(GoldDeviation::Step(1)));
-        let right = trace("a-2", "Ben has 4 apples", Some(GoldDeviation::None));
-        let q = |t: &str| Query::parse(t);
-        assert!(q("apples gold:wrong").matches(&wrong) && !q("apples gold:wrong").matches(&right));
-        assert!(q("gold:right").matches(&right) && !q("gold:right").matches(&wrong));
-        assert!(q("anna").matches(&wrong) && !q("ANNA").matches(&wrong), "a capital makes case count");
-        assert!(!q("anna pears").matches(&wrong), "all words must occur");
+    fn all_words_must_occur() {
+        let anna = trace("a-1", "Anna has 3 apples", None);
+        let has = |t: &str| Words::of(t).are_in(&anna);
+        assert!(has("apples anna a-1") && has(""));
+        assert!(has("anna") && !has("ANNA"), "a capital makes case count");
+        assert!(!has("anna pears"));
     }
 
     #[test]
@@ -369,8 +338,9 @@ mod tests {
         let (tx, rx) = channel();
         let traces: Vec<Trace> = (0..600).map(|i| trace(&format!("t-{i}"), if i % 300 == 7 { "needle" } else { "hay" }, None)).collect();
         let asks = spawn(Box::new(traces), move |r| tx.send(r).is_ok()).expect("thread");
-        asks.send(Ask::Find { query: Query::parse("needle"), from: 8, forward: true }).expect("ask");
-        asks.send(Ask::Filter(Some(Query::parse("needle")))).expect("ask");
+        asks.send(Ask::Find { words: Words::of("needle"), from: 8, forward: true }).expect("ask");
+        let filter = Filter { number: 1, query: Query::parse("needle").expect("a word"), lens: Lens::default() };
+        asks.send(Ask::Filter(Some(Box::new(filter)))).expect("ask");
         let mut found = None;
         let mut all = Vec::new();
         for report in rx.iter() {

@@ -328,15 +328,16 @@ impl Screen {
                     let rows = rows.into_iter().map(|i| (i, Row::of(&self.traces[i]))).collect();
                     self.act(Action::Report(Report::Rows(rows)));
                 }
-                Effect::Ask(Ask::Find { query, from, forward }) => {
+                Effect::Ask(Ask::Find { words, from, forward }) => {
                     let n = self.traces.len();
                     let places = (0..n).map(|k| if forward { (from + k) % n } else { (from + n - k) % n });
-                    let found = places.into_iter().find(|i| query.matches(&self.traces[*i]));
+                    let found = places.into_iter().find(|i| words.are_in(&self.traces[*i]));
                     self.act(Action::Report(Report::Found(found)));
                 }
-                Effect::Ask(Ask::Filter(Some(query))) => {
-                    let indices = (0..self.traces.len()).filter(|i| query.matches(&self.traces[*i])).collect();
-                    self.act(Action::Report(Report::Matches { query, indices, looked: self.traces.len(), complete: true }));
+                Effect::Ask(Ask::Filter(Some(filter))) => {
+                    let indices = (0..self.traces.len()).filter(|i| filter.query.matches(&self.traces[*i], &filter.lens)).collect();
+                    let filter = filter.number;
+                    self.act(Action::Report(Report::Matches { filter, indices, looked: self.traces.len(), complete: true }));
                 }
                 _ => {}
             }

@@ -417,6 +417,36 @@ fn a_filter_lists_what_it_says_and_an_empty_one_all() {
 }
 
 #[test]
+fn the_list_follows_a_query_while_it_is_written() {
+    let mut s = Screen::open(Setup::default());
+    let listed = |s: &mut Screen| {
+        let text = s.text();
+        text.lines().find_map(|l| Some(l.split("Problems ").nth(1)?.split_whitespace().next()?.to_owned())).unwrap_or_else(|| panic!("{text}"))
+    };
+    s.keys("f");
+    s.paste("gold:wr");
+    assert!(s.text().contains("gold:wrong"), "a word may become:\n{}", s.text());
+    s.keys("<tab>");
+    let text = s.text();
+    assert!(text.contains("filter gold:wrong") && text.contains(" of 40"), "{text}");
+    let wrong = listed(&mut s);
+    s.paste(" and (dev<");
+    let text = s.text();
+    assert!(text.contains("a value must follow dev"), "{text}");
+    assert_eq!(listed(&mut s), wrong, "what is no query yet changes nothing");
+    s.keys("<ret>");
+    assert!(s.text().contains("filter gold:wrong and (dev<"), "it stays open until it is a query");
+    s.keys("<esc>");
+    assert!(listed(&mut s).ends_with("/40"), "given up, all are there again");
+    s.keys("f");
+    s.paste("steps>0 not gold:wrong");
+    s.keys("<ret> f");
+    assert!(s.text().contains("filter steps>0 not gold:wrong"), "it can be changed");
+    let rest: usize = listed(&mut s).rsplit('/').next().unwrap().parse().unwrap();
+    assert_eq!(rest + wrong.rsplit('/').next().unwrap().parse::<usize>().unwrap(), 40);
+}
+
+#[test]
 fn esc_leads_back_and_q_out() {
     let mut s = Screen::open(Setup::default());
     s.keys("? j <esc>");

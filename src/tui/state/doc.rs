@@ -299,6 +299,12 @@ impl Doc {
         self.readings.colour.and_then(|i| self.readings.all.get(i))
     }
 
+    /// What marks the first deviation, and its threshold in the signal's own unit.
+    pub fn detector(&self) -> Option<(&Detector, Option<f32>)> {
+        let (i, detector) = self.readings.detect.as_ref()?;
+        Some((detector, self.bounds.get(*i).and_then(|b| b.as_ref()).map(|b| b.value)))
+    }
+
     /// Ranks the candidates and marks their deviations by what was read of them.
     fn judge(&mut self, settings: &Settings) {
         let orientation = |i: usize| self.signal_of(i).map(|s| s.orientation).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Text being written: one line or many.
 
+use crate::tui::Command;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 /// Text with a cursor.
@@ -21,6 +22,30 @@ impl Editor {
 
     pub fn set(&mut self, text: String) {
         self.at = text.len();
+        self.text = text;
+    }
+
+    /// Carries out what a key means while text is written; other commands change nothing.
+    pub fn run(&mut self, command: Command) {
+        match command {
+            Command::Newline => self.insert("\n"),
+            Command::Backspace => self.backspace(),
+            Command::Delete => self.delete(),
+            Command::DeleteWord => self.delete_word(),
+            Command::DeleteLine => self.delete_line(),
+            Command::Left => self.left(),
+            Command::Right => self.right(),
+            Command::Up => self.vertical(-1),
+            Command::Down => self.vertical(1),
+            Command::Home => self.home(),
+            Command::End => self.end(),
+            _ => {}
+        }
+    }
+
+    /// Other text, with the cursor before byte `at` of it, which is between characters.
+    pub fn set_at(&mut self, text: String, at: usize) {
+        self.at = at.min(text.len());
         self.text = text;
     }
 

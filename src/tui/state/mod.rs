@@ -16,9 +16,10 @@ pub(crate) use list::{List, Mark};
 pub(crate) use sheet::{Line, Sheet};
 
 use super::keymap::Context;
-use super::source::{Item, Query};
+use super::source::{Filter, Item};
 use super::{Action, Field, Grade, Labels, Settings, detector_name};
 use crate::answer::Kind;
+use crate::collection::query::{Completion, QueryError};
 use crate::runtime::{ModelsStatus, RequestId, Slot};
 use crate::trace::{FitText, Fitted, Reading, Segmentation};
 use ratatui::layout::Rect;
@@ -45,8 +46,20 @@ pub(crate) enum Overlay {
     Messages { scroll: usize },
     Settings { at: usize, typed: Option<String> },
     Search(Editor),
-    Filter(Editor),
+    Filter(FilterLine),
     Problem,
+}
+
+/// A query while it is written; the list follows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FilterLine {
+    pub editor: Editor,
+    /// The filter that holds again where this one is given up.
+    pub before: Option<Filter>,
+    /// What is wrong with what is written; the list stays as it was before.
+    pub wrong: Option<QueryError>,
+    /// What the word at the cursor may become, and what that means.
+    pub completions: Vec<Completion>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +183,10 @@ pub struct State {
     pub(crate) segmentation: Segmentation,
     /// Items that wait to be generated for once the policy is ready.
     pub(crate) waiting: Option<Item>,
-    pub(crate) filter: Option<Query>,
+    /// What the list is narrowed to.
+    pub(crate) filter: Option<Filter>,
+    /// Number of the last filter.
+    pub(crate) filters: u64,
     pub(crate) asked: Vec<Item>,
     pub(crate) labels: Option<Labels>,
     /// It was said how to name a reward model.
@@ -220,6 +236,7 @@ impl State {
             segmentation: Segmentation::default(),
             waiting: None,
             filter: None,
+            filters: 0,
             asked: Vec::new(),
             labels: None,
             told_of_rewards: false,

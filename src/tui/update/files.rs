@@ -154,8 +154,8 @@ pub(super) fn take(state: &mut State, report: Report, effects: &mut Vec<Effect>)
                 None => state.hint(format!("{:?} is in no problem listed", state.search.text)),
             }
         }
-        Report::Matches { query, indices, complete, .. } => {
-            if state.filter.as_ref() == Some(&query) {
+        Report::Matches { filter, indices, complete, .. } => {
+            if state.filter.as_ref().is_some_and(|f| f.number == filter) {
                 state.list.matches.get_or_insert_default().extend(indices);
                 state.list.filtering = !complete;
             }

@@ -1,6 +1,7 @@
 //! The only place where the state changes.
 
 mod files;
+mod filter;
 mod fit;
 mod models;
 mod motion;
@@ -24,8 +25,8 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
     }
     match action {
         Action::Run(command, count) => run(state, command, count, &mut effects),
-        Action::Insert(c) => overlay::insert(state, c.encode_utf8(&mut [0; 4])),
-        Action::Paste(text) => overlay::paste(state, &text),
+        Action::Insert(c) => overlay::insert(state, c.encode_utf8(&mut [0; 4]), &mut effects),
+        Action::Paste(text) => overlay::paste(state, &text, &mut effects),
         Action::Pending(keys) => state.pending = keys,
         Action::Click(x, y) => click(state, x, y, &mut effects),
         Action::Wheel(x, y, by) => wheel(state, x, y, by),
@@ -101,7 +102,7 @@ fn run(state: &mut State, command: Command, count: Option<usize>, effects: &mut 
         Command::Settings => state.overlay = Some(Overlay::Settings { at: 0, typed: None }),
         Command::EditProblem => overlay::edit_problem(state),
         Command::Search => state.overlay = Some(Overlay::Search(Editor::default())),
-        Command::Filter => overlay::open_filter(state),
+        Command::Filter => filter::open(state),
         Command::NextMatch => motion::find(state, true, times, effects),
         Command::PreviousMatch => motion::find(state, false, times, effects),
         Command::NextPane => {

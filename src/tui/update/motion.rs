@@ -1,7 +1,7 @@
 //! Moving through lists, steps and tokens, and searching.
 
 use crate::tui::action::{Command, Effect};
-use crate::tui::source::{Ask, Item, Query, find_in};
+use crate::tui::source::{Ask, Item, Words, find_in};
 use crate::tui::state::{Doc, Focus, State, View, gold_step};
 
 pub(super) fn in_list(state: &mut State, command: Command, count: Option<usize>) {
@@ -205,5 +205,5 @@ fn find_in_list(state: &mut State, onwards: bool, effects: &mut Vec<Effect>) {
     let len = state.list.len.max(1);
     let from = if forward { (at + 1) % len } else { (at + len - 1) % len };
     state.search.waiting = true;
-    effects.push(Effect::Ask(Ask::Find { query: Query::parse(&state.search.text), from, forward }));
+    effects.push(Effect::Ask(Ask::Find { words: Words::of(&state.search.text), from, forward }));
 }

@@ -1,10 +1,11 @@
 //! Help, messages, settings, search, filter and the problem editor.
 
 use super::files::open;
+use super::filter;
 use super::{motion, settings_changed};
 use crate::tui::action::{Command, Effect};
 use crate::tui::settings::Field;
-use crate::tui::source::{Ask, Item, Query};
+use crate::tui::source::Item;
 use crate::tui::state::{Editor, Focus, Overlay, Search, State};
 
 /// Runs a command on the overlay; says whether it was meant for it.
@@ -69,20 +70,13 @@ pub(super) fn run(state: &mut State, command: Command, count: Option<usize>, eff
                 }
             }
             Command::Back => keep = false,
-            _ => edit(editor, command),
+            _ => editor.run(command),
         },
-        Overlay::Filter(editor) => match command {
-            Command::Submit => {
-                keep = false;
-                filter(state, editor.text(), effects);
-            }
-            Command::Back => keep = false,
-            _ => edit(editor, command),
-        },
+        Overlay::Filter(line) => keep = filter::run(state, line, command, effects),
         Overlay::Problem => match command {
             Command::Submit => keep = !submit_problem(state, effects),
             Command::Back => keep = false,
-            _ => edit(&mut state.draft, command),
+            _ => state.draft.run(command),
         },
     }
     if keep {
@@ -98,45 +92,29 @@ fn turn(state: &mut State, field: Field, by: i64) {
     }
 }
 
-fn edit(editor: &mut Editor, command: Command) {
-    match command {
-        Command::Newline => editor.insert("\n"),
-        Command::Backspace => editor.backspace(),
-        Command::Delete => editor.delete(),
-        Command::DeleteWord => editor.delete_word(),
-        Command::DeleteLine => editor.delete_line(),
-        Command::Left => editor.left(),
-        Command::Right => editor.right(),
-        Command::Up => editor.vertical(-1),
-        Command::Down => editor.vertical(1),
-        Command::Home => editor.home(),
-        Command::End => editor.end(),
-        _ => {}
-    }
-}
-
 /// Characters a problem may have at most; longer pastes are cut.
 const LONGEST: usize = 100_000;
 
-pub(super) fn insert(state: &mut State, text: &str) {
+pub(super) fn insert(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
     match &mut state.overlay {
-        Some(Overlay::Search(editor) | Overlay::Filter(editor)) => editor.insert(text),
+        Some(Overlay::Search(editor)) => editor.insert(text),
+        Some(Overlay::Filter(_)) => filter::insert(state, text, effects),
         Some(Overlay::Settings { typed: Some(typed), .. }) => typed.push_str(text),
         Some(Overlay::Problem) => state.draft.insert(text),
         _ => {}
     }
 }
 
-pub(super) fn paste(state: &mut State, text: &str) {
+pub(super) fn paste(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     if state.overlay == Some(Overlay::Problem) {
         let cut: String = text.chars().take(LONGEST).collect();
         if cut.len() < text.len() {
             state.hint(format!("the paste was cut after {LONGEST} characters"));
         }
-        insert(state, &cut);
+        insert(state, &cut, effects);
     } else {
-        insert(state, text.split('\n').next().unwrap_or(""));
+        insert(state, text.split('\n').next().unwrap_or(""), effects);
     }
 }
 
@@ -163,26 +141,6 @@ fn submit_problem(state: &mut State, effects: &mut Vec<Effect>) -> bool {
     let item = Item::Own(state.list.own.len() - 1);
     open(state, item, effects);
     true
-}
-
-pub(super) fn open_filter(state: &mut State) {
-    let mut editor = Editor::default();
-    if let Some(query) = &state.filter {
-        editor.set(query.text().to_string());
-    }
-    state.overlay = Some(Overlay::Filter(editor));
-}
-
-fn filter(state: &mut State, text: &str, effects: &mut Vec<Effect>) {
-    let query = Some(Query::parse(text)).filter(|q| !q.text().is_empty());
-    let selected = state.list.item(state.list.at);
-    state.list.matches = query.is_some().then(Vec::new);
-    state.list.filtering = query.is_some();
-    state.filter.clone_from(&query);
-    if let Some(at) = selected.and_then(|i| state.list.position(i)) {
-        state.list.go(at);
-    }
-    effects.push(Effect::Ask(Ask::Filter(query)));
 }
 
 pub(super) fn choose_setting(state: &mut State, row: usize) {

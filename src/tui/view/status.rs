@@ -3,11 +3,12 @@
 use super::paint::Painter;
 use crate::runtime::Slot;
 use crate::tui::keymap::{BINDINGS, Context};
-use crate::tui::state::{Editor, Level, Overlay, State};
+use crate::tui::state::{Editor, FilterLine, Level, Overlay, State};
 use crate::tui::text::width;
 use crate::tui::theme::Role;
 use crate::tui::{Command, Field};
 use ratatui::layout::Rect;
+use std::ops::Range;
 
 pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     let area = state.layout.status;
@@ -20,12 +21,16 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
         right = p.right(right, area.y, area.width / 3, &state.pending, p.style(Role::StatusKey)).saturating_sub(2);
     }
     let prompt = match &state.overlay {
-        Some(Overlay::Search(editor)) => Some(("/", editor)),
-        Some(Overlay::Filter(editor)) => Some(("filter ", editor)),
+        Some(Overlay::Search(editor)) => Some(("/", editor, None)),
+        Some(Overlay::Filter(line)) => {
+            let (text, role) = beside_filter(state, line);
+            right = p.right(right, area.y, area.width / 2, &text, p.style(role)).saturating_sub(1);
+            Some(("filter ", &line.editor, line.wrong.as_ref().map(|w| w.at.clone())))
+        }
         _ => None,
     };
-    if let Some((label, editor)) = prompt {
-        return draw_prompt(p, area, label, editor);
+    if let Some((label, editor, wrong)) = prompt {
+        return draw_prompt(p, Rect { width: (right + 1).saturating_sub(area.x), ..area }, label, editor, wrong);
     }
     right = models(state, p, area, right);
     let left = Rect { x: area.x + 1, width: right.saturating_sub(area.x + 2), ..area };
@@ -42,8 +47,22 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
     }
 }
 
-/// One line being written, scrolled so that the cursor is visible.
-fn draw_prompt(p: &mut Painter<'_>, area: Rect, label: &str, editor: &Editor) {
+/// What stands beside a query: what is wrong with it, how its last word may go on, or how many problems pass.
+fn beside_filter(state: &State, line: &FilterLine) -> (String, Role) {
+    match (&line.wrong, line.completions.first()) {
+        (_, Some(first)) => (format!("tab: {}  {}", first.text, first.meaning), Role::Faint),
+        (Some(wrong), None) => (wrong.problem.clone(), Role::Error),
+        (None, None) => {
+            let more = if state.list.filtering || !state.list.complete { "…" } else { "" };
+            let all = state.list.len;
+            let text = state.list.matches.as_ref().map_or_else(|| format!("{all}{more}"), |m| format!("{} of {all}{more}", m.len()));
+            (text, Role::Status)
+        }
+    }
+}
+
+/// One line being written, scrolled so that the cursor is visible; the bytes that are wrong are marked.
+fn draw_prompt(p: &mut Painter<'_>, area: Rect, label: &str, editor: &Editor, wrong: Option<Range<usize>>) {
     let x = p.text(area.x + 1, area.y, area.width, label, p.style(Role::StatusKey));
     let room = area.right().saturating_sub(x).saturating_sub(1);
     let (before, after) = editor.text().split_at(editor.cursor());
@@ -55,6 +74,12 @@ fn draw_prompt(p: &mut Painter<'_>, area: Rect, label: &str, editor: &Editor) {
     let at = p.text(x, area.y, room, &before[start..], style);
     let left = area.right().saturating_sub(at);
     let end = p.text(at, area.y, left, after, style);
+    if let Some(wrong) = wrong {
+        let text = editor.text();
+        let column = |byte: usize| x + width(text.get(start..byte.max(start)).unwrap_or("")) as u16;
+        let (from, to) = (column(wrong.start).min(area.right()), column(wrong.end).min(area.right()));
+        p.tint(Rect { x: from, y: area.y, width: to.saturating_sub(from), height: 1 }, p.style(Role::Error));
+    }
     let here = if after.is_empty() { end } else { at };
     if after.is_empty() {
         p.text(here, area.y, 1, " ", p.style(Role::Cursor));
