@@ -304,7 +304,8 @@ impl<'a> Indexer<'a> {
                 return;
             }
             let summary = log.name(at).and_then(|(id, epoch)| summaries.get(&(id.to_owned(), epoch)));
-            let key = summary.and_then(|s| inspect::problem(s).ok()).map(|(id, problem)| self.context.keys.of(Format::Inspect, &id, &problem));
+            let key =
+                summary.and_then(|s| inspect::problem(s).ok()).map(|(id, problem)| self.context.keys.of(Format::Inspect, &id, &problem));
             let key = key.map_or_else(
                 || match log.read(at) {
                     Ok(bytes) => self.check(&bytes, 0).map(|c| c.1),

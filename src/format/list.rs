@@ -251,8 +251,7 @@ impl TraceList {
                 .unwrap_or_else(|| FormatError::file(&file.path, "changed while it was read", "open it again"))),
         };
         // those of checked records were reported when they were indexed
-        let unchecked =
-            record.offset + u64::from(record.len) > CHECKED || file.format.is_stream() || matches!(keep, Keep::Log(_));
+        let unchecked = record.offset + u64::from(record.len) > CHECKED || file.format.is_stream() || matches!(keep, Keep::Log(_));
         if !problems.is_empty() && unchecked {
             let mut state = self.shared.state();
             if state.failed.insert(index) {

@@ -20,7 +20,7 @@ fn open_text(text: &str, options: Options) -> Opened {
     std::fs::write(&path, text).unwrap();
     let list = TraceList::open(&[path.to_str().unwrap()], options).unwrap_or_else(|e| panic!("{e}: {text}"));
     let traces = list.iter().filter_map(Result::ok).collect();
-    let format = list.files().next().unwrap().1;
+    let format = list.files()[0].1;
     Opened { traces, errors: list.errors().iter().map(ToString::to_string).collect(), format }
 }
 
@@ -127,10 +127,22 @@ fn calls_of_tools_and_their_results_are_steps() {
     let conversations = [
         vec![with("tool_calls", json!([call("{\"a\":14}".into())])), tool.clone(), last.clone()],
         vec![with("tool_calls", json!([call(json!({"a": 14}))])), tool.clone(), last.clone()],
-        vec![with("tool_calls", json!([call(json!({"a": 14})).to_string()])), json!({"role": "tool", "content": [{"type": "text", "text": "23"}]}), last.clone()],
+        vec![
+            with("tool_calls", json!([call(json!({"a": 14})).to_string()])),
+            json!({"role": "tool", "content": [{"type": "text", "text": "23"}]}),
+            last.clone(),
+        ],
         vec![with("tool_calls", json!([{"name": "add", "args": {"a": 14}, "id": "c1"}])), tool.clone(), last.clone()],
-        vec![with("tool_calls", json!([{"id": "c1", "function": "add", "arguments": {"a": 14}}])), json!({"role": "tool", "content": 23}), last.clone()],
-        vec![with("function_call", json!({"name": "add", "arguments": "{\"a\":14}"})), json!({"role": "function", "name": "add", "content": "23"}), last.clone()],
+        vec![
+            with("tool_calls", json!([{"id": "c1", "function": "add", "arguments": {"a": 14}}])),
+            json!({"role": "tool", "content": 23}),
+            last.clone(),
+        ],
+        vec![
+            with("function_call", json!({"name": "add", "arguments": "{\"a\":14}"})),
+            json!({"role": "function", "name": "add", "content": "23"}),
+            last.clone(),
+        ],
         vec![
             json!({"role": "assistant", "content": [
                 {"type": "thinking", "thinking": "Add them."}, {"type": "text", "text": "I add."}, {"type": "tool_use", "id": "c1", "name": "add", "input": {"a": 14}}
@@ -146,7 +158,8 @@ fn calls_of_tools_and_their_results_are_steps() {
         assert_eq!((trace.problem.as_str(), steps(&trace.candidates[0])), (QUESTION, want.to_vec()), "{all:?}");
     }
     // An agent that never comes to an answer, and a tool that fails.
-    let failed = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "is_error": true, "content": "no such tool"}]});
+    let failed =
+        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "is_error": true, "content": "no such tool"}]});
     let (trace, _) = one(json!({"messages": [user(), with("tool_calls", json!([call("{\"a\":14}".into())])), failed]}));
     assert_eq!(steps(&trace.candidates[0])[3], ("<tool_response>\n[error] no such tool\n</tool_response>", Reasoning));
     // Thoughts that go on behind a result.
@@ -199,7 +212,8 @@ fn nothing_is_dropped_without_a_word() {
     ]);
     let message = json!({"role": "assistant", "content": parts, "refusal": words(8), "audio": {"transcript": words(9)}, "reasoning": words(10),
         "tool_calls": [{"function": {"name": words(11), "arguments": words(12)}}, {"type": "custom", "custom": {"name": words(13), "input": words(14)}}]});
-    let (trace, _) = one(json!({"messages": [{"role": "system", "content": words(15)}, user(), message], "tools": [{"name": words(16)}], "seed": 17,
+    let (trace, _) =
+        one(json!({"messages": [{"role": "system", "content": words(15)}, user(), message], "tools": [{"name": words(16)}], "seed": 17,
         "metadata": {"note": words(18)}}));
     let candidate = &trace.candidates[0];
     let all = format!("{} {} {}", trace.problem, candidate.text, candidate.extra.as_deref().unwrap());
@@ -210,8 +224,10 @@ fn nothing_is_dropped_without_a_word() {
     for sign in ["[image]", "[audio]", "[file word3.pdf]", "[video]", "[hologram]"] {
         assert!(candidate.text.contains(sign), "{sign}: {}", candidate.text);
     }
-    let (trace, _) = one(json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "text", "text": QUESTION}]},
-        {"role": "assistant", "content": ANSWER}]}));
+    let (trace, _) = one(
+        json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "text", "text": QUESTION}]},
+        {"role": "assistant", "content": ANSWER}]}),
+    );
     assert_eq!(trace.problem, format!("[image]\n\n{QUESTION}"));
 }
 
@@ -223,7 +239,9 @@ fn numbers_beside_messages_find_their_places() {
         record["messages"] = messages.clone();
         one(record).0
     };
-    let trace = of(json!({"reward": 0.5, "score": 1, "advantages": -0.25, "rewards": {"format": 1.0}, "metrics": {"acc": 0.75}, "usage": {"total_tokens": 7}, "cost": 0.1}));
+    let trace = of(
+        json!({"reward": 0.5, "score": 1, "advantages": -0.25, "rewards": {"format": 1.0}, "metrics": {"acc": 0.75}, "usage": {"total_tokens": 7}, "cost": 0.1}),
+    );
     let c = &trace.candidates[0];
     let value = |name: &str| c.signal(name).and_then(|s| s.whole());
     assert_eq!([value("reward"), value("score"), value("advantages")], [Some(0.5), Some(1.0), Some(-0.25)]);
@@ -238,7 +256,9 @@ fn numbers_beside_messages_find_their_places() {
     for wrong in [json!(false), json!(0), json!("false"), json!("incorrect"), json!("0")] {
         assert_eq!(of(json!({"label": wrong})).candidates[0].correct, Some(false), "{wrong}");
     }
-    for (name, gold) in [("answer", json!("18")), ("ground_truth", json!(18)), ("gold", json!(["18"])), ("label", json!("18")), ("target", json!("18"))] {
+    for (name, gold) in
+        [("answer", json!("18")), ("ground_truth", json!(18)), ("gold", json!(["18"])), ("label", json!("18")), ("target", json!("18"))]
+    {
         let trace = of(json!({name: gold}));
         assert_eq!((trace.gold_answer.as_deref(), trace.candidates[0].correct), (Some("18"), None), "{name}");
     }
@@ -259,19 +279,32 @@ fn odd_messages_are_read_or_told_in_one_sentence() {
     let good = json!({"messages": [user(), {"role": "assistant", "content": ANSWER}]});
     let faults = [
         (json!({"messages": [{"content": "x"}, {"role": "assistant", "content": "y"}]}), "field `messages[0].role`: is missing; add it"),
-        (json!({"messages": [{"role": 3, "content": "x"}, {"role": "assistant", "content": "y"}]}), "field `messages[0].role`: is a number; give a string"),
+        (
+            json!({"messages": [{"role": 3, "content": "x"}, {"role": "assistant", "content": "y"}]}),
+            "field `messages[0].role`: is a number; give a string",
+        ),
         (json!({"messages": [user()]}), "field `messages`: has no assistant message; add one, or pass the file as --problems"),
         (json!({"messages": []}), "has no assistant message"),
         (json!({"messages": ["x"]}), "field `messages[0]`: is a string; give an object"),
         (json!({"messages": "x"}), "field `messages`: is a string; give an array"),
-        (json!({"messages": [user(), {"role": "assistant", "content": "y", "tool_calls": 3}]}), "field `messages[1].tool_calls`: is a number; give a list of calls"),
+        (
+            json!({"messages": [user(), {"role": "assistant", "content": "y", "tool_calls": 3}]}),
+            "field `messages[1].tool_calls`: is a number; give a list of calls",
+        ),
     ];
     for (fault, message) in faults {
         let Opened { traces, errors, .. } = lines(&[good.clone(), fault.clone(), good.clone()]);
         assert_eq!((traces.len(), errors.len()), (2, 1), "{fault} {errors:?}");
         assert!(errors[0].contains("line 2") && errors[0].contains(message), "{} / {message}", errors[0]);
     }
-    for (content, want) in [(json!(18), "18"), (json!(true), "true"), (json!({"type": "text", "text": "a"}), "a"), (Value::Null, ""), (json!([]), ""), (json!([null, "b"]), "b")] {
+    for (content, want) in [
+        (json!(18), "18"),
+        (json!(true), "true"),
+        (json!({"type": "text", "text": "a"}), "a"),
+        (Value::Null, ""),
+        (json!([]), ""),
+        (json!([null, "b"]), "b"),
+    ] {
         let (trace, _) = one(json!({"messages": [user(), {"role": "assistant", "content": content}]}));
         assert_eq!(trace.candidates[0].text, want, "{content}");
     }
@@ -312,14 +345,30 @@ fn producers() -> Vec<(Value, Format, bool)> {
     vec![
         (chat.clone(), Format::OpenAiChat, false),
         (json!({"model": "m", "messages": [user()], "choices": chat["choices"]}), Format::OpenAiChat, true),
-        (json!({"model": "m", "messages": [user()], "choices": [{"message": {"content": text}, "finish_reason": "eos"}]}), Format::OpenAiChat, true),
+        (
+            json!({"model": "m", "messages": [user()], "choices": [{"message": {"content": text}, "finish_reason": "eos"}]}),
+            Format::OpenAiChat,
+            true,
+        ),
         (completion, Format::OpenAiCompletions, true),
         (items.clone(), Format::OpenAiResponses, false),
         (with_input(json!(QUESTION)), Format::OpenAiResponses, true),
         (with_input(json!([user()])), Format::OpenAiResponses, true),
-        (with_input(json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]}])), Format::OpenAiResponses, true),
-        (json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "request_id": "r", "body": chat}, "error": null}), Format::BatchOutput, false),
-        (json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "body": items}, "error": null}), Format::BatchOutput, false),
+        (
+            with_input(json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]}])),
+            Format::OpenAiResponses,
+            true,
+        ),
+        (
+            json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "request_id": "r", "body": chat}, "error": null}),
+            Format::BatchOutput,
+            false,
+        ),
+        (
+            json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "body": items}, "error": null}),
+            Format::BatchOutput,
+            false,
+        ),
         (json!({"custom_id": "q-1", "result": {"type": "succeeded", "message": anthropic}}), Format::BatchOutput, false),
         (json!({"key": "q-1", "response": gemini}), Format::BatchOutput, false),
         (json!({"key": "q-1", "request": {"contents": contents}, "response": gemini}), Format::BatchOutput, true),
@@ -329,21 +378,53 @@ fn producers() -> Vec<(Value, Format, bool)> {
         (json!({"request": {"model": "m", "messages": [user()]}, "response": text}), Format::Exchange, true),
         (json!({"request": {"model": "m", "input": QUESTION}, "response": items}), Format::Exchange, true),
         (json!({"request": {"model": "m", "system": "s", "messages": [user()]}, "response": anthropic}), Format::Exchange, true),
-        (json!({"request": {"contents": contents, "systemInstruction": {"parts": [{"text": "s"}]}}, "response": gemini}), Format::Exchange, true),
+        (
+            json!({"request": {"contents": contents, "systemInstruction": {"parts": [{"text": "s"}]}}, "response": gemini}),
+            Format::Exchange,
+            true,
+        ),
         (json!({"messages": [user()], "response": chat, "response_cost": 0.1}), Format::Exchange, true),
-        (json!({"model": "m", "input": {"messages": [user()]}, "output": {"role": "assistant", "reasoning": THOUGHT, "content": ANSWER}}), Format::Exchange, true),
+        (
+            json!({"model": "m", "input": {"messages": [user()]}, "output": {"role": "assistant", "reasoning": THOUGHT, "content": ANSWER}}),
+            Format::Exchange,
+            true,
+        ),
         (json!({"model": "m", "input": [user()], "output": {"choices": chat["choices"]}}), Format::Exchange, true),
         (json!({"model": "m", "input": [user()], "output": [message()]}), Format::Exchange, true),
         (anthropic.clone(), Format::Anthropic, false),
         (gemini.clone(), Format::Gemini, false),
-        (json!({"request_id": "v", "model": "m", "prompt": QUESTION, "prompt_token_ids": [1, 2], "outputs": [{"index": 0, "text": text, "token_ids": [3], "cumulative_logprob": -1.5,
-            "logprobs": null, "finish_reason": "stop", "stop_reason": null}], "finished": true}), Format::Vllm, true),
-        (json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "thinking": THOUGHT, "content": ANSWER}, "done": true, "done_reason": "stop"}), Format::Ollama, false),
-        (json!({"model": "m", "created_at": "t", "response": ANSWER, "thinking": THOUGHT, "done": true, "done_reason": "stop", "context": [1, 2]}), Format::Ollama, false),
-        (json!({"model": "m", "conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": text}]}), Format::ShareGpt, true),
-        (json!({"model": "m", "conversations": [{"from": "user", "value": QUESTION}, {"from": "assistant", "value": text}], "system": "s"}), Format::ShareGpt, true),
+        (
+            json!({"request_id": "v", "model": "m", "prompt": QUESTION, "prompt_token_ids": [1, 2], "outputs": [{"index": 0, "text": text, "token_ids": [3], "cumulative_logprob": -1.5,
+            "logprobs": null, "finish_reason": "stop", "stop_reason": null}], "finished": true}),
+            Format::Vllm,
+            true,
+        ),
+        (
+            json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "thinking": THOUGHT, "content": ANSWER}, "done": true, "done_reason": "stop"}),
+            Format::Ollama,
+            false,
+        ),
+        (
+            json!({"model": "m", "created_at": "t", "response": ANSWER, "thinking": THOUGHT, "done": true, "done_reason": "stop", "context": [1, 2]}),
+            Format::Ollama,
+            false,
+        ),
+        (
+            json!({"model": "m", "conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": text}]}),
+            Format::ShareGpt,
+            true,
+        ),
+        (
+            json!({"model": "m", "conversations": [{"from": "user", "value": QUESTION}, {"from": "assistant", "value": text}], "system": "s"}),
+            Format::ShareGpt,
+            true,
+        ),
         (json!({"model": "m", "conversations": [{"role": "user", "content": QUESTION}, tagged]}), Format::OpenAiChat, true),
-        (json!({"model": "m", "messages": [{"type": "human", "content": QUESTION}, {"type": "ai", "content": text}]}), Format::OpenAiChat, true),
+        (
+            json!({"model": "m", "messages": [{"type": "human", "content": QUESTION}, {"type": "ai", "content": text}]}),
+            Format::OpenAiChat,
+            true,
+        ),
     ]
 }
 
@@ -357,7 +438,8 @@ fn every_producer_is_read() {
         assert_eq!(trace.candidates.len(), 1, "{record}");
         let c = &trace.candidates[0];
         assert_eq!(steps(c), expected(), "{record}");
-        let has_reason = ["finish_reason", "stop_reason", "finishReason", "done_reason", "completed"].iter().any(|k| record.to_string().contains(k));
+        let has_reason =
+            ["finish_reason", "stop_reason", "finishReason", "done_reason", "completed"].iter().any(|k| record.to_string().contains(k));
         assert_eq!(c.finish, has_reason.then_some(FinishReason::Stop), "{record}");
         let named = ["\"m\"", "\\\"m\\\""].iter().any(|m| record.to_string().contains(m));
         assert_eq!(c.policy.as_deref(), named.then_some("m"), "{record}");
@@ -375,12 +457,24 @@ fn every_producer_is_read() {
 fn requests_that_failed_are_reported_and_counted() {
     let good = producers().swap_remove(8).0;
     let faults = [
-        (json!({"id": "b", "custom_id": "q", "response": null, "error": {"code": "batch_expired", "message": "gone"}}), "field `error`: says that the request failed: gone; send it again"),
-        (json!({"id": "b", "custom_id": "q", "response": {"status_code": 400, "body": {"error": {"message": "too long", "type": "x"}}}, "error": null}), "field `response.body.error`: says that the request failed: too long"),
-        (json!({"custom_id": "q", "result": {"type": "errored", "error": {"type": "error", "error": {"type": "x", "message": "overloaded"}}}}), "says that the request failed: overloaded"),
+        (
+            json!({"id": "b", "custom_id": "q", "response": null, "error": {"code": "batch_expired", "message": "gone"}}),
+            "field `error`: says that the request failed: gone; send it again",
+        ),
+        (
+            json!({"id": "b", "custom_id": "q", "response": {"status_code": 400, "body": {"error": {"message": "too long", "type": "x"}}}, "error": null}),
+            "field `response.body.error`: says that the request failed: too long",
+        ),
+        (
+            json!({"custom_id": "q", "result": {"type": "errored", "error": {"type": "error", "error": {"type": "x", "message": "overloaded"}}}}),
+            "says that the request failed: overloaded",
+        ),
         (json!({"custom_id": "q", "result": {"type": "expired"}}), "field `result.type`: says that the request is expired"),
         (json!({"custom_id": "q", "response": {"status_code": 500, "body": null}, "error": null}), "field `response.status_code`: is 500"),
-        (json!({"request": {"messages": [user()]}, "response": null, "error": "timeout"}), "field `error`: says that the request failed: timeout"),
+        (
+            json!({"request": {"messages": [user()]}, "response": null, "error": "timeout"}),
+            "field `error`: says that the request failed: timeout",
+        ),
     ];
     for (fault, message) in faults {
         let Opened { traces, errors, .. } = lines(&[good.clone(), fault.clone(), good.clone()]);
@@ -399,7 +493,7 @@ fn requests_without_answers_are_problems() {
         json!({"id": "q-1", "messages": [user()], "answer": "18"}),
     ];
     for request in requests {
-        let opened = open_text(&format!("{request}\n"), Options { problems: true });
+        let opened = open_text(&format!("{request}\n"), Options { problems: true, ..Options::default() });
         assert_eq!(opened.traces.len(), 1, "{request} {:?}", opened.errors);
         let trace = &opened.traces[0];
         assert_eq!((trace.problem.as_str(), trace.id.as_str()), (QUESTION, "q-1"), "{request}");
@@ -418,22 +512,39 @@ fn tokens_are_laid_along_the_text_in_every_shape() {
     let two = |first: Option<u32>, second: Option<u32>| vec![("so".to_owned(), Some(-0.5), first), (" 2".to_owned(), Some(-0.25), second)];
     let entries = json!([{"token": "so", "logprob": -0.5, "top_logprobs": [{"token": "as", "logprob": -2.0}]}, {"token": " 2", "logprob": -0.25, "top_logprobs": []}]);
     let records = [
-        (json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}), None),
+        (
+            json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}),
+            None,
+        ),
         (json!({"messages": [user(), {"role": "assistant", "content": "so 2", "logprobs": {"content": entries}}]}), None),
         (json!({"messages": [user(), {"role": "assistant", "content": "so 2"}], "logprobs": {"content": entries}}), None),
-        (json!({"prompt": QUESTION, "object": "text_completion", "choices": [{"text": "so 2", "logprobs": {"tokens": ["so", " 2"], "token_logprobs": [-0.5, -0.25], "text_offset": [0, 2]}}]}), None),
-        (json!({"prompt": QUESTION, "outputs": [{"text": "so 2", "token_ids": [7, 8], "logprobs": [{"7": {"logprob": -0.5, "decoded_token": "so"}}, {"8": {"logprob": -0.25, "decoded_token": " 2"}}]}]}), Some((7, 8))),
+        (
+            json!({"prompt": QUESTION, "object": "text_completion", "choices": [{"text": "so 2", "logprobs": {"tokens": ["so", " 2"], "token_logprobs": [-0.5, -0.25], "text_offset": [0, 2]}}]}),
+            None,
+        ),
+        (
+            json!({"prompt": QUESTION, "outputs": [{"text": "so 2", "token_ids": [7, 8], "logprobs": [{"7": {"logprob": -0.5, "decoded_token": "so"}}, {"8": {"logprob": -0.25, "decoded_token": " 2"}}]}]}),
+            Some((7, 8)),
+        ),
         (json!({"model": "m", "message": {"role": "assistant", "content": "so 2"}, "done": true, "logprobs": entries}), None),
-        (json!({"candidates": [{"content": {"parts": [{"text": "so 2"}]}, "logprobsResult": {"chosenCandidates": [
-            {"token": "so", "tokenId": 7, "logProbability": -0.5}, {"token": " 2", "tokenId": 8, "logProbability": -0.25}]}}]}), Some((7, 8))),
-        (json!({"object": "response", "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so 2", "logprobs": entries}]}]}), None),
+        (
+            json!({"candidates": [{"content": {"parts": [{"text": "so 2"}]}, "logprobsResult": {"chosenCandidates": [
+            {"token": "so", "tokenId": 7, "logProbability": -0.5}, {"token": " 2", "tokenId": 8, "logProbability": -0.25}]}}]}),
+            Some((7, 8)),
+        ),
+        (
+            json!({"object": "response", "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so 2", "logprobs": entries}]}]}),
+            None,
+        ),
     ];
     for (record, ids) in records {
         let (trace, _) = one(record.clone());
         assert_eq!(owned(&trace.candidates[0]), two(ids.map(|i| i.0), ids.map(|i| i.1)), "{record}");
     }
     // The likeliest others are kept beside the candidate.
-    let (trace, _) = one(json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}));
+    let (trace, _) = one(
+        json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}),
+    );
     assert!(trace.candidates[0].extra.as_deref().unwrap().contains(r#""top_logprobs":[[{"token":"as","logprob":-2.0}],[]]"#));
 }
 
@@ -522,8 +633,16 @@ fn logs_of_streams_are_put_together() {
     let ollama = |key: &str, text: &str, done: bool| json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "content": "", key: text}, "done": done});
     let mut end = ollama("content", "", true);
     end["done_reason"] = "stop".into();
-    let ollama: String = [ollama("thinking", "14 + 9 = 23.\n\n", false), ollama("thinking", "23 - 5 = 18.", false), ollama("content", "There ", false), ollama("content", "are 18.", false), end]
-        .iter().map(|v| format!("{v}\n")).collect();
+    let ollama: String = [
+        ollama("thinking", "14 + 9 = 23.\n\n", false),
+        ollama("thinking", "23 - 5 = 18.", false),
+        ollama("content", "There ", false),
+        ollama("content", "are 18.", false),
+        end,
+    ]
+    .iter()
+    .map(|v| format!("{v}\n"))
+    .collect();
     let logs = [
         ("headers", format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: ping\n\n{chat}"), Format::ChatStream),
         ("a logger's prefix", prefixed, Format::ChatStream),
@@ -559,14 +678,29 @@ fn answers_of_one_stream_are_told_apart() {
         assert!(opened.errors.is_empty(), "{:?}", opened.errors);
         opened.traces.iter().map(|t| t.candidates.iter().map(|c| c.text.clone()).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
-    assert_eq!(texts(&events(&[say("a", 0, "one"), say("a", 1, "two"), say("a", 0, "!"), end("a", 0), say("a", 1, "?"), end("a", 1)])), [["one!", "two?"]]);
-    assert_eq!(texts(&events(&[say("a", 0, "one"), say("b", 0, "two"), say("a", 0, "!"), end("a", 0), say("b", 0, "?"), end("b", 0)])), [["one!", "two?"]]);
+    assert_eq!(
+        texts(&events(&[say("a", 0, "one"), say("a", 1, "two"), say("a", 0, "!"), end("a", 0), say("a", 1, "?"), end("a", 1)])),
+        [["one!", "two?"]]
+    );
+    assert_eq!(
+        texts(&events(&[say("a", 0, "one"), say("b", 0, "two"), say("a", 0, "!"), end("a", 0), say("b", 0, "?"), end("b", 0)])),
+        [["one!", "two?"]]
+    );
     assert_eq!(texts(&events(&[say("a", 0, "one"), end("a", 0), say("b", 0, "two"), end("b", 0)])), [["one"], ["two"]]);
-    let call = |id: Value, name: Value, arguments: &str| chunk("a", 0, json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}), Value::Null);
-    let log = events(&[call("c".into(), "add".into(), ""), call(Value::Null, Value::Null, "{\"a\""), call(Value::Null, Value::Null, ": 1}"), chunk("a", 0, json!({}), "tool_calls".into())]);
+    let call = |id: Value, name: Value, arguments: &str| {
+        chunk("a", 0, json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}), Value::Null)
+    };
+    let log = events(&[
+        call("c".into(), "add".into(), ""),
+        call(Value::Null, Value::Null, "{\"a\""),
+        call(Value::Null, Value::Null, ": 1}"),
+        chunk("a", 0, json!({}), "tool_calls".into()),
+    ]);
     assert_eq!(texts(&log), [["<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>"]]);
-    let text = |text: &str, reason: Value| json!({"id": "a", "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": reason,
-        "logprobs": {"tokens": [text], "token_logprobs": [-0.5]}}]});
+    let text = |text: &str, reason: Value| {
+        json!({"id": "a", "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": reason,
+        "logprobs": {"tokens": [text], "token_logprobs": [-0.5]}}]})
+    };
     let opened = open_text(&events(&[text("so", Value::Null), text(" 2", "stop".into())]), Options::default());
     assert_eq!(opened.traces[0].candidates[0].tokens.len(), 2);
     assert_eq!(opened.traces[0].candidates[0].text, "so 2");
@@ -631,6 +765,6 @@ fn labels_of_steps_as_turns_are_no_chat() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.jsonl");
     std::fs::write(&path, format!("{record}\n")).unwrap();
-    let format = TraceList::open(&[path.to_str().unwrap()], Options::default()).map(|list| list.files().next().unwrap().1);
+    let format = TraceList::open(&[path.to_str().unwrap()], Options::default()).map(|list| list.files()[0].1);
     assert!(!matches!(format, Ok(Format::OpenAiChat | Format::ShareGpt)), "{format:?}");
 }

@@ -421,7 +421,9 @@ fn the_list_follows_a_query_while_it_is_written() {
     let mut s = Screen::open(Setup::default());
     let listed = |s: &mut Screen| {
         let text = s.text();
-        text.lines().find_map(|l| Some(l.split("Problems ").nth(1)?.split_whitespace().next()?.to_owned())).unwrap_or_else(|| panic!("{text}"))
+        text.lines()
+            .find_map(|l| Some(l.split("Problems ").nth(1)?.split_whitespace().next()?.to_owned()))
+            .unwrap_or_else(|| panic!("{text}"))
     };
     s.keys("f");
     s.paste("gold:wr");

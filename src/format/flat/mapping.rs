@@ -96,7 +96,9 @@ pub fn check(file: &str, shape: &'static Shape, records: &[Value]) -> Result<(),
         let near = records.iter().filter_map(Value::as_object).find_map(|map| nearest(map, path));
         let remedy = match near {
             Some(near) => format!("the nearest is `{near}`"),
-            None => records.iter().find_map(Value::as_object).map_or_else(String::new, |map| format!("there are {}", super::fields_of(map))),
+            None => {
+                records.iter().find_map(Value::as_object).map_or_else(String::new, |map| format!("there are {}", super::fields_of(map)))
+            }
         };
         return Err(FormatError::file(file, format!("--fields names `{path}`, which is in none of its first records"), remedy));
     }
@@ -116,7 +118,9 @@ mod tests {
     fn keys_are_checked() {
         assert!(fails("probelm=q").contains("did you mean `problem`?"), "{}", fails("probelm=q"));
         assert!(fails("zzz=q").starts_with("`zzz` is no part of a trace; there are problem, text"));
-        assert!(fails("text").contains("has no `=`") && fails("text=").contains("names no field") && fails(" , ").contains("names no field"));
+        assert!(
+            fails("text").contains("has no `=`") && fails("text=").contains("names no field") && fails(" , ").contains("names no field")
+        );
         assert!(fails("signal:=x").contains("has no name"));
         let map: FieldMap = "problem=q, text=o[].t,signal:a=s.a".parse().unwrap();
         assert_eq!((map.0.paths(Role::Problem), map.0.paths(Role::Text), map.0.signals), (&["q"][..], &["o[].t"][..], &[("a", "s.a")][..]));

@@ -204,7 +204,9 @@ fn stripped(text: &str) -> Option<Vec<(String, String)>> {
     for line in body.split_inclusive('\n') {
         let name = line.trim_end();
         match turns.last_mut() {
-            _ if ["system", "user", "assistant", "model", "tool"].contains(&name) && line.ends_with('\n') => turns.push((role(name), String::new())),
+            _ if ["system", "user", "assistant", "model", "tool"].contains(&name) && line.ends_with('\n') => {
+                turns.push((role(name), String::new()))
+            }
             Some((_, content)) => content.push_str(line),
             None => return None,
         }
@@ -253,7 +255,9 @@ mod tests {
     fn turns_before_the_last_are_kept_and_plain_text_stays() {
         let text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\n2 + 2?<|im_end|>\n<|im_start|>assistant\n";
         assert_eq!(posed(&text.into(), "p").unwrap().problem, "user: Hi\n\nassistant: Hello\n\nuser: 2 + 2?");
-        for plain in ["What does\nuser\nmean?", "Is `### Response:` a mark?", "system\nhas no turn", "Who says User: hi?", "[INST is open", "user\n"] {
+        for plain in
+            ["What does\nuser\nmean?", "Is `### Response:` a mark?", "system\nhas no turn", "Who says User: hi?", "[INST is open", "user\n"]
+        {
             assert_eq!(posed(&plain.into(), "p").unwrap().problem, plain.trim(), "{plain}");
         }
         let list = json!([{"from": "system", "value": "s"}, {"from": "human", "value": "q"}]);

@@ -179,7 +179,9 @@ impl<'a> Reader<'a> {
         };
         let thought: Vec<Cow<'a, Value>> = match &thoughts {
             None => Vec::new(),
-            Some(Part { values, several: false, .. }) if several && values.len() == 1 => values[0].as_array().map(|all| flat(all)).unwrap_or_default(),
+            Some(Part { values, several: false, .. }) if several && values.len() == 1 => {
+                values[0].as_array().map(|all| flat(all)).unwrap_or_default()
+            }
             Some(Part { values, .. }) => values.clone(),
         };
         // Thoughts that are no text (a switch, `"reasoning": "on"` beside a text) or not one a candidate stay with the rest.
@@ -221,7 +223,9 @@ impl<'a> Reader<'a> {
                 }
             }
             // Calls of tools, pictures and whose turn it was: the text does not hold all of that.
-            Value::Array(all) if all.len() > 1 || all.iter().any(|m| m.as_object().is_some_and(|m| m.len() > 2)) => read.keep("messages", value),
+            Value::Array(all) if all.len() > 1 || all.iter().any(|m| m.as_object().is_some_and(|m| m.len() > 2)) => {
+                read.keep("messages", value)
+            }
             _ => {}
         }
     }
@@ -405,7 +409,13 @@ impl<'a> Reader<'a> {
         let count = part.values.len();
         let each = match spread(part, reads.len(), several) {
             Some(each) => each,
-            None => return Err(FieldError::new(path, format!("has {count} values for {} candidates", reads.len()), "name a list with one a candidate")),
+            None => {
+                return Err(FieldError::new(
+                    path,
+                    format!("has {count} values for {} candidates", reads.len()),
+                    "name a list with one a candidate",
+                ));
+            }
         };
         for (read, value) in reads.iter_mut().zip(each) {
             let numbers = value.as_array().map(|all| all.iter().map(|v| value::number(v, true).map(|x| x as f32)).collect::<Vec<_>>());
@@ -481,7 +491,9 @@ fn first_error(value: &Value, from: i64, steps: usize, path: &str) -> Result<Opt
     let number = match value {
         Value::Null => return Ok(Some(GoldDeviation::None)),
         Value::String(s) if says(s) => return Ok(Some(GoldDeviation::None)),
-        Value::String(s) => s.trim().trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == ' ').parse::<f64>().ok().map(|x| x as i64),
+        Value::String(s) => {
+            s.trim().trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == ' ').parse::<f64>().ok().map(|x| x as i64)
+        }
         v => as_integer(v),
     };
     let number = number.ok_or_else(|| wrong(path, value, "the number of a step, or null for none"))?;

@@ -36,7 +36,11 @@ impl Read {
             Value::Array(all) if !all.is_empty() && all.iter().all(|v| v.is_null() || number(v, false).is_some_and(survives)) => {
                 let values: Vec<Option<f32>> = all.iter().map(|v| number(v, false).map(|x| x as f32)).collect();
                 let some = values.iter().any(Option::is_some);
-                if some && !names_something(name) && (judges(name) || values.len() == self.candidate.steps.len()) && self.step_signal(name, &values) {
+                if some
+                    && !names_something(name)
+                    && (judges(name) || values.len() == self.candidate.steps.len())
+                    && self.step_signal(name, &values)
+                {
                     return;
                 }
                 // Numbers of other steps than can be found: the last one is what such lists end in.
@@ -110,8 +114,32 @@ fn words(name: &str) -> impl Iterator<Item = String> + '_ {
 /// Whether a name is of something that judges, so that an object or a list of it holds judgements.
 fn judges(name: &str) -> bool {
     const WORDS: [&str; 26] = [
-        "score", "scores", "reward", "rewards", "metric", "metrics", "advantage", "advantages", "value", "values", "eval", "evaluation", "judge", "judgement", "judgment",
-        "correctness", "accuracy", "acc", "rating", "ratings", "margin", "rm", "prm", "orm", "prob", "probs",
+        "score",
+        "scores",
+        "reward",
+        "rewards",
+        "metric",
+        "metrics",
+        "advantage",
+        "advantages",
+        "value",
+        "values",
+        "eval",
+        "evaluation",
+        "judge",
+        "judgement",
+        "judgment",
+        "correctness",
+        "accuracy",
+        "acc",
+        "rating",
+        "ratings",
+        "margin",
+        "rm",
+        "prm",
+        "orm",
+        "prob",
+        "probs",
     ];
     words(name).any(|w| WORDS.contains(&w.as_str()))
 }
@@ -126,11 +154,36 @@ pub fn names_something(name: &str) -> bool {
 /// Which of its values are good, and what they are, by a name.
 fn kind(name: &str) -> (Orientation, Unit) {
     const COUNTS: [&str; 17] = [
-        "tokens", "token", "length", "len", "count", "num", "n", "turns", "turn", "steps", "chars", "words", "lines", "size", "calls", "level", "rank",
+        "tokens", "token", "length", "len", "count", "num", "n", "turns", "turn", "steps", "chars", "words", "lines", "size", "calls",
+        "level", "rank",
     ];
     const NEITHER: [&str; 26] = [
-        "step", "epoch", "iteration", "iter", "time", "ms", "seconds", "sec", "duration", "latency", "temperature", "p", "k", "cost", "usage", "timing", "batch", "worker", "retries",
-        "lr", "entropy", "difficulty", "year", "month", "day", "depth",
+        "step",
+        "epoch",
+        "iteration",
+        "iter",
+        "time",
+        "ms",
+        "seconds",
+        "sec",
+        "duration",
+        "latency",
+        "temperature",
+        "p",
+        "k",
+        "cost",
+        "usage",
+        "timing",
+        "batch",
+        "worker",
+        "retries",
+        "lr",
+        "entropy",
+        "difficulty",
+        "year",
+        "month",
+        "day",
+        "depth",
     ];
     const LOW: [&str; 9] = ["loss", "nll", "ppl", "perplexity", "kl", "wer", "cer", "mse", "mae"];
     let any = |list: &[&str]| words(name).any(|w| list.contains(&w.as_str()));

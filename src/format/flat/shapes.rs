@@ -133,39 +133,144 @@ impl Need {
 use Need::{Ends, List, One, Text, Without};
 
 /// Names under which a problem stands in the records of nobody in particular.
-pub const PROBLEMS: &[&str] =
-    &["problem", "question", "prompt", "input_prompt", "query", "instruction", "input", "task_prompt", "user_prompt", "problem_statement", "doc.question", "doc.problem"];
+pub const PROBLEMS: &[&str] = &[
+    "problem",
+    "question",
+    "prompt",
+    "input_prompt",
+    "query",
+    "instruction",
+    "input",
+    "task_prompt",
+    "user_prompt",
+    "problem_statement",
+    "doc.question",
+    "doc.problem",
+];
 
 /// Names under which a candidate's text, or a list of them, stands.
 const TEXTS: &[&str] = &[
-    "completion", "completions", "generation", "generations", "response", "responses", "output_response", "output", "outputs", "model_output", "model_outputs",
-    "generated_text", "generated_texts", "model_response", "model_completion", "full_response", "candidates", "samples", "rollouts", "trajectory", "cot", "chain_of_thought",
-    "rationale", "predicted_solution", "model_solution", "generated_solution",
+    "completion",
+    "completions",
+    "generation",
+    "generations",
+    "response",
+    "responses",
+    "output_response",
+    "output",
+    "outputs",
+    "model_output",
+    "model_outputs",
+    "generated_text",
+    "generated_texts",
+    "model_response",
+    "model_completion",
+    "full_response",
+    "candidates",
+    "samples",
+    "rollouts",
+    "trajectory",
+    "cot",
+    "chain_of_thought",
+    "rationale",
+    "predicted_solution",
+    "model_solution",
+    "generated_solution",
 ];
 
 /// Names that roles have where a shape names none.
 pub const COMMON: &[Names] = &[
     (Role::Problem, PROBLEMS),
     (Role::Text, TEXTS),
-    (Role::Reasoning, &["reasoning", "reasoning_content", "reasoning_text", "thinking", "thought", "thoughts", "think", "reasonings", "model_reasoning"]),
-    (Role::Gold, &[
-        "gold_answer", "gold", "ground_truth_answer", "ground_truth", "gts", "gt", "reference_answer", "correct_answer", "expected_answer", "target",
-        "reward_model.ground_truth", "reward_spec.ground_truth", "env_extras.reward_spec.ground_truth", "extra_info.answer", "final_answer", "answer",
-    ]),
-    (Role::Solution, &["solution", "ground_truth_solution", "reference_solution", "gold_solution", "expert_solution", "canonical_solution"]),
-    (Role::Answer, &[
-        "pred", "preds", "prediction", "predictions", "predicted_answer", "predicted_answers", "extracted_answer", "extracted_answers", "pred_answer", "model_answer", "parsed_answer",
-        "answer",
-    ]),
-    (Role::Verdict, &[
-        "correct", "is_correct", "correctness", "acc", "accuracy", "exact_match", "passed", "is_right", "verdict", "final_answer_correct", "is_pass", "success",
-        "metrics.correct", "metrics.is_correct", "metrics.acc", "metrics.accuracy", "metrics.exact_match", "score.acc", "score.correct", "label",
-    ]),
+    (
+        Role::Reasoning,
+        &["reasoning", "reasoning_content", "reasoning_text", "thinking", "thought", "thoughts", "think", "reasonings", "model_reasoning"],
+    ),
+    (
+        Role::Gold,
+        &[
+            "gold_answer",
+            "gold",
+            "ground_truth_answer",
+            "ground_truth",
+            "gts",
+            "gt",
+            "reference_answer",
+            "correct_answer",
+            "expected_answer",
+            "target",
+            "reward_model.ground_truth",
+            "reward_spec.ground_truth",
+            "env_extras.reward_spec.ground_truth",
+            "extra_info.answer",
+            "final_answer",
+            "answer",
+        ],
+    ),
+    (
+        Role::Solution,
+        &["solution", "ground_truth_solution", "reference_solution", "gold_solution", "expert_solution", "canonical_solution"],
+    ),
+    (
+        Role::Answer,
+        &[
+            "pred",
+            "preds",
+            "prediction",
+            "predictions",
+            "predicted_answer",
+            "predicted_answers",
+            "extracted_answer",
+            "extracted_answers",
+            "pred_answer",
+            "model_answer",
+            "parsed_answer",
+            "answer",
+        ],
+    ),
+    (
+        Role::Verdict,
+        &[
+            "correct",
+            "is_correct",
+            "correctness",
+            "acc",
+            "accuracy",
+            "exact_match",
+            "passed",
+            "is_right",
+            "verdict",
+            "final_answer_correct",
+            "is_pass",
+            "success",
+            "metrics.correct",
+            "metrics.is_correct",
+            "metrics.acc",
+            "metrics.accuracy",
+            "metrics.exact_match",
+            "score.acc",
+            "score.correct",
+            "label",
+        ],
+    ),
     (Role::Steps, &["steps", "solution_steps", "reasoning_steps", "model_output_steps"]),
     (Role::Labels, &["labels", "step_labels", "label", "ratings", "step_ratings", "step_correctness"]),
     (Role::Group, &["problem_id", "question_id", "prompt_id", "example_id", "id", "idx", "unique_id", "uuid", "uid", "task_id"]),
     (Role::Policy, &["policy", "generator", "model", "model_name", "generation_model", "source_model"]),
-    (Role::Finish, &["finish_reason", "finish_reasons", "stop_reason", "done_reason", "is_truncated", "truncated", "is_reasoning_complete", "stop_condition", "is_completed"]),
+    (
+        Role::Finish,
+        &[
+            "finish_reason",
+            "finish_reasons",
+            "stop_reason",
+            "done_reason",
+            "is_truncated",
+            "truncated",
+            "is_reasoning_complete",
+            "stop_condition",
+            "is_completed",
+        ],
+    ),
 ];
 
 /// Every row, those that tell more before those that tell less.
@@ -174,7 +279,12 @@ pub static SHAPES: [Shape; 14] = [
     Shape {
         name: "verl",
         needs: &[One(&["input"]), Text(&["output"]), One(&["gts", "score", "step"])],
-        roles: &[(Role::Problem, &["input"]), (Role::Text, &["output"]), (Role::Gold, &["gts", "ground_truth"]), (Role::Group, &["request_id", "uid"])],
+        roles: &[
+            (Role::Problem, &["input"]),
+            (Role::Text, &["output"]),
+            (Role::Gold, &["gts", "ground_truth"]),
+            (Role::Group, &["request_id", "uid"]),
+        ],
         ..ROW
     },
     // SkyRL's dump of an evaluation.
@@ -184,10 +294,23 @@ pub static SHAPES: [Shape; 14] = [
         name: "lm-eval",
         needs: &[List(&["resps"]), One(&["doc", "doc_id", "arguments"])],
         roles: &[
-            (Role::Problem, &[
-                "doc.question", "doc.problem", "doc.Problem", "doc.Question", "doc.query", "doc.prompt", "doc.input", "arguments.gen_args_0.arg_0", "arguments[0][0]", "arguments[0].arg_0",
-                "arguments.arg_0", "doc.text",
-            ]),
+            (
+                Role::Problem,
+                &[
+                    "doc.question",
+                    "doc.problem",
+                    "doc.Problem",
+                    "doc.Question",
+                    "doc.query",
+                    "doc.prompt",
+                    "doc.input",
+                    "arguments.gen_args_0.arg_0",
+                    "arguments[0][0]",
+                    "arguments[0].arg_0",
+                    "arguments.arg_0",
+                    "doc.text",
+                ],
+            ),
             (Role::Text, &["resps"]),
             (Role::Gold, &["target", "doc.answer", "doc.target"]),
             (Role::Answer, &["filtered_resps"]),
@@ -205,7 +328,10 @@ pub static SHAPES: [Shape; 14] = [
     },
     Shape {
         name: "openr1-math",
-        needs: &[List(&["generations"]), One(&["is_reasoning_complete", "correctness_math_verify", "correctness_llama", "correctness_count"])],
+        needs: &[
+            List(&["generations"]),
+            One(&["is_reasoning_complete", "correctness_math_verify", "correctness_llama", "correctness_count"]),
+        ],
         roles: &[
             (Role::Text, &["generations"]),
             (Role::Verdict, &["correctness_math_verify", "correctness_llama"]),
@@ -217,7 +343,12 @@ pub static SHAPES: [Shape; 14] = [
     // prime-rl's and verifiers' results of before 2026.
     Shape {
         name: "verifiers",
-        needs: &[One(&["prompt"]), One(&["completion"]), One(&["reward", "rewards"]), One(&["example_id", "metrics", "is_truncated", "is_completed", "info", "env_id"])],
+        needs: &[
+            One(&["prompt"]),
+            One(&["completion"]),
+            One(&["reward", "rewards"]),
+            One(&["example_id", "metrics", "is_truncated", "is_completed", "info", "env_id"]),
+        ],
         roles: &[
             (Role::Problem, &["prompt"]),
             (Role::Text, &["completion"]),

@@ -26,11 +26,10 @@ fn word(text: &str) -> Option<bool> {
         return None;
     }
     match text.to_lowercase().as_str() {
-        "correct" | "right" | "true" | "yes" | "y" | "pass" | "passed" | "success" | "solved" | "good" | "positive" | "pos" | "1" | "1.0" | "+" => {
-            Some(true)
-        }
-        "incorrect" | "wrong" | "false" | "no" | "n" | "fail" | "failed" | "failure" | "unsolved" | "bad" | "negative" | "neg" | "error" | "0"
-        | "0.0" | "-1" | "-1.0" | "-" | "−" => Some(false),
+        "correct" | "right" | "true" | "yes" | "y" | "pass" | "passed" | "success" | "solved" | "good" | "positive" | "pos" | "1"
+        | "1.0" | "+" => Some(true),
+        "incorrect" | "wrong" | "false" | "no" | "n" | "fail" | "failed" | "failure" | "unsolved" | "bad" | "negative" | "neg"
+        | "error" | "0" | "0.0" | "-1" | "-1.0" | "-" | "−" => Some(false),
         _ => None,
     }
 }
@@ -141,20 +140,17 @@ mod tests {
         for v in [json!(true), json!(1), json!(1.0), json!("correct"), json!(" Yes "), json!("+"), json!("TRUE"), json!("1")] {
             assert_eq!(verdict(&v), Some(true), "{v}");
         }
-        for v in [json!(false), json!(0), json!(-1), json!("wrong"), json!("Incorrect"), json!("no"), json!("-"), json!("0.0"), json!("-1")] {
+        for v in [json!(false), json!(0), json!(-1), json!("wrong"), json!("Incorrect"), json!("no"), json!("-"), json!("0.0"), json!("-1")]
+        {
             assert_eq!(verdict(&v), Some(false), "{v}");
         }
         for v in [json!(0.5), json!("maybe"), json!(null), json!([true]), json!("a long sentence that is right")] {
             assert_eq!(verdict(&v), None, "{v}");
         }
-        assert_eq!([json!("+"), json!("-"), json!("-1"), json!(0.25), json!(null), json!("")].map(|v| label(&v)), [
-            Some(Some(1.0)),
-            Some(Some(0.0)),
-            Some(Some(-1.0)),
-            Some(Some(0.25)),
-            Some(None),
-            Some(None)
-        ]);
+        assert_eq!(
+            [json!("+"), json!("-"), json!("-1"), json!(0.25), json!(null), json!("")].map(|v| label(&v)),
+            [Some(Some(1.0)), Some(Some(0.0)), Some(Some(-1.0)), Some(Some(0.25)), Some(None), Some(None)]
+        );
         assert_eq!(label(&json!("fine, mostly")), None);
     }
 

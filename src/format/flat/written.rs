@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Fields of an object that hold a text.
-const TEXTS: [&str; 10] = ["text", "completion", "response", "generation", "output", "content", "generated_text", "solution", "message", "messages"];
+const TEXTS: [&str; 10] =
+    ["text", "completion", "response", "generation", "output", "content", "generated_text", "solution", "message", "messages"];
 
 /// The text of one candidate, at `path`. A list of messages is one text, a turn after the other.
 pub fn written(value: &Value, path: &str) -> Result<Candidate, FieldError> {

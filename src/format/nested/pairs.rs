@@ -74,9 +74,15 @@ fn apart(chosen: &Value, rejected: &Value, prompt: Option<&str>) -> [(Value, Opt
     if let (Value::String(a), Value::String(b)) = (chosen, rejected) {
         // A prompt that both texts repeat is no part of the answers.
         if let Some(prompt) = prompt {
-            let less = |text: &str| text.trim_start().strip_prefix(prompt).filter(|rest| !rest.trim().is_empty()).unwrap_or(text).trim_start().to_owned();
+            let less = |text: &str| {
+                text.trim_start().strip_prefix(prompt).filter(|rest| !rest.trim().is_empty()).unwrap_or(text).trim_start().to_owned()
+            };
             let repeated = !prompt.is_empty() && a.trim_start().starts_with(prompt) && b.trim_start().starts_with(prompt);
-            return if repeated { [(less(a).into(), None), (less(b).into(), None)] } else { [(chosen.clone(), None), (rejected.clone(), None)] };
+            return if repeated {
+                [(less(a).into(), None), (less(b).into(), None)]
+            } else {
+                [(chosen.clone(), None), (rejected.clone(), None)]
+            };
         }
         if let Some(at) = turn_before(a, b) {
             let before = Some(Value::String(a[..at].to_owned()));
@@ -88,8 +94,14 @@ fn apart(chosen: &Value, rejected: &Value, prompt: Option<&str>) -> [(Value, Opt
 
 /// Where two texts of one conversation begin to differ: behind the last mark of the assistant's turn that both have.
 fn turn_before(a: &str, b: &str) -> Option<usize> {
-    const TURNS: [&str; 6] =
-        ["\n\nAssistant:", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>\n\n", "[/INST]", "<｜Assistant｜>", "<|assistant|>\n"];
+    const TURNS: [&str; 6] = [
+        "\n\nAssistant:",
+        "<|im_start|>assistant\n",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "[/INST]",
+        "<｜Assistant｜>",
+        "<|assistant|>\n",
+    ];
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let same = (0..=same).rev().find(|i| a.is_char_boundary(*i))?;
     TURNS.iter().filter_map(|mark| a[..same].rfind(mark).map(|at| at + mark.len())).max()

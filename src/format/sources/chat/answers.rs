@@ -54,13 +54,18 @@ impl Shape {
             Some(Self::Choices)
         } else if each("output", &["type", "role"]) || (map.get("object").is_some_and(|o| o == "response") && array("output").is_some()) {
             Some(Self::Items)
-        } else if each("candidates", &["content", "finishReason", "finish_reason"]) && each("candidates", &["content", "index", "finishReason"]) {
+        } else if each("candidates", &["content", "finishReason", "finish_reason"])
+            && each("candidates", &["content", "index", "finishReason"])
+        {
             Some(Self::Candidates)
         } else if each("outputs", &["text"]) && any(&["prompt", "request_id", "prompt_token_ids"]) {
             Some(Self::Outputs)
         } else if map.get("output").is_some_and(|o| o.get("message").is_some_and(Value::is_object)) {
             Some(Self::Within("output"))
-        } else if object("message") && map["message"].get("content").is_some() && any(&["done", "model", "finish_reason", "usage", "created_at"]) {
+        } else if object("message")
+            && map["message"].get("content").is_some()
+            && any(&["done", "model", "finish_reason", "usage", "created_at"])
+        {
             Some(Self::Within("message"))
         } else if any(&["content", "tool_calls"]) && (map.get("role").is_some_and(|r| r == "assistant") || any(&["stop_reason"])) {
             Some(Self::Message)
@@ -204,7 +209,17 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
         candidate.signals.push(of_policy("cumulative_logprob", sum));
     }
     const USED: [&str; 12] = [
-        "message", "delta", "text", "index", "finish_reason", "logprobs", "cumulative_logprob", "role", "content", "native_finish_reason", "stop_reason",
+        "message",
+        "delta",
+        "text",
+        "index",
+        "finish_reason",
+        "logprobs",
+        "cumulative_logprob",
+        "role",
+        "content",
+        "native_finish_reason",
+        "stop_reason",
         "finishReason",
     ];
     let mut rest = beside::rest(choice, &USED);
@@ -222,7 +237,8 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
 fn keep_alternatives(choice: &Fields<'_>, rest: &mut Map<String, Value>) {
     let Some(logprobs) = choice.get("logprobs") else { return };
     let filled = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty()) || v.as_object().is_some_and(|o| !o.is_empty());
-    let listed = logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
+    let listed =
+        logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
     let columns = logprobs.get("top_logprobs").is_some_and(|t| t.as_array().is_some_and(|a| a.iter().any(filled)));
     if listed {
         let of = |e: &Value| e.get("top_logprobs").cloned().unwrap_or_default();
@@ -272,7 +288,8 @@ fn text(answer: &Fields<'_>, key: &str) -> Outcome<Candidate> {
 
 /// A candidate with why it ended, under any producer's name for that.
 pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candidate {
-    const NAMES: [&str; 7] = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"];
+    const NAMES: [&str; 7] =
+        ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"];
     let said = NAMES.iter().filter_map(|k| fields.get(k)).find_map(|value| match value {
         Value::String(name) => FinishReason::named(name),
         // SGLang's, and numbers of Gemini's protocol.

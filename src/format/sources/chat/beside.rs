@@ -23,17 +23,15 @@ pub(super) fn keep(candidate: &mut Candidate, fields: &Map<String, Value>) {
 }
 
 /// Names of the reference answer.
-const GOLD: [&str; 10] = [
-    "gold_answer", "ground_truth", "gold", "reference_answer", "expected_answer", "correct_answer", "gt", "gts", "target", "answer",
-];
+const GOLD: [&str; 10] =
+    ["gold_answer", "ground_truth", "gold", "reference_answer", "expected_answer", "correct_answer", "gt", "gts", "target", "answer"];
 /// Names of the answer that was read out of the text.
 const ANSWERS: [&str; 6] = ["extracted_answer", "predicted_answer", "prediction", "pred", "parsed_answer", "model_answer"];
 /// Names of the verdict.
 const VERDICTS: [&str; 9] = ["correct", "is_correct", "label", "passed", "success", "resolved", "verdict", "correctness", "is_right"];
 /// Words that make a number a judgement of the candidate.
-const JUDGEMENTS: [&str; 12] = [
-    "reward", "score", "advantage", "rating", "metric", "return", "logprob", "likelihood", "accuracy", "quality", "kl", "entropy",
-];
+const JUDGEMENTS: [&str; 12] =
+    ["reward", "score", "advantage", "rating", "metric", "return", "logprob", "likelihood", "accuracy", "quality", "kl", "entropy"];
 
 /// Takes out of `fields` what they say of one candidate: its verdict, answer and rewards; the others are kept with it.
 pub(super) fn note(candidate: &mut Candidate, fields: &mut Map<String, Value>) {

@@ -193,7 +193,8 @@ pub(super) fn call(part: &Fields<'_>) -> Result<String, FieldError> {
     };
     const NAMES: [&str; 7] = ["name", "function_name", "toolName", "tool_name", "function", "tool", "server_label"];
     let name = NAMES.iter().find_map(|k| inner.get(k)?.as_str());
-    const ARGUMENTS: [&str; 10] = ["arguments", "args", "input", "parameters", "action", "code", "query", "queries", "tool_input", "operation"];
+    const ARGUMENTS: [&str; 10] =
+        ["arguments", "args", "input", "parameters", "action", "code", "query", "queries", "tool_input", "operation"];
     let arguments = ARGUMENTS.iter().find_map(|k| inner.get(k));
     let own = kind.strip_suffix("_call").unwrap_or(kind);
     let text = called(name.unwrap_or(if nested.is_some() { "" } else { own }), arguments.unwrap_or(&Value::Null));

@@ -46,7 +46,8 @@ pub(in crate::format) enum Kind {
 pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
     let get = |key: &str| record.get(key).filter(|v| !v.is_null());
     if get("custom_id").is_some() || get("key").is_some() {
-        if ["response", "result"].iter().any(|k| get(k).is_some_and(Value::is_object)) || (get("error").is_some() && get("body").is_none()) {
+        if ["response", "result"].iter().any(|k| get(k).is_some_and(Value::is_object)) || (get("error").is_some() && get("body").is_none())
+        {
             return Some(Kind::Batch);
         }
         if get("body").or(get("params")).or(get("request")).is_some_and(is_request) {
@@ -106,8 +107,10 @@ fn of_messages(record: &Map<String, Value>, messages: &Value) -> Option<Kind> {
 
 /// Whether the assistant of some messages says nothing but `+` and `-`: those are labels of steps, as RLHFlow's reward models are trained on.
 fn marks_only(messages: &[Value]) -> bool {
-    let is_assistant = |m: &&Value| ["role", "from"].iter().any(|k| m.get(*k).and_then(Value::as_str).is_some_and(|n| Role::of(n) == Role::Assistant));
-    let text = |m: &Value| ["content", "value"].iter().find_map(|k| m.get(*k)?.as_str()).map(|t| matches!(t.trim(), "+" | "-")).unwrap_or(false);
+    let is_assistant =
+        |m: &&Value| ["role", "from"].iter().any(|k| m.get(*k).and_then(Value::as_str).is_some_and(|n| Role::of(n) == Role::Assistant));
+    let text =
+        |m: &Value| ["content", "value"].iter().find_map(|k| m.get(*k)?.as_str()).map(|t| matches!(t.trim(), "+" | "-")).unwrap_or(false);
     let mut said = messages.iter().filter(is_assistant).peekable();
     said.peek().is_some() && said.all(text)
 }
@@ -202,7 +205,11 @@ fn batch(result: &Fields<'_>) -> Result<Answers, FieldError> {
         return answers(result.need(key)?, &result.name(key));
     }
     if let Some(status) = result.get("status_code").and_then(Value::as_u64).filter(|s| *s >= 400) {
-        return Err(FieldError::new(result.name("status_code"), format!("is {status}: the request failed"), "send it again, or leave it out"));
+        return Err(FieldError::new(
+            result.name("status_code"),
+            format!("is {status}: the request failed"),
+            "send it again, or leave it out",
+        ));
     }
     answers(&Value::Object(result.map.clone()), "response")
 }
@@ -212,12 +219,8 @@ fn exchange(record: &Fields<'_>, key: &str, found: Answers) -> Result<Trace, Fie
     let (asked, wrapped) = request_of(record, key)?;
     let asked = asked.unwrap_or_default();
     let model = found.model.clone().or_else(|| model(record)).or_else(|| wrapped.as_ref().and_then(model));
-    let mut trace = Trace {
-        id: id(record).or(found.id).unwrap_or_default(),
-        problem: asked.problem,
-        candidates: found.candidates,
-        ..Trace::default()
-    };
+    let mut trace =
+        Trace { id: id(record).or(found.id).unwrap_or_default(), problem: asked.problem, candidates: found.candidates, ..Trace::default() };
     for candidate in &mut trace.candidates {
         candidate.policy = candidate.policy.take().or_else(|| model.clone());
         if !key.is_empty() && candidate.finish.is_none() {

@@ -27,10 +27,11 @@ impl Role {
         match name.trim().to_ascii_lowercase().as_str() {
             "system" | "developer" => Self::System,
             "user" | "human" | "prompter" => Self::User,
-            "assistant" | "gpt" | "model" | "ai" | "bot" | "chatgpt" | "bing" | "bard" | "agent" | "chatbot" | "function_call" | "tool_call" => {
-                Self::Assistant
+            "assistant" | "gpt" | "model" | "ai" | "bot" | "chatgpt" | "bing" | "bard" | "agent" | "chatbot" | "function_call"
+            | "tool_call" => Self::Assistant,
+            "tool" | "function" | "observation" | "ipython" | "environment" | "tool_response" | "tool_result" | "function_response" => {
+                Self::Tool
             }
-            "tool" | "function" | "observation" | "ipython" | "environment" | "tool_response" | "tool_result" | "function_response" => Self::Tool,
             _ => Self::Other(name.trim().to_owned()),
         }
     }

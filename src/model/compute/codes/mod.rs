@@ -16,8 +16,8 @@ mod tests;
 use super::{kernels::simd, threads};
 use activations::{Activations, Products, ROWS, Tile};
 use buffer::Buffer;
-use layout::LANES;
 pub use layout::Kind;
+use layout::LANES;
 use rayon::prelude::*;
 
 /// Bytes of weights that a thread takes at a time.

@@ -102,7 +102,9 @@ fn extreme_codes_do_not_overflow() {
             codes.row(3, &mut w);
             for sign in [1.0, -1.0] {
                 let want: f64 = w.iter().map(|w| f64::from(*w) * sign).sum();
-                for kernel in [Kernel::best(), if Kernel::best() == Kernel::Portable { Kernel::Portable } else { Kernel::Avx2 }, Kernel::Portable] {
+                for kernel in
+                    [Kernel::best(), if Kernel::best() == Kernel::Portable { Kernel::Portable } else { Kernel::Avx2 }, Kernel::Portable]
+                {
                     codes.kernel = kernel;
                     for y in codes.forward(&vec![sign as f32; input]) {
                         let near = (f64::from(y) - want).abs() <= 1e-5 * want.abs() + 1e-3;

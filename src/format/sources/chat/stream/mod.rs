@@ -192,7 +192,9 @@ pub(in crate::format) fn read(bytes: &[u8]) -> Result<Trace, FieldError> {
         let value = answer.value();
         let mut trace = match (record::parse(&value), &error) {
             (Ok(trace), _) => trace,
-            (Err(_), Some(error)) => return Err(FieldError::new("error", format!("says that the request failed: {error}"), "send it again")),
+            (Err(_), Some(error)) => {
+                return Err(FieldError::new("error", format!("says that the request failed: {error}"), "send it again"));
+            }
             (Err(e), None) => return Err(e),
         };
         for candidate in trace.candidates.iter_mut().filter(|c| c.finish.is_none() || error.is_some()) {
