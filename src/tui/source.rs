@@ -19,6 +19,10 @@ pub enum Item {
 pub trait TraceSource: Send {
     /// How many traces are known by now, and whether that is all of them.
     fn known(&mut self) -> (usize, bool);
+    /// Whether more may come after all that is known was read.
+    fn follows(&self) -> bool {
+        false
+    }
     /// Reads one trace. The error names file, line, field and remedy.
     fn read(&mut self, index: usize) -> Result<Arc<Trace>, String>;
     /// Traces that were read while they were not whole and have got more candidates since; each is named once.
@@ -214,7 +218,8 @@ struct Reader<F> {
     source: Box<dyn TraceSource>,
     tell: F,
     known: (usize, bool),
-    job: Option<(Query, usize)>,
+    /// The filter, how many traces it has looked at, and whether it was told that these are all.
+    job: Option<(Query, usize, bool)>,
     /// Traces that were given before all were known.
     given: HashSet<usize>,
 }
@@ -226,7 +231,12 @@ impl<F: Fn(Report) -> bool> Reader<F> {
                 return;
             }
             let busy = self.job.as_ref().is_some_and(|j| j.1 < self.known.0);
-            let wait = if busy { Duration::ZERO } else { Duration::from_millis(if self.known.1 { 3_600_000 } else { 50 }) };
+            let wait = Duration::from_millis(match () {
+                () if busy => 0,
+                () if !self.known.1 => 50,
+                () if self.source.follows() => 250,
+                () => 3_600_000,
+            });
             match questions.recv_timeout(wait) {
                 Ok(ask) => {
                     if !self.answer(ask, questions) {
@@ -264,7 +274,7 @@ impl<F: Fn(Report) -> bool> Reader<F> {
     fn answer(&mut self, ask: Ask, questions: &Receiver<Ask>) -> bool {
         match ask {
             Ask::Trace(i) => {
-                if !self.known.1 {
+                if !self.known.1 || self.source.follows() {
                     self.given.insert(i);
                 }
                 (self.tell)(Report::Trace(i, self.source.read(i)))
@@ -287,7 +297,7 @@ impl<F: Fn(Report) -> bool> Reader<F> {
                 }
             }
             Ask::Filter(query) => {
-                self.job = query.map(|q| (q, 0));
+                self.job = query.map(|q| (q, 0, false));
                 self.filter_on()
             }
         }
@@ -301,12 +311,13 @@ impl<F: Fn(Report) -> bool> Reader<F> {
     }
 
     fn filter_on(&mut self) -> bool {
-        let Some((query, at)) = self.job.take() else { return true };
+        let Some((query, at, all)) = self.job.take() else { return true };
         let end = (at + 256).min(self.known.0);
-        let indices = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| query.matches(&t))).collect();
+        let indices: Vec<usize> = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| query.matches(&t))).collect();
         let complete = self.known.1 && end == self.known.0;
-        let told = (self.tell)(Report::Matches { query: query.clone(), indices, looked: end, complete });
-        self.job = (!complete).then_some((query, end));
+        // What is followed is told only when something has come.
+        let told = at == end && all || (self.tell)(Report::Matches { query: query.clone(), indices, looked: end, complete });
+        self.job = (!complete || self.source.follows()).then_some((query, end, complete));
         told
     }
 }

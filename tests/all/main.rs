@@ -5,6 +5,7 @@ mod candidate_sets;
 mod cli;
 mod code;
 mod collection;
+mod containers;
 mod doors;
 mod endpoint;
 mod equations;
