@@ -1,7 +1,10 @@
-//! How soon a large JSON-lines file can be looked at, and what it costs: `cargo bench --bench open_large`.
+//! How soon a large file can be looked at, and what it costs: `cargo bench --bench open_large`.
 //!
-//! `REASONSCOPE_BENCH_MB` sets the file's size (1024). The file is written to the temporary directory first and is warm in the page cache.
+//! `REASONSCOPE_BENCH_MB` sets the size of its text (1024), `REASONSCOPE_BENCH` chooses among `native`, `gsm8k`, `group` (a million lines of one problem, put
+//! together), `zst` and `eval` (10,000 samples); all by default. Files are written to the temporary directory first and are warm in the page cache. Rates are
+//! of the text: the JSON lines as they are unpacked. `REASONSCOPE_BENCH_FILE` measures one file instead, whatever it is: a Parquet file, say.
 
+use reasonscope::collection::{self, Collection};
 use reasonscope::format::{Options, TraceList};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -12,9 +15,18 @@ use std::time::{Duration, Instant};
 const PAGE: usize = 50;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(path) = std::env::var("REASONSCOPE_BENCH_FILE") {
+        println!("{path}");
+        return measure(&path);
+    }
+    let chosen = std::env::var("REASONSCOPE_BENCH").unwrap_or_default();
+    let is_chosen = |name: &str| chosen.is_empty() || chosen.split(',').any(|c| c == name);
     let megabytes: usize = std::env::var("REASONSCOPE_BENCH_MB").ok().map_or(Ok(1024), |v| v.parse())?;
     let dir = tempfile::tempdir()?;
-    for (name, row) in [("native, 8 candidates a trace", native as fn(usize) -> String), ("GSM8K", gsm8k)] {
+    for (key, name, row) in [("native", "native, 8 candidates a trace", native as fn(usize) -> String), ("gsm8k", "GSM8K", gsm8k)] {
+        if !is_chosen(key) {
+            continue;
+        }
         let path = dir.path().join("large.jsonl");
         let mut out = BufWriter::new(std::fs::File::create(&path)?);
         let (mut written, mut rows) = (0, 0);
@@ -30,7 +42,63 @@ fn main() -> Result<(), Box<dyn Error>> {
         measure(path.to_str().ok_or("the temporary directory's name is no UTF-8")?)?;
         std::fs::remove_file(&path)?;
     }
+    if is_chosen("zst") {
+        let text: String = (0..).map(gsm8k).scan(0, |len, row| { *len += row.len(); (*len < megabytes << 20).then_some(row) }).collect();
+        let path = dir.path().join("large.jsonl.zst");
+        std::fs::write(&path, ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest))?;
+        println!("Zstandard: {} MB of text", text.len() >> 20);
+        drop(text);
+        measure(path.to_str().ok_or("the temporary directory's name is no UTF-8")?)?;
+    }
+    if is_chosen("eval") {
+        let path = dir.path().join("large.eval");
+        std::fs::write(&path, eval(10_000))?;
+        println!("a log of Inspect: 10,000 samples");
+        measure(path.to_str().ok_or("the temporary directory's name is no UTF-8")?)?;
+    }
+    if is_chosen("group") {
+        let path = dir.path().join("group.jsonl");
+        let mut out = BufWriter::new(std::fs::File::create(&path)?);
+        for i in 0..1_000_000 {
+            writeln!(out, "{{\"question\": \"One problem?\", \"answer\": \"so {i}\\n#### {i}\"}}")?;
+        }
+        out.flush()?;
+        drop(out);
+        let start = Instant::now();
+        let collection = Collection::open(&[path.to_str().ok_or("the temporary directory's name is no UTF-8")?], &collection::Options::default())?;
+        collection.wait_all();
+        println!("{} problems of 1,000,000 lines    {}  (limit 3 s)", collection.len(), show(start.elapsed()));
+    }
     Ok(())
+}
+
+/// A log whose entries are stored, with samples of 2 kB.
+fn eval(samples: usize) -> Vec<u8> {
+    let (mut out, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
+    let mut put = |name: &str, bytes: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        let short = [20_u16, 0, 0, 0, 0x21].map(u16::to_le_bytes).concat();
+        let long = [sum.sum(), bytes.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
+        let head = [&short[..], &long, &(name.len() as u16).to_le_bytes(), &[0, 0]].concat();
+        let at = (out.len() as u32).to_le_bytes();
+        directory.extend([b"PK\x01\x02\x14\0", &head[..], &[0; 10], &at, name.as_bytes()].concat());
+        out.extend([b"PK\x03\x04", &head[..], name.as_bytes(), bytes].concat());
+        count += 1;
+    };
+    put("header.json", br#"{"eval": {"model": "maker/model"}}"#);
+    let mut summaries = Vec::with_capacity(samples);
+    for i in 0..samples {
+        let start = format!("{{\"id\": {i}, \"epoch\": 1, \"input\": \"How many are {i} and 1?\"");
+        let text = format!("{i} + 1 = {}. ", i + 1).repeat(100);
+        let rest = format!(", \"target\": \"{}\", \"messages\": [{{\"role\": \"assistant\", \"content\": \"{text}\"}}]}}", i + 1);
+        put(&format!("samples/{i}_epoch_1.json"), format!("{start}{rest}").as_bytes());
+        summaries.push(format!("{start}}}"));
+    }
+    put("summaries.json", format!("[{}]", summaries.join(",")).as_bytes());
+    let (at, len, count) = (out.len() as u32, directory.len() as u32, count.to_le_bytes());
+    out.extend([&directory[..], b"PK\x05\x06\0\0\0\0", &count, &count, &len.to_le_bytes(), &at.to_le_bytes(), &[0, 0]].concat());
+    out
 }
 
 fn measure(path: &str) -> Result<(), Box<dyn Error>> {
@@ -38,7 +106,7 @@ fn measure(path: &str) -> Result<(), Box<dyn Error>> {
     let list = TraceList::open(&[path], Options::default())?;
     println!("  open                     {}", show(start.elapsed()));
     list.wait(PAGE - 1);
-    for i in 0..PAGE {
+    for i in 0..PAGE.min(list.len()) {
         list.get(i)?;
     }
     println!("  first page ({PAGE} traces)  {}  (limit 0.5 s)", show(start.elapsed()));
@@ -56,12 +124,13 @@ fn measure(path: &str) -> Result<(), Box<dyn Error>> {
         std::thread::sleep(Duration::from_millis(16));
     }
     println!("  slowest of {pages} pages while indexing  {}", show(worst));
-    println!("  indexed {} traces       {}", list.len(), show(start.elapsed()));
+    let rate = list.bytes_read() as f64 / 1e6 / start.elapsed().as_secs_f64();
+    println!("  indexed {} traces       {}, {rate:.0} MB/s", list.len(), show(start.elapsed()));
     let mut worst = Duration::ZERO;
     for k in 0..200 {
         let page = Instant::now();
-        let first = (list.len() - PAGE) * (k * 7919 % 200) / 200;
-        for i in first..first + PAGE {
+        let first = list.len().saturating_sub(PAGE) * (k * 7919 % 200) / 200;
+        for i in first..(first + PAGE).min(list.len()) {
             list.get(i)?;
         }
         worst = worst.max(page.elapsed());

@@ -43,7 +43,28 @@ fn http(head: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
+/// A zip archive whose entries are stored.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, bytes) in files {
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        let short = [20_u16, 0, 0, 0, 0x21].map(u16::to_le_bytes).concat();
+        let long = [sum.sum(), bytes.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
+        let head = [&short[..], &long, &(name.len() as u16).to_le_bytes(), &[0, 0]].concat();
+        let at = (out.len() as u32).to_le_bytes();
+        directory.extend([b"PK\x01\x02\x14\0", &head[..], &[0; 10], &at, name.as_bytes()].concat());
+        out.extend([b"PK\x03\x04", &head[..], name.as_bytes(), bytes].concat());
+    }
+    let (at, len, count) = (out.len() as u32, directory.len() as u32, (files.len() as u16).to_le_bytes());
+    out.extend([&directory[..], b"PK\x05\x06\0\0\0\0", &count, &count, &len.to_le_bytes(), &at.to_le_bytes(), &[0, 0]].concat());
+    out
+}
+
 pub fn put(seeds: &Seeds) -> io::Result<()> {
+    let log: &[u8] = br#"{"id": 1, "epoch": 1, "input": "q", "target": "4", "messages": [{"role": "assistant", "content": [{"type": "reasoning", "reasoning": "r"}]}]}"#;
+    let header: &[u8] = br#"{"eval": {"model": "m"}}"#;
+    seeds.put_how("containers", 0, &archive(&[("header.json", header), ("samples/1_epoch_1.json", log), ("summaries.json", b"[]")]))?;
     let samples = files("samples")?;
     for (i, (name, bytes)) in samples.iter().enumerate() {
         for how in [0, 2, 4, 8 | (i as u8 % 9) << 4] {
@@ -51,7 +72,14 @@ pub fn put(seeds: &Seeds) -> io::Result<()> {
         }
         let mut packer = GzEncoder::new(Vec::new(), Compression::default());
         packer.write_all(bytes)?;
-        seeds.put_how("traces", 0, &packer.finish()?)?;
+        let packed = packer.finish()?;
+        seeds.put_how("traces", 0, &packed)?;
+        seeds.put_how("containers", 0, &packed)?;
+        seeds.put_how("containers", 1, bytes)?;
+        let text = String::from_utf8_lossy(bytes);
+        seeds.put_how("containers", 0, &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())?;
+        seeds.put_how("containers", 0, format!("{{\"model\": \"m\", \"rows\": [{}]}}", text.trim().replace('\n', ",")).as_bytes())?;
+        seeds.put_how("containers", 0, &archive(&[("a.jsonl", bytes)]))?;
         seeds.put("several", &[bytes, bytes])?;
         seeds.put("labels", &[bytes])?;
         seeds.put("text", &[&bytes[..bytes.len().min(600)]])?;
@@ -134,6 +162,8 @@ fn reports(seeds: &Seeds) -> io::Result<()> {
             &[&csv, br#"{"title":"T","figures":{"a":1.5},"calibration":{"reading":"reward.min","thresholds":{"reward.min":-0.5}}}"#],
         )?;
         seeds.put("parquet", &[&parquet])?;
+        seeds.put_how("containers", 0, &parquet)?;
+        seeds.put_how("containers", 0, &csv)?;
     }
     Ok(())
 }

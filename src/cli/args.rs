@@ -161,10 +161,17 @@ pub struct FieldArgs {
 }
 
 impl GroupArgs {
-    /// Opens files of traces. What their files leave open of answers and verdicts is filled in; a named task grades all of them anew.
-    pub fn open<S: AsRef<str>>(&self, files: &[S], task: Option<Task>, segmentation: &Segmentation) -> Result<Collection, FormatError> {
-        let (fields, segmentation) = (self.map.fields, segmentation.clone());
-        Collection::open(files, &collection::Options { apart: self.no_group, fields, task, segmentation, ..collection::Options::default() })
+    /// Opens files of traces. What their files leave open of answers and verdicts is filled in; a named task grades all of them anew. With `follow`, what
+    /// comes to them later is read too.
+    pub fn open<S: AsRef<str>>(
+        &self,
+        files: &[S],
+        task: Option<Task>,
+        segmentation: &Segmentation,
+        follow: bool,
+    ) -> Result<Collection, FormatError> {
+        let (apart, fields, segmentation) = (self.no_group, self.map.fields, segmentation.clone());
+        Collection::open(files, &collection::Options { apart, fields, task, segmentation, follow, ..collection::Options::default() })
     }
 
     /// Opens files of problems; candidates that they hold are left out.

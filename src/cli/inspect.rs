@@ -20,10 +20,13 @@ use std::sync::Arc;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// Traces to open (native JSONL, ProcessBench, PRM800K, GSM8K, OpenAI chat and others; plain or .gz; `-` for standard input), or the folder of a training
-    /// run, whose rollouts are opened; none: live
+    /// Traces to open (native JSONL, ProcessBench, PRM800K, GSM8K, OpenAI chat and others; JSON, CSV, Parquet or a log of Inspect; plain, .gz, .zst or in a zip
+    /// archive; `-` for standard input), a folder of them, a pattern such as 'runs/*.jsonl', or the folder of a training run, whose rollouts are opened; none: live
     #[arg(value_name = "FILE", conflicts_with = "problems")]
     files: Vec<String>,
+    /// Go on reading: what is added to files and new files in folders come to the list
+    #[arg(long, requires = "files")]
+    follow: bool,
     #[command(flatten)]
     live: LiveArgs,
 }
@@ -73,14 +76,14 @@ const STORIES: u64 = 200;
 
 impl Inspect {
     pub(super) fn live(live: LiveArgs) -> Self {
-        Self { files: Vec::new(), live }
+        Self { files: Vec::new(), follow: false, live }
     }
 
     pub(super) fn run(self) -> Result<Exit> {
         if !std::io::stdout().is_terminal() {
             bail!("the inspector needs a terminal and standard output is none; use `reasonscope score` or `reasonscope generate` instead");
         }
-        let Self { files, live } = self;
+        let Self { files, follow, live } = self;
         let recorded = !files.is_empty();
         // The embedded models know arithmetic stories and nothing else: what a file holds is not theirs to judge unless they are named.
         let default = || if recorded { ModelRef::None } else { ModelRef::Embedded };
@@ -92,9 +95,9 @@ impl Inspect {
         let (sampling, note) = live.sampling.sampling(&asked)?;
         let mut notes: Vec<String> = live.task.note().into_iter().chain(note).collect();
         let traces: Box<dyn tui::TraceSource> = if recorded {
-            open(&files, false, &live, &mut notes)?
+            open(&files, false, follow, &live, &mut notes)?
         } else if !live.problems.is_empty() {
-            open(&live.problems, true, &live, &mut notes)?
+            open(&live.problems, true, false, &live, &mut notes)?
         } else {
             Box::new(Stories)
         };
@@ -154,16 +157,13 @@ fn judge_at(task: Option<Task>, trace: &Trace, candidate: usize) -> Judged {
 }
 
 /// Opens files, and of the folders of runs what their policies wrote. What is left out of those is told to `notes`.
-fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<String>) -> Result<Box<dyn tui::TraceSource>> {
+fn open(paths: &[String], problems: bool, follow: bool, live: &LiveArgs, notes: &mut Vec<String>) -> Result<Box<dyn tui::TraceSource>> {
     let mut files = Vec::new();
     for path in paths {
-        if !Path::new(path).is_dir() {
+        let run = RunFolder::new(path);
+        if !Path::new(path).is_dir() || !run.is_run() {
             files.push(path.clone());
             continue;
-        }
-        let run = RunFolder::new(path);
-        if !run.is_run() {
-            bail!("{path}: is a directory, and not of a training run; name trace files, the folder of a run, or a model with --policy");
         }
         let (found, left_out) = trace_files(&run);
         if found.is_empty() {
@@ -175,10 +175,11 @@ fn open(paths: &[String], problems: bool, live: &LiveArgs, notes: &mut Vec<Strin
     }
     let segment = &live.rewards.segment;
     let collection =
-        if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment)? };
-    // What comes through a pipe may come later.
-    if files.iter().all(|f| Path::new(f).is_file()) && !collection.wait(0) {
-        let errors = collection.errors();
+        if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment, follow)? };
+    // What comes through a pipe may come later, and so may what is followed.
+    if !follow && files.iter().all(|f| f != "-" && (!Path::new(f).exists() || Path::new(f).is_file() || Path::new(f).is_dir())) && !collection.wait(0) {
+        let mut errors = collection.errors();
+        errors.retain(|e| e.skips());
         let what = if problems { "problem" } else { "trace" };
         match errors.first() {
             Some(first) if errors.len() > 1 => bail!("{first}; and {} more, so that there is no {what} to show", errors.len() - 1),

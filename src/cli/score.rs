@@ -63,7 +63,7 @@ impl Score {
         if named(&self.reward).next().is_none() && self.policy == ModelRef::None {
             return Err(Usage("nothing to score with: name a --reward model, a --policy, or both".into()).into());
         }
-        let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment)?;
+        let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment, false)?;
         if let Some(out) = self.output.as_ref().and_then(|o| o.canonicalize().ok())
             && let Some(file) = self.files.iter().find(|f| std::fs::canonicalize(f).is_ok_and(|f| f == out))
         {

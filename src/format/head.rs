@@ -15,6 +15,8 @@ use std::io::{self, Read};
 const HEAD: usize = 64 << 20;
 /// Bytes of text that does not begin as JSON does within which a line of JSON must come.
 const TEXT: usize = 1 << 20;
+/// The same where the first record is damaged, or has numbers that are no JSON.
+const DAMAGED: usize = 8 << 20;
 /// Lines that are tried for a record that tells the format.
 const TRIED: usize = 50;
 
@@ -145,9 +147,9 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
         return Ok(Some(Shown::Records { format, layout, outer: Vec::new() }));
     }
     if first == b'{' {
-        let what = |record: &Value| match wanted {
-            Wanted::Mapped(fields) => flat::check(path, fields.0, std::slice::from_ref(record)).ok().map(|()| Format::Flat(fields.0)),
-            _ => Format::of_record(record).filter(|f| f.serves(wanted)),
+        let what = |record: &Value| match classify(path, std::slice::from_ref(record), wanted) {
+            Found::Format(format) => Some(format),
+            _ => None,
         };
         if let Some(list) = wrapped(text, (head.len() - text.len()) as u64, end, what) {
             return Ok(Some(Shown::Records { format: list.found, layout: Layout::Inside(list.from), outer: list.outer }));
@@ -160,10 +162,15 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
         return Ok(Some(Shown::Table(separator)));
     }
     let few = memchr::memchr_iter(b'\n', head).take(TRIED).count() < TRIED;
-    let most = if is_json { HEAD } else { TEXT };
+    let damaged = matches!(beginning, Beginning::Damaged);
+    let most = match is_json {
+        true if damaged => DAMAGED,
+        true => HEAD,
+        false => TEXT,
+    };
     // One line that is damaged at its beginning stays so, however long it is.
-    let hopeless = matches!(beginning, Beginning::Damaged) && head.len() >= TEXT && memchr::memchr(b'\n', head).is_none();
-    let started = matches!((&found, first), (Found::Nothing, b'[' | b'{')) && !matches!(beginning, Beginning::Damaged);
+    let hopeless = damaged && head.len() >= TEXT && memchr::memchr(b'\n', head).is_none();
+    let started = matches!((&found, first), (Found::Nothing, b'[' | b'{'));
     if !end && head.len() < most && !hopeless && (started || few) {
         return Ok(None);
     }

@@ -31,7 +31,7 @@ pub(super) fn recorded(
     if candidate.text.is_empty() {
         return Ok(Default::default());
     }
-    let encoded = tokenizer.encode_after(before, prompt, &candidate.text)?;
+    let encoded = tokenizer.within(&candidate.text, room, |text| tokenizer.encode_after(before, prompt, text))?;
     let (mut ids, mut spans) = (encoded.ids, encoded.spans);
     let cut = candidate.finish.as_ref().is_some_and(FinishReason::is_cut);
     if let (false, Some(eos)) = (cut, eos) {

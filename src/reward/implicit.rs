@@ -3,7 +3,9 @@
 use super::local::Reader;
 use super::protocol::{EXAMPLE, Explained};
 use super::{Piece, RewardError, RewardModel, Said, Scored};
-use crate::model::{ChatTemplate, Decoder, ModelError, ModelFiles, OpenModel, Progress, TextTokenizer, compute_dtype, device_name, ops};
+use crate::model::{
+    ChatTemplate, Decoder, Encoded, ModelError, ModelFiles, OpenModel, Progress, TextTokenizer, compute_dtype, device_name, ops,
+};
 use crate::trace::{Calibration, Level, REWARD, Reading, Span, Statistic, TokenValue, Unit, Values};
 use candle_core::{DType, Device, Tensor};
 
@@ -119,6 +121,11 @@ impl ImplicitReward {
         &self.about
     }
 
+    /// Positions that a candidate may still take in both models.
+    fn room(&self, candidate: usize) -> usize {
+        self.pair.iter().map(|r| r.room(candidate)).min().unwrap_or(0)
+    }
+
     /// The ids and spans of a piece that can be read now.
     fn readable(&self, piece: &Piece) -> Result<(Vec<u32>, Vec<Span>), RewardError> {
         let row = &self.rows[piece.candidate];
@@ -129,7 +136,8 @@ impl ImplicitReward {
         }
         let rest = piece.text.get(row.bytes..).unwrap_or("");
         let whole = if piece.finished { rest.len() } else { settled(rest) };
-        let (mut ids, mut spans) = encode(&self.tokenizer, &rest[..whole])?;
+        let room = self.room(piece.candidate);
+        let Encoded { mut ids, mut spans } = self.tokenizer.within(&rest[..whole], room, |text| encode(&self.tokenizer, text))?;
         spans.iter_mut().for_each(|s| *s = Span::new(s.start + row.bytes, s.end + row.bytes));
         let ended = piece.finished && !piece.cut_short && row.bytes + whole > 0;
         if let (true, Some(&eos)) = (ended, self.pair[0].decoder.config().eos_token_ids.first()) {
@@ -211,8 +219,7 @@ impl RewardModel for ImplicitReward {
                 continue;
             }
             let (mut ids, spans) = self.readable(piece)?;
-            let room = self.pair.iter().map(|r| r.room(piece.candidate)).min().unwrap_or(0);
-            ids.truncate(room);
+            ids.truncate(self.room(piece.candidate));
             let row = &mut self.rows[piece.candidate];
             row.ended = piece.finished;
             row.bytes = match piece.tokens.is_empty() && !piece.finished {
@@ -248,7 +255,7 @@ pub fn explain_implicit(files: [&ModelFiles; 2], options: ImplicitOptions) -> Re
     let chat = policy.chat(&tokenizer)?;
     let (problem, steps) = EXAMPLE;
     let before = prompt(&tokenizer, chat.as_ref(), problem)?;
-    let mut text = encode(&tokenizer, &steps.join("\n"))?.0;
+    let mut text = encode(&tokenizer, &steps.join("\n"))?.ids;
     text.extend(policy.config()?.eos_token_ids.first());
     let id = |read| move |&id: &u32| (id, read);
     let ids = before.iter().map(id(false)).chain(text.iter().map(id(true)));
@@ -308,8 +315,8 @@ fn settled(text: &str) -> usize {
 }
 
 /// Ids and spans of a text, cut after every run of line breaks, each part tokenised by itself.
-fn encode(tokenizer: &TextTokenizer, text: &str) -> Result<(Vec<u32>, Vec<Span>), ModelError> {
-    let (mut ids, mut spans, mut at) = (Vec::new(), Vec::new(), 0);
+fn encode(tokenizer: &TextTokenizer, text: &str) -> Result<Encoded, ModelError> {
+    let (Encoded { mut ids, mut spans }, mut at) = (Encoded::default(), 0);
     while at < text.len() {
         let rest = &text[at..];
         let breaks = rest.find('\n').map_or(rest.len(), |i| rest.len() - rest[i..].trim_start_matches(['\n', '\r']).len());
@@ -318,7 +325,7 @@ fn encode(tokenizer: &TextTokenizer, text: &str) -> Result<(Vec<u32>, Vec<Span>)
         spans.extend(encoded.spans.into_iter().map(|s| Span::new(s.start + at, s.end + at)));
         at += breaks;
     }
-    Ok((ids, spans))
+    Ok(Encoded { ids, spans })
 }
 
 /// ln of the chance of each target by the states before them, `[n, hidden]`.
@@ -340,7 +347,7 @@ mod tests {
         assert_eq!((settled("a\n\nb"), settled("a\n\n"), settled("a"), settled("a\nb\r\n\r\nc\n"), settled("\nb")), (3, 0, 0, 7, 1));
         let tokenizer = crate::model::embedded_policy().tokenizer().unwrap();
         let text = "One.\n\nTwo é\n three\r\n";
-        let (ids, spans) = encode(&tokenizer, text).unwrap();
+        let Encoded { ids, spans } = encode(&tokenizer, text).unwrap();
         assert_eq!(spans.iter().map(|s| s.of(text)).collect::<String>(), text);
         assert_eq!(tokenizer.decode(&ids), text);
     }

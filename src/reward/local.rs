@@ -210,7 +210,8 @@ impl LocalReward {
         }
         let rest = piece.text.get(row.bytes..).unwrap_or("");
         let whole = if piece.finished { rest.len() } else { rest.rfind('\n').map_or(0, |i| i + 1) };
-        let encoded = self.tokenizer.encode_lines(&rest[..whole])?;
+        let room = self.reader.room(piece.candidate);
+        let encoded = self.tokenizer.within(&rest[..whole], room, |text| self.tokenizer.encode_lines(text))?;
         let (mut ids, mut spans) = (encoded.ids, encoded.spans);
         for s in &mut spans {
             *s = Span::new(s.start + row.bytes, s.end + row.bytes);

@@ -13,12 +13,19 @@ pub struct Recorded {
     told: usize,
     /// What was read before all files were, with how much was known of it then.
     early: HashMap<usize, Size>,
+    /// How much was known when it was last looked at for growth.
+    looked: (usize, u64),
 }
 
 impl Recorded {
     /// Reads from `collection`.
     pub fn new(collection: Collection) -> Self {
-        Self { collection, told: 0, early: HashMap::new() }
+        Self { collection, told: 0, early: HashMap::new(), looked: (0, 0) }
+    }
+
+    /// Whether what is known of a problem may change.
+    fn may_grow(&self) -> bool {
+        self.collection.follows() || !self.collection.is_complete()
     }
 }
 
@@ -28,8 +35,12 @@ impl TraceSource for Recorded {
         (self.collection.len(), complete)
     }
 
+    fn follows(&self) -> bool {
+        self.collection.follows()
+    }
+
     fn read(&mut self, index: usize) -> Result<Arc<Trace>, String> {
-        if !self.collection.is_complete() {
+        if self.may_grow() {
             let size = self.collection.size(index);
             self.early.insert(index, size);
         }
@@ -37,11 +48,20 @@ impl TraceSource for Recorded {
     }
 
     fn grown(&mut self) -> Vec<usize> {
-        if self.early.is_empty() || !self.collection.is_complete() {
+        let known = self.collection.known();
+        if self.early.is_empty() || !self.collection.is_complete() || self.collection.follows() && known == self.looked {
             return Vec::new();
         }
+        self.looked = known;
         let mut grown: Vec<usize> =
-            std::mem::take(&mut self.early).into_iter().filter(|(i, size)| self.collection.size(*i) != *size).map(|(i, _)| i).collect();
+            self.early.iter().filter(|(i, size)| self.collection.size(**i) != **size).map(|(i, _)| *i).collect();
+        if self.collection.follows() {
+            grown.iter().for_each(|i| {
+                self.early.remove(i);
+            });
+        } else {
+            self.early.clear();
+        }
         grown.sort_unstable();
         grown
     }

@@ -20,6 +20,10 @@ pub enum Item {
 pub trait TraceSource: Send {
     /// How many traces are known by now, and whether that is all of them.
     fn known(&mut self) -> (usize, bool);
+    /// Whether more may come after all that is known was read.
+    fn follows(&self) -> bool {
+        false
+    }
     /// Reads one trace. The error names file, line, field and remedy.
     fn read(&mut self, index: usize) -> Result<Arc<Trace>, String>;
     /// Traces that were read while they were not whole and have got more candidates since; each is named once.
@@ -211,7 +215,8 @@ struct Reader<F> {
     source: Box<dyn TraceSource>,
     tell: F,
     known: (usize, bool),
-    job: Option<(Box<Filter>, usize)>,
+    /// The filter, how many traces it has looked at, and whether it was told that these are all.
+    job: Option<(Box<Filter>, usize, bool)>,
     /// Traces that were given before all were known.
     given: HashSet<usize>,
 }
@@ -223,7 +228,12 @@ impl<F: Fn(Report) -> bool> Reader<F> {
                 return;
             }
             let busy = self.job.as_ref().is_some_and(|j| j.1 < self.known.0);
-            let wait = if busy { Duration::ZERO } else { Duration::from_millis(if self.known.1 { 3_600_000 } else { 50 }) };
+            let wait = Duration::from_millis(match () {
+                () if busy => 0,
+                () if !self.known.1 => 50,
+                () if self.source.follows() => 250,
+                () => 3_600_000,
+            });
             match questions.recv_timeout(wait) {
                 Ok(ask) => {
                     if !self.answer(ask, questions) {
@@ -261,7 +271,7 @@ impl<F: Fn(Report) -> bool> Reader<F> {
     fn answer(&mut self, ask: Ask, questions: &Receiver<Ask>) -> bool {
         match ask {
             Ask::Trace(i) => {
-                if !self.known.1 {
+                if !self.known.1 || self.source.follows() {
                     self.given.insert(i);
                 }
                 (self.tell)(Report::Trace(i, self.source.read(i)))
@@ -284,7 +294,7 @@ impl<F: Fn(Report) -> bool> Reader<F> {
                 }
             }
             Ask::Filter(filter) => {
-                self.job = filter.map(|f| (f, 0));
+                self.job = filter.map(|f| (f, 0, false));
                 self.filter_on()
             }
         }
@@ -298,12 +308,14 @@ impl<F: Fn(Report) -> bool> Reader<F> {
     }
 
     fn filter_on(&mut self) -> bool {
-        let Some((filter, at)) = self.job.take() else { return true };
+        let Some((filter, at, all)) = self.job.take() else { return true };
         let end = (at + 256).min(self.known.0);
-        let indices = (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| filter.query.matches(&t, &filter.lens))).collect();
+        let indices: Vec<usize> =
+            (at..end).filter(|&i| self.source.read(i).is_ok_and(|t| filter.query.matches(&t, &filter.lens))).collect();
         let complete = self.known.1 && end == self.known.0;
-        let told = (self.tell)(Report::Matches { filter: filter.number, indices, looked: end, complete });
-        self.job = (!complete).then_some((filter, end));
+        // What is followed is told only when something has come.
+        let told = at == end && all || (self.tell)(Report::Matches { filter: filter.number, indices, looked: end, complete });
+        self.job = (!complete || self.source.follows()).then_some((filter, end, complete));
         told
     }
 }

@@ -6,6 +6,7 @@ mod chats;
 mod cli;
 mod code;
 mod collection;
+mod containers;
 mod doors;
 mod endpoint;
 mod equations;

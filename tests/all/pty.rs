@@ -349,8 +349,10 @@ fn a_run_is_opened_by_its_folder() {
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
     terminal.assert_clean();
-    std::fs::remove_file(dir.path().join("metrics.jsonl")).unwrap();
-    let mut terminal = open(folder);
+    let other = dir.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("notes.txt"), "words").unwrap();
+    let mut terminal = open(other.to_str().unwrap());
     assert_eq!(terminal.end(), 1);
-    assert!(terminal.text().contains("is a directory, and not of a training run"), "{}", terminal.text());
+    assert!(terminal.text().contains("holds 1 files and no traces"), "{}", terminal.text());
 }

@@ -137,7 +137,7 @@ impl RecordedArgs {
         let bounds = Bounds::default();
         for file in &self.files {
             reporter.stage(file);
-            let list = self.group.open(std::slice::from_ref(file), self.task, &self.rewards.segment)?;
+            let list = self.group.open(std::slice::from_ref(file), self.task, &self.rewards.segment, false)?;
             let stories = list.wait(0) && list.read(0).is_ok_and(|t| t.id.contains("stories"));
             let seen = self.seen(stories)?;
             let check =

@@ -31,6 +31,12 @@ pub const END_TOKEN: &str = "<|end|>";
 /// Ids lie below this. The largest vocabularies have a quarter of a million tokens; an id is a claim by which memory is set aside.
 const MOST_TOKENS: u32 = 1 << 22;
 
+/// Bytes that a token has at most on the average of most texts, and bytes of a text that are not cut.
+const USUAL: usize = 8;
+const LEAST: usize = 1 << 12;
+/// Tokens before a cut that may be others than in the whole text.
+const SEAM: usize = 64;
+
 /// Tokens of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
@@ -221,6 +227,21 @@ impl TextTokenizer {
             }
         }
         self.encode(line, false)
+    }
+
+    /// What `encode` makes of `text`, or of a beginning of it that has more than `room` tokens; the first `room` are those of the whole text. So what does not
+    /// fit a context is not tokenised.
+    pub fn within(&self, text: &str, room: usize, encode: impl Fn(&str) -> Result<Encoded, ModelError>) -> Result<Encoded, ModelError> {
+        let mut bytes = room.saturating_mul(USUAL).saturating_add(LEAST);
+        while bytes < text.len() {
+            let end = (0..=bytes).rev().find(|&i| text.is_char_boundary(i)).unwrap_or_default();
+            let encoded = encode(&text[..end])?;
+            if encoded.ids.len() > room.saturating_add(SEAM) {
+                return Ok(encoded);
+            }
+            bytes = bytes.saturating_mul(2);
+        }
+        encode(text)
     }
 
     /// Token ids of `text` where it follows `before`, whose ids are `ids`: those that a tokenizer gives to both in one, so that `.` and a blank line after
@@ -556,6 +577,25 @@ mod tests {
         assert_eq!(whole.ids, ids);
         assert_eq!(whole.spans.iter().map(|s| s.of(text)).collect::<String>(), text);
         assert_eq!(t.decode(&whole.ids), text);
+    }
+
+    #[test]
+    fn no_more_is_tokenised_than_there_is_room_for() {
+        let t = TextTokenizer::train_bpe(["how many apples are there"; 40].into_iter(), 300).unwrap();
+        for text in ["how many apples are there ".repeat(20_000), "x".repeat(400_000), "é\n".repeat(100_000)] {
+            let whole = t.encode_lines(&text).unwrap();
+            for room in [0, 1, 700] {
+                let longest = std::cell::Cell::new(0);
+                let part = t.within(&text, room, |part| {
+                    longest.set(longest.get().max(part.len()));
+                    t.encode_lines(part)
+                });
+                let part = part.unwrap();
+                assert!(part.ids.len() > room && part.ids[..room] == whole.ids[..room] && part.spans[..room] == whole.spans[..room]);
+                assert!(longest.get() < text.len() / 4, "{room} {}", longest.get());
+            }
+            assert_eq!(t.within(&text, whole.ids.len(), |part| t.encode_lines(part)).unwrap(), whole);
+        }
     }
 
     #[test]

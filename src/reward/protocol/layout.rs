@@ -146,16 +146,17 @@ impl Layout {
         Ok(ids)
     }
 
-    /// The ids of step `index`, a piece for each line where lines have tags of their own.
-    pub fn step(&self, index: usize, text: &str) -> Result<Vec<Piece>, ModelError> {
+    /// The ids of step `index`, a piece for each line where lines have tags of their own. What is longer than `room` tokens may be cut where it is.
+    pub fn step(&self, index: usize, text: &str, room: usize) -> Result<Vec<Piece>, ModelError> {
         let lines: Vec<&str> = match self.input.lines {
             Lines::Keep => vec![text],
             Lines::Each => text.lines().filter(|l| !l.trim().is_empty()).collect(),
         };
-        let piece = |(i, line): (usize, &&str)| {
+        let piece = |(i, line): (usize, &&str)| -> Result<Piece, ModelError> {
             let before = if index + i == 0 { &self.input.first } else { &self.between };
             let text = format!("{before}{line}{}", self.after);
-            let mut ids = if self.input.alone { self.tokenizer.encode(&text, false)? } else { self.tokenizer.encode_line(&text)? }.ids;
+            let encode = |text: &str| if self.input.alone { self.tokenizer.encode(text, false) } else { self.tokenizer.encode_line(text) };
+            let mut ids = self.tokenizer.within(&text, room, encode)?.ids;
             let own = ids.len();
             ids.extend(&self.tag);
             let mark = match self.at {
@@ -166,7 +167,16 @@ impl Layout {
             };
             Ok(Piece { ids, mark })
         };
-        lines.iter().enumerate().map(piece).collect()
+        let (mut pieces, mut length) = (Vec::new(), 0);
+        for line in lines.iter().enumerate() {
+            let piece = piece(line)?;
+            length += piece.ids.len();
+            pieces.push(piece);
+            if length > room {
+                break;
+            }
+        }
+        Ok(pieces)
     }
 
     /// The ids of what stands after the last step, where a chat's template puts something there.
@@ -187,13 +197,13 @@ impl Layout {
         }
         let (mut ids, mut reads) = (self.opening(problem)?, Vec::new());
         if self.at == At::End {
-            ids.extend(self.step(0, &steps.join("\n"))?.into_iter().flat_map(|p| p.ids));
+            ids.extend(self.step(0, &steps.join("\n"), usize::MAX)?.into_iter().flat_map(|p| p.ids));
             ids.extend(self.closing(problem)?);
             reads.extend(ids.iter().rposition(|id| Some(*id) != pad));
             return Ok((ids, reads));
         }
         for (i, step) in steps.iter().enumerate() {
-            for piece in self.step(i, step)? {
+            for piece in self.step(i, step, usize::MAX)? {
                 reads.extend(piece.mark.map(|m| ids.len() + m).or(ids.len().checked_sub(1)));
                 ids.extend(piece.ids);
             }

@@ -121,12 +121,12 @@ impl ProtocolReward {
 
     /// The ids of a whole candidate, read at the last one that is not padding.
     fn whole(&self, candidate: usize, text: &str, room: usize) -> Result<New, RewardError> {
-        let mut ids: Vec<u32> = self.layout.step(0, text.trim())?.into_iter().flat_map(|p| p.ids).collect();
+        let mut ids: Vec<u32> = self.layout.step(0, text.trim(), room)?.into_iter().flat_map(|p| p.ids).collect();
         ids.extend(self.layout.closing(&self.problem)?);
         if ids.len() > room {
             let (n, context) = (ids.len(), self.decoder.context());
             return Err(RewardError::Input(format!(
-                "its {n} tokens do not fit the reward model's context of {context} beside the problem; it is not cut, for a score of a part would pass for one of the whole"
+                "its tokens ({n} or more) do not fit the reward model's context of {context} beside the problem; it is not cut, for a score of a part would pass for one of the whole"
             )));
         }
         let at = ids.iter().rposition(|id| Some(*id) != self.pad);
@@ -140,7 +140,7 @@ impl ProtocolReward {
         let mut room = decoder.context() - cache.len(row.cache);
         let mut new = New { candidate, ids: Vec::new(), reads: Vec::new() };
         for (i, span) in steps.iter().enumerate().skip(row.values.len()) {
-            let pieces = if row.full { Vec::new() } else { layout.step(i, span.of(text))? };
+            let pieces = if row.full { Vec::new() } else { layout.step(i, span.of(text), room)? };
             let length: usize = pieces.iter().map(|p| p.ids.len()).sum();
             row.full |= length > room;
             if !row.full {

@@ -67,7 +67,8 @@ impl Questions {
     }
 
     /// What the user says of step `row.steps.len()`, after what was said before, and where the assistant begins to write.
-    fn ask(&self, problem: &str, row: &Row, step: &str) -> Result<Asked, ModelError> {
+    /// What is longer than `room` tokens may be cut where it is.
+    fn ask(&self, problem: &str, row: &Row, step: &str, room: usize) -> Result<Asked, ModelError> {
         let number = (row.steps.len() + 1).to_string();
         let input = &self.protocol.input;
         let before = if row.steps.is_empty() { NONE_BEFORE.to_owned() } else { row.steps.join("\n") };
@@ -86,7 +87,7 @@ impl Questions {
         }
         messages.push(Message::new("user", &user));
         let text = self.chat.render(&messages, true)?;
-        let mut ids = self.tokenizer.encode(&text, true)?.ids;
+        let mut ids = self.tokenizer.within(&text, room, |text| self.tokenizer.encode(text, true))?.ids;
         ids.extend(self.bare(&fill(&self.write.begin, &parts))?);
         Ok(Asked { user, ids })
     }
@@ -170,14 +171,18 @@ impl WriterReward {
     /// Judges the next step of a candidate.
     fn judge(&mut self, candidate: usize, step: &str) -> Result<(), RewardError> {
         let Questions { write, tokenizer, .. } = &self.questions;
-        let row = &self.rows[candidate];
-        let asked = self.questions.ask(&self.problem, row, step)?;
+        let row = &mut self.rows[candidate];
+        if row.full {
+            row.values.push(None);
+            return Ok(());
+        }
+        let asked = self.questions.ask(&self.problem, row, step, self.decoder.context())?;
         let verdict = self.questions.bare(&write.verdict)?;
         // What ends a critique that does not end, the verdict, and the word that is read.
         let ending = self.questions.bare(&write.until)?;
         let beside = asked.ids.len() + ending.len() + verdict.len() + 1;
         let room = self.decoder.context().saturating_sub(beside);
-        if row.full || room == 0 {
+        if room == 0 {
             let row = &mut self.rows[candidate];
             row.full = true;
             row.values.push(None);
@@ -298,7 +303,7 @@ impl FirstQuestion {
         let chat = files.chat(&tokenizer)?;
         let questions = Questions::new(protocol.clone(), files, tokenizer, chat)?;
         let ([good, bad], [yes, no]) = questions.labels()?;
-        let ids = questions.ask(problem, &Row::default(), step)?.ids;
+        let ids = questions.ask(problem, &Row::default(), step, usize::MAX)?.ids;
         let ids = ids.into_iter().map(|id| (id, questions.tokenizer.token(id).unwrap_or_default())).collect();
         Ok(Self { ids, verdicts: [(yes, good), (no, bad)] })
     }

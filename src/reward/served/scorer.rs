@@ -93,7 +93,7 @@ impl ServedReward {
         let row = &mut self.rows[piece.candidate];
         if laid.protocol.judges_whole() {
             row.ids.clone_from(&laid.opening);
-            row.ids.extend(laid.layout.step(0, piece.text.trim())?.into_iter().flat_map(|p| p.ids));
+            row.ids.extend(laid.layout.step(0, piece.text.trim(), usize::MAX)?.into_iter().flat_map(|p| p.ids));
             row.ids.extend(laid.layout.closing(&self.problem)?);
             let at = row.ids.iter().rposition(|id| Some(*id) != laid.pad).unwrap_or(0);
             row.reads = vec![(0, at)];
@@ -107,7 +107,7 @@ impl ServedReward {
         let steps = if uncut { &all[..] } else { piece.steps };
         let before = row.steps;
         for (i, span) in steps.iter().enumerate().skip(before) {
-            for part in laid.layout.step(i, span.of(piece.text))? {
+            for part in laid.layout.step(i, span.of(piece.text), usize::MAX)? {
                 let at = part.mark.map(|m| row.ids.len() + m).or(row.ids.len().checked_sub(1));
                 row.reads.extend(at.map(|at| (i, at)));
                 row.ids.extend(part.ids);
