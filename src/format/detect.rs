@@ -4,7 +4,7 @@ use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
 use super::sources::chat::record::{self as chat, Kind};
-use super::sources::chat::{atif, stream};
+use super::sources::chat::atif;
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
@@ -170,7 +170,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 29] = [
+        let tests: [(Self, Fits); 17] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::Prm800k, prm800k::fits),
@@ -186,29 +186,37 @@ impl Format {
             (Self::HumanEvalSamples, humaneval::fits_samples),
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
             (Self::Atif, atif::fits),
-            (Self::Ollama, stream::fits_ollama),
-            (Self::ChatStream, stream::fits),
-            (Self::OpenAiChat, |r| chat::kind(r) == Some(Kind::Chat)),
-            (Self::OpenAiCompletions, |r| chat::kind(r) == Some(Kind::Completions)),
-            (Self::OpenAiResponses, |r| chat::kind(r) == Some(Kind::Responses)),
-            (Self::BatchOutput, |r| chat::kind(r) == Some(Kind::Batch)),
-            (Self::Exchange, |r| chat::kind(r) == Some(Kind::Exchange)),
-            (Self::Anthropic, |r| chat::kind(r) == Some(Kind::Anthropic)),
-            (Self::Gemini, |r| chat::kind(r) == Some(Kind::Gemini)),
-            (Self::Vllm, |r| chat::kind(r) == Some(Kind::Vllm)),
-            (Self::ShareGpt, |r| chat::kind(r) == Some(Kind::ShareGpt)),
-            (Self::ChatProblems, |r| chat::kind(r) == Some(Kind::Problem)),
             (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
         ];
-        tests.iter().find(|(_, fits)| fits(map)).map(|(format, _)| *format)
+        let known = |chosen: fn(Self) -> bool| tests.iter().find(|(format, fits)| chosen(*format) && fits(map)).map(|(format, _)| *format);
+        known(|f| !matches!(f, Self::RunSamples | Self::Problems))
+            .or_else(|| chat::kind(map).map(Self::of_chat))
+            .or_else(|| known(|f| matches!(f, Self::RunSamples | Self::Problems)))
+    }
+
+    fn of_chat(kind: Kind) -> Self {
+        match kind {
+            Kind::Chat => Self::OpenAiChat,
+            Kind::Completions => Self::OpenAiCompletions,
+            Kind::Responses => Self::OpenAiResponses,
+            Kind::Batch => Self::BatchOutput,
+            Kind::Exchange => Self::Exchange,
+            Kind::Anthropic => Self::Anthropic,
+            Kind::Gemini => Self::Gemini,
+            Kind::Vllm => Self::Vllm,
+            Kind::ShareGpt => Self::ShareGpt,
+            Kind::Problem => Self::ChatProblems,
+            Kind::Ollama => Self::Ollama,
+            Kind::Stream => Self::ChatStream,
+        }
     }
 
     /// Reads one record (for `Native`, one line: a trace of one candidate). The outer error: it is no JSON.
     pub(super) fn read(self, bytes: &[u8]) -> Result<Result<Trace, FieldError>, FieldError> {
         let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
-            Self::Ollama | Self::ChatStream => return Ok(stream::read(bytes)),
+            Self::Ollama | Self::ChatStream => return Ok(chat::parse_stream(bytes)),
             Self::ProcessBench => processbench::parse,
             Self::Prm800k => prm800k::parse,
             Self::Stepwise => stepwise::parse_trl,
