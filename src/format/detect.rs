@@ -6,7 +6,7 @@ use super::flat::{self, FieldMap, Shape};
 use super::native::{self, run_samples};
 use super::nested::{episodes, pairs, thoughts, tree, turns};
 use super::sources::chat::record::{self as chat, Kind};
-use super::sources::chat::{atif, stream};
+use super::sources::chat::atif;
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
@@ -196,7 +196,7 @@ impl Format {
     /// The format of one record, `None` where none fits.
     pub(super) fn of_record(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let tests: [(Self, Fits); 35] = [
+        let tests: [(Self, Fits); 23] = [
             (Self::Native, native::fits),
             (Self::ProcessBench, processbench::fits),
             (Self::SolutionTree, tree::fits),
@@ -218,29 +218,37 @@ impl Format {
             (Self::HumanEvalVerdicts, humaneval::fits_verdicts),
             (Self::Inspect, inspect::fits),
             (Self::Atif, atif::fits),
-            (Self::Ollama, stream::fits_ollama),
-            (Self::ChatStream, stream::fits),
-            (Self::OpenAiChat, |r| chat::kind(r) == Some(Kind::Chat)),
-            (Self::OpenAiCompletions, |r| chat::kind(r) == Some(Kind::Completions)),
-            (Self::OpenAiResponses, |r| chat::kind(r) == Some(Kind::Responses)),
-            (Self::BatchOutput, |r| chat::kind(r) == Some(Kind::Batch)),
-            (Self::Exchange, |r| chat::kind(r) == Some(Kind::Exchange)),
-            (Self::Anthropic, |r| chat::kind(r) == Some(Kind::Anthropic)),
-            (Self::Gemini, |r| chat::kind(r) == Some(Kind::Gemini)),
-            (Self::Vllm, |r| chat::kind(r) == Some(Kind::Vllm)),
-            (Self::ShareGpt, |r| chat::kind(r) == Some(Kind::ShareGpt)),
-            (Self::ChatProblems, |r| chat::kind(r) == Some(Kind::Problem)),
             (Self::RunSamples, run_samples::fits),
             (Self::Problems, problems::fits),
         ];
         let known = |chosen: fn(Self) -> bool| tests.iter().find(|(format, fits)| chosen(*format) && fits(map)).map(|(format, _)| *format);
         // A producer's own fields tell more than that there are messages, and any text more than that there is a problem.
         let flat = |of: fn(&Shape) -> bool| flat::of_record(map).filter(|shape| of(shape)).map(Self::Flat);
-        known(|f| !(f.names_requests() || matches!(f, Self::RunSamples | Self::Problems | Self::ChatProblems)))
+        let chat = || chat::kind(map).map(Self::of_chat);
+        known(|f| !matches!(f, Self::RunSamples | Self::Problems))
             .or_else(|| flat(|shape| !shape.is_common()))
-            .or_else(|| known(|f| f.names_requests() || f == Self::RunSamples))
+            .or_else(|| chat().filter(|f| *f != Self::ChatProblems))
+            .or_else(|| known(|f| f == Self::RunSamples))
             .or_else(|| flat(|_| true))
-            .or_else(|| known(|f| matches!(f, Self::Problems | Self::ChatProblems)))
+            .or_else(|| known(|f| f == Self::Problems))
+            .or_else(chat)
+    }
+
+    fn of_chat(kind: Kind) -> Self {
+        match kind {
+            Kind::Chat => Self::OpenAiChat,
+            Kind::Completions => Self::OpenAiCompletions,
+            Kind::Responses => Self::OpenAiResponses,
+            Kind::Batch => Self::BatchOutput,
+            Kind::Exchange => Self::Exchange,
+            Kind::Anthropic => Self::Anthropic,
+            Kind::Gemini => Self::Gemini,
+            Kind::Vllm => Self::Vllm,
+            Kind::ShareGpt => Self::ShareGpt,
+            Kind::Problem => Self::ChatProblems,
+            Kind::Ollama => Self::Ollama,
+            Kind::Stream => Self::ChatStream,
+        }
     }
 
     /// Reads one record (for `Native`, one line: a trace of one candidate). The outer error: it is no JSON.
@@ -248,7 +256,7 @@ impl Format {
         let parse: fn(&Value) -> Result<Trace, FieldError> = match self {
             Self::Native => return native::Line::read(bytes).map(|line| native::parse(&line)),
             Self::Inspect => return inspect::read(bytes),
-            Self::Ollama | Self::ChatStream => return Ok(stream::read(bytes)),
+            Self::Ollama | Self::ChatStream => return Ok(chat::parse_stream(bytes)),
             Self::Flat(shape) => return json(bytes).map(|value| flat::parse(shape, &value)),
             Self::Pairs => pairs::parse,
             Self::Thoughts => thoughts::parse,

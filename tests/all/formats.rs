@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Samples that are no traces by themselves.
-const PARTS: [&str; 2] = ["mmlu_pro_questions.jsonl", "humaneval_verdicts.jsonl"];
+const PARTS: [&str; 3] = ["mmlu_pro_questions.jsonl", "humaneval_verdicts.jsonl", "chat_problems.jsonl"];
 const PROBLEMS: Options = Options { problems: true, follow: false, fields: None };
 
 fn load(path: &str, options: Options) -> (Vec<Trace>, Vec<String>) {

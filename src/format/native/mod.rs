@@ -229,6 +229,9 @@ fn record<'a>(trace: &'a Trace, index: usize, c: &'a Candidate, scoring: Option<
         GoldDeviation::Step(s) => s as i64,
     };
     let extra: Map<String, Value> = c.extra.as_deref().and_then(|e| serde_json::from_str(e).ok()).unwrap_or_default();
+    // A field of another format may have the name of one of ours.
+    let apart = |(key, value): (String, Value)| (if KNOWN.contains(&key.as_str()) { format!("record.{key}") } else { key }, value);
+    let extra: Map<String, Value> = extra.into_iter().map(apart).collect();
     Record {
         schema_version: SCHEMA_VERSION,
         trace_id: &trace.id,

@@ -2,6 +2,7 @@
 
 use super::beside;
 use super::dialogue::{candidate, candidate_of};
+use super::finish::finished;
 use super::tokens::{Listed, listed};
 use super::turn::Turn;
 use crate::format::error::FieldError;
@@ -52,7 +53,7 @@ impl Shape {
         let any = |keys: &[&str]| keys.iter().any(|k| map.contains_key(*k));
         if array("choices").is_some_and(|all| all.iter().all(|c| ["message", "text", "delta"].iter().any(|k| c.get(*k).is_some()))) {
             Some(Self::Choices)
-        } else if each("output", &["type", "role"]) || (map.get("object").is_some_and(|o| o == "response") && array("output").is_some()) {
+        } else if each("output", &["type"]) || (map.get("object").is_some_and(|o| o == "response") && array("output").is_some()) {
             Some(Self::Items)
         } else if each("candidates", &["content", "finishReason", "finish_reason"])
             && each("candidates", &["content", "index", "finishReason"])
@@ -67,7 +68,7 @@ impl Shape {
             && any(&["done", "model", "finish_reason", "usage", "created_at"])
         {
             Some(Self::Within("message"))
-        } else if any(&["content", "tool_calls"]) && (map.get("role").is_some_and(|r| r == "assistant") || any(&["stop_reason"])) {
+        } else if any(&["content", "tool_calls"]) && map.get("role").is_some_and(|r| r == "assistant") {
             Some(Self::Message)
         } else if text("response") && any(&["done", "created_at", "done_reason"]) {
             Some(Self::Text("response"))
@@ -99,20 +100,29 @@ pub(super) fn answers(value: &Value, path: &str) -> Outcome<Answers> {
         }
         Value::Object(map) => {
             let answer = Fields::of(value, path.to_owned())?;
-            if let Some(error) = failure(&answer) {
-                return Err(error);
-            }
-            match Shape::of(map) {
-                Some(shape) => shaped(&answer, shape),
-                None if map.contains_key("messages") => answers(&map["messages"], &answer.name("messages")),
-                None => {
-                    let turn = Turn::read_as(&answer, Some("assistant"))?;
-                    Ok(Answers { candidates: vec![candidate(&[turn], None)?], ..Answers::default() })
-                }
+            match map.get("messages") {
+                Some(messages) if Shape::of(map).is_none() => answers(messages, &answer.name("messages")),
+                _ => of_object(&answer),
             }
         }
         other => Err(wrong(path, other, "a text, a message or an answer of a server")),
     }
+}
+
+/// Reads an answer that is an object.
+pub(super) fn of_object(answer: &Fields<'_>) -> Outcome<Answers> {
+    if let Some(error) = failure(answer) {
+        return Err(error);
+    }
+    let Some(shape) = Shape::of(answer.map) else {
+        let turn = Turn::read_as(answer, Some("assistant"))?;
+        return Ok(Answers { candidates: vec![candidate(&[turn], None)?], ..Answers::default() });
+    };
+    let found = shaped(answer, shape)?;
+    if found.candidates.is_empty() {
+        return Err(FieldError::new(answer.name("choices"), "is empty: the server gave no answer", "send the request again, or leave it out"));
+    }
+    Ok(found)
 }
 
 /// The error for a request that failed, where a record says that it did.
@@ -223,6 +233,9 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
         "finishReason",
     ];
     let mut rest = beside::rest(choice, &USED);
+    if candidate.tokens.iter().any(|t| t.id.is_some()) {
+        rest.shift_remove("token_ids");
+    }
     keep_alternatives(choice, &mut rest);
     for key in ["native_finish_reason", "stop_reason"] {
         if let Some(value) = choice.get(key) {
@@ -285,6 +298,7 @@ fn text(answer: &Fields<'_>, key: &str) -> Outcome<Candidate> {
     }
     candidate(&[turn], tokens(answer)?.as_deref())
 }
+<<<<<<< HEAD
 
 /// A candidate with why it ended, under any producer's name for that.
 pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candidate {
@@ -305,3 +319,5 @@ pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candida
     candidate.finish = said.or_else(meta).or(candidate.finish);
     candidate
 }
+=======
+>>>>>>> chat

@@ -41,11 +41,14 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let id = ["trajectory_id", "session_id"].iter().find_map(|k| record.get(k)?.as_str());
     let mut trace =
         Trace { id: id.unwrap_or_default().to_owned(), problem: problem(&turns[..start]), candidates: vec![candidate], ..Trace::default() };
-    let mut fields = beside::rest(&record, &["schema_version", "steps", "trajectory_id", "session_id"]);
+    let mut fields = beside::rest(&record, &["schema_version", "steps", "trajectory_id", "session_id", "final_metrics"]);
     if let Some(system) = system(&turns[..start]) {
         fields.insert("system".into(), system.into());
     }
     beside::apply(&mut trace, fields);
+    // Totals of the whole run judge nothing.
+    let totals = record.get("final_metrics").map(|v| ("final_metrics".to_owned(), v.clone()));
+    trace.candidates.iter_mut().for_each(|c| beside::keep(c, &totals.clone().into_iter().collect()));
     Ok(trace)
 }
 

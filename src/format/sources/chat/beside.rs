@@ -87,6 +87,13 @@ fn judge(candidates: &mut [Candidate], fields: &mut Map<String, Value>) {
             fields.shift_remove(&key);
         }
     }
+    // The first one ranks where nobody names another: the whole before its parts, what training made of it last.
+    let rank = |name: &str| match name {
+        "reward" | "score" | "total_reward" => 0,
+        name if name.starts_with("advantage") => 2,
+        _ => 1,
+    };
+    candidates.iter_mut().for_each(|c| c.signals.sort_by_key(|s| rank(&s.name)));
 }
 
 fn put_answer(candidate: &mut Candidate, answer: String) {
@@ -99,9 +106,11 @@ fn is_judgement(key: &str) -> bool {
     words.any(|w| JUDGEMENTS.iter().any(|j| w == *j || w.strip_suffix('s') == Some(*j)))
 }
 
-/// Whether a number says what an answer took, and not how good it is.
+/// Whether a number says what an answer took, or how long it is, and not how good.
 fn is_use(key: &str) -> bool {
-    const USES: [&str; 9] = ["cost", "usd", "token", "tokens", "time", "latency", "duration", "ms", "seconds"];
+    const USES: [&str; 16] = [
+        "cost", "usd", "token", "tokens", "time", "latency", "duration", "ms", "seconds", "steps", "turns", "length", "len", "count", "num", "calls",
+    ];
     key.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| USES.contains(&w.to_ascii_lowercase().as_str()))
 }
 

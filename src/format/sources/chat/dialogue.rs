@@ -1,6 +1,7 @@
 //! A list of messages: what of it is the problem, and what the candidate.
 
 use super::compose::{Composed, Place, compose};
+use super::finish::finished;
 use super::parts::Piece;
 use super::tokens::{self, Listed};
 use super::turn::{Role, Turn};
@@ -20,19 +21,31 @@ pub(in crate::format) struct Dialogue {
     pub candidate: Option<Candidate>,
 }
 
+/// What of the assistant's last turn stands beside the messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::format) struct Beside<'a> {
+    /// What lists its tokens, and the path of that.
+    pub logprobs: Option<(&'a Value, &'a str)>,
+    /// Its reasoning.
+    pub thought: Option<&'a str>,
+}
+
 /// Reads messages: problem and candidate.
 ///
 /// The candidate is everything from the first turn of the assistant behind the user's last message. Where tools were used before that message, the record is
 /// of an agent at work, and the candidate begins at the first message of the user's that led to a call; what the user says later is a step of it.
 /// Turns of tools are steps wherever the candidate has them.
 ///
-/// `logprobs`: what lists the tokens of the last turn, where that stands elsewhere in the record, and its path.
-pub(in crate::format) fn read(messages: &[Fields<'_>], logprobs: Option<(&Value, &str)>) -> Result<Dialogue, FieldError> {
-    let turns = messages.iter().map(Turn::read).collect::<Result<Vec<_>, _>>()?;
+/// `beside`: what of the assistant's last turn stands elsewhere in the record.
+pub(in crate::format) fn read(messages: &[Fields<'_>], beside: &Beside<'_>) -> Result<Dialogue, FieldError> {
+    let mut turns = messages.iter().map(Turn::read).collect::<Result<Vec<_>, _>>()?;
     let Some(start) = start_of_candidate(&turns) else {
         return Ok(Dialogue { problem: problem(&turns), system: system(&turns), candidate: None });
     };
-    let last = logprobs.map(|(value, path)| tokens::listed(value, path)).transpose()?.flatten();
+    if let (Some(thought), Some(turn)) = (beside.thought, turns.iter_mut().rfind(|t| t.role == Role::Assistant)) {
+        turn.think_before(thought);
+    }
+    let last = beside.logprobs.map(|(value, path)| tokens::listed(value, path)).transpose()?.flatten();
     let candidate = candidate(&turns[start..], last.as_deref())?;
     Ok(Dialogue { problem: problem(&turns[..start]), system: system(&turns[..start]), candidate: Some(candidate) })
 }
@@ -94,5 +107,6 @@ pub(super) fn with_places(turns: &[Turn<'_>], last: Option<&[Listed]>) -> Result
             tokens.extend(tokens::lay(&text, *place, last));
         }
     }
-    Ok((Candidate { text, steps, tokens, ..Candidate::default() }, places))
+    let candidate = Candidate { text, steps, tokens, ..Candidate::default() };
+    Ok((if let Some(at) = end { finished(candidate, &turns[at].fields) } else { candidate }, places))
 }

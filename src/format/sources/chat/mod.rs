@@ -6,6 +6,7 @@ pub(in crate::format) mod atif;
 mod beside;
 mod compose;
 pub(in crate::format) mod dialogue;
+mod finish;
 mod parts;
 pub(in crate::format) mod record;
 pub(in crate::format) mod stream;

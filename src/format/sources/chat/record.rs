@@ -1,19 +1,21 @@
 //! Records with messages: where the request stands, and where the answer.
 
-use super::answers::{Answers, Shape, answers, failure, finished};
+use super::answers::{Answers, Shape, answers, failure, of_object};
 use super::asked::{Asked, REQUESTS, asked, has_answer, system_beside};
+use super::finish::finished;
 use super::parts::unquoted;
 use super::turn::Role;
-use super::{beside, dialogue};
+use super::{beside, dialogue, stream};
 use crate::format::error::FieldError;
-use crate::format::fields::Fields;
-use crate::trace::Trace;
+use crate::format::fields::{Fields, as_answer};
+use crate::trace::{FinishReason, Trace};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Names of a list of messages.
-const MESSAGES: [&str; 6] = ["messages", "conversations", "conversation", "dialogue", "turns", "trajectory"];
+const MESSAGES: [&str; 5] = ["messages", "conversations", "conversation", "traj", "trajectory"];
 /// Names of the field that an answer may stand in, beside a request.
-const ANSWERS: [&str; 8] = ["response", "output", "completion", "result", "completions", "responses", "generation", "answer_message"];
+const ANSWERS: [&str; 9] = ["response", "output", "outputs", "completion", "result", "completions", "responses", "generation", "answer_message"];
 /// Names of the field that a request may stand in, beside an answer.
 const ASKED: [&str; 6] = ["request", "body", "input", "inputs", "params", "kwargs"];
 
@@ -40,11 +42,21 @@ pub(in crate::format) enum Kind {
     ShareGpt,
     /// A request without answer.
     Problem,
+    /// Ollama's answers.
+    Ollama,
+    /// A piece of an answer.
+    Stream,
 }
 
 /// What a record is, `None` where it is no chat.
 pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
     let get = |key: &str| record.get(key).filter(|v| !v.is_null());
+    if stream::fits_ollama(record) {
+        return Some(Kind::Ollama);
+    }
+    if stream::fits(record) {
+        return Some(Kind::Stream);
+    }
     if get("custom_id").is_some() || get("key").is_some() {
         if ["response", "result"].iter().any(|k| get(k).is_some_and(Value::is_object)) || (get("error").is_some() && get("body").is_none())
         {
@@ -71,12 +83,17 @@ pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
         Some(Shape::Items) => return Some(Kind::Responses),
         Some(Shape::Candidates) => return Some(Kind::Gemini),
         Some(Shape::Outputs) => return Some(Kind::Vllm),
-        Some(Shape::Message) => return Some(Kind::Anthropic),
+        Some(Shape::Message) => {
+            let own = get("stop_reason").is_some() || get("type").is_some_and(|t| t == "message");
+            return Some(if own { Kind::Anthropic } else { Kind::Chat });
+        }
+        Some(Shape::Within(_)) => return Some(Kind::Chat),
+        Some(Shape::Text("content" | "text" | "response")) => return Some(Kind::Completions),
         _ => {}
     }
     let has_shape = |v: &Value| v.as_object().is_some_and(|m| Shape::of(m).is_some());
     let says = |v: &Value| has_shape(v) || has_answer(v) || v.get("role").is_some() || v.get("messages").is_some_and(Value::is_array);
-    let answered = ["response", "output"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
+    let answered = ["response", "output", "outputs"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
     let asks = |v: &Value| v.is_string() || is_request(v) || v.is_array();
     if answered && ["input", "inputs", "prompt", "request"].iter().any(|k| get(k).is_some_and(asks)) {
         return Some(Kind::Exchange);
@@ -116,11 +133,10 @@ fn marks_only(messages: &[Value]) -> bool {
 }
 
 /// A list of messages, which may be written as a string; empty ones and lists of other things are none.
-fn list(value: &Value) -> Option<Value> {
-    let unpacked = unquoted(value);
-    let value = unpacked.as_ref().unwrap_or(value);
-    let is_message = |m: &Value| m.is_object() && ["role", "from", "type", "author", "source"].iter().any(|k| m.get(*k).is_some());
-    value.as_array().filter(|all| all.iter().any(is_message)).map(|_| value.clone())
+fn list(value: &Value) -> Option<Cow<'_, Value>> {
+    let value = unquoted(value).map_or(Cow::Borrowed(value), Cow::Owned);
+    let is_message = |m: &Value| m.is_object() && ["role", "from", "type", "author"].iter().any(|k| m.get(*k).is_some());
+    value.as_array().is_some_and(|all| all.iter().any(is_message)).then_some(value)
 }
 
 fn is_request(value: &Value) -> bool {
@@ -137,7 +153,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let mut unpacked = None;
     if let Value::Object(map) = value {
         for key in MESSAGES.iter().chain(&ANSWERS).chain(&ASKED) {
-            if let Some(inner) = map.get(*key).and_then(unquoted) {
+            if let Some(inner) = map.get(*key).and_then(unpack) {
                 let whole: &mut Value = unpacked.get_or_insert_with(|| value.clone());
                 whole[*key] = inner;
             }
@@ -147,6 +163,36 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     match answer_of(&record)? {
         Some((key, found)) => exchange(&record, key, found),
         None => conversation(&record),
+    }
+}
+
+/// Reads the lines of one record of a log: its answers are the candidates. One whose end is not in the log is cut.
+pub(in crate::format) fn parse_stream(bytes: &[u8]) -> Result<Trace, FieldError> {
+    let mut whole: Option<Trace> = None;
+    for answer in stream::whole(bytes) {
+        let failed = |error: &str| FieldError::new("error", format!("says that the request failed: {error}"), "send it again, or leave it out");
+        let mut trace = parse(&answer.answer).map_err(|e| answer.error.as_deref().map_or(e, failed))?;
+        for candidate in trace.candidates.iter_mut().filter(|c| c.finish.is_none() || answer.error.is_some()) {
+            candidate.finish = match &answer.error {
+                Some(error) => Some(FinishReason::Failed(error.clone())),
+                None if answer.ended => None,
+                None => Some(FinishReason::Failed("the log breaks off before the answer ends".into())),
+            };
+        }
+        match &mut whole {
+            Some(whole) => whole.candidates.append(&mut trace.candidates),
+            None => whole = Some(trace),
+        }
+    }
+    whole.ok_or_else(|| FieldError::new("data", "holds no answer", "remove the line"))
+}
+
+/// A value that an export wrote as a string: JSON, or a stream as it came.
+fn unpack(value: &Value) -> Option<Value> {
+    let text = value.as_str().filter(|t| t.starts_with("data:") || t.starts_with("event:"));
+    match text.map(|t| stream::whole(t.as_bytes())) {
+        Some(mut all) if all.len() == 1 => all.pop().map(|one| one.answer),
+        _ => unquoted(value),
     }
 }
 
@@ -177,7 +223,7 @@ fn answer_of<'a>(record: &Fields<'a>) -> Result<Option<(&'a str, Answers)>, Fiel
         return Err(error);
     }
     if Shape::of(record.map).is_some() {
-        return answers(&Value::Object(record.map.clone()), "").map(|found| Some(("", found)));
+        return of_object(record).map(|found| Some(("", found)));
     }
     let is_conversation = MESSAGES.iter().any(|k| record.get(k).is_some_and(has_answer));
     for key in ANSWERS {
@@ -211,7 +257,7 @@ fn batch(result: &Fields<'_>) -> Result<Answers, FieldError> {
             "send it again, or leave it out",
         ));
     }
-    answers(&Value::Object(result.map.clone()), "response")
+    of_object(result)
 }
 
 /// A request with its answers.
@@ -262,7 +308,8 @@ fn request_of<'a>(record: &Fields<'a>, answer: &str) -> Result<(Option<Asked>, O
 /// Messages that hold both problem and candidate.
 fn conversation(record: &Fields<'_>) -> Result<Trace, FieldError> {
     let key = MESSAGES.into_iter().find(|k| record.get(k).is_some()).unwrap_or(MESSAGES[0]);
-    let read = dialogue::read(&record.objects(key)?, record.get("logprobs").map(|v| (v, "logprobs")))?;
+    let beside = dialogue::Beside { logprobs: record.get("logprobs").map(|v| (v, "logprobs")), thought: thought(record) };
+    let read = dialogue::read(&record.objects(key)?, &beside)?;
     let Some(candidate) = read.candidate else {
         return Err(FieldError::new(key, "has no assistant message", "add one, or pass the file as --problems"));
     };
@@ -278,11 +325,22 @@ fn conversation(record: &Fields<'_>) -> Result<Trace, FieldError> {
     }
     let mut trace = Trace { id: id(record).unwrap_or_default(), problem, candidates: vec![candidate], ..Trace::default() };
     let mut fields = beside::rest(record, &[key, "id", "model", "logprobs", "system", "prompt", "custom_id"]);
+    if beside.thought.is_some() {
+        THOUGHTS.iter().for_each(|k| drop(fields.shift_remove(*k)));
+    }
     if let Some(system) = system {
         fields.insert("system".into(), system.into());
     }
     beside::apply(&mut trace, fields);
     Ok(trace)
+}
+
+/// Names of the reasoning of a conversation's last message, where it stands beside the messages.
+const THOUGHTS: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
+
+/// Such reasoning; a word alone says how a model was set.
+fn thought<'a>(record: &Fields<'a>) -> Option<&'a str> {
+    THOUGHTS.iter().find_map(|k| record.get(k)?.as_str()).filter(|t| t.trim().contains(char::is_whitespace))
 }
 
 fn model(record: &Fields<'_>) -> Option<String> {
@@ -292,6 +350,7 @@ fn model(record: &Fields<'_>) -> Option<String> {
 
 /// The name of a record: in a batch, the one that the sender gave.
 fn id(record: &Fields<'_>) -> Option<String> {
-    let own = ["custom_id", "key"].iter().find_map(|k| record.get(k)?.as_str());
-    own.map(str::to_owned).or_else(|| record.id())
+    const OTHERS: [&str; 7] = ["task_id", "instance_id", "example_id", "conversation_id", "session_id", "uuid", "request_id"];
+    let own = ["custom_id", "key"].iter().find_map(|k| record.get(k)?.as_str()).map(str::to_owned);
+    own.or_else(|| record.id()).or_else(|| OTHERS.iter().find_map(|k| record.get(k).and_then(as_answer)).filter(|id| !id.is_empty()))
 }

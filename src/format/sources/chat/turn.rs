@@ -62,6 +62,11 @@ const ROLES: [&str; 4] = ["role", "from", "source", "author"];
 /// Names of the field that holds what is said.
 const CONTENTS: [&str; 5] = ["content", "value", "text", "message", "parts"];
 
+/// How messages in the user's name begin that hold what a tool gave back.
+const OBSERVED: [&str; 8] = [
+    "<tool_response>", "<observation>", "<returncode>", "<function_results>", "<interpreter>", "Observation:", "OBSERVATION:", "EXECUTION RESULT of",
+];
+
 impl<'a> Turn<'a> {
     /// Reads a message of a chat, or an item of OpenAI's Responses API.
     pub fn read(message: &Fields<'a>) -> Result<Self, FieldError> {
@@ -70,10 +75,14 @@ impl<'a> Turn<'a> {
 
     /// As [`read`](Self::read); `unsaid` speaks where the message does not say who does.
     pub fn read_as(message: &Fields<'a>, unsaid: Option<&str>) -> Result<Self, FieldError> {
-        let message = &match message.get("data") {
-            // As LangChain writes them.
-            Some(Value::Object(_)) if message.get("role").is_none() && message.get("content").is_none() => message.object("data")?,
-            _ => message.clone(),
+        let bare = message.get("role").is_none() && message.get("content").is_none();
+        // As LangChain writes them.
+        let inner = ["data", "kwargs"].into_iter().find(|k| bare && message.get(k).is_some_and(Value::is_object));
+        let said_outside = message.get("type").and_then(Value::as_str);
+        let unsaid = unsaid.or(said_outside.filter(|_| inner.is_some()));
+        let message = &match inner {
+            Some(key) => message.object(key)?,
+            None => message.clone(),
         };
         let kind = message.get("type").and_then(Value::as_str).unwrap_or_default();
         if message.get("role").is_none() && (kind == "reasoning" || is_call(kind) || is_result(kind)) {
@@ -111,8 +120,15 @@ impl<'a> Turn<'a> {
             turn.pieces.push(Piece::Result(answered(&text)));
         }
         // Results of tools that stand in the name of the user are no words of the user's.
-        if turn.role == Role::User && turn.pieces.iter().any(|p| matches!(p, Piece::Result(_))) {
-            turn.role = Role::Tool;
+        if turn.role == Role::User {
+            if let [Piece::Text(text)] = turn.pieces.as_mut_slice()
+                && OBSERVED.iter().any(|mark| text.trim_start().starts_with(mark))
+            {
+                turn.pieces = vec![Piece::Result(std::mem::take(text))];
+            }
+            if turn.pieces.iter().any(|p| matches!(p, Piece::Result(_))) {
+                turn.role = Role::Tool;
+            }
         }
         if turn.role == Role::Assistant {
             turn.harmony();

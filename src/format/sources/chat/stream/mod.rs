@@ -4,11 +4,9 @@
 
 mod joined;
 
-use super::record;
 use crate::format::error::FieldError;
 use crate::format::fields::json;
 use crate::format::split::{Layout, Splitter};
-use crate::trace::{FinishReason, Trace};
 use joined::Joined;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -154,8 +152,19 @@ impl Places {
     }
 }
 
-/// Reads the lines of one record.
-pub(in crate::format) fn read(bytes: &[u8]) -> Result<Trace, FieldError> {
+/// One answer of a log, put together.
+#[derive(Debug)]
+pub(in crate::format) struct Whole {
+    /// What the server would have sent at once.
+    pub answer: Value,
+    /// Its end is in the log.
+    pub ended: bool,
+    /// What the server said where it failed.
+    pub error: Option<String>,
+}
+
+/// Puts the lines of one record together: its answers in the order in which they began.
+pub(in crate::format) fn whole(bytes: &[u8]) -> Vec<Whole> {
     let mut joined: Vec<Joined> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     let mut done = 0;
@@ -186,6 +195,7 @@ pub(in crate::format) fn read(bytes: &[u8]) -> Result<Trace, FieldError> {
         bytes.split(|b| *b == b'\n').for_each(&mut take);
     }
     let over = done >= joined.len().max(1);
+<<<<<<< HEAD
     let mut whole: Option<Trace> = None;
     for answer in joined {
         let (ended, error) = (answer.ended || over, answer.error.clone());
@@ -210,4 +220,7 @@ pub(in crate::format) fn read(bytes: &[u8]) -> Result<Trace, FieldError> {
         }
     }
     whole.ok_or_else(|| FieldError::new("data", "holds no answer", "remove the line"))
+=======
+    joined.into_iter().map(|j| Whole { ended: j.ended || over, error: j.error.clone(), answer: j.value() }).collect()
+>>>>>>> chat
 }
