@@ -247,9 +247,12 @@ pub(super) fn only_part(path: &str, format: Format, value: &Value) -> FormatErro
         return FormatError::file(path, "holds verdicts without the texts that they are about", remedy);
     }
     let remedy = "pass it as --problems with a --policy, or name a file with candidates";
-    let map = value.as_object().filter(|map| map.len() > 1 && map.values().filter_map(Value::as_str).filter(|s| s.len() >= LONG).count() > 0);
+    let map =
+        value.as_object().filter(|map| map.len() > 1 && map.values().filter_map(Value::as_str).filter(|s| s.len() >= LONG).count() > 0);
     match map.and_then(|map| would_open(path, map)) {
-        Some(open) => FormatError::file(path, "holds problems without reasoning", format!("{remedy}; if one of its texts is reasoning, {open}")),
+        Some(open) => {
+            FormatError::file(path, "holds problems without reasoning", format!("{remedy}; if one of its texts is reasoning, {open}"))
+        }
         None => FormatError::file(path, "holds problems without reasoning", remedy),
     }
 }
@@ -280,7 +283,11 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
     }
     let begins = &head[..head.len().min(4096)];
     if let Some(order) = utf16_order(begins) {
-        return Some(FormatError::file(path, format!("is UTF-16 text without a mark ({order})"), format!("convert it to UTF-8: iconv -f {order} -t UTF-8")));
+        return Some(FormatError::file(
+            path,
+            format!("is UTF-16 text without a mark ({order})"),
+            format!("convert it to UTF-8: iconv -f {order} -t UTF-8"),
+        ));
     }
     let odd = begins.iter().filter(|b| **b < 0x20 && !matches!(**b, b'\t' | b'\n' | b'\r' | 0x1b | 0x0c)).count();
     // A stray control is somebody's text still.

@@ -78,8 +78,11 @@ pub enum FormatError {
 
 fn mended_phrase(numbers: usize, characters: usize) -> String {
     let several = |n: usize, one: &str, more: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {more}") };
-    let numbers = (numbers > 0).then(|| format!("{} read as missing", several(numbers, "number that is NaN or infinite is", "numbers that are NaN or infinite are")));
-    let characters = (characters > 0).then(|| format!("{} shown as \u{FFFD}", several(characters, "half of a character is", "halves of characters are")));
+    let numbers = (numbers > 0).then(|| {
+        format!("{} read as missing", several(numbers, "number that is NaN or infinite is", "numbers that are NaN or infinite are"))
+    });
+    let characters = (characters > 0)
+        .then(|| format!("{} shown as \u{FFFD}", several(characters, "half of a character is", "halves of characters are")));
     let said: Vec<String> = numbers.into_iter().chain(characters).collect();
     format!("{}; the rest of it is kept", said.join(", "))
 }

@@ -1,5 +1,8 @@
 //! What writers of JSON write that is none: numbers that are none, and halves of characters.
 
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
+
 /// A text in which they have been replaced.
 pub(super) struct Mended {
     pub text: String,
@@ -9,10 +12,19 @@ pub(super) struct Mended {
     pub characters: usize,
 }
 
+/// Words that stand for no number, and the beginnings of escapes that may be halves of characters.
+static WORDS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| ["NaN", "Infinity", "nan", "inf"].map(|word| Finder::new(word.as_bytes())));
+static HALVES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [r"\ud", r"\uD"].map(|mark| Finder::new(mark.as_bytes())));
+
 /// Whether a record may hold something to mend; found quickly in what holds nothing.
 pub(super) fn is_suspect(bytes: &[u8]) -> bool {
-    use memchr::memmem::find;
-    find(bytes, b"NaN").is_some() || find(bytes, b"nan").is_some() || find(bytes, b"nf").is_some() || find(bytes, br"\ud").is_some() || find(bytes, br"\uD").is_some()
+    // A word stands where a value does.
+    let stands = |at: usize| {
+        let before = bytes[..at].trim_ascii_end();
+        let before = before.strip_suffix(b"-").unwrap_or(before).trim_ascii_end();
+        before.last().is_some_and(|b| matches!(b, b':' | b'[' | b','))
+    };
+    HALVES.iter().any(|mark| mark.find(bytes).is_some()) || WORDS.iter().any(|word| word.find_iter(bytes).any(stands))
 }
 
 /// The text with `null` for NaN, Infinity, -Infinity (however they are spelled) and numbers beyond what can be counted, and with U+FFFD for each lone half of a
@@ -36,7 +48,10 @@ pub(super) fn mended(text: &str) -> Option<Mended> {
                 Half::None => (2, None),
             },
             b'-' | b'+' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' if !inside => {
-                let end = bytes[at..].iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))).map_or(bytes.len(), |n| at + n);
+                let end = bytes[at..]
+                    .iter()
+                    .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))
+                    .map_or(bytes.len(), |n| at + n);
                 let no = is_no_number(&text[at..end]);
                 out.numbers += usize::from(no);
                 (end - at, no.then_some("null"))
@@ -89,16 +104,14 @@ mod tests {
     #[test]
     fn numbers_and_halves_are_replaced_and_counted() {
         let of = |text: &str| mended(text).map(|m| (m.text, m.numbers, m.characters));
-        assert_eq!(of(r#"{"a": NaN, "b": [-Infinity,Infinity, 1e999, nan], "c": "NaN", "d": 1}"#).unwrap(), (
-            r#"{"a": null, "b": [null,null, null, null], "c": "NaN", "d": 1}"#.to_owned(),
-            5,
-            0
-        ));
-        assert_eq!(of(r#"["\ud83d half", "\ud83d\ude00", "\\ud83d", "\udc00\u0041"]"#).unwrap(), (
-            "[\"\u{FFFD} half\", \"\\ud83d\\ude00\", \"\\\\ud83d\", \"\u{FFFD}\\u0041\"]".to_owned(),
-            0,
-            2
-        ));
+        assert_eq!(
+            of(r#"{"a": NaN, "b": [-Infinity,Infinity, 1e999, nan], "c": "NaN", "d": 1}"#).unwrap(),
+            (r#"{"a": null, "b": [null,null, null, null], "c": "NaN", "d": 1}"#.to_owned(), 5, 0)
+        );
+        assert_eq!(
+            of(r#"["\ud83d half", "\ud83d\ude00", "\\ud83d", "\udc00\u0041"]"#).unwrap(),
+            ("[\"\u{FFFD} half\", \"\\ud83d\\ude00\", \"\\\\ud83d\", \"\u{FFFD}\\u0041\"]".to_owned(), 0, 2)
+        );
         for text in [r#"{"a": 1, "nan": "inf", "b": null, "c": true}"#, "", "\"", "\"\\", "\"\\u", "nano", "{\"é\": \"\\ué\"}"] {
             assert_eq!(of(text), None, "{text}");
         }

@@ -60,13 +60,34 @@ fn samples_give_their_expected_traces() {
         ("prmbench.jsonl", false, Format::PrmBench),
         ("humaneval_samples.jsonl", false, Format::HumanEvalSamples),
         ("openai_chat.jsonl", false, Format::OpenAiChat),
+        ("er_prm.jsonl", false, Format::MathShepherd),
+        ("math_aps.jsonl", false, Format::SolutionTree),
+        ("labelled_turns.jsonl", false, Format::LabelledTurns),
+        ("preference_pairs.jsonl", false, Format::Pairs),
+        ("s1k.jsonl", false, Format::Thoughts),
+        ("verifiers_v1.jsonl", false, Format::Episodes),
         ("problems.jsonl", true, Format::Problems),
         ("problems.txt", true, Format::Text),
     ];
+    // Flat records go by their producers' names.
+    let flat = [
+        "verl",
+        "trl-completions",
+        "verifiers",
+        "lm-eval",
+        "search-and-learn",
+        "openr1-math",
+        "bigbench-mistake",
+        "mr-gsm8k",
+        "records",
+        "solutions",
+    ];
+    let flat = flat.map(|name| (format!("{}.jsonl", name.replace('-', "_")), false, name));
+    let names = names.into_iter().map(|(file, problems, format)| (file.to_owned(), problems, format.name())).chain(flat);
     for (name, problems, format) in names {
         let path = format!("samples/{name}");
         let list = TraceList::open(&[&path], Options { problems, fields: None }).unwrap();
-        assert_eq!(list.files().collect::<Vec<_>>(), [(path.as_str(), format)]);
+        assert_eq!(list.files().map(|(file, format)| (file, format.name())).collect::<Vec<_>>(), [(path.as_str(), format)]);
         let (traces, errors) = load(&path, Options { problems, fields: None });
         assert!(errors.is_empty(), "{name}: {errors:?}");
         check_spans(&traces);
@@ -278,7 +299,7 @@ fn a_bad_line_is_named_and_nothing_else_is_lost() {
     let bad: [(&str, &str); 8] = [
         ("{\"problem\": \"x\", \"steps\": [\"a\"], \"final_answer_correct\": true}", "line 2, field `label`: is missing; add it"),
         (&lines[0].replace("\"label\": 1", "\"label\": 3"), "line 2, field `label`: is 3 with 3 steps"),
-        (&lines[0].replace("\"label\": 1", "\"label\": \"1\""), "line 2, field `label`: is a string; give an integer"),
+        (&lines[0].replace("\"label\": 1", "\"label\": \"one\""), "line 2, field `label`: is a string; give an integer"),
         (&lines[0].replace("[\"Three", "[5, \"Three"), "line 2, field `steps[0]`: is a number; give a string"),
         (&lines[0][..40], "line 2: is cut short"),
         ("not json", "line 2: is no JSON object"),
@@ -352,7 +373,11 @@ fn rubbish_gives_one_clear_message() {
         ("utf16", b"\xff\xfe{\0\"\0".to_vec(), "is UTF-16 text"),
         ("prose", b"Once upon a time\nthere was".to_vec(), "is text, not JSON; it starts with \"Once upon a time\""),
         ("scalar", b"3\n4\n".to_vec(), "is text, not JSON"),
-        ("keys", b"{\"foo\": 1, \"bar\": 2}\n".to_vec(), "they have the fields foo, bar; known are native"),
+        (
+            "keys",
+            b"{\"foo\": 1, \"bar\": 2}\n".to_vec(),
+            "they have the fields foo (a number), bar (a number); docs/formats.md lists what is known",
+        ),
         ("array", b"[[1, 2], [3]]".to_vec(), "its records are arrays"),
         ("bare", b"[]".to_vec(), "holds no record"),
         ("cut", b"{\"id\": \"x\", \"steps".to_vec(), "its first record is cut short"),

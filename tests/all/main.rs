@@ -12,6 +12,7 @@ mod eval;
 mod eval_cli;
 mod export;
 mod fake_server;
+mod flat;
 mod fleet;
 mod forged;
 mod formats;

@@ -57,10 +57,18 @@ pub fn guess(map: &Map<String, Value>) -> Option<String> {
         Value::Array(all) if all.iter().all(Value::is_string) => all.iter().filter_map(Value::as_str).map(str::len).sum(),
         _ => 0,
     };
-    let texts = || all.iter().filter(|(_, v)| length(v) > 0).filter(|(name, _)| !named(name, &["id", "url", "date", "model", "hash"]) || name.len() > 12);
-    let text = texts().filter(|(name, _)| !named(name, &ASKS)).max_by_key(|(_, v)| length(v)).or_else(|| texts().max_by_key(|(_, v)| length(v)))?;
+    let texts = || {
+        all.iter()
+            .filter(|(_, v)| length(v) > 0)
+            .filter(|(name, _)| !named(name, &["id", "url", "date", "model", "hash"]) || name.len() > 12)
+    };
+    let text = texts()
+        .filter(|(name, _)| !named(name, &ASKS))
+        .max_by_key(|(_, v)| length(v))
+        .or_else(|| texts().max_by_key(|(_, v)| length(v)))?;
     let asks = texts().filter(|(name, _)| *name != text.0);
-    let problem = asks.clone().filter(|(name, _)| named(name, &ASKS)).max_by_key(|(_, v)| length(v)).or_else(|| asks.max_by_key(|(_, v)| length(v)));
+    let problem =
+        asks.clone().filter(|(name, _)| named(name, &ASKS)).max_by_key(|(_, v)| length(v)).or_else(|| asks.max_by_key(|(_, v)| length(v)));
     let mut out = Vec::new();
     let mut used: Vec<&str> = vec![&text.0];
     if let Some((name, _)) = problem {
@@ -78,7 +86,10 @@ pub fn guess(map: &Map<String, Value>) -> Option<String> {
     add("verdict", &VERDICT, &|v| super::verdict(v).is_some());
     add("gold", &GOLD, &|v| v.is_string() || v.is_number());
     add("group", &GROUP, &|v| v.is_string() || v.is_number());
-    let nested = all.iter().filter(|(name, v)| name.contains('.') && !name.contains("[]") && v.is_number() && !super::rest::names_something(name)).take(4);
+    let nested = all
+        .iter()
+        .filter(|(name, v)| name.contains('.') && !name.contains("[]") && v.is_number() && !super::rest::names_something(name))
+        .take(4);
     out.extend(nested.map(|(name, _)| format!("signal:{}={name}", name.rsplit('.').next().unwrap_or(name))));
     let said = out.join(",");
     let plain = |c: char| c.is_alphanumeric() || "_-.:=,[]@#/ ".contains(c);
@@ -98,10 +109,7 @@ mod tests {
             fields_of(map),
             "ask (a text), meta.id (a number), meta.s.help (a number), out (a list of 2 texts), is_right (true or false), truth (a text), e (an empty object)"
         );
-        assert_eq!(
-            guess(map).unwrap(),
-            "problem=ask,text=out,verdict=is_right,gold=truth,signal:help=meta.s.help"
-        );
+        assert_eq!(guess(map).unwrap(), "problem=ask,text=out,verdict=is_right,gold=truth,signal:help=meta.s.help");
         assert_eq!(guess(json!({"a": 1, "b": 2}).as_object().unwrap()), None);
         let wild = json!({"a\u{1b}[31m": 1, "long": "x".repeat(50)});
         assert_eq!(fields_of(wild.as_object().unwrap()), "a (a number), long (a text of 50 bytes)");

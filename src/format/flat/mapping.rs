@@ -1,7 +1,7 @@
 //! `--fields`: a user says where the parts of a record are.
 
 use super::path::{find, nearest, top};
-use super::shapes::{Names, Role, Shape};
+use super::{Names, Role, Shape};
 use crate::format::error::FormatError;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -82,7 +82,16 @@ fn parse(text: &str) -> Result<FieldMap, String> {
         return Err("names no field; write KEY=PATH,…, for example problem=question,text=response".into());
     }
     let roles: Vec<Names> = roles.into_iter().map(|(role, paths)| -> Names { (role, paths.leak()) }).collect();
-    let shape = Shape { name: "fields", needs: &[], roles: roles.leak(), signals: signals.leak(), strict: true, by_id, expert: false };
+    let shape = Shape {
+        name: "fields",
+        needs: &[],
+        roles: roles.leak(),
+        signals: signals.leak(),
+        strict: true,
+        by_id,
+        expert: false,
+        told_by: None,
+    };
     Ok(FieldMap(Box::leak(Box::new(shape))))
 }
 
@@ -96,7 +105,9 @@ pub fn check(file: &str, shape: &'static Shape, records: &[Value]) -> Result<(),
         let near = records.iter().filter_map(Value::as_object).find_map(|map| nearest(map, path));
         let remedy = match near {
             Some(near) => format!("the nearest is `{near}`"),
-            None => records.iter().find_map(Value::as_object).map_or_else(String::new, |map| format!("there are {}", super::fields_of(map))),
+            None => {
+                records.iter().find_map(Value::as_object).map_or_else(String::new, |map| format!("there are {}", super::fields_of(map)))
+            }
         };
         return Err(FormatError::file(file, format!("--fields names `{path}`, which is in none of its first records"), remedy));
     }
@@ -116,7 +127,9 @@ mod tests {
     fn keys_are_checked() {
         assert!(fails("probelm=q").contains("did you mean `problem`?"), "{}", fails("probelm=q"));
         assert!(fails("zzz=q").starts_with("`zzz` is no part of a trace; there are problem, text"));
-        assert!(fails("text").contains("has no `=`") && fails("text=").contains("names no field") && fails(" , ").contains("names no field"));
+        assert!(
+            fails("text").contains("has no `=`") && fails("text=").contains("names no field") && fails(" , ").contains("names no field")
+        );
         assert!(fails("signal:=x").contains("has no name"));
         let map: FieldMap = "problem=q, text=o[].t,signal:a=s.a".parse().unwrap();
         assert_eq!((map.0.paths(Role::Problem), map.0.paths(Role::Text), map.0.signals), (&["q"][..], &["o[].t"][..], &[("a", "s.a")][..]));

@@ -2,7 +2,7 @@
 
 use super::steps::fit;
 use super::value::{number, survives};
-use crate::format::native;
+use crate::format::fields::free_name;
 use crate::trace::{Candidate, Orientation, Reading, Signal, SignalSource, Unit, Values};
 use serde_json::{Map, Value};
 
@@ -27,7 +27,9 @@ impl Read {
     fn put_at(&mut self, name: &str, value: &Value, loose: bool, depth: usize) {
         match value {
             Value::Number(_) | Value::String(_) => {
-                let scored = loose || judges(name);
+                // In a table of texts a whole number may be a code; one with a fraction measures something.
+                let table = |s: &str| loose && (s.contains(['.', 'e', 'E']) || kind(name).0 != Orientation::High);
+                let scored = judges(name) || value.as_str().is_some_and(table);
                 match number(value, scored).filter(|x| !names_something(name) && survives(*x)) {
                     Some(x) => self.signal(name, Values::Candidate(x as f32)),
                     None => self.keep(name, value),
@@ -36,7 +38,11 @@ impl Read {
             Value::Array(all) if !all.is_empty() && all.iter().all(|v| v.is_null() || number(v, false).is_some_and(survives)) => {
                 let values: Vec<Option<f32>> = all.iter().map(|v| number(v, false).map(|x| x as f32)).collect();
                 let some = values.iter().any(Option::is_some);
-                if some && !names_something(name) && (judges(name) || values.len() == self.candidate.steps.len()) && self.step_signal(name, &values) {
+                if some
+                    && !names_something(name)
+                    && (judges(name) || values.len() == self.candidate.steps.len())
+                    && self.step_signal(name, &values)
+                {
                     return;
                 }
                 // Numbers of other steps than can be found: the last one is what such lists end in.
@@ -47,10 +53,21 @@ impl Read {
             }
             Value::Object(map) if depth < DEEP && map.len() <= MANY && (depth > 0 || judges(name)) => {
                 for (key, inner) in map {
-                    self.put_at(&format!("{name}.{key}"), inner, loose, depth + 1);
+                    // `score: {"score": 1, …}` is the score.
+                    let name = if key == name { name.to_owned() } else { format!("{name}.{key}") };
+                    self.put_at(&name, inner, loose, depth + 1);
                 }
             }
             _ => self.keep(name, value),
+        }
+    }
+
+    /// Puts the fields of a record that have no place in its trace; `id` is the record's own name.
+    pub fn put_others(&mut self, record: &Map<String, Value>, taken: &[&str], id: &str) {
+        for (key, v) in record.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null()) {
+            if v.as_str() != Some(id) && !(v.is_number() && v.to_string() == id) {
+                self.put(key, v, false);
+            }
         }
     }
 
@@ -82,8 +99,7 @@ impl Read {
         if value.is_null() && self.extra.contains_key(name) {
             return;
         }
-        let name = if native::is_own_field(name) { format!("record.{name}") } else { name.to_owned() };
-        self.extra.insert(name, value.clone());
+        self.extra.insert(free_name(name), value.clone());
     }
 
     /// The candidate with all that is kept of its record.
@@ -110,8 +126,32 @@ fn words(name: &str) -> impl Iterator<Item = String> + '_ {
 /// Whether a name is of something that judges, so that an object or a list of it holds judgements.
 fn judges(name: &str) -> bool {
     const WORDS: [&str; 26] = [
-        "score", "scores", "reward", "rewards", "metric", "metrics", "advantage", "advantages", "value", "values", "eval", "evaluation", "judge", "judgement", "judgment",
-        "correctness", "accuracy", "acc", "rating", "ratings", "margin", "rm", "prm", "orm", "prob", "probs",
+        "score",
+        "scores",
+        "reward",
+        "rewards",
+        "metric",
+        "metrics",
+        "advantage",
+        "advantages",
+        "value",
+        "values",
+        "eval",
+        "evaluation",
+        "judge",
+        "judgement",
+        "judgment",
+        "correctness",
+        "accuracy",
+        "acc",
+        "rating",
+        "ratings",
+        "margin",
+        "rm",
+        "prm",
+        "orm",
+        "prob",
+        "probs",
     ];
     words(name).any(|w| WORDS.contains(&w.as_str()))
 }
@@ -126,13 +166,43 @@ pub fn names_something(name: &str) -> bool {
 /// Which of its values are good, and what they are, by a name.
 fn kind(name: &str) -> (Orientation, Unit) {
     const COUNTS: [&str; 17] = [
-        "tokens", "token", "length", "len", "count", "num", "n", "turns", "turn", "steps", "chars", "words", "lines", "size", "calls", "level", "rank",
+        "tokens", "token", "length", "len", "count", "num", "n", "turns", "turn", "steps", "chars", "words", "lines", "size", "calls",
+        "level", "rank",
     ];
-    const NEITHER: [&str; 26] = [
-        "step", "epoch", "iteration", "iter", "time", "ms", "seconds", "sec", "duration", "latency", "temperature", "p", "k", "cost", "usage", "timing", "batch", "worker", "retries",
-        "lr", "entropy", "difficulty", "year", "month", "day", "depth",
+    const NEITHER: [&str; 30] = [
+        "logprob",
+        "logprobs",
+        "logp",
+        "logps",
+        "step",
+        "epoch",
+        "iteration",
+        "iter",
+        "time",
+        "ms",
+        "seconds",
+        "sec",
+        "duration",
+        "latency",
+        "temperature",
+        "p",
+        "k",
+        "cost",
+        "usage",
+        "timing",
+        "batch",
+        "worker",
+        "retries",
+        "lr",
+        "entropy",
+        "difficulty",
+        "year",
+        "month",
+        "day",
+        "depth",
     ];
     const LOW: [&str; 9] = ["loss", "nll", "ppl", "perplexity", "kl", "wer", "cer", "mse", "mae"];
+    let name = name.rsplit('.').next().unwrap_or(name);
     let any = |list: &[&str]| words(name).any(|w| list.contains(&w.as_str()));
     match () {
         () if any(&LOW) => (Orientation::Low, Unit::Unknown),

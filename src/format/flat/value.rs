@@ -26,11 +26,10 @@ fn word(text: &str) -> Option<bool> {
         return None;
     }
     match text.to_lowercase().as_str() {
-        "correct" | "right" | "true" | "yes" | "y" | "pass" | "passed" | "success" | "solved" | "good" | "positive" | "pos" | "1" | "1.0" | "+" => {
-            Some(true)
-        }
-        "incorrect" | "wrong" | "false" | "no" | "n" | "fail" | "failed" | "failure" | "unsolved" | "bad" | "negative" | "neg" | "error" | "0"
-        | "0.0" | "-1" | "-1.0" | "-" | "−" => Some(false),
+        "correct" | "right" | "true" | "yes" | "y" | "pass" | "passed" | "success" | "solved" | "good" | "positive" | "pos" | "1"
+        | "1.0" | "+" => Some(true),
+        "incorrect" | "wrong" | "false" | "no" | "n" | "fail" | "failed" | "failure" | "unsolved" | "bad" | "negative" | "neg"
+        | "error" | "0" | "0.0" | "-1" | "-1.0" | "-" | "−" => Some(false),
         _ => None,
     }
 }
@@ -110,6 +109,42 @@ pub fn answer(value: &Value) -> Option<String> {
     }
 }
 
+/// A list of texts that is written as a text itself, by JSON or by Python.
+pub fn list_of_texts(text: &str) -> Option<Vec<String>> {
+    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    if let Ok(all) = serde_json::from_str(text) {
+        return Some(all);
+    }
+    let (mut out, mut rest) = (Vec::new(), inner.trim());
+    while !rest.is_empty() {
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        let mut item = String::new();
+        let mut chars = rest[1..].char_indices();
+        let end = loop {
+            match chars.next()? {
+                (at, c) if c == quote => break at + 2,
+                (_, '\\') => match chars.next()?.1 {
+                    'n' => item.push('\n'),
+                    't' => item.push('\t'),
+                    'r' => item.push('\r'),
+                    own @ ('\'' | '"' | '\\') => item.push(own),
+                    // Other escapes stay as they are.
+                    other => item.extend(['\\', other]),
+                },
+                (_, c) => item.push(c),
+            }
+        };
+        out.push(item);
+        rest = rest[end..].trim_start();
+        rest = match rest.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+    }
+    Some(out)
+}
+
 /// Why a text ended, by the field's name and value; `None` for what is not known.
 pub fn finish(field: &str, value: &Value) -> Option<FinishReason> {
     let cut = |is: bool| if is { FinishReason::Length } else { FinishReason::Stop };
@@ -141,20 +176,17 @@ mod tests {
         for v in [json!(true), json!(1), json!(1.0), json!("correct"), json!(" Yes "), json!("+"), json!("TRUE"), json!("1")] {
             assert_eq!(verdict(&v), Some(true), "{v}");
         }
-        for v in [json!(false), json!(0), json!(-1), json!("wrong"), json!("Incorrect"), json!("no"), json!("-"), json!("0.0"), json!("-1")] {
+        for v in [json!(false), json!(0), json!(-1), json!("wrong"), json!("Incorrect"), json!("no"), json!("-"), json!("0.0"), json!("-1")]
+        {
             assert_eq!(verdict(&v), Some(false), "{v}");
         }
         for v in [json!(0.5), json!("maybe"), json!(null), json!([true]), json!("a long sentence that is right")] {
             assert_eq!(verdict(&v), None, "{v}");
         }
-        assert_eq!([json!("+"), json!("-"), json!("-1"), json!(0.25), json!(null), json!("")].map(|v| label(&v)), [
-            Some(Some(1.0)),
-            Some(Some(0.0)),
-            Some(Some(-1.0)),
-            Some(Some(0.25)),
-            Some(None),
-            Some(None)
-        ]);
+        assert_eq!(
+            [json!("+"), json!("-"), json!("-1"), json!(0.25), json!(null), json!("")].map(|v| label(&v)),
+            [Some(Some(1.0)), Some(Some(0.0)), Some(Some(-1.0)), Some(Some(0.25)), Some(None), Some(None)]
+        );
         assert_eq!(label(&json!("fine, mostly")), None);
     }
 
@@ -168,6 +200,16 @@ mod tests {
         assert_eq!(of(json!({"style": "rule", "ground_truth": "7"})), "7");
         assert_eq!(of(json!({"numbers": [1, 2, 3], "target": 6})), "[1, 2, 3] = 6");
         assert_eq!((of(json!({"x": 1})), of(json!([])), of(json!(null))), (String::new(), String::new(), String::new()));
+    }
+
+    #[test]
+    fn lists_in_texts() {
+        assert_eq!(list_of_texts(r#"["a", "b\n"]"#).unwrap(), ["a", "b\n"]);
+        assert_eq!(list_of_texts(r#"['it\'s', "b 'c'", 'x\\y', '\frac',]"#).unwrap(), ["it's", "b 'c'", "x\\y", "\\frac"]);
+        assert_eq!(list_of_texts("[]").unwrap(), [""; 0]);
+        for text in ["[1, 2]", "['a' 'b']", "['a", "a", "[a]"] {
+            assert_eq!(list_of_texts(text), None, "{text}");
+        }
     }
 
     #[test]

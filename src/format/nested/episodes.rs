@@ -33,14 +33,22 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let task = record.map.get("task").or_else(|| traces.first().and_then(|t| t.get("task")));
     let data = task.map(|t| t.get("data").unwrap_or(t));
     let field = |name: &str| data.and_then(|d| d.get(name)).filter(|v| !v.is_null());
-    let mut problem = field("prompt").or_else(|| field("question")).map(|v| posed(v, "task.data.prompt")).transpose()?.unwrap_or_default().problem;
+    let mut problem =
+        field("prompt").or_else(|| field("question")).map(|v| posed(v, "task.data.prompt")).transpose()?.unwrap_or_default().problem;
     let gold_answer = ["answer", "ground_truth", "target", "gold"].iter().find_map(|n| field(n)).and_then(|v| gold(v).0);
     let mut reads = Vec::new();
     for (i, trace) in traces.iter().enumerate() {
         let path = if alone { String::new() } else { format!("traces[{i}].") };
         branches(trace, &path, &mut problem, &mut reads)?;
     }
-    let errors = |v: &Value| v.get("errors").and_then(Value::as_array).and_then(|e| e.last()).and_then(|e| e.get("message")).and_then(Value::as_str).map(str::to_owned);
+    let errors = |v: &Value| {
+        v.get("errors")
+            .and_then(Value::as_array)
+            .and_then(|e| e.last())
+            .and_then(|e| e.get("message"))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     if let Some(why) = errors(value).filter(|_| reads.is_empty()) {
         let mut read = Read::default();
         read.candidate.finish = Some(FinishReason::Failed(why));
@@ -62,7 +70,9 @@ fn branches(trace: &Value, path: &str, problem: &mut String, reads: &mut Vec<Rea
             None => None,
             Some(p) => {
                 let at = as_integer(p).and_then(|p| usize::try_from(p).ok()).filter(|&p| p < i);
-                Some(at.ok_or_else(|| FieldError::new(format!("{path}nodes[{i}].parent"), "is no node before it", "give the index of an earlier node"))?)
+                Some(at.ok_or_else(|| {
+                    FieldError::new(format!("{path}nodes[{i}].parent"), "is no node before it", "give the index of an earlier node")
+                })?)
             }
         };
         if let Some(p) = parent {
@@ -125,7 +135,10 @@ fn branch(record: &Fields<'_>, way: &[&Value], path: &str, problem: &mut String)
     for name in ["advantages", "logprobs", "reference_logprobs"] {
         let all: Vec<f64> = way.iter().filter_map(|n| n.get(name)?.as_array()).flatten().filter_map(Value::as_f64).collect();
         if !all.is_empty() {
-            read.signal(&format!("mean_{}", name.trim_end_matches('s')), Values::Candidate((all.iter().sum::<f64>() / all.len() as f64) as f32));
+            read.signal(
+                &format!("mean_{}", name.trim_end_matches('s')),
+                Values::Candidate((all.iter().sum::<f64>() / all.len() as f64) as f32),
+            );
         }
     }
     let bare: Vec<Value> = way.iter().map(|n| without_message(n)).collect();

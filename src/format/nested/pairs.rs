@@ -4,7 +4,7 @@ use super::{finish, first};
 use crate::format::error::FieldError;
 use crate::format::fields::Fields;
 use crate::format::flat::{Read, message, posed, written};
-use crate::trace::Trace;
+use crate::trace::{Trace, Values};
 use serde_json::{Map, Value, json};
 
 const PROBLEMS: [&str; 6] = ["prompt", "question", "problem", "instruction", "input", "query"];
@@ -15,7 +15,7 @@ pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
 }
 
 /// Two candidates by the names `chosen` and `rejected`. What both begin with is the prompt where the record has none of its own, and is left out of them
-/// where it repeats it. Numbers of a side (`score_chosen`, `rejected_rating`) are its signals; those of the pair (`margin`) stand with both.
+/// where it repeats it. The signal `chosen` is 1 for the one and 0 for the other. Numbers of a side (`score_chosen`, `rejected_rating`) are its signals; those of the pair (`margin`) stand with both.
 pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let [chosen, rejected] = SIDES.map(|side| record.map.get(side).unwrap_or(&Value::Null));
@@ -30,6 +30,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
         }
         let mut read = Read { candidate: written(&answer, side)?, ..Read::default() };
         read.candidate.policy = Some(side.to_owned());
+        read.signal("chosen", Values::Candidate(f32::from(u8::from(side == SIDES[0]))));
         reads.push(read);
     }
     let asked = asked.unwrap_or_default();
@@ -74,9 +75,15 @@ fn apart(chosen: &Value, rejected: &Value, prompt: Option<&str>) -> [(Value, Opt
     if let (Value::String(a), Value::String(b)) = (chosen, rejected) {
         // A prompt that both texts repeat is no part of the answers.
         if let Some(prompt) = prompt {
-            let less = |text: &str| text.trim_start().strip_prefix(prompt).filter(|rest| !rest.trim().is_empty()).unwrap_or(text).trim_start().to_owned();
+            let less = |text: &str| {
+                text.trim_start().strip_prefix(prompt).filter(|rest| !rest.trim().is_empty()).unwrap_or(text).trim_start().to_owned()
+            };
             let repeated = !prompt.is_empty() && a.trim_start().starts_with(prompt) && b.trim_start().starts_with(prompt);
-            return if repeated { [(less(a).into(), None), (less(b).into(), None)] } else { [(chosen.clone(), None), (rejected.clone(), None)] };
+            return if repeated {
+                [(less(a).into(), None), (less(b).into(), None)]
+            } else {
+                [(chosen.clone(), None), (rejected.clone(), None)]
+            };
         }
         if let Some(at) = turn_before(a, b) {
             let before = Some(Value::String(a[..at].to_owned()));
@@ -88,8 +95,14 @@ fn apart(chosen: &Value, rejected: &Value, prompt: Option<&str>) -> [(Value, Opt
 
 /// Where two texts of one conversation begin to differ: behind the last mark of the assistant's turn that both have.
 fn turn_before(a: &str, b: &str) -> Option<usize> {
-    const TURNS: [&str; 6] =
-        ["\n\nAssistant:", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>\n\n", "[/INST]", "<｜Assistant｜>", "<|assistant|>\n"];
+    const TURNS: [&str; 6] = [
+        "\n\nAssistant:",
+        "<|im_start|>assistant\n",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "[/INST]",
+        "<｜Assistant｜>",
+        "<|assistant|>\n",
+    ];
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let same = (0..=same).rev().find(|i| a.is_char_boundary(*i))?;
     TURNS.iter().filter_map(|mark| a[..same].rfind(mark).map(|at| at + mark.len())).max()

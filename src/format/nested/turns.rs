@@ -18,7 +18,10 @@ fn is_labelled(all: &[Value]) -> bool {
     let role = |m: &Value| m.get("role").or_else(|| m.get("from")).and_then(Value::as_str).unwrap_or_default().to_owned();
     let said = |m: &&Value| matches!(role(m).as_str(), "assistant" | "gpt" | "model");
     let says = |m: &Value| m.get("content").or_else(|| m.get("value")).and_then(Value::as_str).map(str::trim).map(str::to_owned);
-    let mark = |m: &Value| says(m).is_some_and(|s| matches!(s.as_str(), "+" | "-" | "−" | "Yes" | "No" | "yes" | "no" | "<+>" | "<->" | "correct" | "incorrect"));
+    let mark = |m: &Value| {
+        says(m)
+            .is_some_and(|s| matches!(s.as_str(), "+" | "-" | "−" | "Yes" | "No" | "yes" | "no" | "<+>" | "<->" | "correct" | "incorrect"))
+    };
     let mut any = false;
     let all_marks = all.iter().filter(said).all(|m| {
         any = true;
