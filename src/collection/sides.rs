@@ -1,11 +1,12 @@
 //! What several records, or several files, say of one problem.
 
+use crate::format;
 use crate::trace::{Candidate, ENTROPY, LOGPROB, Signal, SignalSource, Token, TokenValue, Trace, Values, policy_signals};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// One problem of what is said of it, file by file: each file's number and what its records say, in order. `names` are the files' names.
 ///
-/// The records of a file are its samples. What another file says of a text that is there already is said of the same candidate; its other texts are
+/// The records of a file are its samples, but for a format that tells of one sample in several records. What another file says of a text that is there already is said of the same candidate; its other texts are
 /// candidates of their own.
 pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Trace> {
     let mut files: Vec<(usize, Trace)> = Vec::new();
@@ -13,7 +14,12 @@ pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Tr
         match files.last_mut().filter(|last| last.0 == file) {
             Some((_, whole)) => {
                 whole.gold_answer = whole.gold_answer.take().or(trace.gold_answer);
-                whole.candidates.extend(trace.candidates);
+                let again = trace.source.as_ref().is_some_and(|s| format::tells_again(&s.format));
+                if again {
+                    beside(&mut whole.candidates, trace.candidates, names.get(file).map_or("", String::as_str));
+                } else {
+                    whole.candidates.extend(trace.candidates);
+                }
             }
             None => files.push((file, trace)),
         }

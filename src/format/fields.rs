@@ -2,7 +2,8 @@
 
 use super::error::FieldError;
 use super::mend::mended;
-use crate::trace::{GoldDeviation, Segmentation, Span, Step, segment};
+use super::native;
+use crate::trace::{GoldDeviation, Segmentation, Span, Step, Trace, segment};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -151,19 +152,44 @@ pub fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
     (text, steps)
 }
 
-/// The first step that is labelled wrong, where the labels of all steps say right or wrong: 0 of 0 and 1, −1 of −1, 0 and 1. Shares of right
+/// Keeps the fields of a record that have no place in its trace: short ones with every candidate, long ones with the first.
+pub(super) fn keep_others(trace: &mut Trace, record: &Map<String, Value>, taken: &[&str]) {
+    let names_it = |v: &Value| v.as_str() == Some(&trace.id) || v.is_number() && v.to_string() == trace.id;
+    let left = record.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null() && !names_it(v));
+    let left: Vec<(String, &Value)> = left.map(|(key, v)| (free_name(key), v)).collect();
+    if left.is_empty() {
+        return;
+    }
+    for (i, candidate) in trace.candidates.iter_mut().enumerate() {
+        let mut extra: Map<String, Value> = candidate.extra.as_deref().and_then(|e| serde_json::from_str(e).ok()).unwrap_or_default();
+        for (key, v) in left.iter().filter(|(_, v)| i == 0 || is_short(v)) {
+            extra.entry(key.clone()).or_insert_with(|| (*v).clone());
+        }
+        candidate.extra = (!extra.is_empty()).then(|| Value::Object(extra).to_string());
+    }
+}
+
+/// Whether a field of a record may go with each of its candidates, however many there are.
+pub(super) fn is_short(value: &Value) -> bool {
+    !value.is_array() && !value.is_object() && value.as_str().is_none_or(|s| s.len() <= 100)
+}
+
+/// The name under which a field is kept: its own, or `record.NAME` where a native record has one of that name.
+pub(super) fn free_name(name: &str) -> String {
+    if native::is_own_field(name) { format!("record.{name}") } else { name.to_owned() }
+}
+
+/// The first step that is labelled wrong, where the labels of all steps up to it say right or wrong: 0 of 0 and 1, −1 of −1, 0 and 1. Shares of right
 /// continuations name no first error.
 pub(super) fn first_wrong(steps: &[Step]) -> Option<GoldDeviation> {
-    let mut wrong = 0.0;
-    for step in steps {
-        match step.label? {
-            -1.0 => wrong = -1.0,
-            0.0 | 1.0 => {}
-            _ => return None,
-        }
+    let labels = || steps.iter().map(|s| s.label);
+    if labels().flatten().any(|l| ![-1.0, 0.0, 1.0].contains(&l)) || steps.is_empty() {
+        return None;
     }
-    let first = || steps.iter().position(|s| s.label == Some(wrong));
-    (!steps.is_empty()).then(|| first().map_or(GoldDeviation::None, GoldDeviation::Step))
+    let wrong = if labels().any(|l| l == Some(-1.0)) { -1.0 } else { 0.0 };
+    let first = labels().position(|l| l == Some(wrong));
+    let known = labels().take(first.unwrap_or(steps.len())).all(|l| l.is_some());
+    known.then(|| first.map_or(GoldDeviation::None, GoldDeviation::Step))
 }
 
 /// Steps of a recorded text whose source names none.

@@ -76,7 +76,7 @@ fn few(bytes: &[u8], fields: &[&str]) -> Result<Value, FieldError> {
         json.end()?;
         Ok(value)
     };
-    let text = String::from_utf8_lossy(bytes);
+    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     read(&text).or_else(|e: serde_json::Error| match mended(&text) {
         Some(mended) => read(&mended.text).map_err(|e| FieldError::json(&e)),
         None => Err(FieldError::json(&e)),

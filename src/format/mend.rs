@@ -1,5 +1,8 @@
 //! What writers of JSON write that is none: numbers that are none, and halves of characters.
 
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
+
 /// A text in which they have been replaced.
 pub(super) struct Mended {
     pub text: String,
@@ -9,14 +12,19 @@ pub(super) struct Mended {
     pub characters: usize,
 }
 
+/// Words that stand for no number, and the beginnings of escapes that may be halves of characters.
+static WORDS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| ["NaN", "Infinity", "nan", "inf"].map(|word| Finder::new(word.as_bytes())));
+static HALVES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [r"\ud", r"\uD"].map(|mark| Finder::new(mark.as_bytes())));
+
 /// Whether a record may hold something to mend; found quickly in what holds nothing.
 pub(super) fn is_suspect(bytes: &[u8]) -> bool {
-    use memchr::memmem::find;
-    find(bytes, b"NaN").is_some()
-        || find(bytes, b"nan").is_some()
-        || find(bytes, b"nf").is_some()
-        || find(bytes, br"\ud").is_some()
-        || find(bytes, br"\uD").is_some()
+    // A word stands where a value does.
+    let stands = |at: usize| {
+        let before = bytes[..at].trim_ascii_end();
+        let before = before.strip_suffix(b"-").unwrap_or(before).trim_ascii_end();
+        before.last().is_some_and(|b| matches!(b, b':' | b'[' | b','))
+    };
+    HALVES.iter().any(|mark| mark.find(bytes).is_some()) || WORDS.iter().any(|word| word.find_iter(bytes).any(stands))
 }
 
 /// The text with `null` for NaN, Infinity, -Infinity (however they are spelled) and numbers beyond what can be counted, and with U+FFFD for each lone half of a

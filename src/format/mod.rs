@@ -29,7 +29,7 @@ pub use container::to_json_lines;
 pub use detect::Format;
 pub use error::FormatError;
 pub use fields::join_steps;
-pub use flat::FieldMap;
+pub use flat::{FieldMap, tells_again};
 pub use join::{Joined, join, join_mapped, note};
 pub use key::ProblemKey;
 pub use list::{Options, TraceList};

@@ -253,7 +253,7 @@ impl Candidate {
     }
 
     /// Makes way for reward models: what they said of the candidate before is computed anew, and what another one said under a name that is needed now stays
-    /// as `reward:MODEL`.
+    /// as `reward:MODEL`, what the file says under it as `file:reward`.
     pub fn begin_rewards(&mut self, models: &[AtWork]) {
         let needed = |name: &str| models.iter().any(|m| m.signal == name);
         let by = |s: &Signal| match &s.source {
@@ -262,6 +262,10 @@ impl Candidate {
         };
         let own = |s: &Signal| by(s).is_some_and(|model| models.iter().any(|m| m.model == model));
         let moved = |s: &Signal| {
+            // What the file says itself under such a name.
+            if !matches!(s.source, SignalSource::Model(_)) && needed(&s.name) {
+                return Some(format!("file:{}", s.name));
+            }
             let model = by(s).filter(|model| !model.is_empty() && needed(&s.name) && !own(s))?;
             Some(format!("{REWARD}:{model}")).filter(|name| !needed(name))
         };
@@ -389,6 +393,18 @@ mod tests {
         c.begin_rewards(&AtWork::all(["x/c"]));
         assert_eq!(all(&c).last(), Some(&("reward", "x/c", false, None)));
         assert!(all(&c).contains(&("reward:a", "x/a", false, Some(5.0))) && all(&c).contains(&("reward:x/b", "x/b", false, None)));
+    }
+
+    #[test]
+    fn a_files_own_reward_makes_way_and_stays() {
+        let mut c = Candidate { signals: vec![Signal::given("reward", 0.8)], ..Candidate::default() };
+        for _ in 0..2 {
+            c.begin_rewards(&AtWork::all(["m"]));
+            assert_eq!(
+                c.signals.iter().map(|s| (s.name.as_str(), s.whole())).collect::<Vec<_>>(),
+                [("file:reward", Some(0.8)), ("reward", None)]
+            );
+        }
     }
 
     #[test]

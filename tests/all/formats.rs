@@ -73,13 +73,35 @@ fn samples_give_their_expected_traces() {
         ("chat_stream.log", false, Format::ChatStream),
         ("atif.json", false, Format::Atif),
         ("chat_problems.jsonl", true, Format::ChatProblems),
+        ("er_prm.jsonl", false, Format::MathShepherd),
+        ("math_aps.jsonl", false, Format::SolutionTree),
+        ("labelled_turns.jsonl", false, Format::LabelledTurns),
+        ("preference_pairs.jsonl", false, Format::Pairs),
+        ("s1k.jsonl", false, Format::Thoughts),
+        ("verifiers_v1.jsonl", false, Format::Episodes),
         ("problems.jsonl", true, Format::Problems),
         ("problems.txt", true, Format::Text),
     ];
+    // Flat records go by their producers' names.
+    let flat = [
+        "verl",
+        "trl-completions",
+        "verifiers",
+        "lm-eval",
+        "search-and-learn",
+        "openr1-math",
+        "bigbench-mistake",
+        "mr-gsm8k",
+        "records",
+        "solutions",
+    ];
+    let flat = flat.map(|name| (format!("{}.jsonl", name.replace('-', "_")), false, name));
+    let names = names.into_iter().map(|(file, problems, format)| (file.to_owned(), problems, format.name())).chain(flat);
     for (name, problems, format) in names {
         let path = format!("samples/{name}");
         let list = TraceList::open(&[&path], Options { problems, ..Options::default() }).unwrap();
-        assert_eq!(list.files(), [(path.clone(), format)]);
+        let files: Vec<_> = list.files().into_iter().map(|(file, format)| (file, format.name())).collect();
+        assert_eq!(files, [(path.clone(), format)]);
         let (traces, errors) = load(&path, Options { problems, ..Options::default() });
         assert!(errors.is_empty(), "{name}: {errors:?}");
         check_spans(&traces);
@@ -291,7 +313,7 @@ fn a_bad_line_is_named_and_nothing_else_is_lost() {
     let bad: [(&str, &str); 8] = [
         ("{\"problem\": \"x\", \"steps\": [\"a\"], \"final_answer_correct\": true}", "line 2, field `label`: is missing; add it"),
         (&lines[0].replace("\"label\": 1", "\"label\": 3"), "line 2, field `label`: is 3 with 3 steps"),
-        (&lines[0].replace("\"label\": 1", "\"label\": \"1\""), "line 2, field `label`: is a string; give an integer"),
+        (&lines[0].replace("\"label\": 1", "\"label\": \"one\""), "line 2, field `label`: is a string; give an integer"),
         (&lines[0].replace("[\"Three", "[5, \"Three"), "line 2, field `steps[0]`: is a number; give a string"),
         (&lines[0][..40], "line 2: is cut short"),
         ("not json", "line 2: is no JSON object"),
@@ -365,7 +387,11 @@ fn rubbish_gives_one_clear_message() {
         ("utf16", b"\xff\xfe{\0\"\0".to_vec(), "is UTF-16 text"),
         ("prose", b"Once upon a time\nthere was".to_vec(), "is text, not JSON; it starts with \"Once upon a time\""),
         ("scalar", b"3\n4\n".to_vec(), "is text, not JSON"),
-        ("keys", b"{\"foo\": 1, \"bar\": 2}\n".to_vec(), "they have the fields foo, bar; known are native"),
+        (
+            "keys",
+            b"{\"foo\": 1, \"bar\": 2}\n".to_vec(),
+            "they have the fields foo (a number), bar (a number); docs/formats.md lists what is known",
+        ),
         ("array", b"[[1, 2], [3]]".to_vec(), "its records are arrays"),
         ("bare", b"[]".to_vec(), "holds no record"),
         ("cut", b"{\"id\": \"x\", \"steps".to_vec(), "its first record is cut short"),

@@ -14,6 +14,7 @@ mod eval;
 mod eval_cli;
 mod export;
 mod fake_server;
+mod flat;
 mod fleet;
 mod forged;
 mod formats;

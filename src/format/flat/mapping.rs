@@ -1,7 +1,7 @@
 //! `--fields`: a user says where the parts of a record are.
 
 use super::path::{find, nearest, top};
-use super::shapes::{Names, Role, Shape};
+use super::{Names, Role, Shape};
 use crate::format::error::FormatError;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -82,7 +82,16 @@ fn parse(text: &str) -> Result<FieldMap, String> {
         return Err("names no field; write KEY=PATH,…, for example problem=question,text=response".into());
     }
     let roles: Vec<Names> = roles.into_iter().map(|(role, paths)| -> Names { (role, paths.leak()) }).collect();
-    let shape = Shape { name: "fields", needs: &[], roles: roles.leak(), signals: signals.leak(), strict: true, by_id, expert: false };
+    let shape = Shape {
+        name: "fields",
+        needs: &[],
+        roles: roles.leak(),
+        signals: signals.leak(),
+        strict: true,
+        by_id,
+        expert: false,
+        told_by: None,
+    };
     Ok(FieldMap(Box::leak(Box::new(shape))))
 }
 

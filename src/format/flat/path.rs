@@ -32,17 +32,28 @@ fn walk<'a>(value: &'a Value, path: &str, out: &mut Vec<&'a Value>) {
         return;
     }
     let Some(map) = value.as_object() else { return };
-    if let Some(v) = map.get(path) {
+    if let Some(v) = get(map, path) {
         out.push(v);
         return;
     }
-    for (at, _) in path.match_indices(['.', '[']) {
-        if let Some(v) = map.get(&path[..at]) {
+    for at in memchr::memchr2_iter(b'.', b'[', path.as_bytes()) {
+        if let Some(v) = get(map, &path[..at]) {
             let rest = &path[at..];
             walk(v, rest.strip_prefix('.').unwrap_or(rest), out);
             return;
         }
     }
+}
+
+/// Fields of a record up to which looking through them is faster than hashing a name.
+const FEW: usize = 24;
+
+/// A field of an object. Records have few, and many names are tried on them.
+pub fn get<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if map.len() > FEW {
+        return map.get(name);
+    }
+    map.iter().find(|(key, _)| key.len() == name.len() && *key == name).map(|(_, value)| value)
 }
 
 /// The field of the record that a path begins with.

@@ -117,8 +117,14 @@ const NOBODYS: [&str; 12] = [
 /// The turns of a text that a chat template has made, system first; `None` where it shows none, or none of a user.
 fn turns(text: &str) -> Option<Vec<(String, String)>> {
     let text = bare(text);
-    let opened = OPENED.iter().find(|(open, _, _)| text.contains(open)).map(|(open, role, close)| by_opening(text, open, role, close));
-    let marked = || MARKED.iter().find_map(|marks| by_marks(text, marks));
+    // Most prompts have none of the marks, and are looked through for what those begin with alone.
+    let angle = memchr::memchr(b'<', text.as_bytes()).is_some();
+    let other = || {
+        angle || memchr::memchr2(b'[', b'#', text.as_bytes()).is_some() || memchr::memmem::find(text.as_bytes(), b"Assistant:").is_some()
+    };
+    let opened =
+        OPENED.iter().find(|(open, _, _)| angle && text.contains(open)).map(|(open, role, close)| by_opening(text, open, role, close));
+    let marked = || other().then(|| MARKED.iter().find_map(|marks| by_marks(text, marks))).flatten();
     let mut turns = opened.or_else(marked).or_else(|| stripped(text))?;
     for (_, content) in &mut turns {
         *content = bare(content).to_owned();
@@ -134,6 +140,9 @@ fn turns(text: &str) -> Option<Vec<(String, String)>> {
 /// A text without the marks and the whitespace around it.
 fn bare(text: &str) -> &str {
     let mut text = text.trim();
+    if !text.starts_with('<') && !text.ends_with('>') {
+        return text;
+    }
     loop {
         let less = NOBODYS.iter().find_map(|m| text.strip_prefix(m).or_else(|| text.strip_suffix(m)));
         match less {
@@ -164,6 +173,9 @@ fn by_opening(text: &str, open: &str, ends: &[&str], closes: &[&str]) -> Vec<(St
 
 fn by_marks(text: &str, marks: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
     let words = marks[0].0.starts_with(['#', '\n']);
+    if !text.contains(marks[marks.len() - 1].0.trim_start()) {
+        return None;
+    }
     // A template of words begins with a user or with what the system is told, and is left open for the answer.
     let framed = if words { format!("\n\n{text}") } else { text.to_owned() };
     let mut found: Vec<(usize, &str, &str)> =

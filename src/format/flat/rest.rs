@@ -2,7 +2,7 @@
 
 use super::steps::fit;
 use super::value::{number, survives};
-use crate::format::native;
+use crate::format::fields::free_name;
 use crate::trace::{Candidate, Orientation, Reading, Signal, SignalSource, Unit, Values};
 use serde_json::{Map, Value};
 
@@ -27,7 +27,9 @@ impl Read {
     fn put_at(&mut self, name: &str, value: &Value, loose: bool, depth: usize) {
         match value {
             Value::Number(_) | Value::String(_) => {
-                let scored = loose || judges(name);
+                // In a table of texts a whole number may be a code; one with a fraction measures something.
+                let table = |s: &str| loose && (s.contains(['.', 'e', 'E']) || kind(name).0 != Orientation::High);
+                let scored = judges(name) || value.as_str().is_some_and(table);
                 match number(value, scored).filter(|x| !names_something(name) && survives(*x)) {
                     Some(x) => self.signal(name, Values::Candidate(x as f32)),
                     None => self.keep(name, value),
@@ -51,10 +53,21 @@ impl Read {
             }
             Value::Object(map) if depth < DEEP && map.len() <= MANY && (depth > 0 || judges(name)) => {
                 for (key, inner) in map {
-                    self.put_at(&format!("{name}.{key}"), inner, loose, depth + 1);
+                    // `score: {"score": 1, …}` is the score.
+                    let name = if key == name { name.to_owned() } else { format!("{name}.{key}") };
+                    self.put_at(&name, inner, loose, depth + 1);
                 }
             }
             _ => self.keep(name, value),
+        }
+    }
+
+    /// Puts the fields of a record that have no place in its trace; `id` is the record's own name.
+    pub fn put_others(&mut self, record: &Map<String, Value>, taken: &[&str], id: &str) {
+        for (key, v) in record.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null()) {
+            if v.as_str() != Some(id) && !(v.is_number() && v.to_string() == id) {
+                self.put(key, v, false);
+            }
         }
     }
 
@@ -86,8 +99,7 @@ impl Read {
         if value.is_null() && self.extra.contains_key(name) {
             return;
         }
-        let name = if native::is_own_field(name) { format!("record.{name}") } else { name.to_owned() };
-        self.extra.insert(name, value.clone());
+        self.extra.insert(free_name(name), value.clone());
     }
 
     /// The candidate with all that is kept of its record.
@@ -157,7 +169,11 @@ fn kind(name: &str) -> (Orientation, Unit) {
         "tokens", "token", "length", "len", "count", "num", "n", "turns", "turn", "steps", "chars", "words", "lines", "size", "calls",
         "level", "rank",
     ];
-    const NEITHER: [&str; 26] = [
+    const NEITHER: [&str; 30] = [
+        "logprob",
+        "logprobs",
+        "logp",
+        "logps",
         "step",
         "epoch",
         "iteration",
@@ -186,6 +202,7 @@ fn kind(name: &str) -> (Orientation, Unit) {
         "depth",
     ];
     const LOW: [&str; 9] = ["loss", "nll", "ppl", "perplexity", "kl", "wer", "cer", "mse", "mae"];
+    let name = name.rsplit('.').next().unwrap_or(name);
     let any = |list: &[&str]| words(name).any(|w| list.contains(&w.as_str()));
     match () {
         () if any(&LOW) => (Orientation::Low, Unit::Unknown),

@@ -109,6 +109,42 @@ pub fn answer(value: &Value) -> Option<String> {
     }
 }
 
+/// A list of texts that is written as a text itself, by JSON or by Python.
+pub fn list_of_texts(text: &str) -> Option<Vec<String>> {
+    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    if let Ok(all) = serde_json::from_str(text) {
+        return Some(all);
+    }
+    let (mut out, mut rest) = (Vec::new(), inner.trim());
+    while !rest.is_empty() {
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        let mut item = String::new();
+        let mut chars = rest[1..].char_indices();
+        let end = loop {
+            match chars.next()? {
+                (at, c) if c == quote => break at + 2,
+                (_, '\\') => match chars.next()?.1 {
+                    'n' => item.push('\n'),
+                    't' => item.push('\t'),
+                    'r' => item.push('\r'),
+                    own @ ('\'' | '"' | '\\') => item.push(own),
+                    // Other escapes stay as they are.
+                    other => item.extend(['\\', other]),
+                },
+                (_, c) => item.push(c),
+            }
+        };
+        out.push(item);
+        rest = rest[end..].trim_start();
+        rest = match rest.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+    }
+    Some(out)
+}
+
 /// Why a text ended, by the field's name and value; `None` for what is not known.
 pub fn finish(field: &str, value: &Value) -> Option<FinishReason> {
     let cut = |is: bool| if is { FinishReason::Length } else { FinishReason::Stop };
@@ -164,6 +200,16 @@ mod tests {
         assert_eq!(of(json!({"style": "rule", "ground_truth": "7"})), "7");
         assert_eq!(of(json!({"numbers": [1, 2, 3], "target": 6})), "[1, 2, 3] = 6");
         assert_eq!((of(json!({"x": 1})), of(json!([])), of(json!(null))), (String::new(), String::new(), String::new()));
+    }
+
+    #[test]
+    fn lists_in_texts() {
+        assert_eq!(list_of_texts(r#"["a", "b\n"]"#).unwrap(), ["a", "b\n"]);
+        assert_eq!(list_of_texts(r#"['it\'s', "b 'c'", 'x\\y', '\frac',]"#).unwrap(), ["it's", "b 'c'", "x\\y", "\\frac"]);
+        assert_eq!(list_of_texts("[]").unwrap(), [""; 0]);
+        for text in ["[1, 2]", "['a' 'b']", "['a", "a", "[a]"] {
+            assert_eq!(list_of_texts(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::prompt::message;
 use crate::format::error::FieldError;
 use crate::format::fields::wrong;
 use crate::format::sources::chat::record;
-use crate::trace::{Candidate, Segmentation, Span, Step, StepKind, segment};
+use crate::trace::{Candidate, FinishReason, Segmentation, Span, Step, StepKind, segment};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -37,8 +37,18 @@ pub fn text_key(value: &Value) -> Option<&'static str> {
     TEXTS.into_iter().find(|k| map.get(*k).is_some_and(|v| !v.is_null()))
 }
 
+/// Marks by which a model ends what it says.
+const ENDS: [&str; 7] = ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "</s>"];
+
+/// A text as it is, but for the marks of its end.
 fn plain(text: &str) -> Candidate {
-    Candidate { text: text.to_owned(), steps: segment(text, &Segmentation::Auto), ..Candidate::default() }
+    let mut text = text;
+    let whole = text.len();
+    while let Some(less) = ENDS.iter().find_map(|mark| text.trim_end().strip_suffix(mark)) {
+        text = less;
+    }
+    let finish = (text.len() < whole).then_some(FinishReason::Stop);
+    Candidate { finish, text: text.to_owned(), steps: segment(text, &Segmentation::Auto), ..Candidate::default() }
 }
 
 /// Whether a list is of messages.

@@ -6,19 +6,16 @@ pub(super) mod thoughts;
 pub(super) mod tree;
 pub(super) mod turns;
 
+use super::fields::is_short;
 use super::flat::Read;
 use crate::trace::Candidate;
 use serde_json::{Map, Value};
-
-/// Longest text of a record that goes with every candidate; longer ones and lists go with the first.
-const SHORT: usize = 100;
 
 /// The candidates with all fields of their record that have no place: short ones with each, long ones with the first.
 fn finish(mut reads: Vec<Read>, record: &Map<String, Value>, taken: &[&str]) -> Vec<Candidate> {
     let n = reads.len();
     for (key, value) in record.iter().filter(|(key, _)| !taken.contains(&key.as_str())) {
-        let short = !value.is_array() && !value.is_object() && value.as_str().is_none_or(|s| s.len() <= SHORT);
-        let many = if short { n } else { n.min(1) };
+        let many = if is_short(value) { n } else { n.min(1) };
         reads[..many].iter_mut().for_each(|r| r.keep(key, value));
     }
     reads.into_iter().map(Read::done).collect()

@@ -4,7 +4,7 @@ use super::{finish, first};
 use crate::format::error::FieldError;
 use crate::format::fields::Fields;
 use crate::format::flat::{Read, message, posed, written};
-use crate::trace::Trace;
+use crate::trace::{Trace, Values};
 use serde_json::{Map, Value, json};
 
 const PROBLEMS: [&str; 6] = ["prompt", "question", "problem", "instruction", "input", "query"];
@@ -15,7 +15,7 @@ pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
 }
 
 /// Two candidates by the names `chosen` and `rejected`. What both begin with is the prompt where the record has none of its own, and is left out of them
-/// where it repeats it. Numbers of a side (`score_chosen`, `rejected_rating`) are its signals; those of the pair (`margin`) stand with both.
+/// where it repeats it. The signal `chosen` is 1 for the one and 0 for the other. Numbers of a side (`score_chosen`, `rejected_rating`) are its signals; those of the pair (`margin`) stand with both.
 pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let record = Fields::record(value)?;
     let [chosen, rejected] = SIDES.map(|side| record.map.get(side).unwrap_or(&Value::Null));
@@ -30,6 +30,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
         }
         let mut read = Read { candidate: written(&answer, side)?, ..Read::default() };
         read.candidate.policy = Some(side.to_owned());
+        read.signal("chosen", Values::Candidate(f32::from(u8::from(side == SIDES[0]))));
         reads.push(read);
     }
     let asked = asked.unwrap_or_default();

@@ -4,8 +4,8 @@
 use super::{finish, first};
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_text, join_steps};
-use crate::format::flat::{Read, gold, posed};
-use crate::trace::{Candidate, Segmentation, Span, Step, Trace, segment};
+use crate::format::flat::{Read, gold, posed, step_fields};
+use crate::trace::{Candidate, Span, Step, Trace};
 use serde_json::{Map, Value};
 
 const PREFIX: &str = "solution_prefix";
@@ -69,7 +69,7 @@ fn from_prefixes(problem: &str, all: &[Value]) -> Result<Vec<Read>, FieldError> 
         prefixes.push((as_text(text, &path)?, i));
     }
     prefixes.sort_unstable();
-    let base = |text: &str| text.len() - text.strip_prefix(problem).unwrap_or(text).len();
+    let base = |text: &str| text.len() - text.strip_prefix(problem).unwrap_or(text).trim_start().len();
     let mut stack: Vec<(&str, usize)> = Vec::new();
     let mut leaves = Vec::new();
     for (at, &(text, i)) in prefixes.iter().enumerate() {
@@ -78,14 +78,15 @@ fn from_prefixes(problem: &str, all: &[Value]) -> Result<Vec<Read>, FieldError> 
         }
         stack.push((text, i));
         let goes_on = prefixes.get(at + 1).is_some_and(|(next, _)| next.starts_with(text));
-        if goes_on || base(text) == text.trim_end().len() && prefixes.len() > 1 {
+        if goes_on || base(text) == text.len() && prefixes.len() > 1 {
             continue;
         }
         // What stands after the problem, cut where each prefix ends.
         let start = base(text);
-        let (mut steps, mut values, mut from) = (Vec::new(), Vec::new(), start);
+        let (mut steps, mut values, mut nodes, mut from) = (Vec::new(), Vec::new(), Vec::new(), start);
         for &(prefix, i) in &stack {
             if prefix.len() > from {
+                nodes.extend(all[i].as_object());
                 let piece = &text[from..prefix.len()];
                 let lead = piece.len() - piece.trim_start().len();
                 let begin = from - start + if piece.trim().is_empty() { 0 } else { lead };
@@ -96,12 +97,13 @@ fn from_prefixes(problem: &str, all: &[Value]) -> Result<Vec<Read>, FieldError> 
         }
         let mut read = Read { candidate: Candidate { text: text[start..].to_owned(), steps, ..Candidate::default() }, ..Read::default() };
         read.step_signal("mc_value", &values);
+        step_fields(&mut read, &nodes, &is_known);
         leaves.push((i, read));
     }
     leaves.sort_by_key(|(i, _)| *i);
     let mut reads: Vec<Read> = leaves.into_iter().map(|(_, read)| read).collect();
     if let (Some((_, i)), Some(read)) = (prefixes.iter().find(|(text, _)| base(text) == text.len()), reads.first_mut()) {
-        read.keep("mc_value", all[*i].get(VALUES[0]).unwrap_or(&Value::Null));
+        of_root(read, &all[*i]);
     }
     Ok(reads)
 }
@@ -110,14 +112,33 @@ fn number(node: &Value) -> Option<f32> {
     own(node, &VALUES).and_then(|(_, v)| v.as_f64()).map(|x| x as f32)
 }
 
-/// The way to a node: the texts and the values on it.
-type Way<'a> = Vec<(&'a str, Option<f32>)>;
+/// Whether a field of a node is its text, its value or its place in the tree.
+fn is_known(name: &str) -> bool {
+    name == PREFIX || name == "children" || TEXTS.contains(&name) || VALUES.contains(&name)
+}
+
+/// Keeps what is said of the problem itself.
+fn of_root(read: &mut Read, root: &Value) {
+    for (key, v) in root.as_object().into_iter().flatten() {
+        if VALUES.contains(&key.as_str()) || !is_known(key) {
+            read.keep(key, v);
+        }
+    }
+}
+
+/// The way to a node: the texts on it and the nodes.
+type Way<'a> = Vec<(&'a str, &'a Value)>;
 
 fn from_nodes(problem: &str, path: &str, roots: &[Value]) -> Result<Vec<Read>, FieldError> {
     let mut reads = Vec::new();
     for (i, root) in roots.iter().enumerate() {
         let path = if roots.len() > 1 { format!("{path}[{i}]") } else { path.to_owned() };
+        let before = reads.len();
         leaves(problem, root, &path, &mut Vec::new(), &mut reads)?;
+        let text = own(root, &TEXTS).and_then(|(_, v)| v.as_str()).unwrap_or_default().trim();
+        if let Some(read) = reads.get_mut(before).filter(|_| text.is_empty() || text == problem) {
+            of_root(read, root);
+        }
     }
     Ok(reads)
 }
@@ -131,7 +152,7 @@ fn leaves<'a>(problem: &str, node: &'a Value, path: &str, way: &mut Way<'a>, rea
     // A root repeats the problem, or says nothing.
     let counts = !text.trim().is_empty() && text.trim() != problem;
     if counts {
-        way.push((text, number(node)));
+        way.push((text, node));
     }
     let children = node.get("children").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (i, child) in children.iter().enumerate() {
@@ -139,21 +160,15 @@ fn leaves<'a>(problem: &str, node: &'a Value, path: &str, way: &mut Way<'a>, rea
     }
     if children.is_empty() && !way.is_empty() {
         let parts: Vec<&str> = way.iter().map(|w| w.0).collect();
-        let values: Vec<Option<f32>> = way.iter().map(|w| w.1).collect();
+        let values: Vec<Option<f32>> = way.iter().map(|w| number(w.1)).collect();
+        let nodes: Vec<&Map<String, Value>> = way.iter().filter_map(|w| w.1.as_object()).collect();
         let ends = parts.iter().any(|p| p.ends_with('\n'));
-        let (text, mut steps) = join_steps(&parts, if ends { "" } else { "\n\n" });
-        if steps.len() == 1 && values.iter().all(Option::is_none) {
-            steps = segment(&text, &Segmentation::Auto);
-        }
+        let (text, steps) = join_steps(&parts, if ends { "" } else { "\n\n" });
         let mut read = Read { candidate: Candidate { text, steps, ..Candidate::default() }, ..Read::default() };
         if values.iter().any(Option::is_some) {
             read.step_signal("mc_value", &values);
         }
-        for (key, v) in node.as_object().into_iter().flatten() {
-            if !TEXTS.contains(&key.as_str()) && !VALUES.contains(&key.as_str()) && key != "children" {
-                read.put(key, v, false);
-            }
-        }
+        step_fields(&mut read, &nodes, &is_known);
         reads.push(read);
     }
     if counts {

@@ -1,7 +1,8 @@
 //! Several samples a problem with a verdict and a reward model's score each, as Qwen2.5-Math's evaluation writes them.
 
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, as_answer, as_text, wrong};
+use crate::format::fields::{Fields, as_answer, keep_others, wrong};
+use crate::format::flat::verdict;
 use crate::trace::{Candidate, Segmentation, Signal, Trace, segment};
 use serde_json::{Map, Value};
 
@@ -29,8 +30,8 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let mut candidates = Vec::with_capacity(texts.len());
     for (i, text) in texts.iter().enumerate() {
         let at = |values: Option<&'_ [Value]>| values.map(|v| v[i].clone()).filter(|v| !v.is_null());
-        let verdict = |v: Value| v.as_bool().ok_or_else(|| wrong(&format!("score[{i}]"), &v, "true or false"));
-        let answer = at(answers).map(|v| as_text(&v, &format!("pred[{i}]")).map(str::to_owned)).transpose()?;
+        let verdict = |v: Value| verdict(&v).ok_or_else(|| wrong(&format!("score[{i}]"), &v, "true or false"));
+        let answer = at(answers).map(|v| as_answer(&v).ok_or_else(|| wrong(&format!("pred[{i}]"), &v, "a string"))).transpose()?;
         candidates.push(Candidate {
             text: (*text).to_owned(),
             steps: segment(text, &Segmentation::Auto),
@@ -40,13 +41,15 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
             ..Candidate::default()
         });
     }
-    Ok(Trace {
+    let mut trace = Trace {
         id: record.id().unwrap_or_default(),
         problem: record.text("question")?.to_owned(),
         gold_answer: record.get("gt").and_then(as_answer),
         candidates,
         ..Trace::default()
-    })
+    };
+    keep_others(&mut trace, record.map, &["question", "gt", "code", "pred", "score", "pred_score"]);
+    Ok(trace)
 }
 
 fn reward(value: &Value, i: usize) -> Result<f32, FieldError> {

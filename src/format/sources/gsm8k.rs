@@ -2,7 +2,7 @@
 
 use crate::answer::marked;
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, lines};
+use crate::format::fields::{Fields, keep_others, lines};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
@@ -31,13 +31,15 @@ pub(in crate::format) fn parse_expert(value: &Value) -> Result<Trace, FieldError
         policy: Some("expert".into()),
         ..Candidate::default()
     };
-    Ok(Trace {
+    let mut trace = Trace {
         id: record.id().unwrap_or_default(),
         problem: record.text("question")?.to_owned(),
         gold_answer: Some(answer),
         candidates: vec![candidate],
         source: None,
-    })
+    };
+    keep_others(&mut trace, record.map, &["question", "answer"]);
+    Ok(trace)
 }
 
 /// One candidate a recorded solver; whichever are there.
@@ -56,13 +58,15 @@ pub(in crate::format) fn parse_solutions(value: &Value) -> Result<Trace, FieldEr
             ..Candidate::default()
         });
     }
-    Ok(Trace {
+    let mut trace = Trace {
         id: record.id().unwrap_or_default(),
         problem: record.text("question")?.to_owned(),
         gold_answer: record.opt_text("ground_truth")?.and_then(final_answer),
         candidates,
         source: None,
-    })
+    };
+    keep_others(&mut trace, record.map, &[&["question", "ground_truth"], &SOLVERS[..]].concat());
+    Ok(trace)
 }
 
 /// The final answer that a solution marks, as it stands there.

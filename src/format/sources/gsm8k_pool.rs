@@ -1,7 +1,7 @@
 //! Pools of answers to GSM8K questions: many candidates a question, each with the answer read off it and a verdict.
 
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, as_answer, lines, wrong};
+use crate::format::fields::{Fields, as_answer, keep_others, lines, wrong};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
@@ -28,13 +28,15 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
             ..Candidate::default()
         });
     }
-    Ok(Trace {
+    let mut trace = Trace {
         id: record.id().unwrap_or_default(),
         problem: record.text("question")?.to_owned(),
         gold_answer: record.get("gold").and_then(plain_number),
         candidates,
         ..Trace::default()
-    })
+    };
+    keep_others(&mut trace, record.map, &["question", "gold", "candidates"]);
+    Ok(trace)
 }
 
 /// An answer without the `.0` of a whole number.

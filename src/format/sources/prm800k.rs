@@ -2,7 +2,7 @@
 
 use crate::answer::Question;
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, as_answer, as_integer, join_steps, wrong};
+use crate::format::fields::{Fields, as_answer, as_integer, join_steps, keep_others, wrong};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
@@ -78,7 +78,11 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
         sibling.gold = first_wrong(&path[..*at], Some(completion)).map(GoldDeviation::Step);
         candidates.push(sibling);
     }
-    Ok(Trace { id: String::new(), problem: question.text("problem")?.to_owned(), gold_answer, candidates, source: None })
+    let mut trace = Trace { id: String::new(), problem: question.text("problem")?.to_owned(), gold_answer, candidates, source: None };
+    keep_others(&mut trace, question.map, &["problem", "ground_truth_answer", "pre_generated_steps"]);
+    keep_others(&mut trace, label.map, &["steps"]);
+    keep_others(&mut trace, record.map, &["question", "label"]);
+    Ok(trace)
 }
 
 fn candidate(path: &[Completion<'_>], last: Option<&Completion<'_>>) -> Candidate {

@@ -1,13 +1,25 @@
 //! PRMBench (arXiv 2501.03124): a right solution and the same with faults put in, the faulty steps named, and the class of the fault.
 
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, as_integer, join_steps, wrong};
+use crate::format::fields::{Fields, as_integer, join_steps, keep_others, wrong};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
 pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     record.contains_key("original_process") && record.contains_key("modified_process")
 }
+
+/// Fields that have a place in the trace.
+const TAKEN: [&str; 8] = [
+    "original_process",
+    "modified_process",
+    "error_steps",
+    "original_question",
+    "question",
+    "modified_question",
+    "classification",
+    "reason",
+];
 
 /// Two candidates, `original` and `modified`, with step labels: 0 for the steps that `error_steps` counts from 1, 1 for the others. Numbers behind the
 /// last step, of which the published set has some, are left out; a record with nothing but those is an error.
@@ -43,7 +55,9 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     }
     let extra = (!notes.is_empty()).then(|| Value::Object(notes).to_string());
     let candidates = vec![candidate("original", &original, &[]), Candidate { extra, ..candidate("modified", &modified, &faults) }];
-    Ok(Trace { id: record.id().unwrap_or_default(), problem: problem.to_owned(), candidates, ..Trace::default() })
+    let mut trace = Trace { id: record.id().unwrap_or_default(), problem: problem.to_owned(), candidates, ..Trace::default() };
+    keep_others(&mut trace, record.map, &TAKEN);
+    Ok(trace)
 }
 
 fn candidate(name: &str, parts: &[&str], faults: &[usize]) -> Candidate {

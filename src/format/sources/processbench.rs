@@ -7,9 +7,6 @@ use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
 const PROBLEMS: [&str; 3] = ["problem", "question", "prompt"];
-/// Fields that have a place in the trace.
-const TAKEN: [&str; 4] = ["steps", "label", "final_answer_correct", "generator"];
-
 pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
     let asked = PROBLEMS.iter().any(|k| record.contains_key(*k));
     let steps = record.get("steps").and_then(Value::as_array).is_some_and(|all| all.iter().all(|s| !s.is_object()));
@@ -45,12 +42,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let candidate = Candidate { text, steps, gold, correct, policy: record.opt_text("generator")?.map(Into::into), ..Candidate::default() };
     let mut read = Read { candidate, ..Read::default() };
     let id = record.id().unwrap_or_default();
-    for (key, v) in record.map.iter().filter(|(key, _)| !TAKEN.contains(&key.as_str()) && *key != name) {
-        let names_it = v.as_str() == Some(&id) || v.is_number() && v.to_string() == id;
-        if !v.is_null() && !names_it {
-            read.put(key, v, false);
-        }
-    }
+    read.put_others(record.map, &["steps", "label", "final_answer_correct", "generator", name], &id);
     Ok(Trace { id, problem: asked.problem, candidates: vec![read.done()], ..Trace::default() })
 }
 

@@ -50,17 +50,8 @@ pub(in crate::format) fn parse_trl(value: &Value) -> Result<Trace, FieldError> {
         read.keep("system", &Value::String(system));
     }
     let id = record.id().unwrap_or_default();
-    others(&mut read, &record, &["prompt", "completions", "labels"], &id);
+    read.put_others(record.map, &["prompt", "completions", "labels"], &id);
     Ok(Trace { id, problem: asked.problem, candidates: vec![read.done()], ..Trace::default() })
-}
-
-/// Keeps the fields that have no place in the trace.
-fn others(read: &mut Read, record: &Fields<'_>, taken: &[&str], id: &str) {
-    for (key, v) in record.map.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null()) {
-        if v.as_str() != Some(id) && !(v.is_number() && v.to_string() == id) {
-            read.put(key, v, false);
-        }
-    }
 }
 
 /// A problem and its steps with a mark after each; the marks stay in the text. `label` is the same text with `+` or `-` in the marks' places, or a list with one
@@ -90,7 +81,7 @@ pub(in crate::format) fn parse_shepherd(value: &Value) -> Result<Trace, FieldErr
         Some(own) => posed(record.need(own)?, own)?.problem,
         None => input[..start].trim().to_owned(),
     };
-    others(&mut read, &record, &[name, labels, asked.unwrap_or_default()], &id);
+    read.put_others(record.map, &[name, labels, asked.unwrap_or_default()], &id);
     Ok(Trace { id, problem, candidates: vec![read.done()], ..Trace::default() })
 }
 
