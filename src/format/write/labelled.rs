@@ -69,11 +69,16 @@ fn marked(c: &Candidate) -> String {
         if i > 0 {
             out.push('\n');
         }
-        out.push_str(&headed(step, i));
+        out.push_str(&headed(unmarked(step), i));
         out.push(' ');
         out.push_str(MARK);
     }
     out
+}
+
+/// A step without the mark that ends it.
+fn unmarked(step: &str) -> &str {
+    step.strip_suffix(MARK).map_or(step, str::trim_end)
 }
 
 /// A step with its head, which it may have already.
@@ -84,7 +89,7 @@ fn headed(step: &str, at: usize) -> String {
 
 /// Whether a record says the problem and the steps of a candidate, heads and marks aside.
 pub(super) fn says(again: &Trace, trace: &Trace, c: &Candidate) -> bool {
-    let same = |(i, (a, b)): (usize, (&str, &str))| a == headed(b, i);
+    let same = |(i, (a, b)): (usize, (&str, &str))| unmarked(a) == headed(unmarked(b), i);
     again.problem.trim() == trace.problem.trim()
         && again
             .candidates

@@ -28,7 +28,13 @@ fn cut<'a>(c: &'a Candidate, separator: &str) -> Option<Vec<&'a str>> {
             return None;
         }
         if i > 0 && i < c.steps.len() {
-            let at = before + gap.find(separator)?;
+            // A step of nothing begins where its piece does.
+            let at = if before < after && c.steps[i].span.is_empty() {
+                gap.strip_suffix(separator)?.len()
+            } else {
+                gap.find(separator)?
+            };
+            let at = before + at;
             out.push(c.text.get(start..at)?);
             start = at + separator.len();
         }
@@ -54,8 +60,8 @@ pub(super) fn first_wrong(trace: &Trace, c: &Candidate) -> Option<GoldDeviation>
     })
 }
 
-/// A rating a step: 1 right, 0 neither, −1 wrong; by the labels or else by the labelled first wrong step, before which steps are right and after which
-/// nothing is known. `None` where there is neither.
+/// A rating a step: 1 right, 0 neither, −1 wrong; by the labels or, where no step has one, by the labelled first wrong step, before which steps are right and
+/// after which nothing is known. `None` where there is neither.
 pub(super) fn ratings(trace: &Trace, c: &Candidate) -> Option<Vec<Option<i8>>> {
     let labelled = c.steps.iter().any(|s| s.label.is_some());
     if !labelled && c.gold.is_none() {
@@ -64,9 +70,9 @@ pub(super) fn ratings(trace: &Trace, c: &Candidate) -> Option<Vec<Option<i8>>> {
     let signed = is_signed(trace, c);
     let own = |l: f32| if signed { i8::from(l > 0.0) - i8::from(l < 0.0) } else { 2 * i8::from(l > 0.5) - 1 };
     let by_gold = |i: usize| match c.gold? {
-        GoldDeviation::None => Some(1),
-        GoldDeviation::Step(first) if i < first => Some(1),
-        GoldDeviation::Step(first) => (i == first).then_some(-1),
+        GoldDeviation::Step(first) if i == first => Some(-1),
+        GoldDeviation::Step(first) if i > first => None,
+        _ => (!labelled).then_some(1),
     };
     Some(c.steps.iter().enumerate().map(|(i, s)| s.label.map(own).or_else(|| by_gold(i))).collect())
 }

@@ -27,7 +27,7 @@ impl Refusal {
             Self::NoLabels => {
                 "with steps that have no label; mark them with + and - in `reasonscope inspect` and convert its labels file".to_owned()
             }
-            Self::Marks => "with a text that has marks of the format's own, `ки` or a further `Step 1:`; take --to stepwise".to_owned(),
+            Self::Marks => "with a text that has marks of the format's own, `ки`, a further `Step 1:` or the tags of a thought inside a step; take --to stepwise".to_owned(),
             Self::NotRead => "with a text that would be read otherwise; take --to native".to_owned(),
         };
         format!("{count} {it} left out ({first} first): {name} cannot hold what is {why}")

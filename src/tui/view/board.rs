@@ -5,8 +5,8 @@ use super::paint::Painter;
 use super::words::{one_line, reward_style, verdict};
 use crate::trace::Candidate;
 use crate::tui::state::{Doc, State, gold_step};
-use crate::tui::text::width;
-use crate::tui::theme::Role;
+use crate::tui::text::{fit, width};
+use crate::tui::theme::{Glyphs, Role};
 use ratatui::layout::Rect;
 
 /// Candidates on the board: best first, scrolled so that the selected one is on it.
@@ -23,15 +23,16 @@ pub(super) fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Re
     p.text(area.x + 1, area.y, 4, "rank", head);
     p.text(area.x + 6 + cells.more, area.y, 3, "#", head);
     let name = doc.ranked_by().map_or_else(String::new, ToString::to_string);
-    p.right(area.x + cells.value, area.y, cells.value - 10 - 2 * cells.more, &name, head);
+    let room = cells.value - 10 - 2 * cells.more;
+    p.right(area.x + cells.value, area.y, room, &cut(&name, room, p.glyphs()), head);
     for (x, reading) in cells.columns(doc) {
-        p.right(area.x + x, area.y, COLUMN - 1, &doc.readings.all[reading].to_string(), head);
+        p.right(area.x + x, area.y, COLUMN - 1, &cut(&doc.readings.all[reading].to_string(), COLUMN - 1, p.glyphs()), head);
     }
     p.text(area.x + cells.steps, area.y, 12, "steps", head);
     p.text(area.x + cells.answer, area.y, 8, "answer", head);
     p.text(area.x + cells.deviation, area.y, 8, "pred", head);
     if let Some(beside) = doc.readings.beside.as_ref().filter(|_| cells.beside > 0) {
-        p.middle(area.x + cells.beside, area.y, BESIDE - 1, &beside.1.reading.signal, head);
+        p.cut(area.x + cells.beside, area.y, BESIDE - 1, &beside.1.reading.signal, head);
     }
     if cells.policy > 0 {
         p.text(area.x + cells.policy, area.y, POLICY - 1, "by", head);
@@ -51,6 +52,15 @@ pub(super) fn draw_board(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Re
     if area.height > state.layout.board_rows + 2 {
         vote_line(doc, p, Rect { y: area.bottom() - 2, height: 1, ..area });
     }
+}
+
+/// The name of a column in at most `room` cells.
+fn cut(name: &str, room: u16, g: &Glyphs) -> String {
+    let room = usize::from(room);
+    if width(name) <= room {
+        return name.to_owned();
+    }
+    format!("{}{}", fit(name, room.saturating_sub(width(g.ellipsis))).0, g.ellipsis)
 }
 
 /// Whether the policy's tokens are known, so that the board counts them.

@@ -90,7 +90,9 @@ fn labels(doc: &Doc, p: &mut Painter<'_>, area: Rect, plot: Rect, range: &Range)
         p.glyph(x, plot.y + pivot, 1, g.threshold, p.style(Role::Threshold));
     }
     let name = doc.scale.name;
-    p.right(plot.right(), area.y, 12, &format!(" {} {name} ", g.threshold), p.style(Role::Faint));
+    let label = format!(" {} {name} ", g.threshold);
+    let label = if width(&label) > 12 { label.trim_end() } else { &label };
+    p.right(plot.right(), area.y, 12, label, p.style(Role::Faint));
 }
 
 /// Of so many steps one may have its number below the plot.

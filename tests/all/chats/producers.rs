@@ -118,7 +118,7 @@ fn requests_without_answers_are_problems() {
         json!({"id": "q-1", "messages": [user()], "answer": "18"}),
     ];
     for request in requests {
-        let opened = open_text(&format!("{request}\n"), Options { problems: true });
+        let opened = open_text(&format!("{request}\n"), Options { problems: true, ..Options::default() });
         assert_eq!(opened.traces.len(), 1, "{request} {:?}", opened.errors);
         let trace = &opened.traces[0];
         assert_eq!((trace.problem.as_str(), trace.id.as_str()), (QUESTION, "q-1"), "{request}");

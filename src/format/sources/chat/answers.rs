@@ -55,18 +55,13 @@ impl Shape {
             Some(Self::Choices)
         } else if each("output", &["type"]) || (map.get("object").is_some_and(|o| o == "response") && array("output").is_some()) {
             Some(Self::Items)
-        } else if each("candidates", &["content", "finishReason", "finish_reason"])
-            && each("candidates", &["content", "index", "finishReason"])
-        {
+        } else if each("candidates", &["content", "finishReason", "finish_reason"]) && each("candidates", &["content", "index", "finishReason"]) {
             Some(Self::Candidates)
         } else if each("outputs", &["text"]) && any(&["prompt", "request_id", "prompt_token_ids"]) {
             Some(Self::Outputs)
         } else if map.get("output").is_some_and(|o| o.get("message").is_some_and(Value::is_object)) {
             Some(Self::Within("output"))
-        } else if object("message")
-            && map["message"].get("content").is_some()
-            && any(&["done", "model", "finish_reason", "usage", "created_at"])
-        {
+        } else if object("message") && map["message"].get("content").is_some() && any(&["done", "model", "finish_reason", "usage", "created_at"]) {
             Some(Self::Within("message"))
         } else if any(&["content", "tool_calls"]) && map.get("role").is_some_and(|r| r == "assistant") {
             Some(Self::Message)
@@ -219,17 +214,7 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
         candidate.signals.push(of_policy("cumulative_logprob", sum));
     }
     const USED: [&str; 12] = [
-        "message",
-        "delta",
-        "text",
-        "index",
-        "finish_reason",
-        "logprobs",
-        "cumulative_logprob",
-        "role",
-        "content",
-        "native_finish_reason",
-        "stop_reason",
+        "message", "delta", "text", "index", "finish_reason", "logprobs", "cumulative_logprob", "role", "content", "native_finish_reason", "stop_reason",
         "finishReason",
     ];
     let mut rest = beside::rest(choice, &USED);
@@ -250,8 +235,7 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
 fn keep_alternatives(choice: &Fields<'_>, rest: &mut Map<String, Value>) {
     let Some(logprobs) = choice.get("logprobs") else { return };
     let filled = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty()) || v.as_object().is_some_and(|o| !o.is_empty());
-    let listed =
-        logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
+    let listed = logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
     let columns = logprobs.get("top_logprobs").is_some_and(|t| t.as_array().is_some_and(|a| a.iter().any(filled)));
     if listed {
         let of = |e: &Value| e.get("top_logprobs").cloned().unwrap_or_default();
@@ -298,26 +282,3 @@ fn text(answer: &Fields<'_>, key: &str) -> Outcome<Candidate> {
     }
     candidate(&[turn], tokens(answer)?.as_deref())
 }
-<<<<<<< HEAD
-
-/// A candidate with why it ended, under any producer's name for that.
-pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candidate {
-    const NAMES: [&str; 7] =
-        ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"];
-    let said = NAMES.iter().filter_map(|k| fields.get(k)).find_map(|value| match value {
-        Value::String(name) => FinishReason::named(name),
-        // SGLang's, and numbers of Gemini's protocol.
-        Value::Object(map) => map.get("type").and_then(Value::as_str).and_then(FinishReason::named),
-        Value::Number(n) => match n.as_u64() {
-            Some(1) => Some(FinishReason::Stop),
-            Some(2) => Some(FinishReason::Length),
-            _ => None,
-        },
-        _ => None,
-    });
-    let meta = || fields.get("meta_info")?.get("finish_reason")?.get("type")?.as_str().and_then(FinishReason::named);
-    candidate.finish = said.or_else(meta).or(candidate.finish);
-    candidate
-}
-=======
->>>>>>> chat

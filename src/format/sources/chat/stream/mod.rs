@@ -195,32 +195,5 @@ pub(in crate::format) fn whole(bytes: &[u8]) -> Vec<Whole> {
         bytes.split(|b| *b == b'\n').for_each(&mut take);
     }
     let over = done >= joined.len().max(1);
-<<<<<<< HEAD
-    let mut whole: Option<Trace> = None;
-    for answer in joined {
-        let (ended, error) = (answer.ended || over, answer.error.clone());
-        let value = answer.value();
-        let mut trace = match (record::parse(&value), &error) {
-            (Ok(trace), _) => trace,
-            (Err(_), Some(error)) => {
-                return Err(FieldError::new("error", format!("says that the request failed: {error}"), "send it again"));
-            }
-            (Err(e), None) => return Err(e),
-        };
-        for candidate in trace.candidates.iter_mut().filter(|c| c.finish.is_none() || error.is_some()) {
-            candidate.finish = match &error {
-                Some(error) => Some(FinishReason::Failed(error.clone())),
-                None if ended => None,
-                None => Some(FinishReason::Failed("the log breaks off before the answer ends".into())),
-            };
-        }
-        match &mut whole {
-            Some(whole) => whole.candidates.append(&mut trace.candidates),
-            None => whole = Some(trace),
-        }
-    }
-    whole.ok_or_else(|| FieldError::new("data", "holds no answer", "remove the line"))
-=======
     joined.into_iter().map(|j| Whole { ended: j.ended || over, error: j.error.clone(), answer: j.value() }).collect()
->>>>>>> chat
 }
