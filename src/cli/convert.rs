@@ -80,7 +80,7 @@ impl Convert {
         let packed = is_packed(&path);
         let options = self.options(target, &path);
         let output = self.open_output(&path)?;
-        let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment)?;
+        let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment, false)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");
         let drawn = self.problems.map(|n| draw(&collection, n));

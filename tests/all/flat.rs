@@ -482,13 +482,13 @@ fn samples_of_one_prompt_are_candidates_of_one_problem() {
 fn several_filters_tell_of_the_same_samples() {
     let traces = collected("samples/lm_eval.jsonl");
     assert_eq!(traces.iter().map(|t| t.candidates.len()).collect::<Vec<_>>(), [1, 1]);
-    let shown: Vec<String> = traces[0].candidates.iter().map(shown).collect();
+    let shown: Vec<String> = traces[0].candidates.iter().map(self::shown).collect();
     assert_eq!(shown, ["3 | [invalid] false | - - - | exact_match,strict-match=0 exact_match,flexible-extract=1"]);
     // Two samples in the same words are two, by every filter.
     let dir = tempfile::tempdir().unwrap();
     let row = |f: &str, v: i32| json!({"doc_id": 0, "doc": {"question": Q}, "target": "7", "resps": [[A, B, A]], "filter": f, "exact_match": [v, 0, v]});
     let traces = collected(&write(dir.path(), "repeats.jsonl", &[row("x", 1), row("y", 0)]));
-    let shown: Vec<String> = traces[0].candidates.iter().map(shown).collect();
+    let shown: Vec<String> = traces[0].candidates.iter().map(self::shown).collect();
     let twice = "3 | - true | - - - | exact_match,x=1 exact_match,y=0";
     assert_eq!(shown, [twice, "2 | - false | - - - | exact_match,x=0 exact_match,y=0", twice]);
 }

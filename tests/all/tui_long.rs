@@ -1,8 +1,8 @@
 //! Long things on the screen: numbers and names are whole, or lose their middle; none becomes another.
 
 use crate::tui_fixture::{Screen, Setup};
+use reasonscope::collection::query::{Lens, Query};
 use reasonscope::trace::{Candidate, GoldDeviation, Segmentation, Signal, Trace, segment};
-use reasonscope::tui::Query;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
@@ -99,6 +99,6 @@ fn who_wrote_a_candidate_is_seen_and_found() {
             assert!(text.contains("step_100)") && text.contains("step_200)"), "{size:?}\n{text}");
         }
     }
-    let found = |query: &str| all.iter().filter(|t| Query::parse(query).matches(t)).map(|t| t.id.as_str()).collect::<Vec<_>>();
+    let found = |query: &str| all.iter().filter(|t| Query::parse(query).unwrap().matches(t, &Lens::default())).map(|t| t.id.as_str()).collect::<Vec<_>>();
     assert_eq!((found("by:step_200"), found("by:model"), found("by:b word"), found("by:c")), (vec!["both"], vec!["both", "one"], vec!["one"], vec![]));
 }
