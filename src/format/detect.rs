@@ -5,8 +5,8 @@ use super::fields::json;
 use super::flat::{self, FieldMap, Shape};
 use super::native::{self, run_samples};
 use super::nested::{episodes, pairs, thoughts, tree, turns};
-use super::sources::chat::record::{self as chat, Kind};
-use super::sources::chat::atif;
+use super::chat::record::{self as chat, Kind};
+use super::chat::atif;
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;
@@ -183,7 +183,7 @@ impl Format {
         )
     }
 
-    /// Whether a record may be several lines, which [`Places`](super::sources::chat::stream::Places) puts together.
+    /// Whether a record may be several lines, which [`Places`](super::chat::stream::Places) puts together.
     pub(super) fn is_stream(self) -> bool {
         matches!(self, Self::Ollama | Self::ChatStream)
     }

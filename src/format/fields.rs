@@ -2,7 +2,8 @@
 
 use super::error::FieldError;
 use super::mend::mended;
-use super::native;
+use super::own::is_own_field;
+use crate::answer::marked;
 use crate::trace::{GoldDeviation, Segmentation, Span, Step, Trace, segment};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -169,6 +170,17 @@ pub(super) fn keep_others(trace: &mut Trace, record: &Map<String, Value>, taken:
     }
 }
 
+/// The final answer that a solution marks, as it stands there.
+pub(super) fn final_answer(text: &str) -> Option<String> {
+    marked(text).map(|a| a.trim().to_owned()).filter(|a| !a.is_empty())
+}
+
+/// An answer without the `.0` of a whole number.
+pub(super) fn plain_number(value: &Value) -> Option<String> {
+    let whole = value.as_f64().filter(|x| value.is_f64() && x.fract() == 0.0 && x.abs() < 9e15);
+    whole.map(|x| format!("{x:.0}")).or_else(|| as_answer(value))
+}
+
 /// Whether a field of a record may go with each of its candidates, however many there are.
 pub(super) fn is_short(value: &Value) -> bool {
     !value.is_array() && !value.is_object() && value.as_str().is_none_or(|s| s.len() <= 100)
@@ -176,7 +188,7 @@ pub(super) fn is_short(value: &Value) -> bool {
 
 /// The name under which a field is kept: its own, or `record.NAME` where a native record has one of that name.
 pub(super) fn free_name(name: &str) -> String {
-    if native::is_own_field(name) { format!("record.{name}") } else { name.to_owned() }
+    if is_own_field(name) { format!("record.{name}") } else { name.to_owned() }
 }
 
 /// The first step that is labelled wrong, where the labels of all steps up to it say right or wrong: 0 of 0 and 1, −1 of −1, 0 and 1. Shares of right

@@ -4,7 +4,7 @@ use super::container::{breaks_off, separator, wrapped};
 use super::detect::{Format, Wanted, foreign, only_part, plain_text, unknown};
 use super::error::{FieldError, FormatError};
 use super::flat;
-use super::sources::chat::stream;
+use super::chat::stream;
 use super::split::{Layout, Piece, Splitter};
 use crate::util::work::count;
 use serde::de::IgnoredAny;

@@ -8,7 +8,7 @@ use super::input::{About, Body, Keep};
 use super::key::{self, KeyMaker, NativeHead, ProblemKey};
 use super::mend;
 use super::shared::{Record, Shared};
-use super::sources::chat::stream::{self, Places};
+use super::chat::stream::{self, Places};
 use super::sources::inspect;
 use super::split::{LONGEST, Layout, Splitter};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};

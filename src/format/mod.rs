@@ -3,12 +3,14 @@
 //! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one, [`write`] others. [`join()`] puts together what
 //! several files say of the same problems.
 
+mod chat;
 mod container;
 mod detect;
 mod error;
 mod fields;
 mod flat;
 mod follow;
+mod followed;
 mod head;
 mod index;
 mod input;
@@ -19,6 +21,7 @@ mod mend;
 mod native;
 mod nested;
 mod queue;
+mod own;
 mod shared;
 mod sources;
 mod split;

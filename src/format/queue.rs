@@ -3,7 +3,7 @@
 use super::container::{Handles, Origin};
 use super::detect::Wanted;
 use super::error::FormatError;
-use super::follow::{Followed, Stamp, stamp};
+use super::followed::{Followed, Stamp, stamp};
 use super::index::{Context, Indexer};
 use super::input::{About, Body, Found, Input, Named, Place, Root, named};
 use std::collections::{HashSet, VecDeque};

@@ -7,10 +7,9 @@ use super::rest::Read;
 use super::value::{self, verdict};
 use super::written::is_messages;
 use crate::format::error::FieldError;
-use crate::format::fields::{as_integer, first_wrong, is_short, wrong};
-use crate::format::sources::gsm8k::final_answer;
+use crate::format::fields::{as_integer, final_answer, first_wrong, is_short, wrong};
 use crate::trace::{GoldDeviation, Values};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::borrow::Cow;
 
 impl<'a> Reader<'a> {
@@ -193,35 +192,6 @@ impl<'a> Reader<'a> {
                     reads[..many].iter_mut().for_each(|r| r.keep(key, value));
                 }
             }
-        }
-    }
-}
-
-/// The fields of steps that are objects: a label, numbers, and what is kept. `skip`: those that are something else.
-pub fn step_fields(read: &mut Read, all: &[&Map<String, Value>], skip: &dyn Fn(&str) -> bool) {
-    let mut names: Vec<&str> = Vec::new();
-    for key in all.iter().flat_map(|map| map.keys()) {
-        if names.len() < 32 && !names.contains(&key.as_str()) && !skip(key) {
-            names.push(key);
-        }
-    }
-    for name in names {
-        let values: Vec<&Value> = all.iter().map(|map| map.get(name).unwrap_or(&Value::Null)).collect();
-        let labels = ["label", "rating", "correct", "is_correct", "correctness"].contains(&name);
-        let read_as: Option<Vec<Option<f32>>> = values.iter().map(|v| value::label(v)).collect();
-        match read_as {
-            Some(labelled) if labels => {
-                read.candidate.steps.iter_mut().zip(labelled).for_each(|(s, l)| s.label = l);
-                read.candidate.gold = first_wrong(&read.candidate.steps);
-            }
-            Some(numbers)
-                if values.iter().all(|v| v.is_null() || v.as_f64().is_some_and(value::survives)) && numbers.iter().any(Option::is_some) =>
-            {
-                if !read.step_signal(name, &numbers) {
-                    read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect());
-                }
-            }
-            _ => read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, wrong};
-use crate::format::sources::chat::dialogue::problem_of;
+use crate::format::chat::dialogue::problem_of;
 use serde_json::{Map, Value, json};
 
 /// What a prompt poses.

@@ -1,6 +1,6 @@
 //! A flat record as a trace: its parts by their roles, its numbers as signals, everything else kept.
 
-use super::judge::step_fields;
+use super::steps::step_fields;
 use super::path::{find, is_list, nearest, top};
 use super::prompt::{Posed, posed};
 use super::rest::Read;

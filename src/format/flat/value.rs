@@ -1,7 +1,6 @@
 //! The dialects in which files say yes, no, a number, a reference answer, why a text ended.
 
-use crate::format::sources::gsm8k::final_answer;
-use crate::format::sources::gsm8k_pool::plain_number;
+use crate::format::fields::{final_answer, plain_number};
 use crate::trace::FinishReason;
 use serde_json::Value;
 

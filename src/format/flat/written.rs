@@ -3,7 +3,7 @@
 use super::prompt::message;
 use crate::format::error::FieldError;
 use crate::format::fields::wrong;
-use crate::format::sources::chat::record;
+use crate::format::chat::record;
 use crate::trace::{Candidate, FinishReason, Segmentation, Span, Step, StepKind, segment};
 use serde_json::{Value, json};
 use std::borrow::Cow;

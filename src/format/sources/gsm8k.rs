@@ -1,8 +1,7 @@
 //! GSM8K: expert solutions, and the four recorded model solutions a problem.
 
-use crate::answer::marked;
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, keep_others, lines};
+use crate::format::fields::{Fields, final_answer, keep_others, lines};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
@@ -67,9 +66,4 @@ pub(in crate::format) fn parse_solutions(value: &Value) -> Result<Trace, FieldEr
     };
     keep_others(&mut trace, record.map, &[&["question", "ground_truth"], &SOLVERS[..]].concat());
     Ok(trace)
-}
-
-/// The final answer that a solution marks, as it stands there.
-pub(in crate::format) fn final_answer(text: &str) -> Option<String> {
-    marked(text).map(|a| a.trim().to_owned()).filter(|a| !a.is_empty())
 }

@@ -1,7 +1,7 @@
 //! Pools of answers to GSM8K questions: many candidates a question, each with the answer read off it and a verdict.
 
 use crate::format::error::FieldError;
-use crate::format::fields::{Fields, as_answer, keep_others, lines, wrong};
+use crate::format::fields::{Fields, keep_others, lines, plain_number, wrong};
 use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 
@@ -37,10 +37,4 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     };
     keep_others(&mut trace, record.map, &["question", "gold", "candidates"]);
     Ok(trace)
-}
-
-/// An answer without the `.0` of a whole number.
-pub(in crate::format) fn plain_number(value: &Value) -> Option<String> {
-    let whole = value.as_f64().filter(|x| value.is_f64() && x.fract() == 0.0 && x.abs() < 9e15);
-    whole.map(|x| format!("{x:.0}")).or_else(|| as_answer(value))
 }

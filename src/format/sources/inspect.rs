@@ -1,6 +1,6 @@
 //! Samples of Inspect's evaluation logs: <https://inspect.aisi.org.uk/eval-logs.html>.
 
-use super::chat::record as chat;
+use crate::format::chat::record as chat;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_answer, json};
 use crate::trace::{FinishReason, Signal, Trace, with_options};
