@@ -197,12 +197,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Fields that steps which are objects have at most among them.
+const COMMON_FIELDS: usize = 32;
+
 /// The fields of steps that are objects: a label, numbers, and what is kept. `skip`: those that are something else.
 pub fn step_fields(read: &mut Read, all: &[&Map<String, Value>], skip: &dyn Fn(&str) -> bool) {
     let mut names: Vec<&str> = Vec::new();
-    for key in all.iter().flat_map(|map| map.keys()) {
-        if names.len() < 32 && !names.contains(&key.as_str()) && !skip(key) {
+    for key in all.iter().flat_map(|map| map.keys()).filter(|key| !skip(key)) {
+        if !names.contains(&key.as_str()) {
             names.push(key);
+        }
+        // Steps that have nothing in common are kept as they are.
+        if names.len() > COMMON_FIELDS {
+            let own = |map: &Map<String, Value>| map.iter().filter(|(k, _)| !skip(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            return read.keep("steps.fields", &all.iter().map(|map| Value::Object(own(map))).collect());
         }
     }
     for name in names {
@@ -254,7 +262,7 @@ fn first_error(value: &Value, from: i64, steps: usize, path: &str) -> Result<Opt
         v => as_integer(v),
     };
     let number = number.ok_or_else(|| wrong(path, value, "the number of a step, or null for none"))?;
-    match usize::try_from(number - from) {
+    match usize::try_from(number.saturating_sub(from)) {
         Ok(step) if step < steps => Ok(Some(GoldDeviation::Step(step))),
         Err(_) if number == -1 || number == 0 && from == 1 => Ok(Some(GoldDeviation::None)),
         _ => {
