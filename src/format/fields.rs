@@ -155,7 +155,7 @@ pub fn join_steps(parts: &[&str], separator: &str) -> (String, Vec<Step>) {
 
 /// Keeps the fields of a record that have no place in its trace: short ones with every candidate, long ones with the first.
 pub(super) fn keep_others(trace: &mut Trace, record: &Map<String, Value>, taken: &[&str]) {
-    let names_it = |v: &Value| v.as_str() == Some(&trace.id) || v.is_number() && v.to_string() == trace.id;
+    let names_it = |v: &Value| v.as_str() == Some(&trace.id) || v.as_number().is_some_and(|n| n.to_string() == trace.id);
     let left = record.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null() && !names_it(v));
     let left: Vec<(String, &Value)> = left.map(|(key, v)| (free_name(key), v)).collect();
     if left.is_empty() {

@@ -204,7 +204,7 @@ fn tables_are_records() {
     assert_eq!(traces.len(), 2);
     assert!(errors[0].contains("broken.csv, row 2, field `answer`"), "{errors:?}");
     let error = fails(&write(dir.path(), "other.csv", b"a,b\n1,2\n"));
-    assert!(error.contains("they have the fields a, b"), "{error}");
+    assert!(error.contains("they have the fields a (a number), b (a number)"), "{error}");
 }
 
 #[test]

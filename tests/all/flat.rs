@@ -331,6 +331,7 @@ fn a_bad_record_is_named_and_the_others_are_read() {
             json!({"prompt": Q, "responses": [A, 3]}),
             "line 2, field `responses[1]`: is a number; give a text",
         ),
+        (json!({"prompt": Q, "response": A}), json!({"prompt": Q, "reply": A}), "line 2, field `completion`: is missing; add it"),
         (
             json!({"input": Q, "steps": ["a"], "mistake_index": 0}),
             json!({"input": Q, "steps": ["a"], "mistake_index": 7}),

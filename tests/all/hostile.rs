@@ -48,6 +48,8 @@ fn names_that_are_not_there_are_repeated_harmlessly() {
         &["score", HOSTILE, "--reward", "embedded"][..],
         &["score", "samples/processbench.jsonl", "--reward", HOSTILE],
         &["score", "samples/processbench.jsonl", "--policy", HOSTILE],
+        &["score", "samples/processbench.jsonl", "--reward", "embedded", "--fields", HOSTILE],
+        &["score", "samples/processbench.jsonl", "--reward", "embedded", "--fields", &format!("problem={}", HOSTILE.replace(',', ""))],
         &["generate", "--problems", HOSTILE],
         &["generate", "--problem", HOSTILE, "-n", "1", "--max-tokens", "4"],
         &["inspect", HOSTILE],

@@ -18,7 +18,8 @@ pub fn fields_of(map: &Map<String, Value>) -> String {
     if shown.is_empty() { "none".into() } else { format!("{}{rest}", shown.join(", ")) }
 }
 
-fn short(name: &str) -> String {
+/// A name as a message shows it.
+pub fn short(name: &str) -> String {
     let clean: String = sanitize(name).chars().filter(|c| !c.is_control()).collect();
     if clean.chars().count() <= NAME { clean } else { format!("{}…", clean.chars().take(NAME).collect::<String>()) }
 }

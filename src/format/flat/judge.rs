@@ -224,7 +224,7 @@ fn first_error(value: &Value, from: i64, steps: usize, path: &str) -> Result<Opt
         v => as_integer(v),
     };
     let number = number.ok_or_else(|| wrong(path, value, "the number of a step, or null for none"))?;
-    match usize::try_from(number - from) {
+    match usize::try_from(number.saturating_sub(from)) {
         Ok(step) if step < steps => Ok(Some(GoldDeviation::Step(step))),
         Err(_) if number == -1 || number == 0 && from == 1 => Ok(Some(GoldDeviation::None)),
         _ => {

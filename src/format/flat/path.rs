@@ -97,7 +97,7 @@ pub fn nearest(map: &Map<String, Value>, path: &str) -> Option<String> {
     let wanted = short(path);
     let like = |name: &str| strsim::jaro_winkler(&wanted, &short(name));
     let all = listing(map).into_iter().map(|(name, _)| (like(&name).max(like(name.rsplit('.').next().unwrap_or(&name))), name));
-    all.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 >= 0.6).map(|best| best.1)
+    all.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 >= 0.6).map(|best| super::explain::short(&best.1))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::written::{is_messages, text_key, with_thoughts, written};
 use super::{Role, Shape};
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, join_steps, wrong};
-use crate::trace::{Candidate, Orientation, Signal, Trace};
+use crate::trace::{Candidate, Trace};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -57,9 +57,9 @@ pub fn parse(shape: &'static Shape, value: &Value) -> Result<Trace> {
         first.keep("system", &Value::String(system));
     }
     reader.rest(reads, several);
-    if let Some(by) = shape.told_by.and_then(|field| map.get(field)).and_then(Value::as_str).filter(|by| *by != "none") {
-        let judged = |s: &&mut Signal| s.orientation != Orientation::Neither;
-        reads.iter_mut().flat_map(|r| r.candidate.signals.iter_mut()).filter(judged).for_each(|s| s.rename(format!("{},{by}", s.name)));
+    let by = shape.told_by.and_then(|field| map.get(field)).and_then(Value::as_str).filter(|by| *by != "none");
+    if let Some(by) = by {
+        reads.iter_mut().for_each(|read| read.told_by(by));
     }
     let candidates = std::mem::take(reads).into_iter().map(Read::done).collect();
     Ok(Trace { id, problem, gold_answer, candidates, source: None })
@@ -141,11 +141,14 @@ impl<'a> Reader<'a> {
         Ok((group.map_or_else(String::new, |g| g.1), read))
     }
 
-    /// The error for a part that a user named and that is not there.
+    /// The error for a part that is not there.
     fn missing(&self, role: Role) -> Result<()> {
         let path = self.path_of(role);
         if find(self.value, path).iter().any(|v| v.is_null()) {
             return Err(FieldError::new(path, "is null", "fill it or remove the record"));
+        }
+        if !self.shape.strict {
+            return Err(FieldError::new(path, "is missing", "add it"));
         }
         let near = nearest(self.map, path).map_or_else(|| "see the record's fields".to_owned(), |near| format!("the nearest is `{near}`"));
         Err(FieldError::new(path, "is not in the record", near))
@@ -166,13 +169,10 @@ impl<'a> Reader<'a> {
             self.take(part.path);
             return self.texts(part, None);
         }
-        // A record that only holds a problem has no candidates; a text that a user named must be there.
-        if self.shape.strict && [Role::Text, Role::Steps].iter().any(|r| !self.shape.paths(*r).is_empty()) {
-            let role = if self.shape.paths(Role::Text).is_empty() { Role::Steps } else { Role::Text };
+        let role = if self.shape.paths(Role::Text).is_empty() { Role::Steps } else { Role::Text };
+        // An expert's solution may be left out, and a user who names none wants problems alone.
+        if !self.shape.expert && !self.shape.paths(role).is_empty() {
             self.missing(role)?;
-        }
-        if !self.shape.paths(Role::Text).is_empty() && self.map.contains_key(self.path_of(Role::Text)) {
-            return Err(FieldError::new(self.path_of(Role::Text), "is null", "fill it or remove the record"));
         }
         Ok((Vec::new(), false))
     }

@@ -65,7 +65,7 @@ impl Read {
     /// Puts the fields of a record that have no place in its trace; `id` is the record's own name.
     pub fn put_others(&mut self, record: &Map<String, Value>, taken: &[&str], id: &str) {
         for (key, v) in record.iter().filter(|(key, v)| !taken.contains(&key.as_str()) && !v.is_null()) {
-            if v.as_str() != Some(id) && !(v.is_number() && v.to_string() == id) {
+            if v.as_str() != Some(id) && v.as_number().is_none_or(|n| n.to_string() != id) {
                 self.put(key, v, false);
             }
         }
@@ -92,6 +92,18 @@ impl Read {
             values => Signal { unit, ..Signal::new(name, SignalSource::File, values) },
         };
         self.candidate.signals.push(Signal { orientation, ..signal });
+    }
+
+    /// Names the signals that judge by who judged.
+    pub fn told_by(&mut self, by: &str) {
+        let mut free: Vec<String> = self.candidate.signals.iter().map(|s| s.name.clone()).collect();
+        for signal in self.candidate.signals.iter_mut().filter(|s| s.orientation != Orientation::Neither) {
+            let name = askable(&format!("{},{by}", signal.name));
+            if !free.contains(&name) {
+                free.push(name.clone());
+                signal.rename(name);
+            }
+        }
     }
 
     /// Keeps a field as it is; under `record.NAME` where a native record has one of its name.

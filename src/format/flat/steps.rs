@@ -46,12 +46,20 @@ fn pieces(text: &str, mark: &str) -> Vec<Step> {
     out
 }
 
+/// Fields that steps which are objects have at most among them.
+const COMMON_FIELDS: usize = 32;
+
 /// The fields of steps that are objects: a label, numbers, and what is kept. `skip`: those that are something else.
 pub fn step_fields(read: &mut Read, all: &[&Map<String, Value>], skip: &dyn Fn(&str) -> bool) {
     let mut names: Vec<&str> = Vec::new();
-    for key in all.iter().flat_map(|map| map.keys()) {
-        if names.len() < 32 && !names.contains(&key.as_str()) && !skip(key) {
+    for key in all.iter().flat_map(|map| map.keys()).filter(|key| !skip(key)) {
+        if !names.contains(&key.as_str()) {
             names.push(key);
+        }
+        // Steps that have nothing in common are kept as they are.
+        if names.len() > COMMON_FIELDS {
+            let own = |map: &Map<String, Value>| map.iter().filter(|(k, _)| !skip(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            return read.keep("steps.fields", &all.iter().map(|map| Value::Object(own(map))).collect());
         }
     }
     for name in names {

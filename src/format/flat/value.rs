@@ -38,7 +38,7 @@ pub fn label(value: &Value) -> Option<Option<f32>> {
     match value {
         Value::Null => Some(None),
         Value::Bool(b) => Some(Some(f32::from(u8::from(*b)))),
-        Value::Number(n) => n.as_f64().map(|x| Some(x as f32)),
+        Value::Number(n) => n.as_f64().map(|x| x as f32).filter(|x| x.is_finite()).map(Some),
         Value::String(s) if s.trim().is_empty() => Some(None),
         Value::String(s) => match (s.trim().parse::<f32>().ok().filter(|x| x.is_finite()), word(s)) {
             (Some(number), _) => Some(Some(number)),

@@ -1,14 +1,11 @@
 //! Traces of verifiers v1 and prime-rl since 2026: a graph of messages (`nodes` with `parent`), alone or several in an episode.
 
-use super::finish;
+use super::{SHARED, finish};
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_integer};
 use crate::format::flat::{Read, gold, posed, written};
 use crate::trace::{FinishReason, Trace, Values};
 use serde_json::{Map, Value};
-
-/// Messages of one branch, and all turns of a record, at most: a branch of every node of a long chain would be as long as the chain each time.
-const LONGEST: usize = 1 << 16;
 
 fn is_trace(value: &Value) -> bool {
     value.get("nodes").and_then(Value::as_array).is_some_and(|all| all.first().is_none_or(|n| n.get("message").is_some()))
@@ -60,11 +57,23 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     Ok(Trace { id, problem, gold_answer, candidates: finish(reads, record.map, &taken), source: None })
 }
 
+/// About how many bytes a value takes.
+fn weight(value: &Value) -> usize {
+    8 + match value {
+        Value::String(s) => s.len(),
+        Value::Array(all) => all.iter().map(weight).sum(),
+        Value::Object(map) => map.iter().map(|(k, v)| k.len() + weight(v)).sum(),
+        _ => 0,
+    }
+}
+
+/// Adds the branches of a trace. Each holds what it shares with others too, so that all together are bounded.
 fn branches(trace: &Value, path: &str, problem: &mut String, reads: &mut Vec<Read>) -> Result<(), FieldError> {
     let record = Fields::record(trace)?;
     let nodes = record.opt_array("nodes")?.unwrap_or_default();
     let mut parents: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
     let mut is_leaf = vec![true; nodes.len()];
+    let mut weights: Vec<usize> = Vec::with_capacity(nodes.len());
     for (i, node) in nodes.iter().enumerate() {
         let parent = match node.get("parent").filter(|p| !p.is_null()) {
             None => None,
@@ -79,18 +88,20 @@ fn branches(trace: &Value, path: &str, problem: &mut String, reads: &mut Vec<Rea
             is_leaf[p] = false;
         }
         parents.push(parent);
+        weights.push(weight(node));
     }
-    let mut budget = LONGEST.max(2 * nodes.len());
+    let mut left = SHARED.max(2 * weights.iter().sum::<usize>());
     for leaf in (0..nodes.len()).filter(|&i| is_leaf[i]) {
         let (mut way, mut at) = (Vec::new(), Some(leaf));
         while let Some(i) = at {
+            left = left.checked_sub(weights[i]).ok_or_else(|| {
+                let problem = format!("shares messages among so many branches that they are longer than {} MiB", SHARED >> 20);
+                FieldError::new(format!("{path}nodes"), problem, "split the record")
+            })?;
             way.push(&nodes[i]);
             at = parents[i];
         }
         way.reverse();
-        budget = budget.checked_sub(way.len()).ok_or_else(|| {
-            FieldError::new(format!("{path}nodes"), "branches too often to be shown", "write a trace with fewer branches")
-        })?;
         reads.push(branch(&record, &way, path, problem)?);
     }
     Ok(())

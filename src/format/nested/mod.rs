@@ -6,6 +6,7 @@ pub(super) mod thoughts;
 pub(super) mod tree;
 pub(super) mod turns;
 
+use super::error::FieldError;
 use super::fields::is_short;
 use super::flat::Read;
 use crate::trace::Candidate;
@@ -19,6 +20,15 @@ fn finish(mut reads: Vec<Read>, record: &Map<String, Value>, taken: &[&str]) -> 
         reads[..many].iter_mut().for_each(|r| r.keep(key, value));
     }
     reads.into_iter().map(Read::done).collect()
+}
+
+/// Bytes that the candidates of one record have at most, where they share parts of a record's text.
+const SHARED: usize = 64 << 20;
+
+/// What is left of them after a text more.
+fn less(left: usize, text: &str, field: &str) -> Result<usize, FieldError> {
+    let problem = || format!("shares text among so many branches that they are longer than {} MiB", SHARED >> 20);
+    left.checked_sub(text.len()).ok_or_else(|| FieldError::new(field, problem(), "split the record"))
 }
 
 /// The first of some fields that is there.

@@ -1,7 +1,7 @@
 //! Trees of partial solutions with the share of right continuations at each, as OmegaPRM makes them (MATH-APS, arXiv 2406.06592): a list of prefixes, or
 //! nodes with children.
 
-use super::{finish, first};
+use super::{SHARED, finish, first, less};
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_text, join_steps};
 use crate::format::flat::{Read, gold, posed, step_fields};
@@ -130,11 +130,11 @@ fn of_root(read: &mut Read, root: &Value) {
 type Way<'a> = Vec<(&'a str, &'a Value)>;
 
 fn from_nodes(problem: &str, path: &str, roots: &[Value]) -> Result<Vec<Read>, FieldError> {
-    let mut reads = Vec::new();
+    let (mut reads, mut left) = (Vec::new(), SHARED);
     for (i, root) in roots.iter().enumerate() {
         let path = if roots.len() > 1 { format!("{path}[{i}]") } else { path.to_owned() };
         let before = reads.len();
-        leaves(problem, root, &path, &mut Vec::new(), &mut reads)?;
+        left = leaves(problem, root, &path, &mut Vec::new(), left, &mut reads)?;
         let text = own(root, &TEXTS).and_then(|(_, v)| v.as_str()).unwrap_or_default().trim();
         if let Some(read) = reads.get_mut(before).filter(|_| text.is_empty() || text == problem) {
             of_root(read, root);
@@ -143,8 +143,15 @@ fn from_nodes(problem: &str, path: &str, roots: &[Value]) -> Result<Vec<Read>, F
     Ok(reads)
 }
 
-/// Goes down to the leaves; how deep a record nests is bounded where it is parsed.
-fn leaves<'a>(problem: &str, node: &'a Value, path: &str, way: &mut Way<'a>, reads: &mut Vec<Read>) -> Result<(), FieldError> {
+/// Goes down to the leaves; how deep a record nests is bounded where it is parsed. `left`: bytes that their texts may still have; what is left is returned.
+fn leaves<'a>(
+    problem: &str,
+    node: &'a Value,
+    path: &str,
+    way: &mut Way<'a>,
+    mut left: usize,
+    reads: &mut Vec<Read>,
+) -> Result<usize, FieldError> {
     let text = match own(node, &TEXTS) {
         Some((name, text)) => as_text(text, &format!("{path}.{name}"))?,
         None => "",
@@ -156,13 +163,14 @@ fn leaves<'a>(problem: &str, node: &'a Value, path: &str, way: &mut Way<'a>, rea
     }
     let children = node.get("children").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (i, child) in children.iter().enumerate() {
-        leaves(problem, child, &format!("{path}.children[{i}]"), way, reads)?;
+        left = leaves(problem, child, &format!("{path}.children[{i}]"), way, left, reads)?;
     }
     if children.is_empty() && !way.is_empty() {
         let parts: Vec<&str> = way.iter().map(|w| w.0).collect();
         let values: Vec<Option<f32>> = way.iter().map(|w| number(w.1)).collect();
         let nodes: Vec<&Map<String, Value>> = way.iter().filter_map(|w| w.1.as_object()).collect();
         let ends = parts.iter().any(|p| p.ends_with('\n'));
+        left = parts.iter().try_fold(left, |left, part| less(left, part, path))?;
         let (text, steps) = join_steps(&parts, if ends { "" } else { "\n\n" });
         let mut read = Read { candidate: Candidate { text, steps, ..Candidate::default() }, ..Read::default() };
         if values.iter().any(Option::is_some) {
@@ -174,5 +182,5 @@ fn leaves<'a>(problem: &str, node: &'a Value, path: &str, way: &mut Way<'a>, rea
     if counts {
         way.pop();
     }
-    Ok(())
+    Ok(left)
 }
