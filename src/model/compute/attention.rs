@@ -33,7 +33,7 @@ fn put(out: &mut [f32], x: &[f32], heads: usize, head: usize, dim: usize) {
 
 /// Causal softmax of the scores of one head, in place: row i keeps the last `window` of the columns 0..=i.
 fn causal_softmax(s: &mut [f32], t: usize, window: usize) {
-    simd(|| {
+    simd(#[inline(always)] || {
         for (i, row) in s.chunks_exact_mut(t).enumerate() {
             let (live, dead) = row.split_at_mut(i + 1);
             let (gone, live) = live.split_at_mut((i + 1).saturating_sub(window));
@@ -59,10 +59,10 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], lens: &[usize], heads: Heads, 
         let mut s = vec![0.0; t * t];
         for g in 0..hkv {
             let mut kh = take(ks, t, hkv, g, dim);
-            simd(|| rotary.turn_head(&mut kh, 1.0));
+            simd(#[inline(always)] || rotary.turn_head(&mut kh, 1.0));
             for h in g * (hq / hkv)..(g + 1) * (hq / hkv) {
                 let mut qh = take(qs, t, hq, h, dim);
-                simd(|| rotary.turn_head(&mut qh, 1.0));
+                simd(#[inline(always)] || rotary.turn_head(&mut qh, 1.0));
                 gemm(&mut s, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
                 causal_softmax(&mut s, t, window);
                 gemm(&mut os[h * dim..], hq * dim, 0.0, 1.0, Mat::rows(&s, t, t, t), Mat::rows(&vs[g * dim..], t, dim, hkv * dim));
@@ -95,18 +95,18 @@ pub fn attention_backward(
         let mut dqh = vec![0.0; t * dim];
         for j in 0..hkv {
             let mut kh = take(ks, t, hkv, j, dim);
-            simd(|| rotary.turn_head(&mut kh, 1.0));
+            simd(#[inline(always)] || rotary.turn_head(&mut kh, 1.0));
             let mut dkh = vec![0.0; t * dim];
             for h in j * (hq / hkv)..(j + 1) * (hq / hkv) {
                 let beta = if h % (hq / hkv) == 0 { 0.0 } else { 1.0 };
                 let mut qh = take(qs, t, hq, h, dim);
-                simd(|| rotary.turn_head(&mut qh, 1.0));
+                simd(#[inline(always)] || rotary.turn_head(&mut qh, 1.0));
                 let gh = Mat::rows(&gs[h * dim..], t, dim, hq * dim);
                 gemm(&mut p, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
                 causal_softmax(&mut p, t, window);
                 gemm(&mut ds, t, 0.0, 1.0, gh, Mat::rows(&vs[j * dim..], t, dim, hkv * dim).t());
                 gemm(&mut dvs[j * dim..], hkv * dim, beta, 1.0, Mat::rows(&p, t, t, t).t(), gh);
-                simd(|| {
+                simd(#[inline(always)] || {
                     for (i, (ds, p)) in ds.chunks_exact_mut(t).zip(p.chunks_exact(t)).enumerate() {
                         let sum = dot(&ds[..=i], &p[..=i]);
                         ds[..=i].iter_mut().zip(p).for_each(|(d, p)| *d = (*d - sum) * p);
@@ -115,10 +115,10 @@ pub fn attention_backward(
                 });
                 gemm(&mut dqh, dim, 0.0, scale, Mat::rows(&ds, t, t, t), Mat::rows(&kh, t, dim, dim));
                 gemm(&mut dkh, dim, beta, scale, Mat::rows(&ds, t, t, t).t(), Mat::rows(&qh, t, dim, dim));
-                simd(|| rotary.turn_head(&mut dqh, -1.0));
+                simd(#[inline(always)] || rotary.turn_head(&mut dqh, -1.0));
                 put(dqs, &dqh, hq, h, dim);
             }
-            simd(|| rotary.turn_head(&mut dkh, -1.0));
+            simd(#[inline(always)] || rotary.turn_head(&mut dkh, -1.0));
             put(dks, &dkh, hkv, j, dim);
         }
         start += t;
@@ -152,7 +152,7 @@ pub fn cached_attention(q: &[f32], prefix: Option<&KeyValues>, own: &KeyValues, 
 /// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them, and of these the last `window`.
 fn visible_softmax(s: &mut [f32], n: usize, window: usize) {
     let t = s.len() / n;
-    simd(|| {
+    simd(#[inline(always)] || {
         for (i, row) in s.chunks_exact_mut(n).enumerate() {
             let (live, dead) = row.split_at_mut(n - t + i + 1);
             let (gone, live) = live.split_at_mut((n - t + i + 1).saturating_sub(window));
@@ -207,7 +207,7 @@ fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads:
     let unseen = (n + 1 - t).saturating_sub(heads.window);
     // Scores `[query head, t, n]`.
     let mut s = vec![0.0; group * t * n];
-    simd(|| {
+    simd(#[inline(always)] || {
         let queries = q.as_chunks::<D>().0;
         let mut first = 0;
         for kv in parts.iter().flatten() {
@@ -221,7 +221,7 @@ fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads:
         }
     });
     s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n, heads.window));
-    simd(|| {
+    simd(#[inline(always)] || {
         let out = out.as_chunks_mut::<D>().0;
         for (i, s) in s.chunks_exact(n).enumerate() {
             let (mut sum, mut first) = ([0.0f32; D], 0);

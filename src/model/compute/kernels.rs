@@ -3,7 +3,7 @@
 use super::threads;
 use pulp::Arch;
 
-/// Runs `f` compiled for the widest vectors of this processor.
+/// Runs `f` compiled for the widest vectors of this processor. Only what is inlined into it is: mark the closure `#[inline(always)]`.
 pub(in crate::model) fn simd<R>(f: impl FnOnce() -> R) -> R {
     struct Run<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Run<F> {
@@ -20,12 +20,14 @@ pub(in crate::model) fn simd<R>(f: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(in crate::model) fn exp(x: f32) -> f32 {
     let c = x.clamp(-87.0, 88.0);
-    let n = (c * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    // 1.5·2²³ more leaves the nearest whole number in the low bits.
+    let moved = c * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = moved - 12_582_912.0;
     let r = (c - n * 0.693_359_4) + n * 2.121_944_4e-4;
     let p = 1.388_889e-3 * r + 8.333_334e-3;
     let p = ((p * r + 4.166_666_6e-2) * r + 1.666_666_7e-1) * r + 0.5;
     let p = p * r * r + r + 1.0;
-    let scaled = p * f32::from_bits(((n as i32 + 127) << 23) as u32);
+    let scaled = p * f32::from_bits((moved.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { scaled }
 }
 
@@ -57,7 +59,7 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let part = (PART / d.max(1)).max(1) * d.max(1);
     threads::each(x.chunks(part).zip(out.chunks_mut(part)).collect(), x.len() > 2 * PART, |(x, y): (&[f32], &mut [f32])| {
-        simd(|| {
+        simd(#[inline(always)] || {
             for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
                 let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
                 for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
@@ -73,7 +75,7 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32) -> Vec<f32> {
 pub fn rms_norm_backward(x: &[f32], w: &[f32], g: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
     let d = w.len();
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; d]);
-    simd(|| {
+    simd(#[inline(always)] || {
         for ((x, g), dx) in x.chunks_exact(d).zip(g.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
             let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
             for (((o, g), w), (x, dw)) in dx.iter_mut().zip(g).zip(w).zip(x.iter().zip(dw.iter_mut())) {
@@ -118,7 +120,7 @@ fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
     let parts = out.chunks_mut(PART).zip(gate.chunks(PART).zip(up.chunks(PART))).collect();
     threads::each(parts, gate.len() > 2 * PART, |(out, (gate, up)): (&mut [f32], (&[f32], &[f32]))| {
-        simd(|| {
+        simd(#[inline(always)] || {
             for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
                 *y = a * sigmoid(f(a)) * u;
             }
@@ -131,7 +133,7 @@ fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
 #[inline(always)]
 fn gated_backward(gate: &[f32], up: &[f32], g: &[f32], f: impl Fn(f32) -> (f32, f32)) -> (Vec<f32>, Vec<f32>) {
     let (mut da, mut du) = (vec![0.0; g.len()], vec![0.0; g.len()]);
-    simd(|| {
+    simd(#[inline(always)] || {
         for (((da, du), &a), (&u, &g)) in da.iter_mut().zip(du.iter_mut()).zip(gate).zip(up.iter().zip(g)) {
             let (z, slope) = f(a);
             let s = sigmoid(z);
@@ -144,35 +146,43 @@ fn gated_backward(gate: &[f32], up: &[f32], g: &[f32], f: impl Fn(f32) -> (f32, 
 
 /// Replaces each row of width `v` by its softmax and returns ln Σ eˣ of each row.
 pub fn softmax_rows(x: &mut [f32], v: usize) -> Vec<f32> {
-    simd(|| {
-        x.chunks_exact_mut(v)
-            .map(|row| {
-                let (max, sum) = exponentiate(row);
-                let r = 1.0 / sum;
-                row.iter_mut().for_each(|x| *x *= r);
-                max + sum.ln()
-            })
-            .collect()
-    })
+    let mut sums = Vec::with_capacity(x.len() / v.max(1));
+    // A loop, and not a chain of iterators, whose inner functions would be compiled for any processor.
+    simd(#[inline(always)] || {
+        for row in x.chunks_exact_mut(v) {
+            let (max, sum) = exponentiate(row);
+            let r = 1.0 / sum;
+            row.iter_mut().for_each(|x| *x *= r);
+            sums.push(max + sum.ln());
+        }
+    });
+    sums
+}
+
+/// The largest number of a row, −∞ where there is none; NaNs are passed over.
+#[inline(always)]
+pub(in crate::model) fn largest(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<32>();
+    let mut most = [f32::NEG_INFINITY; 32];
+    for chunk in chunks {
+        for (most, x) in most.iter_mut().zip(chunk) {
+            *most = if *x > *most { *x } else { *most };
+        }
+    }
+    most.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
 /// Replaces a row by e^(x − max) and returns (max, sum). An all −∞ or NaN row gives NaN.
 #[inline(always)]
 pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
+    let max = largest(row);
+    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    let (chunks, rest) = row.as_chunks::<16>();
     let mut acc = [0.0f32; 16];
-    let mut chunks = row.chunks_exact_mut(16);
-    for c in chunks.by_ref() {
-        for (x, a) in c.iter_mut().zip(&mut acc) {
-            *x = exp(*x - max);
-            *a += *x;
-        }
+    for chunk in chunks {
+        acc.iter_mut().zip(chunk).for_each(|(a, x)| *a += x);
     }
-    let mut sum: f32 = acc.iter().sum();
-    for x in chunks.into_remainder() {
-        *x = exp(*x - max);
-        sum += *x;
-    }
+    let sum = rest.iter().fold(acc.iter().sum::<f32>(), |sum, x| sum + x);
     (max, sum)
 }
 
@@ -205,7 +215,7 @@ impl Rotary {
 
     /// Turns every head of rows `[n, heads, dim]`, row i standing at position `first + i`.
     pub fn turn_rows(&self, rows: &mut [f32], heads: usize, first: usize) {
-        simd(|| {
+        simd(#[inline(always)] || {
             for (i, row) in rows.chunks_exact_mut(heads * self.dim).enumerate() {
                 row.chunks_exact_mut(self.dim).for_each(|r| self.turn(r, first + i, 1.0));
             }

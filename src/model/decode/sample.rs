@@ -2,7 +2,7 @@
 
 use super::Decoder;
 use crate::model::ModelError;
-use crate::model::compute::kernels::{exp, simd};
+use crate::model::compute::kernels::{exp, largest, simd};
 use crate::model::compute::storage::with;
 use crate::trace::Sampling;
 use candle_core::{DType, Device, Tensor};
@@ -61,7 +61,7 @@ impl Sampler {
         } else {
             let scale = 1.0 / self.temperature;
             self.weights.clear();
-            simd(|| self.weights.extend(logits.iter().map(|l| exp((l - max) * scale))));
+            simd(#[inline(always)] || self.weights.extend(logits.iter().map(|l| exp((l - max) * scale))));
             if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 { self.pick_any() } else { self.pick_kept() }
         };
         Ok(Drawn { id, logprob: (logits[id as usize] - max - log_sum).min(0.0), entropy })
@@ -70,7 +70,7 @@ impl Sampler {
     fn pick_any(&mut self) -> u32 {
         // By chunks first: the search for the drawn token reads one chunk, not the vocabulary.
         let mass = |chunk: &[f32]| chunk.iter().map(|&w| f64::from(w)).sum::<f64>();
-        let sums: Vec<f64> = simd(|| self.weights.chunks(CHUNK).map(mass).collect());
+        let sums: Vec<f64> = simd(#[inline(always)] || self.weights.chunks(CHUNK).map(mass).collect());
         let mut left = self.rng.random::<f64>() * sums.iter().sum::<f64>();
         let mut last = 0;
         for (chunk, sum) in self.weights.chunks(CHUNK).zip(&sums).enumerate().map(|(i, (c, s))| ((i * CHUNK, c), s)) {
@@ -187,13 +187,16 @@ struct Raw {
 }
 
 fn read(logits: &[f32]) -> Result<Raw, ModelError> {
-    let (max, bad) = simd(|| {
-        let (mut max, mut bad) = (f32::NEG_INFINITY, false);
-        for &l in logits {
-            max = if l > max { l } else { max };
-            bad |= l.is_nan() | (l == f32::INFINITY);
+    let (max, bad) = simd(#[inline(always)] || {
+        // NaNs, whatever their sign, and +∞.
+        let mut bad = [0u32; 32];
+        let (chunks, rest) = logits.as_chunks::<32>();
+        for chunk in chunks {
+            for (bad, l) in bad.iter_mut().zip(chunk) {
+                *bad |= u32::from(l.is_nan()) | u32::from(*l == f32::INFINITY);
+            }
         }
-        (max, bad)
+        (largest(logits), bad != [0; 32] || rest.iter().any(|l| l.is_nan() || *l == f32::INFINITY))
     });
     if bad {
         let (i, l) = logits.iter().enumerate().find(|(_, l)| l.is_nan() || **l == f32::INFINITY).unwrap_or((0, &f32::NAN));
@@ -201,11 +204,14 @@ fn read(logits: &[f32]) -> Result<Raw, ModelError> {
             "the model's logit of token {i} is {l}: its weights are damaged, or the number format overflows"
         )));
     }
-    let Some(best) = logits.iter().position(|l| *l == max).filter(|_| max > f32::NEG_INFINITY) else {
+    // By chunks first: comparing a whole one is a few instructions.
+    let chunk = logits.chunks(CHUNK).position(|chunk| simd(#[inline(always)] || chunk.iter().fold(false, |found, l| found | (*l == max))));
+    let best = chunk.and_then(|c| Some(c * CHUNK + logits[c * CHUNK..].iter().position(|l| *l == max)?));
+    let Some(best) = best.filter(|_| max > f32::NEG_INFINITY) else {
         return Err(ModelError::NotFinite("the model excludes every token".into()));
     };
     // Entropy = ln Σe^d − Σ d·e^d / Σe^d, with d = logit − max; an excluded token adds nothing.
-    let (sum, weighted) = simd(|| {
+    let (sum, weighted) = simd(#[inline(always)] || {
         let (mut sum, mut weighted) = ([0.0f64; 16], [0.0f64; 16]);
         let (chunks, rest) = logits.as_chunks::<16>();
         let mut add = |l: f32, i: usize| {

@@ -2,6 +2,7 @@
 
 use super::super::{kernels::simd, threads};
 use super::layout::{Kind, LANES};
+use super::{Kernel, avx512};
 
 /// Rows computed in one pass over the weights.
 pub(super) const ROWS: usize = 8;
@@ -27,8 +28,6 @@ pub(super) struct Activations {
 
 /// A tile of [`Activations`].
 pub(super) struct Tile<'a> {
-    /// Index of its first row.
-    pub(super) first: usize,
     /// How many it has, at most [`ROWS`].
     pub(super) rows: usize,
     /// `block / 4` of every row of every block.
@@ -60,7 +59,7 @@ const fn sums_of(block: usize) -> usize {
 
 impl Activations {
     /// Rounds rows of `input` numbers by blocks of 32 or 256. A block with a NaN or an infinity gets the scale NaN.
-    pub(super) fn new(x: &[f32], input: usize, block: usize) -> Self {
+    pub(super) fn new(kernel: Kernel, x: &[f32], input: usize, block: usize) -> Self {
         let blocks = x.len() / block;
         let mut out = Self {
             block,
@@ -77,9 +76,9 @@ impl Activations {
             .zip(out.scales.chunks_mut(per_tile).zip(out.sums.chunks_mut(per_tile * sums_of(block))))
             .collect();
         let run = |((x, quads), (scales, sums)): ((&[f32], &mut [i32]), (&mut [[f32; 2]], &mut [i32]))| {
-            simd(|| match block {
-                32 => round::<32, 8>(x, input, quads, scales, sums),
-                _ => round::<256, 64>(x, input, quads, scales, sums),
+            simd(#[inline(always)] || match block {
+                32 => rounds::<32, 8>(kernel, x, input, quads, scales, sums),
+                _ => rounds::<256, 64>(kernel, x, input, quads, scales, sums),
             });
         };
         threads::each(parts, x.len() > PARALLEL, run);
@@ -97,7 +96,6 @@ impl Activations {
         let blocks = self.input / self.block;
         let part = |each: usize| first * each..(first + rows) * each;
         Tile {
-            first,
             rows,
             quads: &self.quads[part(self.input / 4)],
             scales: &self.scales[part(blocks)],
@@ -106,34 +104,35 @@ impl Activations {
     }
 }
 
+/// Rounds a block, gives the largest absolute value in it, and puts the sum of every 16 rounded numbers into `parts`.
+#[inline(always)]
+fn round<const B: usize, const Q: usize>(values: &[f32; B], quads: &mut [i32; Q], parts: &mut [i32; 16]) -> f32 {
+    // Bits without the sign are in the order of the absolute values, and NaNs are above them.
+    let most = f32::from_bits(values.iter().map(|v| v.to_bits() & 0x7fff_ffff).fold(0, u32::max));
+    let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+    for (i, (values, quad)) in values.as_chunks::<4>().0.iter().zip(quads).enumerate() {
+        // 1.5·2²³ more leaves the nearest whole number in the low bits.
+        let whole = values.map(|v| (v * inverse + 12_582_912.0).to_bits() as i8);
+        parts[i / 4] += whole.iter().map(|w| i32::from(*w)).sum::<i32>();
+        *quad = i32::from_le_bytes(whole.map(|w| w as u8));
+    }
+    most
+}
+
 /// Rounds a tile by blocks of `B` numbers, `Q` quads.
 #[inline(always)]
-fn round<const B: usize, const Q: usize>(x: &[f32], input: usize, quads: &mut [i32], scales: &mut [[f32; 2]], sums: &mut [i32]) {
+fn rounds<const B: usize, const Q: usize>(kernel: Kernel, x: &[f32], input: usize, quads: &mut [i32], scales: &mut [[f32; 2]], sums: &mut [i32]) {
     let rows = x.len() / input;
     for (r, row) in x.chunks_exact(input).enumerate() {
         for (b, values) in row.as_chunks::<B>().0.iter().enumerate() {
             let at = b * rows + r;
-            // Bits without the sign are in the order of the absolute values, and NaNs are above them.
-            let mut most = [0; 16];
-            for values in values.as_chunks::<16>().0 {
-                for i in 0..16 {
-                    most[i] = most[i].max(values[i].to_bits() & 0x7fff_ffff);
-                }
-            }
-            let most = f32::from_bits(most.into_iter().fold(0, u32::max));
-            let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
             let mut parts = [0; 16];
             let quads = &mut quads.as_chunks_mut::<Q>().0[at];
-            for (i, (values, quads)) in values.as_chunks::<16>().0.iter().zip(quads.as_chunks_mut::<4>().0).enumerate() {
-                // Adding 1.5·2²³ leaves the nearest whole number in the low bits.
-                let whole = values.map(|v| (v * inverse + 12_582_912.0).to_bits() as i8);
-                let sum = whole.iter().map(|&w| i32::from(w)).sum::<i32>();
-                parts[i] = sum;
-                let bytes = whole.as_chunks::<4>().0;
-                for i in 0..4 {
-                    quads[i] = i32::from_le_bytes(bytes[i].map(|w| w as u8));
-                }
-            }
+            let most = match kernel {
+                // SAFETY: this kernel is there only where the processor has its instructions.
+                Kernel::Avx512 => unsafe { avx512::round(values, quads, &mut parts) },
+                Kernel::Avx2 | Kernel::Portable => round(values, quads, &mut parts),
+            };
             let scale = if most.is_finite() { most / 127.0 } else { f32::NAN };
             scales[at] = [scale, scale * parts.iter().sum::<i32>() as f32];
             if B == 32 {

@@ -114,9 +114,9 @@ impl Codes {
     /// If `x` has no whole number of rows: an error in this program.
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
         assert_eq!(x.len() % self.input, 0, "whole rows");
-        let x = Activations::new(x, self.input, self.kind.block());
+        let x = Activations::new(self.kernel, x, self.input, self.kind.block());
         let rows = x.rows();
-        let mut y = vec![0.0; rows * self.out];
+        let mut y = Vec::with_capacity(rows * self.out);
         let (groups, bytes) = (self.out.div_ceil(LANES), self.group_bytes());
         let each = (SHARE / bytes).max(1);
         let to = Columns { y: y.as_mut_ptr(), width: self.out };
@@ -143,6 +143,8 @@ impl Codes {
         } else {
             (0..shares).for_each(run)
         }
+        // SAFETY: every group wrote its columns of every row, and the groups have all columns.
+        unsafe { y.set_len(rows * self.out) };
         y
     }
 
@@ -165,7 +167,7 @@ impl Codes {
         assert!(index < self.out && into.len() == self.input, "a row of the matrix");
         let bytes = self.group_bytes();
         let records = &self.records[index / LANES * bytes..][..bytes];
-        simd(|| {
+        simd(#[inline(always)] || {
             for (record, weights) in records.chunks_exact(self.kind.record()).zip(into.chunks_exact_mut(self.kind.block())) {
                 self.kind.weights(record, index % LANES, weights);
             }

@@ -5,7 +5,8 @@ use crate::util::foreign;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
-use tokenizers::Tokenizer;
+use tokenizers::models::bpe::{BPE, BpeBuilder, Vocab};
+use tokenizers::{AddedToken, Tokenizer};
 
 /// Token types of GGUF: part of the text of prompts only.
 const CONTROL: i64 = 3;
@@ -56,27 +57,36 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
     let id = |name: &str| file.count(&format!("tokenizer.ggml.{name}_token_id")).filter(|&i| i < tokens.len());
     let (bos, eos, unk) = (id("bos"), id("eos"), id("unknown"));
     let pre = file.text("tokenizer.ggml.pre").unwrap_or(if kind == "gpt2" { "default" } else { "" });
-    let (mut parts, add_bos) = match kind {
-        "gpt2" => (byte_level(file, &tokens, pre)?, like_llama3(pre)),
-        "llama" => (pieces(file, &tokens, unk)?, true),
+    let (mut parts, model, add_bos) = match kind {
+        "gpt2" => {
+            let (parts, model) = byte_level(file, &tokens, pre)?;
+            (parts, model, like_llama3(pre))
+        }
+        "llama" => {
+            let (parts, model) = pieces(file, &tokens, unk)?;
+            (parts, model, true)
+        }
         other => return Err(file.error(format!("tokenizer.ggml.model {other:?} cannot be rebuilt"), REMEDY)),
     };
     let special = |i: usize| types[i] == CONTROL || types[i] == UNKNOWN || Some(i) == bos || Some(i) == eos;
-    let added: Vec<Json> = (0..tokens.len())
-        .filter(|&i| special(i) || types[i] == USER_DEFINED)
-        .map(|i| {
-            json!({"id": i, "content": tokens[i], "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": special(i)})
-        })
-        .collect();
-    parts["added_tokens"] = added.into();
+    let added = (0..tokens.len()).filter(|&i| special(i) || types[i] == USER_DEFINED);
+    let added: Vec<AddedToken> = added.map(|i| AddedToken::from(tokens[i].as_str(), special(i)).normalized(false)).collect();
     if file.flag("tokenizer.ggml.add_bos_token").unwrap_or(add_bos)
         && let Some(bos) = bos
     {
         parts["post_processor"] = bos_template(&tokens[bos], bos);
     }
+    // Vocabulary and merges are handed over as they are: as JSON they would be several times as large, and read twice.
+    parts["model"] = json!({"type": "BPE", "vocab": {}, "merges": []});
     let bytes = serde_json::to_vec(&parts).map_err(|e| file.error(e.to_string(), REMEDY))?;
     let damaged = || file.error("the tokenizer cannot be rebuilt: the metadata are damaged", REMEDY);
-    let made = foreign::call(|| Tokenizer::from_bytes(bytes)).ok_or_else(damaged)?;
+    let make = || {
+        let mut made = Tokenizer::from_bytes(bytes)?;
+        made.with_model(model.build()?);
+        made.add_tokens(added)?;
+        Ok::<_, tokenizers::Error>(made)
+    };
+    let made = foreign::call(make).ok_or_else(damaged)?;
     let inner = made.map_err(|e| file.error(format!("the tokenizer cannot be rebuilt: {e}"), REMEDY))?;
     let mut tokenizer = foreign::call(|| TextTokenizer::new(inner, &file.path)).ok_or_else(damaged)??;
     tokenizer.set_special(bos.map(|i| tokens[i].clone()), eos.map(|i| tokens[i].clone()));
@@ -85,12 +95,16 @@ pub(in crate::model) fn tokenizer(file: &GgufFile) -> Result<TextTokenizer, Mode
 
 /// The type of a token, which files have as a number of 32 bits; candle's readers take no other width for it than they name.
 fn token_type(value: &Value) -> i64 {
-    let narrow = || value.to_i32().map(i64::from);
-    value.to_i64().or_else(|_| narrow()).or_else(|_| value.to_u64().map(|n| n as i64)).unwrap_or(1)
+    match value {
+        // As nearly all files have it; an error, which every other reader would make of it, is slow.
+        Value::I32(n) => i64::from(*n),
+        Value::I64(n) => *n,
+        other => other.to_u64().map_or(1, |n| n as i64),
+    }
 }
 
-/// The parts of `tokenizer.json` for byte-level BPE.
-fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<Json, ModelError> {
+/// The parts of `tokenizer.json` for byte-level BPE, and its model.
+fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<(Json, BpeBuilder), ModelError> {
     let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
     let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
     let sequence = |parts: Vec<Json>| json!({"type": "Sequence", "pretokenizers": parts});
@@ -117,24 +131,20 @@ fn byte_level(file: &GgufFile, tokens: &[String], pre: &str) -> Result<Json, Mod
             return Err(file.error(format!("tokenizer.ggml.pre {other:?} is not known ({known})"), REMEDY));
         }
     };
-    let merges: Vec<Json> = strings(file, "tokenizer.ggml.merges")?
-        .iter()
-        .map(|m| {
-            m.split_once(' ')
-                .map(|(a, b)| json!([a, b]))
-                .ok_or_else(|| file.error(format!("tokenizer.ggml.merges: {m:?} is no pair"), REMEDY))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(json!({
+    let pair = |m: &String| {
+        let pair = m.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned()));
+        pair.ok_or_else(|| file.error(format!("tokenizer.ggml.merges: {m:?} is no pair"), REMEDY))
+    };
+    let merges = strings(file, "tokenizer.ggml.merges")?.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    let parts = json!({
         "version": "1.0", "truncation": null, "padding": null,
         "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": bytes(true),
-        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
-            "byte_fallback": false, "ignore_merges": like_llama3(pre), "vocab": vocab(tokens), "merges": merges},
-    }))
+    });
+    Ok((parts, BPE::builder().vocab_and_merges(vocab(tokens), merges).ignore_merges(like_llama3(pre))))
 }
 
-/// The parts of `tokenizer.json` for SentencePiece BPE; merges follow from the scores as in transformers' converter: better score first.
-fn pieces(file: &GgufFile, tokens: &[String], unk: Option<usize>) -> Result<Json, ModelError> {
+/// The parts of `tokenizer.json` for SentencePiece BPE, and its model; merges follow from the scores as in transformers' converter: better score first.
+fn pieces(file: &GgufFile, tokens: &[String], unk: Option<usize>) -> Result<(Json, BpeBuilder), ModelError> {
     let scores: Vec<f32> = match file.content.metadata.get("tokenizer.ggml.scores") {
         Some(Value::Array(list)) => list.iter().map(|v| v.to_f32().unwrap_or(f32::NEG_INFINITY)).collect(),
         _ => return Err(file.error("tokenizer.ggml.scores is missing", REMEDY)),
@@ -158,7 +168,7 @@ fn pieces(file: &GgufFile, tokens: &[String], unk: Option<usize>) -> Result<Json
     }
     // Stable, so that equal scores keep the vocabulary's order.
     merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(b.2.cmp(&a.2)));
-    let merges: Vec<Json> = merges.into_iter().map(|(_, _, _, l, r)| json!([l, r])).collect();
+    let merges = merges.into_iter().map(|(_, _, _, l, r)| (l.to_owned(), r.to_owned())).collect();
     let replace = |from: &str, to: &str| json!({"type": "Replace", "pattern": {"String": from}, "content": to});
     let prefix = file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
     let normalizer = match prefix {
@@ -169,17 +179,17 @@ fn pieces(file: &GgufFile, tokens: &[String], unk: Option<usize>) -> Result<Json
     if prefix {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    Ok(json!({
+    let parts = json!({
         "version": "1.0", "truncation": null, "padding": null,
         "normalizer": normalizer, "pre_tokenizer": null, "post_processor": null,
         "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": {"type": "BPE", "dropout": null, "unk_token": unk.map(|i| tokens[i].clone()), "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "vocab": vocab(tokens), "merges": merges},
-    }))
+    });
+    let model = BPE::builder().vocab_and_merges(vocab(tokens), merges).fuse_unk(true).byte_fallback(true);
+    Ok((parts, if let Some(unk) = unk { model.unk_token(tokens[unk].clone()) } else { model }))
 }
 
-fn vocab(tokens: &[String]) -> Json {
-    Json::Object(tokens.iter().enumerate().map(|(i, t)| (t.clone(), i.into())).collect())
+fn vocab(tokens: &[String]) -> Vocab {
+    tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect()
 }
 
 /// A post-processor that puts `token` before the text.
