@@ -380,13 +380,6 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
         }
     }
     let begins = &head[..head.len().min(4096)];
-    if let Some(order) = utf16_order(begins) {
-        return Some(FormatError::file(
-            path,
-            format!("is UTF-16 text without a mark ({order})"),
-            format!("convert it to UTF-8: iconv -f {order} -t UTF-8"),
-        ));
-    }
     let odd = begins.iter().filter(|b| **b < 0x20 && !matches!(**b, b'\t' | b'\n' | b'\r' | 0x1b | 0x0c)).count();
     // A stray control is somebody's text still.
     let is_text = !begins.contains(&0) && odd * ODD <= begins.len();
@@ -395,16 +388,6 @@ pub(super) fn foreign(path: &str, head: &[u8]) -> Option<FormatError> {
         return Some(FormatError::file(path, format!("is no text; it starts with the bytes {}", shown.join(" ")), KNOWN));
     }
     None
-}
-
-/// The byte order of UTF-16 text without a mark: every second byte of what stands in most scripts' punctuation and digits is 0.
-fn utf16_order(begins: &[u8]) -> Option<&'static str> {
-    let pairs = begins.len() / 2;
-    let zeros = |odd: usize| begins.iter().skip(odd).step_by(2).filter(|b| **b == 0).count();
-    let (high, low) = (zeros(0), zeros(1));
-    // Half of the units at least are ASCII, and none of the other bytes is 0.
-    let (many, none) = (high.max(low), high.min(low));
-    (pairs >= 4 && 2 * many >= pairs && none == 0).then_some(if low > high { "UTF-16LE" } else { "UTF-16BE" })
 }
 
 /// The error for text that is no JSON where traces are wanted.

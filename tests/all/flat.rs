@@ -134,7 +134,7 @@ fn table() -> Vec<(Value, &'static str, &'static str, &'static str, Vec<&'static
         (json!({"query": Q, "output": A, "reward": "0.5", "category": "7"}), "records", Q, "", vec!["3 | - - | - - - | reward=0.5"]),
         (
             json!({"prompt": Q, "outputs": [{"text": A, "finish_reason": "length", "cumulative_logprob": -2.5}]}),
-            "records",
+            "vllm",
             Q,
             "",
             vec!["3 | - - | - - length | cumulative_logprob=-2.5"],
@@ -290,7 +290,7 @@ fn kept(trace: &Trace) -> BTreeSet<u32> {
 #[test]
 fn no_number_is_dropped() {
     let samples = std::fs::read_dir("samples").unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl"));
-    let known = ["native", "gsm8k", "mmlu", "humaneval", "prm800k", "prmbench", "best_of_n", "openai", "problems"];
+    let known = ["native", "gsm8k", "mmlu", "humaneval", "prm800k", "prmbench", "best_of_n", "openai", "problems", "chat_problems"];
     let flat = samples.filter(|p| !known.iter().any(|k| p.file_name().unwrap().to_str().unwrap().starts_with(k)));
     let lines: Vec<String> =
         flat.flat_map(|p| std::fs::read_to_string(p).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect();
@@ -435,25 +435,6 @@ fn what_fits_nothing_is_listed_with_a_command_that_opens_it() {
     assert!(error.contains("holds problems without reasoning") && error.ends_with("--fields 'problem=question,text=notes'"), "{error}");
     let path = write(dir.path(), "short.jsonl", &[json!({"question": Q, "answer": "7"})]);
     assert!(TraceList::open(&[&path], Options::default()).err().unwrap().to_string().ends_with("or name a file with candidates"));
-}
-
-#[test]
-fn utf_16_without_a_mark_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let text = "{\"problem\": \"é 漢\", \"response\": \"a long enough text\"}\n";
-    for (name, order) in [("UTF-16LE", true), ("UTF-16BE", false)] {
-        let bytes: Vec<u8> = text.encode_utf16().flat_map(|u| if order { u.to_le_bytes() } else { u.to_be_bytes() }).collect();
-        let path = dir.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        let error = TraceList::open(&[path.to_str().unwrap()], Options::default()).err().unwrap().to_string();
-        assert!(error.contains(&format!("is UTF-16 text without a mark ({name})")) && error.contains("iconv"), "{error}");
-    }
-}
-
-fn collected(path: &str) -> Vec<Trace> {
-    let collection = Collection::open(&[path], &collection::Options::default()).unwrap();
-    collection.wait_all();
-    (0..collection.len()).map(|i| collection.read(i).unwrap()).collect()
 }
 
 #[test]

@@ -380,7 +380,7 @@ fn rubbish_gives_one_clear_message() {
         ("blank", b"\xef\xbb\xbf \n\r\n ".to_vec(), "is empty"),
         ("cut.gz", packed[..30].to_vec(), "breaks off before its first whole record"),
         ("bad.gz", [b"\x1f\x8b".as_slice(), &[7; 40]].concat(), "breaks off before its first whole record"),
-        ("parquet", b"PAR1\x15\x04\x15 rows".to_vec(), "is a Parquet file; convert it to JSON lines"),
+        ("parquet", b"PAR1\x15\x04\x15 rows".to_vec(), "is a Parquet file"),
         ("zip", b"PK\x03\x04\x14\0\0\0".to_vec(), "is a zip archive"),
         ("elf", b"\x7fELF\x02\x01\x01\0\0".to_vec(), "is a program"),
         ("binary", (0..=255).collect(), "is no text; it starts with the bytes 00 01 02"),

@@ -237,7 +237,7 @@ fn odd_messages_are_read_or_told_in_one_sentence() {
     // Halves of characters, and messages that an export wrote as a string.
     let text = r#"{"messages": [{"role": "user", "content": "bad \ud83d half"}, {"role": "assistant", "content": "so \udc00 it is"}]}"#;
     let opened = open_text(&format!("{text}\n{good}\n"), Options::default());
-    assert_eq!(opened.traces.len() + opened.errors.len(), 2, "{:?}", opened.errors);
+    assert_eq!((opened.traces.len(), opened.errors.len()), (2, 1), "{:?}", opened.errors);
     let (trace, _) = one(json!({"messages": good["messages"].to_string()}));
     assert_eq!((trace.problem.as_str(), trace.candidates[0].text.as_str()), (QUESTION, ANSWER));
 }
