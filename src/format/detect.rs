@@ -3,8 +3,8 @@
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
-use super::sources::chat::record::{self as chat, Kind};
 use super::sources::chat::atif;
+use super::sources::chat::record::{self as chat, Kind};
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;

@@ -90,13 +90,34 @@ impl FinishReason {
     pub fn named(name: &str) -> Option<Self> {
         let failed = |what: &str| Some(Self::Failed(format!("the server ended it: {what}")));
         match name.trim().to_ascii_lowercase().as_str() {
-            "stop" | "eos" | "eos_token" | "end" | "end_turn" | "end_of_turn" | "stop_sequence" | "stop_word" | "word" | "tool_calls" | "tool_call"
-            | "tool_use" | "function_call" | "completed" | "complete" | "done" | "finished" => Some(Self::Stop),
-            "length" | "limit" | "max_tokens" | "max_length" | "max_output_tokens" | "max_completion_tokens" | "max_new_tokens" | "model_length"
-            | "truncated" | "context_length" | "context_length_exceeded" | "model_context_window_exceeded" => Some(Self::Length),
+            "stop" | "eos" | "eos_token" | "end" | "end_turn" | "end_of_turn" | "stop_sequence" | "stop_word" | "word" | "tool_calls"
+            | "tool_call" | "tool_use" | "function_call" | "completed" | "complete" | "done" | "finished" => Some(Self::Stop),
+            "length"
+            | "limit"
+            | "max_tokens"
+            | "max_length"
+            | "max_output_tokens"
+            | "max_completion_tokens"
+            | "max_new_tokens"
+            | "model_length"
+            | "truncated"
+            | "context_length"
+            | "context_length_exceeded"
+            | "model_context_window_exceeded" => Some(Self::Length),
             "abort" | "aborted" | "cancel" | "cancelled" | "canceled" => Some(Self::Cancelled),
-            "content_filter" | "content_filtered" | "guardrail_intervened" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii"
-            | "language" | "refusal" | "malformed_function_call" | "error" | "failed" => failed(name.trim()),
+            "content_filter"
+            | "content_filtered"
+            | "guardrail_intervened"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "prohibited_content"
+            | "spii"
+            | "language"
+            | "refusal"
+            | "malformed_function_call"
+            | "error"
+            | "failed" => failed(name.trim()),
             _ => None,
         }
     }

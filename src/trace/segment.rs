@@ -647,8 +647,26 @@ mod tests {
 
     #[test]
     fn work_grows_no_faster_than_a_hostile_text() {
-        let units =
-            ["- ", "- 1. ", "A. ", ". ", "$$", "\\[", "<think", "<|start|>", "[T", "`", "``` ", "Step ", "# Step 1", "1) ", "\n", "\n\n", " \n-", "e.g. "];
+        let units = [
+            "- ",
+            "- 1. ",
+            "A. ",
+            ". ",
+            "$$",
+            "\\[",
+            "<think",
+            "<|start|>",
+            "[T",
+            "`",
+            "``` ",
+            "Step ",
+            "# Step 1",
+            "1) ",
+            "\n",
+            "\n\n",
+            " \n-",
+            "e.g. ",
+        ];
         for unit in units {
             for how in ["auto", "blank", "line", "step", "sentence", "sep:ab"] {
                 let how: Segmentation = how.parse().unwrap();

@@ -2,8 +2,8 @@
 
 mod answers;
 mod candidate_sets;
-mod cli;
 mod chats;
+mod cli;
 mod code;
 mod collection;
 mod doors;

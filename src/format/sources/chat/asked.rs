@@ -15,7 +15,8 @@ pub(super) struct Asked {
 }
 
 /// Names of the fields that a request may stand in, the messages first.
-pub(super) const REQUESTS: [&str; 9] = ["messages", "prompt", "input", "contents", "inputs", "prompts", "conversation", "conversations", "chat_history"];
+pub(super) const REQUESTS: [&str; 9] =
+    ["messages", "prompt", "input", "contents", "inputs", "prompts", "conversation", "conversations", "chat_history"];
 /// Names of instructions beside the messages.
 const SYSTEM: [&str; 6] = ["system", "system_prompt", "instructions", "systemInstruction", "system_instruction", "system_message"];
 

@@ -62,7 +62,9 @@ fn observed(step: &Fields<'_>) -> Result<Vec<Piece>, FieldError> {
     for result in observation.objects("results")? {
         let text = result.get("content").map(|v| output(v, &result.name("content"))).transpose()?;
         let others = result.get("subagent_trajectory_ref").and_then(Value::as_array).into_iter().flatten();
-        let name = |other: &Value| ["trajectory_id", "session_id", "trajectory_path"].iter().find_map(|k| other.get(*k)?.as_str().map(str::to_owned));
+        let name = |other: &Value| {
+            ["trajectory_id", "session_id", "trajectory_path"].iter().find_map(|k| other.get(*k)?.as_str().map(str::to_owned))
+        };
         let others = others.map(|other| format!("[subagent {}]", name(other).unwrap_or_default()));
         let all: Vec<String> = text.into_iter().chain(others).collect();
         pieces.push(Piece::Result(answered(&all.join("\n"))));

@@ -15,7 +15,8 @@ use std::borrow::Cow;
 /// Names of a list of messages.
 const MESSAGES: [&str; 5] = ["messages", "conversations", "conversation", "traj", "trajectory"];
 /// Names of the field that an answer may stand in, beside a request.
-const ANSWERS: [&str; 9] = ["response", "output", "outputs", "completion", "result", "completions", "responses", "generation", "answer_message"];
+const ANSWERS: [&str; 9] =
+    ["response", "output", "outputs", "completion", "result", "completions", "responses", "generation", "answer_message"];
 /// Names of the field that a request may stand in, beside an answer.
 const ASKED: [&str; 6] = ["request", "body", "input", "inputs", "params", "kwargs"];
 
@@ -58,14 +59,15 @@ pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
         return Some(Kind::Stream);
     }
     if get("custom_id").is_some() || get("key").is_some() {
-        if ["response", "result"].iter().any(|k| get(k).is_some_and(Value::is_object)) || (get("error").is_some() && get("body").is_none()) {
+        if ["response", "result"].iter().any(|k| get(k).is_some_and(Value::is_object)) || (get("error").is_some() && get("body").is_none())
+        {
             return Some(Kind::Batch);
         }
         if get("body").or(get("params")).or(get("request")).is_some_and(is_request) {
             return Some(Kind::Problem);
         }
     }
-    if get("response").is_some_and(|r| r.get("body").is_some()) {
+    if get("response").is_some_and(|r| r.get("body").is_some()) && get("request").is_none() {
         return Some(Kind::Batch);
     }
     if get("request").is_some_and(is_request) && (get("response").is_some() || get("error").is_some()) {
@@ -92,7 +94,8 @@ pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
     }
     let has_shape = |v: &Value| v.as_object().is_some_and(|m| Shape::of(m).is_some());
     let says = |v: &Value| has_shape(v) || has_answer(v) || v.get("role").is_some() || v.get("messages").is_some_and(Value::is_array);
-    let answered = ["response", "output", "outputs"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
+    let answered =
+        ["response", "output", "outputs"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
     let asks = |v: &Value| v.is_string() || is_request(v) || v.is_array();
     if answered && ["input", "inputs", "prompt", "request"].iter().any(|k| get(k).is_some_and(asks)) {
         return Some(Kind::Exchange);
@@ -123,8 +126,10 @@ fn of_messages(record: &Map<String, Value>, messages: &Value) -> Option<Kind> {
 
 /// Whether the assistant of some messages says nothing but `+` and `-`: those are labels of steps, as RLHFlow's reward models are trained on.
 fn marks_only(messages: &[Value]) -> bool {
-    let is_assistant = |m: &&Value| ["role", "from"].iter().any(|k| m.get(*k).and_then(Value::as_str).is_some_and(|n| Role::of(n) == Role::Assistant));
-    let text = |m: &Value| ["content", "value"].iter().find_map(|k| m.get(*k)?.as_str()).map(|t| matches!(t.trim(), "+" | "-")).unwrap_or(false);
+    let is_assistant =
+        |m: &&Value| ["role", "from"].iter().any(|k| m.get(*k).and_then(Value::as_str).is_some_and(|n| Role::of(n) == Role::Assistant));
+    let text =
+        |m: &Value| ["content", "value"].iter().find_map(|k| m.get(*k)?.as_str()).map(|t| matches!(t.trim(), "+" | "-")).unwrap_or(false);
     let mut said = messages.iter().filter(is_assistant).peekable();
     said.peek().is_some() && said.all(text)
 }
@@ -138,7 +143,9 @@ fn list(value: &Value) -> Option<Cow<'_, Value>> {
 
 fn is_request(value: &Value) -> bool {
     let unpacked = unquoted(value);
-    unpacked.as_ref().unwrap_or(value).as_object().is_some_and(|m| REQUESTS.iter().any(|k| m.contains_key(*k)))
+    let asks = |v: &Value| v.as_object().is_some_and(|m| REQUESTS.iter().any(|k| m.contains_key(*k)));
+    let value = unpacked.as_ref().unwrap_or(value);
+    asks(value) || value.get("body").is_some_and(asks)
 }
 
 /// Reads a record: the answers of a server are the candidates for what was asked; messages alone are both.
@@ -167,7 +174,8 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
 pub(in crate::format) fn parse_stream(bytes: &[u8]) -> Result<Trace, FieldError> {
     let mut whole: Option<Trace> = None;
     for answer in stream::whole(bytes) {
-        let failed = |error: &str| FieldError::new("error", format!("says that the request failed: {error}"), "send it again, or leave it out");
+        let failed =
+            |error: &str| FieldError::new("error", format!("says that the request failed: {error}"), "send it again, or leave it out");
         let mut trace = parse(&answer.answer).map_err(|e| answer.error.as_deref().map_or(e, failed))?;
         for candidate in trace.candidates.iter_mut().filter(|c| c.finish.is_none() || answer.error.is_some()) {
             candidate.finish = match &answer.error {
@@ -208,6 +216,9 @@ pub(in crate::format) fn parse_problem(value: &Value) -> Result<Trace, FieldErro
 fn answer_of<'a>(record: &Fields<'a>) -> Result<Option<(&'a str, Answers)>, FieldError> {
     const BATCH: [&str; 2] = ["response", "result"];
     let in_batch = record.get("custom_id").is_some() || record.get("key").is_some();
+    if in_batch && let Some(error) = failure(record) {
+        return Err(error);
+    }
     if let Some(key) = BATCH.into_iter().find(|k| record.get(k).is_some_and(|v| v.is_object() && (in_batch || v.get("body").is_some()))) {
         return batch(&record.object(key)?).map(|found| Some((key, found)));
     }
@@ -248,7 +259,11 @@ fn batch(result: &Fields<'_>) -> Result<Answers, FieldError> {
         return answers(result.need(key)?, &result.name(key));
     }
     if let Some(status) = result.get("status_code").and_then(Value::as_u64).filter(|s| *s >= 400) {
-        return Err(FieldError::new(result.name("status_code"), format!("is {status}: the request failed"), "send it again, or leave it out"));
+        return Err(FieldError::new(
+            result.name("status_code"),
+            format!("is {status}: the request failed"),
+            "send it again, or leave it out",
+        ));
     }
     of_object(result)
 }
@@ -258,12 +273,8 @@ fn exchange(record: &Fields<'_>, key: &str, found: Answers) -> Result<Trace, Fie
     let (asked, wrapped) = request_of(record, key)?;
     let asked = asked.unwrap_or_default();
     let model = found.model.clone().or_else(|| model(record)).or_else(|| wrapped.as_ref().and_then(model));
-    let mut trace = Trace {
-        id: id(record).or(found.id).unwrap_or_default(),
-        problem: asked.problem,
-        candidates: found.candidates,
-        ..Trace::default()
-    };
+    let mut trace =
+        Trace { id: id(record).or(found.id).unwrap_or_default(), problem: asked.problem, candidates: found.candidates, ..Trace::default() };
     for candidate in &mut trace.candidates {
         candidate.policy = candidate.policy.take().or_else(|| model.clone());
         if !key.is_empty() && candidate.finish.is_none() {
@@ -295,7 +306,10 @@ fn exchange(record: &Fields<'_>, key: &str, found: Answers) -> Result<Trace, Fie
 fn request_of<'a>(record: &Fields<'a>, answer: &str) -> Result<(Option<Asked>, Option<Fields<'a>>), FieldError> {
     for key in ASKED {
         if key != answer && record.get(key).is_some_and(is_request) {
-            let request = record.object(key)?;
+            let mut request = record.object(key)?;
+            if request.get("body").is_some_and(Value::is_object) {
+                request = request.object("body")?;
+            }
             return Ok((asked(&request, "")?, Some(request)));
         }
     }
@@ -304,7 +318,10 @@ fn request_of<'a>(record: &Fields<'a>, answer: &str) -> Result<(Option<Asked>, O
 
 /// Messages that hold both problem and candidate.
 fn conversation(record: &Fields<'_>) -> Result<Trace, FieldError> {
-    let key = MESSAGES.into_iter().find(|k| record.get(k).is_some()).unwrap_or(MESSAGES[0]);
+    let Some(key) = MESSAGES.into_iter().find(|k| record.get(k).is_some()) else {
+        let key = if ASKED.iter().any(|k| record.get(k).is_some()) { ANSWERS[0] } else { MESSAGES[0] };
+        return Err(FieldError::new(key, "is missing or null", "add it, or leave the record out"));
+    };
     let beside = dialogue::Beside { logprobs: record.get("logprobs").map(|v| (v, "logprobs")), thought: thought(record) };
     let read = dialogue::read(&record.objects(key)?, &beside)?;
     let Some(candidate) = read.candidate else {

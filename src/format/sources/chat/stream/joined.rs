@@ -24,12 +24,16 @@ pub(super) fn is_piece(map: &Map<String, Value>) -> bool {
 
 /// Whether an object is an answer, or a piece in the same shape.
 pub(super) fn is_answer(map: &Map<String, Value>) -> bool {
-    Shape::of(map).is_some() || map.get("token").is_some_and(Value::is_object) || map.get("choices").is_some_and(Value::is_array) || map.contains_key("error")
+    Shape::of(map).is_some()
+        || map.get("token").is_some_and(Value::is_object)
+        || map.get("choices").is_some_and(Value::is_array)
+        || map.contains_key("error")
 }
 
 /// The kind of an event of Anthropic's or of the Responses API.
 fn event(map: &Map<String, Value>) -> Option<&str> {
-    const ANTHROPIC: [&str; 6] = ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"];
+    const ANTHROPIC: [&str; 6] =
+        ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"];
     let kind = map.get("type").and_then(Value::as_str)?;
     (ANTHROPIC.contains(&kind) || kind.starts_with("response.")).then_some(kind)
 }
@@ -50,7 +54,12 @@ pub(super) fn ends(map: &Map<String, Value>) -> bool {
     let yes = |key: &str| map.get(key) == Some(&Value::Bool(true));
     let reason = |v: &Value| ["finish_reason", "finishReason"].iter().any(|k| v.get(*k).is_some_and(|r| !r.is_null() && r != ""));
     let any = |key: &str| map.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(reason));
-    yes("done") || yes("stop") || any("choices") || any("candidates") || map.get("generated_text").is_some_and(Value::is_string) || map.contains_key("error")
+    yes("done")
+        || yes("stop")
+        || any("choices")
+        || any("candidates")
+        || map.get("generated_text").is_some_and(Value::is_string)
+        || map.contains_key("error")
 }
 
 impl Joined {
