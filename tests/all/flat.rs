@@ -437,6 +437,12 @@ fn what_fits_nothing_is_listed_with_a_command_that_opens_it() {
     assert!(TraceList::open(&[&path], Options::default()).err().unwrap().to_string().ends_with("or name a file with candidates"));
 }
 
+fn collected(path: &str) -> Vec<Trace> {
+    let collection = Collection::open(&[path], &collection::Options::default()).unwrap();
+    collection.wait_all();
+    (0..collection.len()).map(|i| collection.read(i).unwrap()).collect()
+}
+
 #[test]
 fn samples_of_one_prompt_are_candidates_of_one_problem() {
     let dir = tempfile::tempdir().unwrap();

@@ -55,13 +55,18 @@ impl Shape {
             Some(Self::Choices)
         } else if each("output", &["type"]) || (map.get("object").is_some_and(|o| o == "response") && array("output").is_some()) {
             Some(Self::Items)
-        } else if each("candidates", &["content", "finishReason", "finish_reason"]) && each("candidates", &["content", "index", "finishReason"]) {
+        } else if each("candidates", &["content", "finishReason", "finish_reason"])
+            && each("candidates", &["content", "index", "finishReason"])
+        {
             Some(Self::Candidates)
         } else if each("outputs", &["text"]) && any(&["prompt", "request_id", "prompt_token_ids"]) {
             Some(Self::Outputs)
         } else if map.get("output").is_some_and(|o| o.get("message").is_some_and(Value::is_object)) {
             Some(Self::Within("output"))
-        } else if object("message") && map["message"].get("content").is_some() && any(&["done", "model", "finish_reason", "usage", "created_at"]) {
+        } else if object("message")
+            && map["message"].get("content").is_some()
+            && any(&["done", "model", "finish_reason", "usage", "created_at"])
+        {
             Some(Self::Within("message"))
         } else if any(&["content", "tool_calls"]) && map.get("role").is_some_and(|r| r == "assistant") {
             Some(Self::Message)
@@ -110,12 +115,29 @@ pub(super) fn of_object(answer: &Fields<'_>) -> Outcome<Answers> {
         return Err(error);
     }
     let Some(shape) = Shape::of(answer.map) else {
+        const SAID: [&str; 7] = ["answer", "output", "result", "response", "generation", "completion", "output_text"];
+        if !Turn::is_message(answer) {
+            if let Some(key) = SAID.iter().find(|k| answer.get(k).is_some()) {
+                return answers(answer.need(key)?, &answer.name(key));
+            }
+            let keys: Vec<&str> = answer.map.keys().map(String::as_str).take(6).collect();
+            let problem = format!("holds no answer that is known; it has the fields {}", keys.join(", "));
+            return Err(FieldError::new(
+                answer.name("").trim_end_matches('.'),
+                problem,
+                "give it as a message, `{\"role\": \"assistant\", \"content\": …}`",
+            ));
+        }
         let turn = Turn::read_as(answer, Some("assistant"))?;
         return Ok(Answers { candidates: vec![candidate(&[turn], None)?], ..Answers::default() });
     };
     let found = shaped(answer, shape)?;
     if found.candidates.is_empty() {
-        return Err(FieldError::new(answer.name("choices"), "is empty: the server gave no answer", "send the request again, or leave it out"));
+        return Err(FieldError::new(
+            answer.name("choices"),
+            "is empty: the server gave no answer",
+            "send the request again, or leave it out",
+        ));
     }
     Ok(found)
 }
@@ -134,7 +156,10 @@ pub(super) fn failure(answer: &Fields<'_>) -> Option<FieldError> {
         }
     }
     let error = ["error", "error_str", "errors"].iter().find_map(|k| answer.get(k).map(|v| (*k, v)));
-    let blocked = answer.get("promptFeedback").and_then(|f| f.get("blockReason")).filter(|_| answer.get("candidates").is_none());
+    let blocked = answer
+        .get("promptFeedback")
+        .and_then(|f| f.get("blockReason"))
+        .filter(|_| answer.get("candidates").is_none_or(|c| c.as_array().is_some_and(Vec::is_empty)));
     let (field, text) = match (error, blocked) {
         (Some((key, value)), _) => (key, said(value)?),
         (None, Some(reason)) => ("promptFeedback", reason.as_str().unwrap_or_default().to_owned()),
@@ -214,7 +239,17 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
         candidate.signals.push(of_policy("cumulative_logprob", sum));
     }
     const USED: [&str; 12] = [
-        "message", "delta", "text", "index", "finish_reason", "logprobs", "cumulative_logprob", "role", "content", "native_finish_reason", "stop_reason",
+        "message",
+        "delta",
+        "text",
+        "index",
+        "finish_reason",
+        "logprobs",
+        "cumulative_logprob",
+        "role",
+        "content",
+        "native_finish_reason",
+        "stop_reason",
         "finishReason",
     ];
     let mut rest = beside::rest(choice, &USED);
@@ -235,7 +270,8 @@ fn choice(choice: &Fields<'_>) -> Outcome<Candidate> {
 fn keep_alternatives(choice: &Fields<'_>, rest: &mut Map<String, Value>) {
     let Some(logprobs) = choice.get("logprobs") else { return };
     let filled = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty()) || v.as_object().is_some_and(|o| !o.is_empty());
-    let listed = logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
+    let listed =
+        logprobs.get("content").and_then(Value::as_array).is_some_and(|c| c.iter().any(|e| e.get("top_logprobs").is_some_and(filled)));
     let columns = logprobs.get("top_logprobs").is_some_and(|t| t.as_array().is_some_and(|a| a.iter().any(filled)));
     if listed {
         let of = |e: &Value| e.get("top_logprobs").cloned().unwrap_or_default();

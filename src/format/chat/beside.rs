@@ -46,7 +46,7 @@ pub(super) fn apply(trace: &mut Trace, mut fields: Map<String, Value>) {
     let named = |key: &&&str| fields.get(**key).is_some_and(|v| as_gold(v).is_some());
     if let Some(key) = GOLD.iter().find(named) {
         trace.gold_answer = fields.shift_remove(*key).as_ref().and_then(as_gold);
-    } else if let Some(label) = fields.get("label").and_then(as_gold) {
+    } else if let Some(label) = fields.get("label").and_then(as_gold).filter(|l| l.len() <= 2 || !l.chars().all(char::is_alphabetic)) {
         // A label that is no verdict.
         trace.gold_answer = Some(label);
         fields.shift_remove("label");
@@ -109,7 +109,8 @@ fn is_judgement(key: &str) -> bool {
 /// Whether a number says what an answer took, or how long it is, and not how good.
 fn is_use(key: &str) -> bool {
     const USES: [&str; 16] = [
-        "cost", "usd", "token", "tokens", "time", "latency", "duration", "ms", "seconds", "steps", "turns", "length", "len", "count", "num", "calls",
+        "cost", "usd", "token", "tokens", "time", "latency", "duration", "ms", "seconds", "steps", "turns", "length", "len", "count",
+        "num", "calls",
     ];
     key.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| USES.contains(&w.to_ascii_lowercase().as_str()))
 }
@@ -154,6 +155,7 @@ fn as_number(value: &Value) -> Option<f32> {
     match value {
         Value::Number(n) => n.as_f64().map(|x| x as f32),
         Value::Bool(b) => Some(f32::from(u8::from(*b))),
+        Value::String(s) if s.len() <= 40 => s.trim().parse().ok().filter(|x: &f32| x.is_finite()),
         _ => None,
     }
 }
@@ -165,8 +167,8 @@ fn as_verdict(value: &Value) -> Option<bool> {
         Value::Number(n) if n.as_f64() == Some(1.0) => Some(true),
         Value::Number(n) if n.as_f64() == Some(0.0) => Some(false),
         Value::String(word) => match word.trim().to_ascii_lowercase().as_str() {
-            "true" | "correct" | "right" | "1" | "pass" | "passed" => Some(true),
-            "false" | "incorrect" | "wrong" | "0" | "fail" | "failed" => Some(false),
+            "true" | "correct" | "right" | "yes" | "1" | "pass" | "passed" => Some(true),
+            "false" | "incorrect" | "wrong" | "no" | "0" | "fail" | "failed" => Some(false),
             _ => None,
         },
         _ => None,

@@ -34,7 +34,7 @@ pub(super) fn compose(turns: &[Turn<'_>]) -> Composed {
     let is_way = |t: &Turn<'_>, p: &Piece| t.role != Role::Assistant || matches!(p, Piece::Thought(_) | Piece::Call(_) | Piece::Result(_));
     let order = || turns.iter().enumerate().flat_map(|(t, turn)| turn.pieces.iter().enumerate().map(move |(p, piece)| (t, p, turn, piece)));
     let end = turns.iter().rposition(|t| t.role == Role::Assistant).unwrap_or(turns.len());
-    let last_way = order().filter(|(t, _, turn, piece)| *t <= end && is_way(turn, piece)).map(|(t, p, ..)| (t, p)).last();
+    let last_way = order().filter(|(t, _, turn, piece)| *t <= end && is_way(turn, piece)).map(|(t, p, ..)| (t, p)).next_back();
     let mut thought = false;
     for (t, turn) in turns.iter().enumerate() {
         let mut place = Place { start: out.next(), first_step: out.steps.len(), ..Place::default() };
@@ -97,7 +97,7 @@ impl Composed {
         }
         let base = self.begin();
         self.text.push_str(text);
-        let steps = segment(text, &Segmentation::Auto);
+        let steps = cut(text);
         // A mark belongs to no step: where one opens the text, the first step begins behind it.
         let lead = text.len() - text.trim_start().len();
         let marked = steps.iter().any(|s| s.kind == StepKind::Answer) || steps.first().is_none_or(|s| s.span.start > lead);
@@ -118,5 +118,87 @@ impl Composed {
         let lead = text.len() - text.trim_start().len();
         let span = Span::new(base + lead, base + lead + text.trim().len());
         self.steps.push(Step { span, ..Step::default() });
+    }
+}
+
+/// What models write around calls of tools, and around what those gave back.
+const BLOCKS: [(&str, &str); 2] = [("<tool_call>", "</tool_call>"), ("<tool_response>", "</tool_response>")];
+
+/// The steps of a text; a call of a tool or what it gave back is one, however many lines it has.
+fn cut(text: &str) -> Vec<Step> {
+    let mut covered = String::new();
+    let mut blocks = Vec::new();
+    let mut from = 0;
+    while let Some((start, end)) = block(text, from) {
+        covered.push_str(&text[from..start]);
+        // As long as the block, and a paragraph by itself.
+        covered.push_str("\n\n");
+        covered.extend(std::iter::repeat_n('x', end - start - 4));
+        covered.push_str("\n\n");
+        blocks.push(Span::new(start, end));
+        from = end;
+    }
+    if blocks.is_empty() {
+        return segment(text, &Segmentation::Auto);
+    }
+    covered.push_str(&text[from..]);
+    let mut blocks = blocks.into_iter().peekable();
+    let mut steps = segment(&covered, &Segmentation::Auto);
+    for step in &mut steps {
+        while let Some(block) = blocks.next_if(|b| b.start < step.span.end) {
+            if block.start + 2 == step.span.start {
+                step.span.start = block.start;
+            }
+            step.span.end = step.span.end.max(block.end);
+        }
+    }
+    steps
+}
+
+/// The next block from a byte on.
+fn block(text: &str, from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    loop {
+        let start = at + text[at..].find("<tool_")?;
+        if let Some((open, close)) = BLOCKS.iter().find(|b| text[start..].starts_with(b.0)) {
+            let inside = start + open.len();
+            return text[inside..].find(close).map(|end| (start, inside + end + close.len()));
+        }
+        at = start + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::work::{count, grows_with_the_text};
+
+    #[test]
+    fn a_call_in_a_text_is_one_step() {
+        let text =
+            "<think>\nI add.\n<tool_call>\n{\"a\":\n1}\n</tool_call>\n<tool_response>\n23\n</tool_response>\nSo.</think>\n23 <tool_call>";
+        let steps: Vec<_> = cut(text).iter().map(|s| (s.span.of(text), s.kind)).collect();
+        let want = [
+            ("I add.", StepKind::Reasoning),
+            ("<tool_call>\n{\"a\":\n1}\n</tool_call>", StepKind::Reasoning),
+            ("<tool_response>\n23\n</tool_response>", StepKind::Reasoning),
+            ("So.", StepKind::Reasoning),
+            ("23 <tool_call>", StepKind::Answer),
+        ];
+        assert_eq!(steps, want);
+        let headed = "Step 1: a\n<tool_call></tool_call> <tool_call></tool_call>\nStep 2: b";
+        let steps: Vec<_> = cut(headed).iter().map(|s| s.span.of(headed)).collect();
+        assert_eq!(steps, ["Step 1: a\n<tool_call></tool_call> <tool_call></tool_call>", "Step 2: b"]);
+    }
+
+    #[test]
+    fn blocks_cost_what_a_text_is_long() {
+        for unit in ["<tool_call>", "<tool_", "<tool_call></tool_call>", "<tool_response></tool_call>"] {
+            let read = |text: &str| {
+                count(text.len());
+                drop(cut(text));
+            };
+            grows_with_the_text(unit, |n| unit.repeat(n), read);
+        }
     }
 }

@@ -71,7 +71,8 @@ fn start_of_candidate(turns: &[Turn<'_>]) -> Option<usize> {
 /// System messages are left out, unless nobody else speaks.
 pub(super) fn problem(turns: &[Turn<'_>]) -> String {
     let said = |t: &&Turn<'_>| t.role != Role::System;
-    let mut spoken: Vec<(&str, String)> = turns.iter().filter(said).map(|t| (t.role.name(), t.words())).collect();
+    let words = turns.iter().filter(said).map(|t| (t.role.name(), t.words()));
+    let mut spoken: Vec<(&str, String)> = words.filter(|(_, words)| !words.trim().is_empty()).collect();
     match spoken.as_mut_slice() {
         [] => joined_system(turns),
         [(_, only)] => std::mem::take(only),

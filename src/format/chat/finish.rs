@@ -6,7 +6,8 @@ use serde_json::Value;
 
 /// A candidate with the reason that an object gives for its end; what it has stays where there is none.
 pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candidate {
-    const NAMES: [&str; 7] = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"];
+    const NAMES: [&str; 7] =
+        ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"];
     let said = NAMES.iter().filter_map(|k| fields.get(k)).find_map(|value| match value {
         Value::String(name) => FinishReason::named(name),
         // SGLang's, and numbers of Gemini's protocol.
@@ -18,7 +19,10 @@ pub(super) fn finished(mut candidate: Candidate, fields: &Fields<'_>) -> Candida
         },
         _ => None,
     });
-    let meta = || fields.get("meta_info")?.get("finish_reason")?.get("type")?.as_str().and_then(FinishReason::named);
+    let meta = || {
+        let reason = fields.get("meta_info").or(fields.get("details"))?.get("finish_reason")?;
+        reason.get("type").unwrap_or(reason).as_str().and_then(FinishReason::named)
+    };
     candidate.finish = said.or_else(meta).or(candidate.finish);
     candidate
 }

@@ -97,9 +97,21 @@ pub(super) fn part(part: &Fields<'_>, out: &mut Vec<Piece>) -> Outcome {
             add_thought(&text, out);
         }
         "redacted_thinking" | "redacted_reasoning" | "reasoning.encrypted" => add_sign("reasoning that the provider keeps encrypted", out),
-        "refusal" => add_text(&first_text(part, &["refusal", "text", "content"])?.unwrap_or_default(), out),
+        "refusal" => {
+            if let Some(Piece::Text(before)) = out.last_mut() {
+                before.push_str("\n\n");
+            }
+            add_text(&first_text(part, &["refusal", "text", "content"])?.unwrap_or_default(), out);
+        }
         _ if is_result(kind) => out.push(Piece::Result(result(part)?)),
-        _ if is_call(kind) => out.push(Piece::Call(call(part)?)),
+        _ if is_call(kind) => {
+            out.push(Piece::Call(call(part)?));
+            // What a tool on the provider's side gave back may stand in its call.
+            const OUTPUTS: [&str; 4] = ["outputs", "output", "results", "result"];
+            if let Some(key) = OUTPUTS.iter().find(|k| kind.ends_with("_call") && part.get(k).is_some()) {
+                out.push(Piece::Result(answered(&output(part.need(key)?, &part.name(key))?)));
+            }
+        }
         _ if names(kind, "image") => add_sign("image", out),
         _ if names(kind, "audio") => match first_text(part, &["transcript"])? {
             Some(said) => add_text(&said, out),
@@ -107,9 +119,12 @@ pub(super) fn part(part: &Fields<'_>, out: &mut Vec<Piece>) -> Outcome {
         },
         _ if names(kind, "video") => add_sign("video", out),
         _ if names(kind, "file") || names(kind, "document") => add_sign(&file_name(part, kind), out),
-        _ => match first_text(part, &["text", "content", "value", "parts", "output"])? {
+        _ => match first_text(part, &["text", "content", "value", "parts", "output", "logs"])? {
             Some(text) => add_text(&text, out),
-            None => add_sign(kind, out),
+            None => {
+                let about = ["title", "name", "url"].iter().filter_map(|k| part.get(k)?.as_str());
+                add_sign(&std::iter::once(kind).chain(about).collect::<Vec<_>>().join(" "), out);
+            }
         },
     }
     Ok(())
@@ -197,13 +212,7 @@ pub(super) fn call(part: &Fields<'_>) -> Result<String, FieldError> {
         ["arguments", "args", "input", "parameters", "action", "code", "query", "queries", "tool_input", "operation"];
     let arguments = ARGUMENTS.iter().find_map(|k| inner.get(k));
     let own = kind.strip_suffix("_call").unwrap_or(kind);
-    let text = called(name.unwrap_or(if nested.is_some() { "" } else { own }), arguments.unwrap_or(&Value::Null));
-    // What a tool on the provider's side gave back may stand in its call.
-    let outputs = ["outputs", "output", "results", "result"].iter().find_map(|k| inner.get(k).map(|v| (*k, v)));
-    Ok(match outputs {
-        Some((key, value)) if kind.ends_with("_call") => format!("{text}\n\n{}", answered(&output(value, &part.name(key))?)),
-        _ => text,
-    })
+    Ok(called(name.unwrap_or(if nested.is_some() { "" } else { own }), arguments.unwrap_or(&Value::Null)))
 }
 
 fn called(name: &str, arguments: &Value) -> String {

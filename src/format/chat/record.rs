@@ -15,7 +15,8 @@ use std::borrow::Cow;
 /// Names of a list of messages.
 const MESSAGES: [&str; 5] = ["messages", "conversations", "conversation", "traj", "trajectory"];
 /// Names of the field that an answer may stand in, beside a request.
-const ANSWERS: [&str; 9] = ["response", "output", "outputs", "completion", "result", "completions", "responses", "generation", "answer_message"];
+const ANSWERS: [&str; 9] =
+    ["response", "output", "outputs", "completion", "result", "completions", "responses", "generation", "answer_message"];
 /// Names of the field that a request may stand in, beside an answer.
 const ASKED: [&str; 6] = ["request", "body", "input", "inputs", "params", "kwargs"];
 
@@ -66,7 +67,7 @@ pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
             return Some(Kind::Problem);
         }
     }
-    if get("response").is_some_and(|r| r.get("body").is_some()) {
+    if get("response").is_some_and(|r| r.get("body").is_some()) && get("request").is_none() {
         return Some(Kind::Batch);
     }
     if get("request").is_some_and(is_request) && (get("response").is_some() || get("error").is_some()) {
@@ -93,7 +94,8 @@ pub(in crate::format) fn kind(record: &Map<String, Value>) -> Option<Kind> {
     }
     let has_shape = |v: &Value| v.as_object().is_some_and(|m| Shape::of(m).is_some());
     let says = |v: &Value| has_shape(v) || has_answer(v) || v.get("role").is_some() || v.get("messages").is_some_and(Value::is_array);
-    let answered = ["response", "output", "outputs"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
+    let answered =
+        ["response", "output", "outputs"].iter().any(|k| get(k).is_some_and(|v| unquoted(v).as_ref().map_or_else(|| says(v), says)));
     let asks = |v: &Value| v.is_string() || is_request(v) || v.is_array();
     if answered && ["input", "inputs", "prompt", "request"].iter().any(|k| get(k).is_some_and(asks)) {
         return Some(Kind::Exchange);
@@ -141,7 +143,9 @@ fn list(value: &Value) -> Option<Cow<'_, Value>> {
 
 fn is_request(value: &Value) -> bool {
     let unpacked = unquoted(value);
-    unpacked.as_ref().unwrap_or(value).as_object().is_some_and(|m| REQUESTS.iter().any(|k| m.contains_key(*k)))
+    let asks = |v: &Value| v.as_object().is_some_and(|m| REQUESTS.iter().any(|k| m.contains_key(*k)));
+    let value = unpacked.as_ref().unwrap_or(value);
+    asks(value) || value.get("body").is_some_and(asks)
 }
 
 /// Reads a record: the answers of a server are the candidates for what was asked; messages alone are both.
@@ -170,7 +174,8 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
 pub(in crate::format) fn parse_stream(bytes: &[u8]) -> Result<Trace, FieldError> {
     let mut whole: Option<Trace> = None;
     for answer in stream::whole(bytes) {
-        let failed = |error: &str| FieldError::new("error", format!("says that the request failed: {error}"), "send it again, or leave it out");
+        let failed =
+            |error: &str| FieldError::new("error", format!("says that the request failed: {error}"), "send it again, or leave it out");
         let mut trace = parse(&answer.answer).map_err(|e| answer.error.as_deref().map_or(e, failed))?;
         for candidate in trace.candidates.iter_mut().filter(|c| c.finish.is_none() || answer.error.is_some()) {
             candidate.finish = match &answer.error {
@@ -211,6 +216,9 @@ pub(in crate::format) fn parse_problem(value: &Value) -> Result<Trace, FieldErro
 fn answer_of<'a>(record: &Fields<'a>) -> Result<Option<(&'a str, Answers)>, FieldError> {
     const BATCH: [&str; 2] = ["response", "result"];
     let in_batch = record.get("custom_id").is_some() || record.get("key").is_some();
+    if in_batch && let Some(error) = failure(record) {
+        return Err(error);
+    }
     if let Some(key) = BATCH.into_iter().find(|k| record.get(k).is_some_and(|v| v.is_object() && (in_batch || v.get("body").is_some()))) {
         return batch(&record.object(key)?).map(|found| Some((key, found)));
     }
@@ -298,7 +306,10 @@ fn exchange(record: &Fields<'_>, key: &str, found: Answers) -> Result<Trace, Fie
 fn request_of<'a>(record: &Fields<'a>, answer: &str) -> Result<(Option<Asked>, Option<Fields<'a>>), FieldError> {
     for key in ASKED {
         if key != answer && record.get(key).is_some_and(is_request) {
-            let request = record.object(key)?;
+            let mut request = record.object(key)?;
+            if request.get("body").is_some_and(Value::is_object) {
+                request = request.object("body")?;
+            }
             return Ok((asked(&request, "")?, Some(request)));
         }
     }
@@ -307,7 +318,10 @@ fn request_of<'a>(record: &Fields<'a>, answer: &str) -> Result<(Option<Asked>, O
 
 /// Messages that hold both problem and candidate.
 fn conversation(record: &Fields<'_>) -> Result<Trace, FieldError> {
-    let key = MESSAGES.into_iter().find(|k| record.get(k).is_some()).unwrap_or(MESSAGES[0]);
+    let Some(key) = MESSAGES.into_iter().find(|k| record.get(k).is_some()) else {
+        let key = if ASKED.iter().any(|k| record.get(k).is_some()) { ANSWERS[0] } else { MESSAGES[0] };
+        return Err(FieldError::new(key, "is missing or null", "add it, or leave the record out"));
+    };
     let beside = dialogue::Beside { logprobs: record.get("logprobs").map(|v| (v, "logprobs")), thought: thought(record) };
     let read = dialogue::read(&record.objects(key)?, &beside)?;
     let Some(candidate) = read.candidate else {

@@ -64,7 +64,14 @@ const CONTENTS: [&str; 5] = ["content", "value", "text", "message", "parts"];
 
 /// How messages in the user's name begin that hold what a tool gave back.
 const OBSERVED: [&str; 8] = [
-    "<tool_response>", "<observation>", "<returncode>", "<function_results>", "<interpreter>", "Observation:", "OBSERVATION:", "EXECUTION RESULT of",
+    "<tool_response>",
+    "<observation>",
+    "<returncode>",
+    "<function_results>",
+    "<interpreter>",
+    "Observation:",
+    "OBSERVATION:",
+    "EXECUTION RESULT of",
 ];
 
 impl<'a> Turn<'a> {
@@ -132,6 +139,7 @@ impl<'a> Turn<'a> {
         }
         if turn.role == Role::Assistant {
             turn.harmony();
+            turn.think_once();
             turn.think(thoughts(message)?);
         }
         for key in ["tool_calls", "function_call", "toolCalls"] {
@@ -141,6 +149,13 @@ impl<'a> Turn<'a> {
         }
         turn.pieces.dedup_by(|b, a| a == b && matches!(a, Piece::Call(_)));
         Ok(turn)
+    }
+
+    /// Whether an object says something, as messages do.
+    pub fn is_message(fields: &Fields<'_>) -> bool {
+        let other = ["tool_calls", "function_call", "refusal", "audio"];
+        let inner = ["data", "kwargs"].iter().any(|k| fields.get(k).is_some_and(Value::is_object));
+        inner || ROLES.iter().chain(&CONTENTS).chain(&THOUGHTS).chain(&other).any(|k| fields.map.contains_key(*k))
     }
 
     /// A message of the assistant that says this, with the tokens that `fields` lists.
@@ -181,6 +196,21 @@ impl<'a> Turn<'a> {
             add_thought(thought, &mut both);
             add_text(answer, &mut both);
             self.pieces.splice(0..1, both);
+        }
+    }
+
+    /// Takes out parts of reasoning that the text around them repeats.
+    fn think_once(&mut self) {
+        if !self.pieces.iter().any(|p| matches!(p, Piece::Text(_))) {
+            return;
+        }
+        for at in (0..self.pieces.len()).rev() {
+            if let Piece::Thought(_) = self.pieces[at]
+                && let Piece::Thought(thought) = self.pieces.remove(at)
+                && !self.has(&thought)
+            {
+                self.pieces.insert(at, Piece::Thought(thought));
+            }
         }
     }
 

@@ -79,10 +79,22 @@ fn calls_of_tools_and_their_results_are_steps() {
     let conversations = [
         vec![with("tool_calls", json!([call("{\"a\":14}".into())])), tool.clone(), last.clone()],
         vec![with("tool_calls", json!([call(json!({"a": 14}))])), tool.clone(), last.clone()],
-        vec![with("tool_calls", json!([call(json!({"a": 14})).to_string()])), json!({"role": "tool", "content": [{"type": "text", "text": "23"}]}), last.clone()],
+        vec![
+            with("tool_calls", json!([call(json!({"a": 14})).to_string()])),
+            json!({"role": "tool", "content": [{"type": "text", "text": "23"}]}),
+            last.clone(),
+        ],
         vec![with("tool_calls", json!([{"name": "add", "args": {"a": 14}, "id": "c1"}])), tool.clone(), last.clone()],
-        vec![with("tool_calls", json!([{"id": "c1", "function": "add", "arguments": {"a": 14}}])), json!({"role": "tool", "content": 23}), last.clone()],
-        vec![with("function_call", json!({"name": "add", "arguments": "{\"a\":14}"})), json!({"role": "function", "name": "add", "content": "23"}), last.clone()],
+        vec![
+            with("tool_calls", json!([{"id": "c1", "function": "add", "arguments": {"a": 14}}])),
+            json!({"role": "tool", "content": 23}),
+            last.clone(),
+        ],
+        vec![
+            with("function_call", json!({"name": "add", "arguments": "{\"a\":14}"})),
+            json!({"role": "function", "name": "add", "content": "23"}),
+            last.clone(),
+        ],
         vec![
             json!({"role": "assistant", "content": [
                 {"type": "thinking", "thinking": "Add them."}, {"type": "text", "text": "I add."}, {"type": "tool_use", "id": "c1", "name": "add", "input": {"a": 14}}
@@ -98,13 +110,15 @@ fn calls_of_tools_and_their_results_are_steps() {
         assert_eq!((trace.problem.as_str(), steps(&trace.candidates[0])), (QUESTION, want.to_vec()), "{all:?}");
     }
     // An agent that never comes to an answer, and a tool that fails.
-    let failed = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "is_error": true, "content": "no such tool"}]});
+    let failed =
+        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "is_error": true, "content": "no such tool"}]});
     let (trace, _) = one(json!({"messages": [user(), with("tool_calls", json!([call("{\"a\":14}".into())])), failed]}));
     assert_eq!(steps(&trace.candidates[0])[3], ("<tool_response>\n[error] no such tool\n</tool_response>", Reasoning));
     // What tools give back in the user's name; an agent whose user speaks last.
     let observed = json!({"role": "user", "content": "<tool_response>\n23\n</tool_response>"});
     let act = json!({"role": "assistant", "content": "I add."});
-    let (trace, format) = one(json!({"task_id": 3, "reward": 1.0, "traj": [user(), act, observed, last, {"role": "user", "content": "###STOP###"}]}));
+    let (trace, format) =
+        one(json!({"task_id": 3, "reward": 1.0, "traj": [user(), act, observed, last, {"role": "user", "content": "###STOP###"}]}));
     assert_eq!((trace.problem.as_str(), trace.id.as_str(), format), (QUESTION, "3", Format::OpenAiChat));
     let want = [("I add.", Reasoning), (RESULT, Reasoning), (ANSWER, Reasoning), ("user: ###STOP###", Reasoning)];
     assert_eq!(steps(&trace.candidates[0]), want);
@@ -158,7 +172,8 @@ fn nothing_is_dropped_without_a_word() {
     ]);
     let message = json!({"role": "assistant", "content": parts, "refusal": words(8), "audio": {"transcript": words(9)}, "reasoning": words(10),
         "tool_calls": [{"function": {"name": words(11), "arguments": words(12)}}, {"type": "custom", "custom": {"name": words(13), "input": words(14)}}]});
-    let (trace, _) = one(json!({"messages": [{"role": "system", "content": words(15)}, user(), message], "tools": [{"name": words(16)}], "seed": 17,
+    let (trace, _) =
+        one(json!({"messages": [{"role": "system", "content": words(15)}, user(), message], "tools": [{"name": words(16)}], "seed": 17,
         "metadata": {"note": words(18)}}));
     let candidate = &trace.candidates[0];
     let all = format!("{} {} {}", trace.problem, candidate.text, candidate.extra.as_deref().unwrap());
@@ -169,8 +184,10 @@ fn nothing_is_dropped_without_a_word() {
     for sign in ["[image]", "[audio]", "[file word3.pdf]", "[video]", "[hologram]"] {
         assert!(candidate.text.contains(sign), "{sign}: {}", candidate.text);
     }
-    let (trace, _) = one(json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "text", "text": QUESTION}]},
-        {"role": "assistant", "content": ANSWER}]}));
+    let (trace, _) = one(
+        json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "text", "text": QUESTION}]},
+        {"role": "assistant", "content": ANSWER}]}),
+    );
     assert_eq!(trace.problem, format!("[image]\n\n{QUESTION}"));
 }
 
@@ -182,7 +199,9 @@ fn numbers_beside_messages_find_their_places() {
         record["messages"] = messages.clone();
         one(record).0
     };
-    let trace = of(json!({"reward": 0.5, "score": 1, "advantages": -0.25, "rewards": {"format": 1.0}, "metrics": {"acc": 0.75}, "usage": {"total_tokens": 7}, "cost": 0.1}));
+    let trace = of(
+        json!({"reward": 0.5, "score": 1, "advantages": -0.25, "rewards": {"format": 1.0}, "metrics": {"acc": 0.75}, "usage": {"total_tokens": 7}, "cost": 0.1}),
+    );
     let c = &trace.candidates[0];
     let value = |name: &str| c.signal(name).and_then(|s| s.whole());
     assert_eq!([value("reward"), value("score"), value("advantages")], [Some(0.5), Some(1.0), Some(-0.25)]);
@@ -197,7 +216,9 @@ fn numbers_beside_messages_find_their_places() {
     for wrong in [json!(false), json!(0), json!("false"), json!("incorrect"), json!("0")] {
         assert_eq!(of(json!({"label": wrong})).candidates[0].correct, Some(false), "{wrong}");
     }
-    for (name, gold) in [("answer", json!("18")), ("ground_truth", json!(18)), ("gold", json!(["18"])), ("label", json!("18")), ("target", json!("18"))] {
+    for (name, gold) in
+        [("answer", json!("18")), ("ground_truth", json!(18)), ("gold", json!(["18"])), ("label", json!("18")), ("target", json!("18"))]
+    {
         let trace = of(json!({name: gold}));
         assert_eq!((trace.gold_answer.as_deref(), trace.candidates[0].correct), (Some("18"), None), "{name}");
     }
@@ -218,19 +239,32 @@ fn odd_messages_are_read_or_told_in_one_sentence() {
     let good = json!({"messages": [user(), {"role": "assistant", "content": ANSWER}]});
     let faults = [
         (json!({"messages": [{"content": "x"}, {"role": "assistant", "content": "y"}]}), "field `messages[0].role`: is missing; add it"),
-        (json!({"messages": [{"role": 3, "content": "x"}, {"role": "assistant", "content": "y"}]}), "field `messages[0].role`: is a number; give a string"),
+        (
+            json!({"messages": [{"role": 3, "content": "x"}, {"role": "assistant", "content": "y"}]}),
+            "field `messages[0].role`: is a number; give a string",
+        ),
         (json!({"messages": [user()]}), "field `messages`: has no assistant message; add one, or pass the file as --problems"),
         (json!({"messages": []}), "has no assistant message"),
         (json!({"messages": ["x"]}), "field `messages[0]`: is a string; give an object"),
         (json!({"messages": "x"}), "field `messages`: is a string; give an array"),
-        (json!({"messages": [user(), {"role": "assistant", "content": "y", "tool_calls": 3}]}), "field `messages[1].tool_calls`: is a number; give a list of calls"),
+        (
+            json!({"messages": [user(), {"role": "assistant", "content": "y", "tool_calls": 3}]}),
+            "field `messages[1].tool_calls`: is a number; give a list of calls",
+        ),
     ];
     for (fault, message) in faults {
         let Opened { traces, errors, .. } = lines(&[good.clone(), fault.clone(), good.clone()]);
         assert_eq!((traces.len(), errors.len()), (2, 1), "{fault} {errors:?}");
         assert!(errors[0].contains("line 2") && errors[0].contains(message), "{} / {message}", errors[0]);
     }
-    for (content, want) in [(json!(18), "18"), (json!(true), "true"), (json!({"type": "text", "text": "a"}), "a"), (Value::Null, ""), (json!([]), ""), (json!([null, "b"]), "b")] {
+    for (content, want) in [
+        (json!(18), "18"),
+        (json!(true), "true"),
+        (json!({"type": "text", "text": "a"}), "a"),
+        (Value::Null, ""),
+        (json!([]), ""),
+        (json!([null, "b"]), "b"),
+    ] {
         let (trace, _) = one(json!({"messages": [user(), {"role": "assistant", "content": content}]}));
         assert_eq!(trace.candidates[0].text, want, "{content}");
     }
@@ -240,4 +274,27 @@ fn odd_messages_are_read_or_told_in_one_sentence() {
     assert_eq!((opened.traces.len(), opened.errors.len()), (2, 1), "{:?}", opened.errors);
     let (trace, _) = one(json!({"messages": good["messages"].to_string()}));
     assert_eq!((trace.problem.as_str(), trace.candidates[0].text.as_str()), (QUESTION, ANSWER));
+}
+
+#[test]
+fn small_things_that_producers_do() {
+    let said = |record: Value| steps(&one(record).0.candidates[0]).iter().map(|s| s.0.to_owned()).collect::<Vec<_>>();
+    let assistant = |content: Value| json!({"messages": [user(), {"role": "assistant", "content": content}]});
+    // A refusal, a search, code that a provider ran, reasoning that the text has again.
+    assert_eq!(said(assistant(json!([{"type": "text", "text": "18"}, {"type": "refusal", "refusal": "No."}]))), ["18", "No."]);
+    let found = json!([{"type": "web_search_tool_result", "content": [{"type": "web_search_result", "title": "T", "url": "u"}]}]);
+    assert_eq!(said(assistant(found)), ["<tool_response>\n[web_search_result T u]\n</tool_response>"]);
+    let ran = json!({"object": "response", "output": [{"type": "code_interpreter_call", "code": "print(1)", "outputs": [{"type": "logs", "logs": "1"}]}]});
+    let call = "<tool_call>\n{\"name\": \"code_interpreter\", \"arguments\": \"print(1)\"}\n</tool_call>";
+    assert_eq!(said(ran), [call, "<tool_response>\n1\n</tool_response>"]);
+    let again = json!([{"type": "thinking", "thinking": "a b"}, {"type": "text", "text": "<think>a b</think>18"}]);
+    assert_eq!(said(assistant(again)), ["a b", "18"]);
+    let beside = json!({"messages": [user(), {"role": "assistant", "content": "18"}], "reasoning": "a b"});
+    assert_eq!(said(beside), ["a b", "18"]);
+    // Numbers that an export wrote as texts; a label that is neither verdict nor answer.
+    let (trace, _) =
+        one(json!({"messages": [user(), {"role": "assistant", "content": "18"}], "reward": "0.5", "label": "chosen", "correct": "yes"}));
+    let c = &trace.candidates[0];
+    assert_eq!((c.signal("reward").and_then(|s| s.whole()), c.correct, trace.gold_answer), (Some(0.5), Some(true), None));
+    assert_eq!(c.extra.as_deref(), Some(r#"{"label":"chosen"}"#));
 }

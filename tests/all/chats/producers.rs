@@ -1,5 +1,6 @@
 //! Records of every producer, requests that failed, tokens, trajectories.
 
+use super::streams::{events, pieces};
 use super::*;
 
 fn message() -> Value {
@@ -31,14 +32,30 @@ fn producers() -> Vec<(Value, Format, bool)> {
     vec![
         (chat.clone(), Format::OpenAiChat, false),
         (json!({"model": "m", "messages": [user()], "choices": chat["choices"]}), Format::OpenAiChat, true),
-        (json!({"model": "m", "messages": [user()], "choices": [{"message": {"content": text}, "finish_reason": "eos"}]}), Format::OpenAiChat, true),
+        (
+            json!({"model": "m", "messages": [user()], "choices": [{"message": {"content": text}, "finish_reason": "eos"}]}),
+            Format::OpenAiChat,
+            true,
+        ),
         (completion, Format::OpenAiCompletions, true),
         (items.clone(), Format::OpenAiResponses, false),
         (with_input(json!(QUESTION)), Format::OpenAiResponses, true),
         (with_input(json!([user()])), Format::OpenAiResponses, true),
-        (with_input(json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]}])), Format::OpenAiResponses, true),
-        (json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "request_id": "r", "body": chat}, "error": null}), Format::BatchOutput, false),
-        (json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "body": items}, "error": null}), Format::BatchOutput, false),
+        (
+            with_input(json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]}])),
+            Format::OpenAiResponses,
+            true,
+        ),
+        (
+            json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "request_id": "r", "body": chat}, "error": null}),
+            Format::BatchOutput,
+            false,
+        ),
+        (
+            json!({"id": "b1", "custom_id": "q-1", "response": {"status_code": 200, "body": items}, "error": null}),
+            Format::BatchOutput,
+            false,
+        ),
         (json!({"custom_id": "q-1", "result": {"type": "succeeded", "message": anthropic}}), Format::BatchOutput, false),
         (json!({"key": "q-1", "response": gemini}), Format::BatchOutput, false),
         (json!({"key": "q-1", "request": {"contents": contents}, "response": gemini}), Format::BatchOutput, true),
@@ -48,21 +65,55 @@ fn producers() -> Vec<(Value, Format, bool)> {
         (json!({"request": {"model": "m", "messages": [user()]}, "response": text}), Format::Exchange, true),
         (json!({"request": {"model": "m", "input": QUESTION}, "response": items}), Format::Exchange, true),
         (json!({"request": {"model": "m", "system": "s", "messages": [user()]}, "response": anthropic}), Format::Exchange, true),
-        (json!({"request": {"contents": contents, "systemInstruction": {"parts": [{"text": "s"}]}}, "response": gemini}), Format::Exchange, true),
+        (
+            json!({"request": {"contents": contents, "systemInstruction": {"parts": [{"text": "s"}]}}, "response": gemini}),
+            Format::Exchange,
+            true,
+        ),
         (json!({"messages": [user()], "response": chat, "response_cost": 0.1}), Format::Exchange, true),
-        (json!({"model": "m", "input": {"messages": [user()]}, "output": {"role": "assistant", "reasoning": THOUGHT, "content": ANSWER}}), Format::Exchange, true),
+        (json!({"request": {"body": request}, "response": {"body": chat}}), Format::Exchange, true),
+        (json!({"request": request, "response": events(&pieces("c"))}), Format::Exchange, true),
+        (
+            json!({"model": "m", "input": {"messages": [user()]}, "output": {"role": "assistant", "reasoning": THOUGHT, "content": ANSWER}}),
+            Format::Exchange,
+            true,
+        ),
         (json!({"model": "m", "input": [user()], "output": {"choices": chat["choices"]}}), Format::Exchange, true),
         (json!({"model": "m", "input": [user()], "output": [message()]}), Format::Exchange, true),
         (anthropic.clone(), Format::Anthropic, false),
         (gemini.clone(), Format::Gemini, false),
-        (json!({"request_id": "v", "model": "m", "prompt": QUESTION, "prompt_token_ids": [1, 2], "outputs": [{"index": 0, "text": text, "token_ids": [3], "cumulative_logprob": -1.5,
-            "logprobs": null, "finish_reason": "stop", "stop_reason": null}], "finished": true}), Format::Vllm, true),
-        (json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "thinking": THOUGHT, "content": ANSWER}, "done": true, "done_reason": "stop"}), Format::Ollama, false),
-        (json!({"model": "m", "created_at": "t", "response": ANSWER, "thinking": THOUGHT, "done": true, "done_reason": "stop", "context": [1, 2]}), Format::Ollama, false),
-        (json!({"model": "m", "conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": text}]}), Format::ShareGpt, true),
-        (json!({"model": "m", "conversations": [{"from": "user", "value": QUESTION}, {"from": "assistant", "value": text}], "system": "s"}), Format::ShareGpt, true),
+        (
+            json!({"request_id": "v", "model": "m", "prompt": QUESTION, "prompt_token_ids": [1, 2], "outputs": [{"index": 0, "text": text, "token_ids": [3], "cumulative_logprob": -1.5,
+            "logprobs": null, "finish_reason": "stop", "stop_reason": null}], "finished": true}),
+            Format::Vllm,
+            true,
+        ),
+        (
+            json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "thinking": THOUGHT, "content": ANSWER}, "done": true, "done_reason": "stop"}),
+            Format::Ollama,
+            false,
+        ),
+        (
+            json!({"model": "m", "created_at": "t", "response": ANSWER, "thinking": THOUGHT, "done": true, "done_reason": "stop", "context": [1, 2]}),
+            Format::Ollama,
+            false,
+        ),
+        (
+            json!({"model": "m", "conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": text}]}),
+            Format::ShareGpt,
+            true,
+        ),
+        (
+            json!({"model": "m", "conversations": [{"from": "user", "value": QUESTION}, {"from": "assistant", "value": text}], "system": "s"}),
+            Format::ShareGpt,
+            true,
+        ),
         (json!({"model": "m", "conversations": [{"role": "user", "content": QUESTION}, tagged]}), Format::OpenAiChat, true),
-        (json!({"model": "m", "messages": [{"type": "human", "content": QUESTION}, {"type": "ai", "content": text}]}), Format::OpenAiChat, true),
+        (
+            json!({"model": "m", "messages": [{"type": "human", "content": QUESTION}, {"type": "ai", "content": text}]}),
+            Format::OpenAiChat,
+            true,
+        ),
     ]
 }
 
@@ -76,7 +127,8 @@ fn every_producer_is_read() {
         assert_eq!(trace.candidates.len(), 1, "{record}");
         let c = &trace.candidates[0];
         assert_eq!(steps(c), expected(), "{record}");
-        let has_reason = ["finish_reason", "stop_reason", "finishReason", "done_reason", "completed"].iter().any(|k| record.to_string().contains(k));
+        let has_reason =
+            ["finish_reason", "stop_reason", "finishReason", "done_reason", "completed"].iter().any(|k| record.to_string().contains(k));
         assert_eq!(c.finish, has_reason.then_some(FinishReason::Stop), "{record}");
         let named = ["\"m\"", "\\\"m\\\""].iter().any(|m| record.to_string().contains(m));
         assert_eq!(c.policy.as_deref(), named.then_some("m"), "{record}");
@@ -94,12 +146,38 @@ fn every_producer_is_read() {
 fn requests_that_failed_are_reported_and_counted() {
     let good = producers().swap_remove(8).0;
     let faults = [
-        (json!({"id": "b", "custom_id": "q", "response": null, "error": {"code": "batch_expired", "message": "gone"}}), "field `error`: says that the request failed: gone; send it again"),
-        (json!({"id": "b", "custom_id": "q", "response": {"status_code": 400, "body": {"error": {"message": "too long", "type": "x"}}}, "error": null}), "field `response.body.error`: says that the request failed: too long"),
-        (json!({"custom_id": "q", "result": {"type": "errored", "error": {"type": "error", "error": {"type": "x", "message": "overloaded"}}}}), "says that the request failed: overloaded"),
+        (
+            json!({"id": "b", "custom_id": "q", "response": null, "error": {"code": "batch_expired", "message": "gone"}}),
+            "field `error`: says that the request failed: gone; send it again",
+        ),
+        (
+            json!({"id": "b", "custom_id": "q", "response": {"status_code": 400, "body": {"error": {"message": "too long", "type": "x"}}}, "error": null}),
+            "field `response.body.error`: says that the request failed: too long",
+        ),
+        (
+            json!({"custom_id": "q", "result": {"type": "errored", "error": {"type": "error", "error": {"type": "x", "message": "overloaded"}}}}),
+            "says that the request failed: overloaded",
+        ),
         (json!({"custom_id": "q", "result": {"type": "expired"}}), "field `result.type`: says that the request is expired"),
         (json!({"custom_id": "q", "response": {"status_code": 500, "body": null}, "error": null}), "field `response.status_code`: is 500"),
-        (json!({"request": {"messages": [user()]}, "response": null, "error": "timeout"}), "field `error`: says that the request failed: timeout"),
+        (
+            json!({"request": {"messages": [user()]}, "response": null, "error": "timeout"}),
+            "field `error`: says that the request failed: timeout",
+        ),
+        (json!({"request": {"messages": [user()]}, "response": null}), "field `response`: is missing or null"),
+        (
+            json!({"custom_id": "q", "response": {"status_code": 429, "body": ""}, "error": {"message": "too many"}}),
+            "field `error`: says that the request failed: too many",
+        ),
+        (
+            json!({"custom_id": "q", "response": {"status_code": 200, "body": {"object": "list", "data": []}}}),
+            "field `response.body`: holds no answer that is known; it has the fields object, data",
+        ),
+        (json!({"custom_id": "q", "response": {"status_code": 200, "body": {"choices": []}}}), "field `response.body.choices`: is empty"),
+        (
+            json!({"key": "q", "response": {"promptFeedback": {"blockReason": "SAFETY"}, "candidates": []}}),
+            "says that the request failed: SAFETY",
+        ),
     ];
     for (fault, message) in faults {
         let Opened { traces, errors, .. } = lines(&[good.clone(), fault.clone(), good.clone()]);
@@ -137,22 +215,39 @@ fn tokens_are_laid_along_the_text_in_every_shape() {
     let two = |first: Option<u32>, second: Option<u32>| vec![("so".to_owned(), Some(-0.5), first), (" 2".to_owned(), Some(-0.25), second)];
     let entries = json!([{"token": "so", "logprob": -0.5, "top_logprobs": [{"token": "as", "logprob": -2.0}]}, {"token": " 2", "logprob": -0.25, "top_logprobs": []}]);
     let records = [
-        (json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}), None),
+        (
+            json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}),
+            None,
+        ),
         (json!({"messages": [user(), {"role": "assistant", "content": "so 2", "logprobs": {"content": entries}}]}), None),
         (json!({"messages": [user(), {"role": "assistant", "content": "so 2"}], "logprobs": {"content": entries}}), None),
-        (json!({"prompt": QUESTION, "object": "text_completion", "choices": [{"text": "so 2", "logprobs": {"tokens": ["so", " 2"], "token_logprobs": [-0.5, -0.25], "text_offset": [0, 2]}}]}), None),
-        (json!({"prompt": QUESTION, "outputs": [{"text": "so 2", "token_ids": [7, 8], "logprobs": [{"7": {"logprob": -0.5, "decoded_token": "so"}}, {"8": {"logprob": -0.25, "decoded_token": " 2"}}]}]}), Some((7, 8))),
+        (
+            json!({"prompt": QUESTION, "object": "text_completion", "choices": [{"text": "so 2", "logprobs": {"tokens": ["so", " 2"], "token_logprobs": [-0.5, -0.25], "text_offset": [0, 2]}}]}),
+            None,
+        ),
+        (
+            json!({"prompt": QUESTION, "outputs": [{"text": "so 2", "token_ids": [7, 8], "logprobs": [{"7": {"logprob": -0.5, "decoded_token": "so"}}, {"8": {"logprob": -0.25, "decoded_token": " 2"}}]}]}),
+            Some((7, 8)),
+        ),
         (json!({"model": "m", "message": {"role": "assistant", "content": "so 2"}, "done": true, "logprobs": entries}), None),
-        (json!({"candidates": [{"content": {"parts": [{"text": "so 2"}]}, "logprobsResult": {"chosenCandidates": [
-            {"token": "so", "tokenId": 7, "logProbability": -0.5}, {"token": " 2", "tokenId": 8, "logProbability": -0.25}]}}]}), Some((7, 8))),
-        (json!({"object": "response", "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so 2", "logprobs": entries}]}]}), None),
+        (
+            json!({"candidates": [{"content": {"parts": [{"text": "so 2"}]}, "logprobsResult": {"chosenCandidates": [
+            {"token": "so", "tokenId": 7, "logProbability": -0.5}, {"token": " 2", "tokenId": 8, "logProbability": -0.25}]}}]}),
+            Some((7, 8)),
+        ),
+        (
+            json!({"object": "response", "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so 2", "logprobs": entries}]}]}),
+            None,
+        ),
     ];
     for (record, ids) in records {
         let (trace, _) = one(record.clone());
         assert_eq!(owned(&trace.candidates[0]), two(ids.map(|i| i.0), ids.map(|i| i.1)), "{record}");
     }
     // The likeliest others are kept beside the candidate.
-    let (trace, _) = one(json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}));
+    let (trace, _) = one(
+        json!({"messages": [user()], "choices": [{"message": {"role": "assistant", "content": "so 2"}, "logprobs": {"content": entries}}]}),
+    );
     assert!(trace.candidates[0].extra.as_deref().unwrap().contains(r#""top_logprobs":[[{"token":"as","logprob":-2.0}],[]]"#));
 }
 

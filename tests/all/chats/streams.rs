@@ -3,7 +3,7 @@
 use super::*;
 
 /// Server-sent events of some values.
-fn events(values: &[Value]) -> String {
+pub fn events(values: &[Value]) -> String {
     values.iter().map(|v| format!("data: {v}\n\n")).collect()
 }
 
@@ -12,7 +12,7 @@ fn chunk(id: &str, index: u32, delta: Value, reason: Value) -> Value {
 }
 
 /// The pieces of an answer: reasoning, what is said, the end.
-fn pieces(id: &str) -> Vec<Value> {
+pub fn pieces(id: &str) -> Vec<Value> {
     let say = |delta: Value| chunk(id, 0, delta, Value::Null);
     vec![
         say(json!({"role": "assistant", "content": null})),
@@ -65,8 +65,16 @@ fn logs_of_streams_are_put_together() {
     let ollama = |key: &str, text: &str, done: bool| json!({"model": "m", "created_at": "t", "message": {"role": "assistant", "content": "", key: text}, "done": done});
     let mut end = ollama("content", "", true);
     end["done_reason"] = "stop".into();
-    let ollama: String = [ollama("thinking", "14 + 9 = 23.\n\n", false), ollama("thinking", "23 - 5 = 18.", false), ollama("content", "There ", false), ollama("content", "are 18.", false), end]
-        .iter().map(|v| format!("{v}\n")).collect();
+    let ollama: String = [
+        ollama("thinking", "14 + 9 = 23.\n\n", false),
+        ollama("thinking", "23 - 5 = 18.", false),
+        ollama("content", "There ", false),
+        ollama("content", "are 18.", false),
+        end,
+    ]
+    .iter()
+    .map(|v| format!("{v}\n"))
+    .collect();
     let logs = [
         ("headers", format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: ping\n\n{chat}"), Format::ChatStream),
         ("a logger's prefix", prefixed, Format::ChatStream),
@@ -102,14 +110,29 @@ fn answers_of_one_stream_are_told_apart() {
         assert!(opened.errors.is_empty(), "{:?}", opened.errors);
         opened.traces.iter().map(|t| t.candidates.iter().map(|c| c.text.clone()).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
-    assert_eq!(texts(&events(&[say("a", 0, "one"), say("a", 1, "two"), say("a", 0, "!"), end("a", 0), say("a", 1, "?"), end("a", 1)])), [["one!", "two?"]]);
-    assert_eq!(texts(&events(&[say("a", 0, "one"), say("b", 0, "two"), say("a", 0, "!"), end("a", 0), say("b", 0, "?"), end("b", 0)])), [["one!", "two?"]]);
+    assert_eq!(
+        texts(&events(&[say("a", 0, "one"), say("a", 1, "two"), say("a", 0, "!"), end("a", 0), say("a", 1, "?"), end("a", 1)])),
+        [["one!", "two?"]]
+    );
+    assert_eq!(
+        texts(&events(&[say("a", 0, "one"), say("b", 0, "two"), say("a", 0, "!"), end("a", 0), say("b", 0, "?"), end("b", 0)])),
+        [["one!", "two?"]]
+    );
     assert_eq!(texts(&events(&[say("a", 0, "one"), end("a", 0), say("b", 0, "two"), end("b", 0)])), [["one"], ["two"]]);
-    let call = |id: Value, name: Value, arguments: &str| chunk("a", 0, json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}), Value::Null);
-    let log = events(&[call("c".into(), "add".into(), ""), call(Value::Null, Value::Null, "{\"a\""), call(Value::Null, Value::Null, ": 1}"), chunk("a", 0, json!({}), "tool_calls".into())]);
+    let call = |id: Value, name: Value, arguments: &str| {
+        chunk("a", 0, json!({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]}), Value::Null)
+    };
+    let log = events(&[
+        call("c".into(), "add".into(), ""),
+        call(Value::Null, Value::Null, "{\"a\""),
+        call(Value::Null, Value::Null, ": 1}"),
+        chunk("a", 0, json!({}), "tool_calls".into()),
+    ]);
     assert_eq!(texts(&log), [["<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>"]]);
-    let text = |text: &str, reason: Value| json!({"id": "a", "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": reason,
-        "logprobs": {"tokens": [text], "token_logprobs": [-0.5]}}]});
+    let text = |text: &str, reason: Value| {
+        json!({"id": "a", "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": reason,
+        "logprobs": {"tokens": [text], "token_logprobs": [-0.5]}}]})
+    };
     let opened = open_text(&events(&[text("so", Value::Null), text(" 2", "stop".into())]), Options::default());
     assert_eq!(opened.traces[0].candidates[0].tokens.len(), 2);
     assert_eq!(opened.traces[0].candidates[0].text, "so 2");
