@@ -3,7 +3,9 @@
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::native::{self, run_samples};
-use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise};
+use super::sources::{
+    best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, openai, prm800k, prmbench, problems, processbench, stepwise,
+};
 use crate::trace::Trace;
 use serde_json::Value;
 

@@ -7,7 +7,6 @@ mod container;
 mod detect;
 mod error;
 mod fields;
-mod follow;
 mod head;
 mod index;
 mod input;

@@ -60,7 +60,8 @@ impl<R: ChunkReader> Pages<R> {
     /// Of a column that the metadata of the file place inside it.
     pub fn new(file: Arc<R>, column: &ColumnChunkMetaData) -> Result<Self> {
         let (start, len) = column.byte_range();
-        let end = start.checked_add(len).filter(|end| *end <= file.len()).ok_or_else(|| fail("a column is said to lie outside of the file"))?;
+        let end =
+            start.checked_add(len).filter(|end| *end <= file.len()).ok_or_else(|| fail("a column is said to lie outside of the file"))?;
         Ok(Self { file, at: start, end, values: column.num_values(), next: None })
     }
 
@@ -99,7 +100,14 @@ impl<R: ChunkReader> Pages<R> {
                     self.values -= i64::from(values);
                     let (def_level_encoding, rep_level_encoding) = (encoding_of(definition)?, encoding_of(repetition)?);
                     let buf = unpack(&packed, header.unpacked)?;
-                    return Ok(Some(Page::DataPage { buf, num_values: values, encoding, def_level_encoding, rep_level_encoding, statistics: None }));
+                    return Ok(Some(Page::DataPage {
+                        buf,
+                        num_values: values,
+                        encoding,
+                        def_level_encoding,
+                        rep_level_encoding,
+                        statistics: None,
+                    }));
                 }
                 DATA_V2 => {
                     self.values -= i64::from(values);
@@ -339,9 +347,7 @@ mod tests {
     #[test]
     fn headers_are_read_whole_or_not_at_all() {
         // A data page of 3 values, with statistics (field 5 of its header) that are skipped.
-        let bytes = [
-            0x15, 0, 0x15, 40, 0x15, 20, 0x2c, 0x15, 6, 0x15, 16, 0x15, 6, 0x15, 6, 0x1c, 0x18, 2, b'a', b'b', 0, 0, 0, 99,
-        ];
+        let bytes = [0x15, 0, 0x15, 40, 0x15, 20, 0x2c, 0x15, 6, 0x15, 16, 0x15, 6, 0x15, 6, 0x1c, 0x18, 2, b'a', b'b', 0, 0, 0, 99];
         let mut thrift = Thrift { bytes: &bytes, at: 0, depth: 0 };
         let header = thrift.header().unwrap();
         assert_eq!((header.kind, header.unpacked, header.packed, thrift.at), (0, 20, 10, bytes.len() - 1));

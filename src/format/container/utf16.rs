@@ -100,9 +100,8 @@ mod tests {
     fn text_is_the_same_with_and_without_a_mark_and_by_any_pieces() {
         let text = "{\"a\": \"é 日 😀\"}\r\n";
         for big in [false, true] {
-            let bytes = |units: &[u16]| -> Vec<u8> {
-                units.iter().flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
-            };
+            let bytes =
+                |units: &[u16]| -> Vec<u8> { units.iter().flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect() };
             for marked in [false, true] {
                 let units: Vec<u16> = marked.then_some(0xfeff).into_iter().chain(text.encode_utf16()).collect();
                 let raw = bytes(&units);

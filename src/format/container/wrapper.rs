@@ -204,10 +204,23 @@ mod tests {
     #[test]
     fn the_list_that_holds_records_is_found() {
         let found = |outer: &str, list: &str| Some((outer.to_owned(), list.to_owned()));
-        assert_eq!(find(r#"{"n": [1, 2], "steps": [{"x": 1}], "model": "m", "accuracy": 0.5, "rows": [{"p": 1}]}"#), found("\"model\":\"m\"", "[{\"p\": 1}"));
-        assert_eq!(find(r#"{"eval": {"model": "a\"b", "step": 1}, "data": {"any": [{"x": 0},{"p": 1}]}}"#), found(r#""model":"a\"b""#, "[{\"x\": 0}"));
+        assert_eq!(
+            find(r#"{"n": [1, 2], "steps": [{"x": 1}], "model": "m", "accuracy": 0.5, "rows": [{"p": 1}]}"#),
+            found("\"model\":\"m\"", "[{\"p\": 1}")
+        );
+        assert_eq!(
+            find(r#"{"eval": {"model": "a\"b", "step": 1}, "data": {"any": [{"x": 0},{"p": 1}]}}"#),
+            found(r#""model":"a\"b""#, "[{\"x\": 0}")
+        );
         assert_eq!(find("{\n \"samples\" : [\n  {\n   \"p\": \"]}\"\n  }\n ]\n}\n"), found("", "[\n  {\n   "));
-        for none in ["{}", "{\"a\": {\"b\": {\"c\": [{\"p\": 1}]}}}", "{\"a\": [[{\"p\": 1}]]}", "{\"a\": [{\"p\": 1}]}\n{\"a\": []}", "{\"a\": [{\"p\"", "{\"a\" 1}"] {
+        for none in [
+            "{}",
+            "{\"a\": {\"b\": {\"c\": [{\"p\": 1}]}}}",
+            "{\"a\": [[{\"p\": 1}]]}",
+            "{\"a\": [{\"p\": 1}]}\n{\"a\": []}",
+            "{\"a\": [{\"p\"",
+            "{\"a\" 1}",
+        ] {
             assert_eq!(find(none), None, "{none}");
         }
     }

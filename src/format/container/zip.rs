@@ -79,7 +79,8 @@ impl Archive {
             Method::Deflate => Box::new(packed::inflated(raw)),
             Method::Zstandard => Box::new(packed::unpacked_zstd(raw)),
             Method::Other(method) => {
-                let what = format!("the entry is packed by zip's method {method}; unpack the archive, or pack it with deflate or Zstandard");
+                let what =
+                    format!("the entry is packed by zip's method {method}; unpack the archive, or pack it with deflate or Zstandard");
                 return Err(io::Error::other(what));
             }
         };

@@ -49,7 +49,8 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     let said: &[Value] = record.opt_array("messages")?.unwrap_or_default();
     let role = |m: &Value| m.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
     let first = said.iter().position(|m| role(m) == "assistant").unwrap_or(said.len());
-    let choices = record.opt_object("output")?.map(|o| o.opt_array("choices").map(Option::unwrap_or_default)).transpose()?.unwrap_or_default();
+    let choices =
+        record.opt_object("output")?.map(|o| o.opt_array("choices").map(Option::unwrap_or_default)).transpose()?.unwrap_or_default();
     let mut texts: Vec<(Vec<Value>, Option<&Value>)> = Vec::new();
     if first < said.len() {
         let mut turns: Vec<Value> = said[first..].iter().map(message).collect();
