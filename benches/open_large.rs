@@ -43,7 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::remove_file(&path)?;
     }
     if is_chosen("zst") {
-        let text: String = (0..).map(gsm8k).scan(0, |len, row| { *len += row.len(); (*len < megabytes << 20).then_some(row) }).collect();
+        let text: String = (0..)
+            .map(gsm8k)
+            .scan(0, |len, row| {
+                *len += row.len();
+                (*len < megabytes << 20).then_some(row)
+            })
+            .collect();
         let path = dir.path().join("large.jsonl.zst");
         std::fs::write(&path, ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest))?;
         println!("Zstandard: {} MB of text", text.len() >> 20);
@@ -65,7 +71,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         out.flush()?;
         drop(out);
         let start = Instant::now();
-        let collection = Collection::open(&[path.to_str().ok_or("the temporary directory's name is no UTF-8")?], &collection::Options::default())?;
+        let collection =
+            Collection::open(&[path.to_str().ok_or("the temporary directory's name is no UTF-8")?], &collection::Options::default())?;
         collection.wait_all();
         println!("{} problems of 1,000,000 lines    {}  (limit 3 s)", collection.len(), show(start.elapsed()));
     }

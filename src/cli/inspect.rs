@@ -177,7 +177,10 @@ fn open(paths: &[String], problems: bool, follow: bool, live: &LiveArgs, notes: 
     let collection =
         if problems { live.group.open_problems(&files, segment)? } else { live.group.open(&files, live.task.task, segment, follow)? };
     // What comes through a pipe may come later, and so may what is followed.
-    if !follow && files.iter().all(|f| f != "-" && (!Path::new(f).exists() || Path::new(f).is_file() || Path::new(f).is_dir())) && !collection.wait(0) {
+    if !follow
+        && files.iter().all(|f| f != "-" && (!Path::new(f).exists() || Path::new(f).is_file() || Path::new(f).is_dir()))
+        && !collection.wait(0)
+    {
         let mut errors = collection.errors();
         errors.retain(|e| e.skips());
         let what = if problems { "problem" } else { "trace" };

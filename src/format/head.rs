@@ -183,18 +183,12 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
             Ok(Some(Shown::Records { format: Format::Text, layout: Layout::Lines, outer: Vec::new() }))
         }
         Found::Nothing if is_json => {
-            let problem = match &beginning {
-                Beginning::Damaged => {
-                    let text = String::from_utf8_lossy(&text[..text.len().min(TEXT)]);
-                    let line = text.lines().next().unwrap_or_default();
-                    match serde_json::from_str::<Value>(line) {
-                        Err(e) => format!("its first record {}", FieldError::json(&e).problem),
-                        Ok(_) => "its first record holds no record".to_owned(),
-                    }
-                }
-                Beginning::Open if !end => format!("no record ends in its first {} MiB", HEAD >> 20),
-                Beginning::Open => "its first record is cut short".to_owned(),
-                Beginning::Whole(_) => "its first record holds no record".to_owned(),
+            let text = String::from_utf8_lossy(&text[..text.len().min(TEXT)]);
+            let problem = match (&beginning, serde_json::from_str::<Value>(text.lines().next().unwrap_or_default())) {
+                (Beginning::Open, _) if !end => format!("no record ends in its first {} MiB", HEAD >> 20),
+                (Beginning::Open, _) => "its first record is cut short".to_owned(),
+                (_, Err(e)) => format!("its first record {}", FieldError::json(&e).problem),
+                (_, Ok(_)) => "its first record holds no record".to_owned(),
             };
             Err(FormatError::file(path, problem, "give JSON lines or a JSON array of objects"))
         }

@@ -1,6 +1,6 @@
 //! Finds the records of one file: where each begins, whether it can be used, which problem it is about.
 
-use super::container::{Blob, EvalLog, Origin, Peeled, Spool, Stream, Table, peel};
+use super::container::{Blob, Chunks, EvalLog, Origin, Peeled, Spool, Stream, Table, peel};
 use super::detect::Format;
 use super::error::{FieldError, FormatError};
 use super::fields::json;
@@ -15,15 +15,12 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Bytes of a file whose records are checked whole while they are indexed; in what follows, only that they are JSON.
 pub(super) const CHECKED: u64 = 64 << 20;
-const CHUNK: usize = 1 << 20;
 /// Bytes of records from which on several processors check them.
 const MANY: usize = 1 << 17;
 
@@ -152,7 +149,7 @@ impl<'a> Indexer<'a> {
         }
         if broken.is_none() {
             let plain = matches!(self.about.keep.get(), Some(Keep::Bytes(Blob::File(_))));
-            let mut chunks = match if plain { Ok(Chunks::Direct(rest, vec![0; CHUNK])) } else { Chunks::ahead(rest) } {
+            let mut chunks = match if plain { Ok(Chunks::direct(rest)) } else { Chunks::ahead(rest) } {
                 Ok(chunks) => chunks,
                 Err(e) => {
                     self.report(FormatError::io("the thread that unpacks files", e));
@@ -373,53 +370,6 @@ impl<'a> Indexer<'a> {
 /// Whether a line may go on: it is no JSON yet.
 fn is_open(line: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(line).is_err()
-}
-
-/// A stream in chunks; an empty one is its end.
-enum Chunks {
-    /// Read when they are asked for.
-    Direct(Stream, Vec<u8>),
-    /// Unpacked by a thread of their own, a few ahead.
-    Ahead(Receiver<io::Result<Vec<u8>>>),
-}
-
-impl Chunks {
-    /// Chunks that are on the way already.
-    fn ahead(mut stream: Stream) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(4);
-        let read = move || {
-            loop {
-                let mut chunk = vec![0; CHUNK / 4];
-                let read = stream.read(&mut chunk);
-                let last = !matches!(read, Ok(n) if n > 0);
-                let chunk = match read {
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                    read => read.map(|n| {
-                        chunk.truncate(n);
-                        chunk
-                    }),
-                };
-                if sender.send(chunk).is_err() || last {
-                    return;
-                }
-            }
-        };
-        std::thread::Builder::new().name("unpack".into()).spawn(read)?;
-        Ok(Self::Ahead(receiver))
-    }
-
-    fn next(&mut self) -> io::Result<Cow<'_, [u8]>> {
-        match self {
-            Self::Direct(stream, chunk) => loop {
-                match stream.read(chunk) {
-                    Ok(n) => return Ok(Cow::Borrowed(&chunk[..n])),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
-            },
-            Self::Ahead(chunks) => chunks.recv().unwrap_or_else(|_| Ok(Vec::new())).map(Cow::Owned),
-        }
-    }
 }
 
 #[cfg(test)]

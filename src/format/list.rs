@@ -3,11 +3,10 @@
 use super::detect::{Format, Wanted};
 use super::error::FormatError;
 use super::flat::FieldMap;
-use super::follow::follow;
 use super::index::{CHECKED, Context};
 use super::input::{About, Keep};
 use super::key::{KeyMaker, ProblemKey};
-use super::queue::Queue;
+use super::queue::{Queue, follow};
 use super::shared::Shared;
 use super::sources::problems;
 use super::split::Layout;

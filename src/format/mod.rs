@@ -9,8 +9,6 @@ mod detect;
 mod error;
 mod fields;
 mod flat;
-mod follow;
-mod followed;
 mod head;
 mod index;
 mod input;

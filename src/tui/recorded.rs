@@ -53,8 +53,7 @@ impl TraceSource for Recorded {
             return Vec::new();
         }
         self.looked = known;
-        let mut grown: Vec<usize> =
-            self.early.iter().filter(|(i, size)| self.collection.size(**i) != **size).map(|(i, _)| *i).collect();
+        let mut grown: Vec<usize> = self.early.iter().filter(|(i, size)| self.collection.size(**i) != **size).map(|(i, _)| *i).collect();
         if self.collection.follows() {
             grown.iter().for_each(|i| {
                 self.early.remove(i);

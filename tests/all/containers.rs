@@ -155,7 +155,8 @@ fn records_are_found_however_they_are_laid_out() {
     let (plain, _) = load("samples/processbench.jsonl");
     let lines: Vec<&str> = text.lines().collect();
     let rows = lines.join(",\n  ");
-    let broad = serde_json::to_string_pretty(&lines.iter().map(|l| serde_json::from_str(l).unwrap()).collect::<Vec<serde_json::Value>>()).unwrap();
+    let broad =
+        serde_json::to_string_pretty(&lines.iter().map(|l| serde_json::from_str(l).unwrap()).collect::<Vec<serde_json::Value>>()).unwrap();
     let untied = |traces: &[Trace]| -> Vec<Trace> {
         let mut traces = bare(traces.to_vec());
         traces.iter_mut().for_each(|t| t.source.as_mut().unwrap().line = 0);
@@ -411,7 +412,10 @@ fn samples_of_inspect_are_candidates_by_epoch() {
             assert_eq!((trace.problem.as_str(), trace.gold_answer.as_deref()), ("How many jars?\nA. 17\nB. 18", Some("B")));
             let c = &trace.candidates[0];
             assert!(c.text.contains("23 - 5 = 18.") && c.text.ends_with("The answer is B."), "{}", c.text);
-            assert_eq!((c.policy.as_deref(), c.answer.as_deref(), &c.finish), (Some("maker/model"), Some("B"), &Some(FinishReason::Length)));
+            assert_eq!(
+                (c.policy.as_deref(), c.answer.as_deref(), &c.finish),
+                (Some("maker/model"), Some("B"), &Some(FinishReason::Length))
+            );
             let value = |name: &str| c.signal(name).and_then(|s| s.whole());
             assert_eq!((value("parts.clear"), value("parts.kind"), value("n")), (Some(0.5), Some(1.0), Some(3.0)));
             assert!(c.extra.as_deref().unwrap().contains("\"level\":2"));

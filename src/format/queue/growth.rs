@@ -1,8 +1,8 @@
-//! A file that may grow, and what has become of it since it was read.
+//! What has become of a file since it was read.
 
-use super::container::{Blob, EvalLog, FileBlob, Stream};
-use super::index::Reached;
-use super::input::{About, Input, Keep};
+use crate::format::container::{Blob, EvalLog, FileBlob, Stream};
+use crate::format::index::Reached;
+use crate::format::input::{About, Input, Keep};
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use std::time::SystemTime;
 const KNOWN: u64 = 256;
 
 /// A file that may grow.
-pub(super) struct Followed {
+pub(in crate::format) struct Followed {
+    /// Its number in the list.
     pub file: usize,
     pub about: Arc<About>,
     pub on_disk: Arc<FileBlob>,
@@ -21,7 +22,7 @@ pub(super) struct Followed {
 }
 
 /// How a file grows.
-pub(super) enum How {
+pub(in crate::format) enum How {
     /// By bytes at its end: how far it was read, and the bytes before that.
     Bytes { reached: Reached, known: Vec<u8> },
     /// By samples.
@@ -31,7 +32,7 @@ pub(super) enum How {
 }
 
 /// What has become of a followed file.
-pub(super) enum Change {
+pub(in crate::format) enum Change {
     Nothing,
     Grown(Reached, Stream),
     Samples,
@@ -40,7 +41,7 @@ pub(super) enum Change {
 }
 
 /// When a file was written last, and its length.
-pub(super) type Stamp = (SystemTime, u64);
+pub(in crate::format) type Stamp = (SystemTime, u64);
 
 impl Followed {
     /// A file on a disk; others are not followed.
@@ -63,7 +64,7 @@ impl Followed {
         }
     }
 
-    /// What has become of it since it was looked at last.
+    /// What has become of it since the last look.
     pub fn change(&mut self) -> Change {
         let now = stamp(&self.on_disk.path);
         let Some((_, len)) = now.filter(|_| now != self.stamp) else { return Change::Nothing };
@@ -92,7 +93,7 @@ impl Followed {
 }
 
 /// What tells that a file has changed; `None` where it is not there.
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+pub(in crate::format) fn stamp(path: &Path) -> Option<Stamp> {
     let about = std::fs::metadata(path).ok()?;
     Some((about.modified().ok()?, about.len()))
 }

@@ -1,10 +1,10 @@
 //! Files that grow while they are looked at.
 
-use super::error::FormatError;
-use super::followed::{Change, Followed, How};
-use super::index::{Context, Indexer};
-use super::input::{About, Body, Found, Input, Place};
-use super::queue::Queue;
+use super::growth::{Change, Followed, How};
+use super::work::Queue;
+use crate::format::error::FormatError;
+use crate::format::index::{Context, Indexer};
+use crate::format::input::{About, Body, Found, Input, Place};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_millis(250);
 /// How often folders are looked through: so many times the time that it takes, and at least [`EVERY`].
 const SHARE: u32 = 20;
+
 /// Reads what comes, until the list is dropped.
-pub(super) fn follow(context: &Context, queue: &mut Queue, mut followed: Vec<Followed>) {
+pub(in crate::format) fn follow(context: &Context, queue: &mut Queue, mut followed: Vec<Followed>) {
     let mut looked = (Instant::now(), Duration::ZERO);
     loop {
         {
