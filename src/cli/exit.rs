@@ -49,7 +49,8 @@ Exit codes:
   0    done; bad records that were skipped are counted and named on standard error
   1    failed; the message on standard error says what and what to do
   2    the command line is wrong
-  3    a gate was not met: an alarm that `train --fail-on` names ended the run, or a figure is outside `eval --min` or `--max`
+  3    a gate was not met: an alarm that `train --fail-on` names ended the run, a figure is outside `eval --min` or `--max`, or something
+       would be lost with `convert --strict`
   130  interrupted by Ctrl-C; what was done is kept (129 after a hang-up, 131 after SIGQUIT, 143 after SIGTERM)";
 
 /// A mistake on the command line that clap cannot see; ends with [`Exit::Usage`].

@@ -3,11 +3,10 @@
 use flate2::read::GzDecoder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use reasonscope::collection::Collection;
 use reasonscope::format::write::{Lost, Options, Rows, Survey, Target, Writer};
 use reasonscope::format::{self, TraceList};
-use reasonscope::trace::{
-    Candidate, FinishReason, GoldDeviation, Signal, Span, Step, StepKind, Token, TokenValue, Trace,
-};
+use reasonscope::trace::{Candidate, FinishReason, GoldDeviation, Signal, Span, Step, StepKind, Token, TokenValue, Trace};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,9 +15,46 @@ const RECORDS: [Target; 5] = [Target::ProcessBench, Target::Prm800k, Target::Ste
 
 /// What texts are made of: the traps of every format among them.
 const PIECES: [&str; 40] = [
-    "a", "so", "12", "\n", "\n\n", "\n\n\n", " ", "  ", "\t", "\r\n", "é", "日本", "👩‍🔬", "e\u{301}", "\u{202e}", "\u{2028}", "\u{a0}", "ки",
-    "оценки", "Step 1:", "Step 2: x", "# Answer\n\n", "<think>", "</think>", "+", "-", "=1+1", "\"", "'", "\\", "\u{0}", "\u{7f}", "\\boxed{3}",
-    "The answer is: 4", "```", "| x |", "{\"a\":1}", ",", "#### 5", "\u{feff}",
+    "a",
+    "so",
+    "12",
+    "\n",
+    "\n\n",
+    "\n\n\n",
+    " ",
+    "  ",
+    "\t",
+    "\r\n",
+    "é",
+    "日本",
+    "👩‍🔬",
+    "e\u{301}",
+    "\u{202e}",
+    "\u{2028}",
+    "\u{a0}",
+    "ки",
+    "оценки",
+    "Step 1:",
+    "Step 2: x",
+    "# Answer\n\n",
+    "<think>",
+    "</think>",
+    "+",
+    "-",
+    "=1+1",
+    "\"",
+    "'",
+    "\\",
+    "\u{0}",
+    "\u{7f}",
+    "\\boxed{3}",
+    "The answer is: 4",
+    "```",
+    "| x |",
+    "{\"a\":1}",
+    ",",
+    "#### 5",
+    "\u{feff}",
 ];
 
 fn text(rng: &mut ChaCha8Rng, most: usize) -> String {
@@ -118,7 +154,7 @@ fn headless(step: &str, at: usize) -> &str {
 fn what_a_format_can_say_is_read_again() {
     let (mut rng, dir) = (ChaCha8Rng::seed_from_u64(7), tempfile::tempdir().unwrap());
     let mut held = [0; RECORDS.len()];
-    for number in 0..1500 {
+    for number in 0..300 {
         let all = trace(&mut rng, number);
         for (i, c) in all.candidates.iter().enumerate() {
             let one = Trace { candidates: vec![c.clone()], ..all.clone() };
@@ -128,10 +164,14 @@ fn what_a_format_can_say_is_read_again() {
                 if survey.written() == 0 {
                     let unlabelled = c.steps.is_empty() || c.steps.iter().any(|s| s.label.is_none());
                     let may = match target {
-                        Target::ProcessBench => c.gold.is_none() && (unlabelled || c.steps.iter().any(|s| s.label.is_some_and(|l| l.fract() != 0.0))),
+                        Target::ProcessBench => {
+                            c.gold.is_none() && (unlabelled || c.steps.iter().any(|s| s.label.is_some_and(|l| l.fract() != 0.0)))
+                        }
                         Target::Prm800k => c.steps.is_empty() || (c.gold.is_none() && c.steps.iter().all(|s| s.label.is_none())),
                         Target::Stepwise => unlabelled,
-                        Target::MathShepherd => unlabelled || one.problem.contains("ки") || ["ки", "Step 1:", "think>"].iter().any(|m| c.text.contains(m)),
+                        Target::MathShepherd => {
+                            unlabelled || one.problem.contains("ки") || ["ки", "Step 1:", "think>"].iter().any(|m| c.text.contains(m))
+                        }
                         _ => false,
                     };
                     assert!(may && survey.refusals().len() == 1, "{}", at_hand());
@@ -157,7 +197,8 @@ fn what_a_format_can_say_is_read_again() {
                     kept(Lost::Texts, a.text.split_whitespace().eq(c.text.split_whitespace()));
                     kept(Lost::Cuts, listed || a.steps.iter().map(|s| s.span).eq(c.steps.iter().map(|s| s.span)));
                 } else if target == Target::MathShepherd {
-                    let same = a.steps.len() == c.steps.len() && bare(a).iter().zip(bare(c)).enumerate().all(|(i, (a, c))| headless(a, i) == headless(c, i));
+                    let same = a.steps.len() == c.steps.len()
+                        && bare(a).iter().zip(bare(c)).enumerate().all(|(i, (a, c))| headless(a, i) == headless(c, i));
                     assert!(same, "{}", at_hand());
                 } else if !c.steps.is_empty() {
                     assert_eq!(bare(a), bare(c), "{}", at_hand());
@@ -172,7 +213,7 @@ fn what_a_format_can_say_is_read_again() {
             }
         }
     }
-    assert!(held.iter().all(|n| *n > 300), "the test holds nothing: {held:?}");
+    assert!(held.iter().all(|n| *n > 60), "the test holds nothing: {held:?}");
 }
 
 #[test]
@@ -185,14 +226,19 @@ fn whole_traces_keep_their_candidates_in_order() {
             let (survey, bytes) = written(target, &options, &traces);
             let again = read(dir.path(), &format!("{}.json", target.name()), &bytes);
             let candidates: Vec<&Candidate> = again.iter().flat_map(|t| &t.candidates).collect();
-            assert_eq!((candidates.len(), candidates.len() + survey.left_out()), (survey.written(), traces.iter().map(|t| t.candidates.len()).sum()));
+            assert_eq!(
+                (candidates.len(), candidates.len() + survey.left_out()),
+                (survey.written(), traces.iter().map(|t| t.candidates.len()).sum())
+            );
             // Those that are there stand in the order of the traces.
             let mut all = traces.iter().flat_map(|t| &t.candidates);
             for c in candidates {
                 let same = |o: &&Candidate| {
                     let (a, b) = (bare(c), bare(o));
                     let listed = a.len() == b.len() && a.iter().zip(&b).enumerate().all(|(i, (a, b))| headless(a, i) == headless(b, i));
-                    listed || o.text == c.text || (o.steps.is_empty() && o.text.trim() == c.text.trim())
+                    listed
+                        || o.text == c.text
+                        || (o.steps.is_empty() && o.text.trim() == c.text.trim())
                         || (target == Target::Chat && o.text.split_whitespace().eq(c.text.split_whitespace()))
                 };
                 assert!(all.any(|o| same(&o)), "{}: {c:?}", target.name());
@@ -219,12 +265,18 @@ fn a_tree_of_completions_stays_one() {
     let same: Vec<_> = again.iter().map(|t| (&t.problem, &t.gold_answer, &t.candidates)).collect();
     assert_eq!(same, traces.iter().map(|t| (&t.problem, &t.gold_answer, &t.candidates)).collect::<Vec<_>>());
     assert!(survey.losses().is_empty(), "{:?}", survey.losses());
-    for (name, target) in [("processbench.jsonl", Target::ProcessBench), ("stepwise.jsonl", Target::Stepwise), ("math_shepherd.jsonl", Target::MathShepherd)] {
+    for (name, target) in
+        [("processbench.jsonl", Target::ProcessBench), ("stepwise.jsonl", Target::Stepwise), ("math_shepherd.jsonl", Target::MathShepherd)]
+    {
         let traces = read(dir.path(), name, &std::fs::read(format!("samples/{name}")).unwrap());
         let (survey, bytes) = written(target, &Options::default(), &traces);
         assert!(survey.losses().is_empty() && survey.left_out() == 0, "{name}: {survey:?}");
         let again = read(dir.path(), name, &bytes);
-        assert_eq!(again.iter().map(|t| &t.candidates).collect::<Vec<_>>(), traces.iter().map(|t| &t.candidates).collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            again.iter().map(|t| &t.candidates).collect::<Vec<_>>(),
+            traces.iter().map(|t| &t.candidates).collect::<Vec<_>>(),
+            "{name}"
+        );
     }
 }
 
@@ -237,7 +289,7 @@ fn signalled() -> Trace {
         text: text.into(),
         steps: vec![step(0, 5, Some(1.0)), step(6, text.len(), Some(0.0))],
         signals: vec![
-            Signal::given("text", 0.5),
+            Signal::given("correct", 0.5),
             Signal::given_steps("score", vec![Some(0.25), None]),
             Signal::reward("m", vec![reward(0, 5, 1.0), reward(5, text.len(), -2.0)]),
         ],
@@ -255,17 +307,20 @@ fn a_table_has_a_row_each_and_a_column_a_signal() {
     let (survey, bytes) = written(Target::Csv, &Options::default(), &[signalled()]);
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
-        "trace_id,candidate,problem,gold_answer,policy,text,answer,correct,labelled,first_error,finish,signal:text,score,reward\n\
+        "problem_id,index,problem,gold_answer,policy,completion,predicted_answer,correct,labelled,first_error_index,finish_reason,signal:correct,score,reward\n\
          t,0,\"p, q\n?\",,p,\"-1 is\nβ, \"\"two\"\"\",,false,true,1,,0.5,0.25,-0.5\n\
          t,1,\"p, q\n?\",,,=A1,,,false,,,,,\n"
     );
     let counts = &survey.losses().counts;
-    assert_eq!((counts.get(&Lost::Cuts), counts.get(&Lost::Labels), counts.get(&Lost::Values), counts.len()), (Some(&1), Some(&1), Some(&1), 3));
+    assert_eq!(
+        (counts.get(&Lost::Cuts), counts.get(&Lost::Labels), counts.get(&Lost::Values), counts.len()),
+        (Some(&1), Some(&1), Some(&1), 3)
+    );
     assert!(survey.notes().concat().contains("2 cells of text begin with"), "{:?}", survey.notes());
     let options = Options { rows: Rows::Step, ..Options::default() };
     let (survey, bytes) = written(Target::Csv, &options, &[signalled()]);
     let said = String::from_utf8(bytes).unwrap();
-    assert!(said.starts_with("trace_id,candidate,problem,gold_answer,policy,text,answer,correct,labelled,first_error,finish,step,kind,label,signal:text,"));
+    assert!(said.starts_with("problem_id,index,problem,gold_answer,policy,step_text,predicted_answer,correct,labelled,first_error_index,finish_reason,step_index,step_kind,step_label,signal:correct,"));
     assert!(said.contains(",-1 is,,false,true,1,,0,reasoning,1.0,0.5,0.25,1.0\n"), "{said}");
     assert!(said.contains(",\"β, \"\"two\"\"\",,false,true,1,,1,reasoning,0.0,0.5,,-2.0\n"), "{said}");
     assert_eq!(survey.losses().counts.keys().collect::<Vec<_>>(), [&Lost::Spacing, &Lost::Values]);
@@ -273,6 +328,45 @@ fn a_table_has_a_row_each_and_a_column_a_signal() {
     let many = |i: usize| Candidate { signals: vec![Signal::given(format!("s{i}"), 1.0)], ..Candidate::default() };
     let many = Trace { candidates: (0..1001).map(many).collect(), ..Trace::default() };
     assert!(Survey::new(Target::Csv, &Options::default()).add(&many).unwrap_err().to_string().contains("--to"));
+}
+
+/// Tables of candidates are read as what they are.
+#[test]
+fn a_table_of_candidates_opens_again() {
+    let (dir, mut rng) = (tempfile::tempdir().unwrap(), ChaCha8Rng::seed_from_u64(5));
+    let plain = |i: usize, rng: &mut ChaCha8Rng| {
+        let c = |k: usize| Candidate {
+            text: format!("candidate {k} of {i}\n\nso é, \"{}\"", rng.random_range(0..100)),
+            correct: Some(k == 0),
+            policy: Some(format!("m{k}")),
+            signals: vec![Signal::given("help", k as f32 + 0.5)],
+            ..Candidate::default()
+        };
+        let mut c = c;
+        Trace {
+            id: format!("p-{i}"),
+            problem: format!("Problem {i}, with\na line"),
+            gold_answer: Some("4".into()),
+            candidates: (0..2).map(&mut c).collect(),
+            ..Trace::default()
+        }
+    };
+    let traces: Vec<Trace> = (0..20).map(|i| plain(i, &mut rng)).collect();
+    let targets = if cfg!(feature = "parquet") { vec![Target::Csv, Target::Parquet] } else { vec![Target::Csv] };
+    for target in targets {
+        let (_, bytes) = written(target, &Options::default(), &traces);
+        let path = dir.path().join(format!("a.{}", target.name())).display().to_string();
+        std::fs::write(&path, bytes).unwrap();
+        let opened = Collection::open(&[&path], &reasonscope::collection::Options::default());
+        let Ok(opened) = opened else { return println!("skipped: tables are not read by this build") };
+        opened.wait_all();
+        let again: Vec<Trace> = (0..opened.len()).map(|i| opened.read(i).unwrap()).collect();
+        let said = |t: &Trace| {
+            let of = |c: &Candidate| (c.text.clone(), c.correct, c.policy.clone(), c.signal("help").and_then(Signal::whole));
+            (t.problem.clone(), t.gold_answer.clone(), t.candidates.iter().map(of).collect::<Vec<_>>())
+        };
+        assert_eq!(again.iter().map(said).collect::<Vec<_>>(), traces.iter().map(said).collect::<Vec<_>>(), "{}", target.name());
+    }
 }
 
 #[cfg(feature = "parquet")]
@@ -296,8 +390,11 @@ fn parquet_has_the_rows_of_csv() {
             Field::Float(x) => serde_json::to_string(x).unwrap(),
             other => other.to_string(),
         };
-        let found: Vec<Vec<(String, String)>> =
-            reader.get_row_iter(None).unwrap().map(|r| r.unwrap().get_column_iter().map(|(n, f)| (n.clone(), shown(f))).collect()).collect();
+        let found: Vec<Vec<(String, String)>> = reader
+            .get_row_iter(None)
+            .unwrap()
+            .map(|r| r.unwrap().get_column_iter().map(|(n, f)| (n.clone(), shown(f))).collect())
+            .collect();
         let mut table = csv::Reader::from_reader(csv.as_slice());
         let header = table.headers().unwrap().clone();
         let want: Vec<Vec<(String, String)>> =
@@ -329,7 +426,7 @@ fn the_ending_says_the_format_and_nothing_is_replaced_unasked() {
     let starts = [
         ("a.jsonl", "{\"schema_version\":1"),
         ("a.json", "[\n{\"schema_version\":1"),
-        ("a.csv", "trace_id,candidate,problem"),
+        ("a.csv", "problem_id,index,problem,"),
         ("a.md", "# samples/native.jsonl\n"),
         ("a.html", "<!DOCTYPE html>"),
         ("a.jsonl.gz", "{\"schema_version\":1"),
@@ -339,7 +436,11 @@ fn the_ending_says_the_format_and_nothing_is_replaced_unasked() {
         assert_eq!(code, 0, "{name}: {err}");
         let bytes = std::fs::read(file(name)).unwrap();
         let mut text = String::new();
-        if name.ends_with(".gz") { GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap() } else { bytes.as_slice().read_to_string(&mut text).unwrap() };
+        if name.ends_with(".gz") {
+            GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap()
+        } else {
+            bytes.as_slice().read_to_string(&mut text).unwrap()
+        };
         assert!(text.starts_with(start), "{name}: {text}");
     }
     let (code, _, err) = run(&["convert", "samples/native.jsonl", "-o", &file("a.csv")], b"");
@@ -374,7 +475,15 @@ fn what_is_lost_is_said_and_strict_refuses_it() {
     let scored = scored.display().to_string();
     let (code, _, err) = run(&["convert", &scored, "--to", "processbench", "--strict", "-o", &path], b"");
     assert!(code == 3 && !out.exists(), "{code} {err}");
-    for said in ["processbench does not hold", "tokens of 1 candidate;", "labels of single steps of 1 candidate", "spacing between the steps", "the signals `reward`, `score`, `text` of 1 candidate", "1 candidate is left out (t, candidate 2 first)", "+ and -"] {
+    for said in [
+        "processbench does not hold",
+        "tokens of 1 candidate;",
+        "labels of single steps of 1 candidate",
+        "spacing between the steps",
+        "the signals `correct`, `reward`, `score` of 1 candidate",
+        "1 candidate is left out (t, candidate 2 first)",
+        "+ and -",
+    ] {
         assert!(err.contains(said), "{said}: {err}");
     }
     let (code, _, err) = run(&["convert", &scored, "--to", "processbench", "-o", &path], b"");
@@ -402,5 +511,10 @@ fn the_sample_as_a_report() {
     let (code, page, err) = run(&["convert", "samples/native.jsonl", "--to", "html", "-o", "-", "-q"], b"");
     assert_eq!(code, 0, "{err}");
     let page = String::from_utf8(page).unwrap();
-    assert!(!page.contains("<script") && !page.contains("http") && page.contains("prefers-color-scheme:dark") && page.contains("first deviation"));
+    assert!(
+        !page.contains("<script")
+            && !page.contains("http")
+            && page.contains("prefers-color-scheme:dark")
+            && page.contains("first deviation")
+    );
 }

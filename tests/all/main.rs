@@ -34,6 +34,7 @@ mod mpi;
 mod objectives;
 mod pairs;
 mod parity;
+mod producers;
 mod prompt;
 mod protocol;
 mod protocol_cli;

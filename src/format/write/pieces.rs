@@ -29,11 +29,7 @@ fn cut<'a>(c: &'a Candidate, separator: &str) -> Option<Vec<&'a str>> {
         }
         if i > 0 && i < c.steps.len() {
             // A step of nothing begins where its piece does.
-            let at = if before < after && c.steps[i].span.is_empty() {
-                gap.strip_suffix(separator)?.len()
-            } else {
-                gap.find(separator)?
-            };
+            let at = if before < after && c.steps[i].span.is_empty() { gap.strip_suffix(separator)?.len() } else { gap.find(separator)? };
             let at = before + at;
             out.push(c.text.get(start..at)?);
             start = at + separator.len();

@@ -5,22 +5,25 @@ use crate::trace::{Candidate, FinishReason, GoldDeviation, Reading, Signal, Step
 use crate::util::table::{Column, Kind, Value};
 use std::borrow::Cow;
 
-/// The columns before those of signals. `candidate`, `step` and `first_error` count from 0.
+/// The columns before those of signals, by names that readers of tables know. `index` and `first_error_index` count from 0.
 const OF_CANDIDATES: [(&str, Kind); 11] = [
-    ("trace_id", Kind::Text),
-    ("candidate", Kind::Count),
+    ("problem_id", Kind::Text),
+    ("index", Kind::Count),
     ("problem", Kind::Text),
     ("gold_answer", Kind::Text),
     ("policy", Kind::Text),
-    ("text", Kind::Text),
-    ("answer", Kind::Text),
+    (TEXT, Kind::Text),
+    ("predicted_answer", Kind::Text),
     ("correct", Kind::Flag),
     ("labelled", Kind::Flag),
-    ("first_error", Kind::Count),
-    ("finish", Kind::Text),
+    ("first_error_index", Kind::Count),
+    ("finish_reason", Kind::Text),
 ];
-/// Those that a table of steps has beside them; `text` is the step's there.
-const OF_STEPS: [(&str, Kind); 3] = [("step", Kind::Count), ("kind", Kind::Text), ("label", Kind::Number)];
+/// Those that a table of steps has behind them.
+const OF_STEPS: [(&str, Kind); 3] = [("step_index", Kind::Count), ("step_kind", Kind::Text), ("step_label", Kind::Number)];
+/// The column of the candidate's text, and what stands in its place where a row is a step.
+const TEXT: &str = "completion";
+const STEP_TEXT: &str = "step_text";
 
 /// A value that a row keeps until it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,10 +49,11 @@ impl Cell {
 pub(super) fn columns(rows: Rows, signals: &[String]) -> Vec<Column> {
     let steps = if rows == Rows::Step { &OF_STEPS[..] } else { &[] };
     let fixed = OF_CANDIDATES.iter().chain(steps);
-    let taken: Vec<&str> = OF_CANDIDATES.iter().chain(&OF_STEPS).map(|f| f.0).collect();
+    let taken: Vec<&str> = OF_CANDIDATES.iter().chain(&OF_STEPS).map(|f| f.0).chain([STEP_TEXT]).collect();
+    let own = |name: &'static str| if name == TEXT && rows == Rows::Step { STEP_TEXT } else { name };
     let named = |name: &String| if taken.contains(&name.as_str()) { format!("signal:{name}") } else { name.clone() };
-    let column = |name: String, kind| Column { required: name == "trace_id", name, kind };
-    let mut out: Vec<Column> = fixed.map(|(name, kind)| column((*name).to_owned(), *kind)).collect();
+    let column = |name: String, kind| Column { required: name == "problem_id", name, kind };
+    let mut out: Vec<Column> = fixed.map(|(name, kind)| column(own(name).to_owned(), *kind)).collect();
     for name in signals {
         let mut name = named(name);
         while out.iter().any(|c| c.name == name) {
