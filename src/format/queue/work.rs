@@ -1,20 +1,11 @@
 //! What a list is to read, in order: files, and the files of folders, patterns and archives, of which some are no trace files.
 
-<<<<<<< HEAD:src/format/queue.rs
-use super::container::{Handles, Origin};
-use super::detect::Wanted;
-use super::error::FormatError;
-use super::followed::{Followed, Stamp, stamp};
-use super::index::{Context, Indexer};
-use super::input::{About, Body, Found, Input, Named, Place, Root, named};
-=======
 use super::growth::{Followed, Stamp, stamp};
 use crate::format::container::{Handles, Origin};
 use crate::format::detect::Wanted;
 use crate::format::error::FormatError;
 use crate::format::index::{Context, Indexer};
 use crate::format::input::{About, Body, Found, Input, Named, Place, Root, named};
->>>>>>> containers:src/format/queue/work.rs
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;

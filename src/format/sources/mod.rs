@@ -1,7 +1,6 @@
 //! The formats that others write, a file each: what a record must have, and how it is read.
 
 pub(super) mod best_of_n;
-pub(super) mod chat;
 pub(super) mod gsm8k;
 pub(super) mod gsm8k_pool;
 pub(super) mod humaneval;
