@@ -125,11 +125,7 @@ fn file(path: &Path) {
     let policy = LocalPolicy::open(&ModelFiles::open(path).unwrap(), &Device::Cpu, None).unwrap();
     let loaded = began.elapsed().as_secs_f64();
     let held = memory("VmRSS:") - before;
-    println!(
-        "{name}: loaded in {loaded:.2} s; {held:.0} MiB held, {:.2} × the file, {:.0} MiB at most",
-        held / size,
-        memory("VmHWM:")
-    );
+    println!("{name}: loaded in {loaded:.2} s; {held:.0} MiB held, {:.2} × the file, {:.0} MiB at most", held / size, memory("VmHWM:"));
     let (length, count) = (number("REASONSCOPE_LENGTH", 64), number("REASONSCOPE_TURNS", 3));
     let first: Vec<f64> = (0..count).map(|_| 200.0 / ours(&policy, 200, 1, 1).0).collect();
     println!("{name}: first token of a prompt of 200 after {:.3} s", median(first));

@@ -1,8 +1,8 @@
 //! What a decoder computes: products with plain and quantised weights, attention, rotations, on the host and on tensors.
 
+pub(super) mod attention;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_codes.rs")]
 mod codes;
-pub(super) mod attention;
 mod frozen;
 mod gemm;
 pub(super) mod kernels;
@@ -12,7 +12,7 @@ pub(super) mod rotary;
 pub(super) mod storage;
 pub(super) mod threads;
 
-pub use codes::{Codes, Kind};
 pub use attention::Heads;
+pub use codes::{Codes, Kind};
 pub use kernels::Rotary;
 pub use linear::Lora;

@@ -3,8 +3,8 @@
 //! On the CPU in f32 each is one fused kernel with a backward of its own; elsewhere, and in f64, the same formula made of candle's
 //! differentiable operations. candle's own fused softmax, norm and rope drop the gradient without a word and are not used.
 
-use super::gemm::{Mat, gemm};
 use super::attention::{self, Heads};
+use super::gemm::{Mat, gemm};
 use super::kernels::{self, Rotary};
 use super::storage::{fused, slice, tensor, with};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor, bail};

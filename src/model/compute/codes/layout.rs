@@ -288,10 +288,6 @@ fn spread(bits: u32) -> u32 {
 #[inline(always)]
 fn small_scales(q: &[u8]) -> [(u8, u8); 8] {
     std::array::from_fn(|b| {
-        if b < 4 {
-            (q[b] & 63, q[b + 4] & 63)
-        } else {
-            (q[b + 4] & 15 | q[b - 4] >> 6 << 4, q[b + 4] >> 4 | q[b] >> 6 << 4)
-        }
+        if b < 4 { (q[b] & 63, q[b + 4] & 63) } else { (q[b + 4] & 15 | q[b - 4] >> 6 << 4, q[b + 4] >> 4 | q[b] >> 6 << 4) }
     })
 }

@@ -16,8 +16,8 @@ mod tests;
 use super::{kernels::simd, threads};
 use activations::{Activations, Products, ROWS, Tile};
 use buffer::Buffer;
-use layout::LANES;
 pub use layout::Kind;
+use layout::LANES;
 use rayon::prelude::*;
 
 /// Bytes of weights that a thread takes at a time.
@@ -167,11 +167,14 @@ impl Codes {
         assert!(index < self.out && into.len() == self.input, "a row of the matrix");
         let bytes = self.group_bytes();
         let records = &self.records[index / LANES * bytes..][..bytes];
-        simd(#[inline(always)] || {
-            for (record, weights) in records.chunks_exact(self.kind.record()).zip(into.chunks_exact_mut(self.kind.block())) {
-                self.kind.weights(record, index % LANES, weights);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (record, weights) in records.chunks_exact(self.kind.record()).zip(into.chunks_exact_mut(self.kind.block())) {
+                    self.kind.weights(record, index % LANES, weights);
+                }
+            },
+        );
     }
 }
 

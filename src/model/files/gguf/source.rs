@@ -21,7 +21,16 @@ impl GgufFile {
         let heads = self.count(&format!("{arch}.attention.head_count")).unwrap_or(1).max(1);
         let kv_heads = self.count(&format!("{arch}.attention.head_count_kv")).unwrap_or(heads).max(1);
         let arch = arch.to_owned();
-        GgufSource { file: self, device: device.clone(), dtype, heads, kv_heads, arch, embedding: Mutex::default(), counter: Counter::new(total, progress) }
+        GgufSource {
+            file: self,
+            device: device.clone(),
+            dtype,
+            heads,
+            kv_heads,
+            arch,
+            embedding: Mutex::default(),
+            counter: Counter::new(total, progress),
+        }
     }
 
     pub(super) fn qtensor(&self, name: &str, device: &Device) -> Result<QTensor, ModelError> {
