@@ -33,17 +33,20 @@ fn put(out: &mut [f32], x: &[f32], heads: usize, head: usize, dim: usize) {
 
 /// Causal softmax of the scores of one head, in place: row i keeps the last `window` of the columns 0..=i.
 fn causal_softmax(s: &mut [f32], t: usize, window: usize) {
-    simd(#[inline(always)] || {
-        for (i, row) in s.chunks_exact_mut(t).enumerate() {
-            let (live, dead) = row.split_at_mut(i + 1);
-            let (gone, live) = live.split_at_mut((i + 1).saturating_sub(window));
-            gone.fill(0.0);
-            let (_, sum) = exponentiate(live);
-            let r = 1.0 / sum;
-            live.iter_mut().for_each(|x| *x *= r);
-            dead.fill(0.0);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for (i, row) in s.chunks_exact_mut(t).enumerate() {
+                let (live, dead) = row.split_at_mut(i + 1);
+                let (gone, live) = live.split_at_mut((i + 1).saturating_sub(window));
+                gone.fill(0.0);
+                let (_, sum) = exponentiate(live);
+                let r = 1.0 / sum;
+                live.iter_mut().for_each(|x| *x *= r);
+                dead.fill(0.0);
+            }
+        },
+    );
 }
 
 /// Causal attention with rotary positions over packed sequences: q `[n, heads.q·dim]`, k and v `[n, heads.kv·dim]`, sequences of `lens` rows
@@ -59,10 +62,16 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], lens: &[usize], heads: Heads, 
         let mut s = vec![0.0; t * t];
         for g in 0..hkv {
             let mut kh = take(ks, t, hkv, g, dim);
-            simd(#[inline(always)] || rotary.turn_head(&mut kh, 1.0));
+            simd(
+                #[inline(always)]
+                || rotary.turn_head(&mut kh, 1.0),
+            );
             for h in g * (hq / hkv)..(g + 1) * (hq / hkv) {
                 let mut qh = take(qs, t, hq, h, dim);
-                simd(#[inline(always)] || rotary.turn_head(&mut qh, 1.0));
+                simd(
+                    #[inline(always)]
+                    || rotary.turn_head(&mut qh, 1.0),
+                );
                 gemm(&mut s, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
                 causal_softmax(&mut s, t, window);
                 gemm(&mut os[h * dim..], hq * dim, 0.0, 1.0, Mat::rows(&s, t, t, t), Mat::rows(&vs[g * dim..], t, dim, hkv * dim));
@@ -95,30 +104,45 @@ pub fn attention_backward(
         let mut dqh = vec![0.0; t * dim];
         for j in 0..hkv {
             let mut kh = take(ks, t, hkv, j, dim);
-            simd(#[inline(always)] || rotary.turn_head(&mut kh, 1.0));
+            simd(
+                #[inline(always)]
+                || rotary.turn_head(&mut kh, 1.0),
+            );
             let mut dkh = vec![0.0; t * dim];
             for h in j * (hq / hkv)..(j + 1) * (hq / hkv) {
                 let beta = if h % (hq / hkv) == 0 { 0.0 } else { 1.0 };
                 let mut qh = take(qs, t, hq, h, dim);
-                simd(#[inline(always)] || rotary.turn_head(&mut qh, 1.0));
+                simd(
+                    #[inline(always)]
+                    || rotary.turn_head(&mut qh, 1.0),
+                );
                 let gh = Mat::rows(&gs[h * dim..], t, dim, hq * dim);
                 gemm(&mut p, t, 0.0, scale, Mat::rows(&qh, t, dim, dim), Mat::rows(&kh, t, dim, dim).t());
                 causal_softmax(&mut p, t, window);
                 gemm(&mut ds, t, 0.0, 1.0, gh, Mat::rows(&vs[j * dim..], t, dim, hkv * dim).t());
                 gemm(&mut dvs[j * dim..], hkv * dim, beta, 1.0, Mat::rows(&p, t, t, t).t(), gh);
-                simd(#[inline(always)] || {
-                    for (i, (ds, p)) in ds.chunks_exact_mut(t).zip(p.chunks_exact(t)).enumerate() {
-                        let sum = dot(&ds[..=i], &p[..=i]);
-                        ds[..=i].iter_mut().zip(p).for_each(|(d, p)| *d = (*d - sum) * p);
-                        ds[i + 1..].fill(0.0);
-                    }
-                });
+                simd(
+                    #[inline(always)]
+                    || {
+                        for (i, (ds, p)) in ds.chunks_exact_mut(t).zip(p.chunks_exact(t)).enumerate() {
+                            let sum = dot(&ds[..=i], &p[..=i]);
+                            ds[..=i].iter_mut().zip(p).for_each(|(d, p)| *d = (*d - sum) * p);
+                            ds[i + 1..].fill(0.0);
+                        }
+                    },
+                );
                 gemm(&mut dqh, dim, 0.0, scale, Mat::rows(&ds, t, t, t), Mat::rows(&kh, t, dim, dim));
                 gemm(&mut dkh, dim, beta, scale, Mat::rows(&ds, t, t, t).t(), Mat::rows(&qh, t, dim, dim));
-                simd(#[inline(always)] || rotary.turn_head(&mut dqh, -1.0));
+                simd(
+                    #[inline(always)]
+                    || rotary.turn_head(&mut dqh, -1.0),
+                );
                 put(dqs, &dqh, hq, h, dim);
             }
-            simd(#[inline(always)] || rotary.turn_head(&mut dkh, -1.0));
+            simd(
+                #[inline(always)]
+                || rotary.turn_head(&mut dkh, -1.0),
+            );
             put(dks, &dkh, hkv, j, dim);
         }
         start += t;
@@ -152,17 +176,20 @@ pub fn cached_attention(q: &[f32], prefix: Option<&KeyValues>, own: &KeyValues, 
 /// Softmax of every row over the positions that its query sees: all but the last `t` − 1 − i of them, and of these the last `window`.
 fn visible_softmax(s: &mut [f32], n: usize, window: usize) {
     let t = s.len() / n;
-    simd(#[inline(always)] || {
-        for (i, row) in s.chunks_exact_mut(n).enumerate() {
-            let (live, dead) = row.split_at_mut(n - t + i + 1);
-            let (gone, live) = live.split_at_mut((n - t + i + 1).saturating_sub(window));
-            gone.fill(0.0);
-            let (_, sum) = exponentiate(live);
-            let r = 1.0 / sum;
-            live.iter_mut().for_each(|x| *x *= r);
-            dead.fill(0.0);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for (i, row) in s.chunks_exact_mut(n).enumerate() {
+                let (live, dead) = row.split_at_mut(n - t + i + 1);
+                let (gone, live) = live.split_at_mut((n - t + i + 1).saturating_sub(window));
+                gone.fill(0.0);
+                let (_, sum) = exponentiate(live);
+                let r = 1.0 / sum;
+                live.iter_mut().for_each(|x| *x *= r);
+                dead.fill(0.0);
+            }
+        },
+    );
 }
 
 fn many_queries(q: &[f32], parts: [Option<&KeyValues>; 2], heads: Heads, g: usize, out: &mut [f32]) {
@@ -207,33 +234,39 @@ fn few_queries<const D: usize>(q: &[f32], parts: [Option<&KeyValues>; 2], heads:
     let unseen = (n + 1 - t).saturating_sub(heads.window);
     // Scores `[query head, t, n]`.
     let mut s = vec![0.0; group * t * n];
-    simd(#[inline(always)] || {
-        let queries = q.as_chunks::<D>().0;
-        let mut first = 0;
-        for kv in parts.iter().flatten() {
-            let skip = unseen.saturating_sub(first);
-            for (p, k) in head_rows::<D>(&kv.k, g, heads.kv).enumerate().skip(skip) {
-                for i in 0..group * t {
-                    s[i * n + first + p] = dot(&queries[i % t * heads.q + g * group + i / t], k) * scale;
-                }
-            }
-            first += kv.k.len() / rkv;
-        }
-    });
-    s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n, heads.window));
-    simd(#[inline(always)] || {
-        let out = out.as_chunks_mut::<D>().0;
-        for (i, s) in s.chunks_exact(n).enumerate() {
-            let (mut sum, mut first) = ([0.0f32; D], 0);
+    simd(
+        #[inline(always)]
+        || {
+            let queries = q.as_chunks::<D>().0;
+            let mut first = 0;
             for kv in parts.iter().flatten() {
-                let len = kv.v.len() / rkv;
-                let skip = unseen.saturating_sub(first).min(len);
-                for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).skip(skip).zip(&s[first + skip..first + len]) {
-                    sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += p * v);
+                let skip = unseen.saturating_sub(first);
+                for (p, k) in head_rows::<D>(&kv.k, g, heads.kv).enumerate().skip(skip) {
+                    for i in 0..group * t {
+                        s[i * n + first + p] = dot(&queries[i % t * heads.q + g * group + i / t], k) * scale;
+                    }
                 }
-                first += len;
+                first += kv.k.len() / rkv;
             }
-            out[i % t * group + i / t] = sum;
-        }
-    });
+        },
+    );
+    s.chunks_exact_mut(t * n).for_each(|s| visible_softmax(s, n, heads.window));
+    simd(
+        #[inline(always)]
+        || {
+            let out = out.as_chunks_mut::<D>().0;
+            for (i, s) in s.chunks_exact(n).enumerate() {
+                let (mut sum, mut first) = ([0.0f32; D], 0);
+                for kv in parts.iter().flatten() {
+                    let len = kv.v.len() / rkv;
+                    let skip = unseen.saturating_sub(first).min(len);
+                    for (v, p) in head_rows::<D>(&kv.v, g, heads.kv).skip(skip).zip(&s[first + skip..first + len]) {
+                        sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += p * v);
+                    }
+                    first += len;
+                }
+                out[i % t * group + i / t] = sum;
+            }
+        },
+    );
 }

@@ -59,14 +59,17 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let part = (PART / d.max(1)).max(1) * d.max(1);
     threads::each(x.chunks(part).zip(out.chunks_mut(part)).collect(), x.len() > 2 * PART, |(x, y): (&[f32], &mut [f32])| {
-        simd(#[inline(always)] || {
-            for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
-                let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
-                for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-                    *y = x * r * w;
+        simd(
+            #[inline(always)]
+            || {
+                for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
+                    let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
+                    for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                        *y = x * r * w;
+                    }
                 }
-            }
-        });
+            },
+        );
     });
     out
 }
@@ -75,19 +78,22 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32) -> Vec<f32> {
 pub fn rms_norm_backward(x: &[f32], w: &[f32], g: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
     let d = w.len();
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; d]);
-    simd(#[inline(always)] || {
-        for ((x, g), dx) in x.chunks_exact(d).zip(g.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
-            let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
-            for (((o, g), w), (x, dw)) in dx.iter_mut().zip(g).zip(w).zip(x.iter().zip(dw.iter_mut())) {
-                *o = g * w;
-                *dw += g * x * r;
+    simd(
+        #[inline(always)]
+        || {
+            for ((x, g), dx) in x.chunks_exact(d).zip(g.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
+                let r = 1.0 / (dot(x, x) / d as f32 + eps).sqrt();
+                for (((o, g), w), (x, dw)) in dx.iter_mut().zip(g).zip(w).zip(x.iter().zip(dw.iter_mut())) {
+                    *o = g * w;
+                    *dw += g * x * r;
+                }
+                let c = r * r * r * dot(dx, x) / d as f32;
+                for (o, x) in dx.iter_mut().zip(x) {
+                    *o = *o * r - x * c;
+                }
             }
-            let c = r * r * r * dot(dx, x) / d as f32;
-            for (o, x) in dx.iter_mut().zip(x) {
-                *o = *o * r - x * c;
-            }
-        }
-    });
+        },
+    );
     (dx, dw)
 }
 
@@ -120,11 +126,14 @@ fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
     let parts = out.chunks_mut(PART).zip(gate.chunks(PART).zip(up.chunks(PART))).collect();
     threads::each(parts, gate.len() > 2 * PART, |(out, (gate, up)): (&mut [f32], (&[f32], &[f32]))| {
-        simd(#[inline(always)] || {
-            for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
-                *y = a * sigmoid(f(a)) * u;
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for ((y, &a), &u) in out.iter_mut().zip(gate).zip(up) {
+                    *y = a * sigmoid(f(a)) * u;
+                }
+            },
+        );
     });
     out
 }
@@ -133,14 +142,17 @@ fn gated(gate: &[f32], up: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
 #[inline(always)]
 fn gated_backward(gate: &[f32], up: &[f32], g: &[f32], f: impl Fn(f32) -> (f32, f32)) -> (Vec<f32>, Vec<f32>) {
     let (mut da, mut du) = (vec![0.0; g.len()], vec![0.0; g.len()]);
-    simd(#[inline(always)] || {
-        for (((da, du), &a), (&u, &g)) in da.iter_mut().zip(du.iter_mut()).zip(gate).zip(up.iter().zip(g)) {
-            let (z, slope) = f(a);
-            let s = sigmoid(z);
-            *da = g * u * s * (1.0 + a * (1.0 - s) * slope);
-            *du = g * a * s;
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for (((da, du), &a), (&u, &g)) in da.iter_mut().zip(du.iter_mut()).zip(gate).zip(up.iter().zip(g)) {
+                let (z, slope) = f(a);
+                let s = sigmoid(z);
+                *da = g * u * s * (1.0 + a * (1.0 - s) * slope);
+                *du = g * a * s;
+            }
+        },
+    );
     (da, du)
 }
 
@@ -148,14 +160,17 @@ fn gated_backward(gate: &[f32], up: &[f32], g: &[f32], f: impl Fn(f32) -> (f32, 
 pub fn softmax_rows(x: &mut [f32], v: usize) -> Vec<f32> {
     let mut sums = Vec::with_capacity(x.len() / v.max(1));
     // A loop, and not a chain of iterators, whose inner functions would be compiled for any processor.
-    simd(#[inline(always)] || {
-        for row in x.chunks_exact_mut(v) {
-            let (max, sum) = exponentiate(row);
-            let r = 1.0 / sum;
-            row.iter_mut().for_each(|x| *x *= r);
-            sums.push(max + sum.ln());
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact_mut(v) {
+                let (max, sum) = exponentiate(row);
+                let r = 1.0 / sum;
+                row.iter_mut().for_each(|x| *x *= r);
+                sums.push(max + sum.ln());
+            }
+        },
+    );
     sums
 }
 
@@ -215,11 +230,14 @@ impl Rotary {
 
     /// Turns every head of rows `[n, heads, dim]`, row i standing at position `first + i`.
     pub fn turn_rows(&self, rows: &mut [f32], heads: usize, first: usize) {
-        simd(#[inline(always)] || {
-            for (i, row) in rows.chunks_exact_mut(heads * self.dim).enumerate() {
-                row.chunks_exact_mut(self.dim).for_each(|r| self.turn(r, first + i, 1.0));
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (i, row) in rows.chunks_exact_mut(heads * self.dim).enumerate() {
+                    row.chunks_exact_mut(self.dim).for_each(|r| self.turn(r, first + i, 1.0));
+                }
+            },
+        );
     }
 
     pub(super) fn turn_head(&self, rows: &mut [f32], sign: f32) {

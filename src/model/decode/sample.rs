@@ -61,7 +61,10 @@ impl Sampler {
         } else {
             let scale = 1.0 / self.temperature;
             self.weights.clear();
-            simd(#[inline(always)] || self.weights.extend(logits.iter().map(|l| exp((l - max) * scale))));
+            simd(
+                #[inline(always)]
+                || self.weights.extend(logits.iter().map(|l| exp((l - max) * scale))),
+            );
             if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 { self.pick_any() } else { self.pick_kept() }
         };
         Ok(Drawn { id, logprob: (logits[id as usize] - max - log_sum).min(0.0), entropy })
@@ -70,7 +73,10 @@ impl Sampler {
     fn pick_any(&mut self) -> u32 {
         // By chunks first: the search for the drawn token reads one chunk, not the vocabulary.
         let mass = |chunk: &[f32]| chunk.iter().map(|&w| f64::from(w)).sum::<f64>();
-        let sums: Vec<f64> = simd(#[inline(always)] || self.weights.chunks(CHUNK).map(mass).collect());
+        let sums: Vec<f64> = simd(
+            #[inline(always)]
+            || self.weights.chunks(CHUNK).map(mass).collect(),
+        );
         let mut left = self.rng.random::<f64>() * sums.iter().sum::<f64>();
         let mut last = 0;
         for (chunk, sum) in self.weights.chunks(CHUNK).zip(&sums).enumerate().map(|(i, (c, s))| ((i * CHUNK, c), s)) {
@@ -187,17 +193,20 @@ struct Raw {
 }
 
 fn read(logits: &[f32]) -> Result<Raw, ModelError> {
-    let (max, bad) = simd(#[inline(always)] || {
-        // NaNs, whatever their sign, and +∞.
-        let mut bad = [0u32; 32];
-        let (chunks, rest) = logits.as_chunks::<32>();
-        for chunk in chunks {
-            for (bad, l) in bad.iter_mut().zip(chunk) {
-                *bad |= u32::from(l.is_nan()) | u32::from(*l == f32::INFINITY);
+    let (max, bad) = simd(
+        #[inline(always)]
+        || {
+            // NaNs, whatever their sign, and +∞.
+            let mut bad = [0u32; 32];
+            let (chunks, rest) = logits.as_chunks::<32>();
+            for chunk in chunks {
+                for (bad, l) in bad.iter_mut().zip(chunk) {
+                    *bad |= u32::from(l.is_nan()) | u32::from(*l == f32::INFINITY);
+                }
             }
-        }
-        (largest(logits), bad != [0; 32] || rest.iter().any(|l| l.is_nan() || *l == f32::INFINITY))
-    });
+            (largest(logits), bad != [0; 32] || rest.iter().any(|l| l.is_nan() || *l == f32::INFINITY))
+        },
+    );
     if bad {
         let (i, l) = logits.iter().enumerate().find(|(_, l)| l.is_nan() || **l == f32::INFINITY).unwrap_or((0, &f32::NAN));
         return Err(ModelError::NotFinite(format!(
@@ -205,27 +214,35 @@ fn read(logits: &[f32]) -> Result<Raw, ModelError> {
         )));
     }
     // By chunks first: comparing a whole one is a few instructions.
-    let chunk = logits.chunks(CHUNK).position(|chunk| simd(#[inline(always)] || chunk.iter().fold(false, |found, l| found | (*l == max))));
+    let chunk = logits.chunks(CHUNK).position(|chunk| {
+        simd(
+            #[inline(always)]
+            || chunk.iter().fold(false, |found, l| found | (*l == max)),
+        )
+    });
     let best = chunk.and_then(|c| Some(c * CHUNK + logits[c * CHUNK..].iter().position(|l| *l == max)?));
     let Some(best) = best.filter(|_| max > f32::NEG_INFINITY) else {
         return Err(ModelError::NotFinite("the model excludes every token".into()));
     };
     // Entropy = ln Σe^d − Σ d·e^d / Σe^d, with d = logit − max; an excluded token adds nothing.
-    let (sum, weighted) = simd(#[inline(always)] || {
-        let (mut sum, mut weighted) = ([0.0f64; 16], [0.0f64; 16]);
-        let (chunks, rest) = logits.as_chunks::<16>();
-        let mut add = |l: f32, i: usize| {
-            let d = (l - max).max(-200.0);
-            let e = exp(d);
-            sum[i] += f64::from(e);
-            weighted[i] += f64::from(d * e);
-        };
-        for chunk in chunks {
-            (0..16).for_each(|i| add(chunk[i], i));
-        }
-        rest.iter().enumerate().for_each(|(i, l)| add(*l, i));
-        (sum.iter().sum::<f64>(), weighted.iter().sum::<f64>())
-    });
+    let (sum, weighted) = simd(
+        #[inline(always)]
+        || {
+            let (mut sum, mut weighted) = ([0.0f64; 16], [0.0f64; 16]);
+            let (chunks, rest) = logits.as_chunks::<16>();
+            let mut add = |l: f32, i: usize| {
+                let d = (l - max).max(-200.0);
+                let e = exp(d);
+                sum[i] += f64::from(e);
+                weighted[i] += f64::from(d * e);
+            };
+            for chunk in chunks {
+                (0..16).for_each(|i| add(chunk[i], i));
+            }
+            rest.iter().enumerate().for_each(|(i, l)| add(*l, i));
+            (sum.iter().sum::<f64>(), weighted.iter().sum::<f64>())
+        },
+    );
     Ok(Raw { max, best: best as u32, log_sum: sum.ln() as f32, entropy: (sum.ln() - weighted / sum).max(0.0) as f32 })
 }
 

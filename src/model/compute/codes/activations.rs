@@ -76,10 +76,13 @@ impl Activations {
             .zip(out.scales.chunks_mut(per_tile).zip(out.sums.chunks_mut(per_tile * sums_of(block))))
             .collect();
         let run = |((x, quads), (scales, sums)): ((&[f32], &mut [i32]), (&mut [[f32; 2]], &mut [i32]))| {
-            simd(#[inline(always)] || match block {
-                32 => rounds::<32, 8>(kernel, x, input, quads, scales, sums),
-                _ => rounds::<256, 64>(kernel, x, input, quads, scales, sums),
-            });
+            simd(
+                #[inline(always)]
+                || match block {
+                    32 => rounds::<32, 8>(kernel, x, input, quads, scales, sums),
+                    _ => rounds::<256, 64>(kernel, x, input, quads, scales, sums),
+                },
+            );
         };
         threads::each(parts, x.len() > PARALLEL, run);
         out
@@ -121,7 +124,14 @@ fn round<const B: usize, const Q: usize>(values: &[f32; B], quads: &mut [i32; Q]
 
 /// Rounds a tile by blocks of `B` numbers, `Q` quads.
 #[inline(always)]
-fn rounds<const B: usize, const Q: usize>(kernel: Kernel, x: &[f32], input: usize, quads: &mut [i32], scales: &mut [[f32; 2]], sums: &mut [i32]) {
+fn rounds<const B: usize, const Q: usize>(
+    kernel: Kernel,
+    x: &[f32],
+    input: usize,
+    quads: &mut [i32],
+    scales: &mut [[f32; 2]],
+    sums: &mut [i32],
+) {
     let rows = x.len() / input;
     for (r, row) in x.chunks_exact(input).enumerate() {
         for (b, values) in row.as_chunks::<B>().0.iter().enumerate() {

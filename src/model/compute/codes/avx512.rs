@@ -48,12 +48,12 @@ pub(super) unsafe fn round<const B: usize, const Q: usize>(values: &[f32; B], qu
     let inverse = _mm512_set1_ps(if most > 0.0 { 127.0 / most } else { 0.0 });
     // 1.5·2²³ more leaves the nearest whole number in the low bits.
     let (moved, bits) = (_mm512_set1_ps(12_582_912.0), _mm512_set1_epi32(0x4b40_0000));
-    for i in 0..B / 16 {
+    for (i, part) in parts.iter_mut().enumerate().take(B / 16) {
         // SAFETY: as above, and so many bytes of quads.
         unsafe {
             let values = _mm512_loadu_ps(values.as_ptr().add(16 * i));
             let whole = _mm512_sub_epi32(_mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(values, inverse), moved)), bits);
-            parts[i] = _mm512_reduce_add_epi32(whole);
+            *part = _mm512_reduce_add_epi32(whole);
             _mm_storeu_si128(quads.as_mut_ptr().add(4 * i).cast(), _mm512_cvtepi32_epi8(whole));
         }
     }
@@ -210,8 +210,8 @@ unsafe fn large<const R: usize, const FIVE: bool>(records: &[u8], tile: &Tile, o
             let mut minima = [_mm512_setzero_si512(); R];
             for p in 0..4 {
                 let n = _mm512_cvtepu8_epi16(_mm256_loadu_si256(record.add(Kind::minima(p)).cast()));
-                for r in 0..R {
-                    minima[r] = _mm512_dpwssd_epi32(minima[r], n, _mm512_set1_epi32(*sums.add(r * LARGE_SUMS + 16 + p)));
+                for (r, minimum) in minima.iter_mut().enumerate() {
+                    *minimum = _mm512_dpwssd_epi32(*minimum, n, _mm512_set1_epi32(*sums.add(r * LARGE_SUMS + 16 + p)));
                 }
             }
             macro_rules! chunk {

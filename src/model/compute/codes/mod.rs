@@ -167,11 +167,14 @@ impl Codes {
         assert!(index < self.out && into.len() == self.input, "a row of the matrix");
         let bytes = self.group_bytes();
         let records = &self.records[index / LANES * bytes..][..bytes];
-        simd(#[inline(always)] || {
-            for (record, weights) in records.chunks_exact(self.kind.record()).zip(into.chunks_exact_mut(self.kind.block())) {
-                self.kind.weights(record, index % LANES, weights);
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (record, weights) in records.chunks_exact(self.kind.record()).zip(into.chunks_exact_mut(self.kind.block())) {
+                    self.kind.weights(record, index % LANES, weights);
+                }
+            },
+        );
     }
 }
 
