@@ -24,8 +24,17 @@ fn open_text(text: &str, options: Options) -> Opened {
     std::fs::write(&path, text).unwrap();
     let list = TraceList::open(&[path.to_str().unwrap()], options).unwrap_or_else(|e| panic!("{e}: {text}"));
     let traces = list.iter().filter_map(Result::ok).collect();
-    let format = list.files().into_iter().next().unwrap().1;
+    let format = format_of(&list);
     Opened { traces, errors: list.errors().iter().map(ToString::to_string).collect(), format }
+}
+
+/// The format of the first file.
+fn format_of(list: &TraceList) -> Format {
+    let mut first = None;
+    for (_, format) in list.files() {
+        first = first.or(Some(format));
+    }
+    first.unwrap()
 }
 
 fn lines(records: &[Value]) -> Opened {

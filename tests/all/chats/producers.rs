@@ -310,6 +310,6 @@ fn labels_of_steps_as_turns_are_no_chat() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.jsonl");
     std::fs::write(&path, format!("{record}\n")).unwrap();
-    let format = TraceList::open(&[path.to_str().unwrap()], Options::default()).map(|list| list.files().into_iter().next().unwrap().1);
+    let format = TraceList::open(&[path.to_str().unwrap()], Options::default()).map(|list| format_of(&list));
     assert!(!matches!(format, Ok(Format::OpenAiChat | Format::ShareGpt)), "{format:?}");
 }

@@ -28,7 +28,7 @@ pub fn pieces(id: &str) -> Vec<Value> {
 #[test]
 fn logs_of_streams_are_put_together() {
     let chat = events(&pieces("c1")) + "data: [DONE]\n\n";
-    let opened = open_text(&chat.repeat(1), Options::default());
+    let opened = open_text(&chat, Options::default());
     assert_eq!((opened.format, opened.traces.len(), &opened.errors), (Format::ChatStream, 1, &vec![]));
     let c = &opened.traces[0].candidates[0];
     assert_eq!((steps(c), &c.finish, c.policy.as_deref()), (expected(), &Some(FinishReason::Stop), Some("m")));
