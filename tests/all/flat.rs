@@ -165,6 +165,16 @@ fn table() -> Vec<(Value, &'static str, &'static str, &'static str, Vec<&'static
             vec!["2 | - false | none - - | x=2.5"],
         ),
         (json!({"problem": Q, "steps": ["a", "b"], "label": ["+", "-"]}), "processbench", Q, "", vec!["1 0 | - - | 1 - - | "]),
+        (
+            json!({"problem": Q, "steps": [{"text": "a", "score": 0.5}, {"text": "b", "score": 0.25}], "label": 1}),
+            "processbench",
+            Q,
+            "",
+            vec!["2 | - - | 1 - - | score=0.5/0.25"],
+        ),
+        (json!({"problem": Q, "steps": ["a", "b"], "final_answer_correct": "yes"}), "records", Q, "", vec!["2 | - true | - - - | "]),
+        (json!({"prompt": Q, "text": A}), "records", Q, "", vec!["3 | - - | - - - | "]),
+        (json!({"task_id": "HumanEval/0", "completion": A, "passed": true}), "records", "", "", vec!["3 | - true | - - - | "]),
         (json!({"prompt": Q, "completions": ["a", "b"], "labels": ["good", "bad"]}), "stepwise", Q, "", vec!["1 0 | - - | 1 - - | "]),
         (json!({"prompt": Q, "completions": ["a", "b", "c"], "labels": [1, 0, -1]}), "stepwise", Q, "", vec!["1 0 -1 | - - | 2 - - | "]),
         (json!({"prompt": Q, "completions": ["a", "b"], "labels": null}), "stepwise", Q, "", vec!["2 | - - | - - - | "]),
@@ -470,13 +480,13 @@ fn samples_of_one_prompt_are_candidates_of_one_problem() {
 fn several_filters_tell_of_the_same_samples() {
     let traces = collected("samples/lm_eval.jsonl");
     assert_eq!(traces.iter().map(|t| t.candidates.len()).collect::<Vec<_>>(), [1, 1]);
-    let shown: Vec<String> = traces[0].candidates.iter().map(self::shown).collect();
-    assert_eq!(shown, ["3 | [invalid] false | - - - | exact_match,strict-match=0 exact_match,flexible-extract=1"]);
+    let said: Vec<String> = traces[0].candidates.iter().map(shown).collect();
+    assert_eq!(said, ["3 | [invalid] false | - - - | exact_match,strict-match=0 exact_match,flexible-extract=1"]);
     // Two samples in the same words are two, by every filter.
     let dir = tempfile::tempdir().unwrap();
     let row = |f: &str, v: i32| json!({"doc_id": 0, "doc": {"question": Q}, "target": "7", "resps": [[A, B, A]], "filter": f, "exact_match": [v, 0, v]});
     let traces = collected(&write(dir.path(), "repeats.jsonl", &[row("x", 1), row("y", 0)]));
-    let shown: Vec<String> = traces[0].candidates.iter().map(self::shown).collect();
+    let said: Vec<String> = traces[0].candidates.iter().map(shown).collect();
     let twice = "3 | - true | - - - | exact_match,x=1 exact_match,y=0";
-    assert_eq!(shown, [twice, "2 | - false | - - - | exact_match,x=0 exact_match,y=0", twice]);
+    assert_eq!(said, [twice, "2 | - false | - - - | exact_match,x=0 exact_match,y=0", twice]);
 }

@@ -25,8 +25,9 @@ pub(super) use read::{head, head_fields, parse};
 pub(super) use rest::Read;
 pub(super) use shapes::of_record;
 pub use shapes::tells_again;
+pub(super) use steps::fit;
 pub(super) use value::{gold, label, verdict};
-pub(super) use written::{with_thoughts, written};
+pub(super) use written::{text_key, with_thoughts, written};
 
 use path::{find, get};
 use serde_json::{Map, Value};

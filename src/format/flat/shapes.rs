@@ -162,7 +162,7 @@ pub const COMMON: &[Names] = &[
 ];
 
 /// Every row, those that tell more before those that tell less.
-pub static SHAPES: [Shape; 14] = [
+pub static SHAPES: [Shape; 17] = [
     // verl's `trainer.rollout_data_dir` and `validation_data_dir`: a line a sample; special tokens are left out of both texts.
     Shape {
         name: "verl",
@@ -306,12 +306,21 @@ pub static SHAPES: [Shape; 14] = [
         roles: &[(Role::Text, &["content", "final_response", "reply", "attempt"])],
         ..ROW
     },
+    // A text in steps.
+    Shape { name: "records", needs: &[One(PROBLEMS), List(&["steps", "solution_steps", "reasoning_steps"])], ..ROW },
+    Shape { name: "records", needs: &[One(&["prompt"]), Text(&["text"])], roles: &[(Role::Text, &["text"])], ..ROW },
     // An expert's solution: LIMO and others.
     Shape {
         name: "solutions",
         needs: &[Text(PROBLEMS), Text(&["solution"])],
         roles: &[(Role::Text, &["solution"]), (Role::Solution, &["solution"]), (Role::Answer, &[])],
         expert: true,
+        ..ROW
+    },
+    // What was answered alone, as HumanEval's samples are written.
+    Shape {
+        name: "records",
+        needs: &[One(&["completion", "completions", "response", "responses", "generation", "generations", "model_output"])],
         ..ROW
     },
 ];

@@ -3,6 +3,7 @@
 use crate::answer::Question;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_answer, as_integer, join_steps, keep_others, wrong};
+use crate::format::flat::label;
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Map, Value};
 
@@ -18,7 +19,9 @@ struct Completion<'a> {
 
 impl<'a> Completion<'a> {
     fn of(fields: &Fields<'a>) -> Result<Self, FieldError> {
-        Ok(Self { text: fields.text("text")?, rating: fields.opt_f32("rating")? })
+        let rating =
+            fields.get("rating").map(|v| label(v).ok_or_else(|| wrong(&fields.name("rating"), v, "-1, 0, 1 or null"))).transpose()?;
+        Ok(Self { text: fields.text("text")?, rating: rating.flatten() })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_text, first_wrong, join_steps, wrong};
-use crate::format::flat::{Read, label, posed};
+use crate::format::flat::{Read, fit, label, posed};
 use crate::trace::{Candidate, Segmentation, Trace, segment};
 use serde_json::{Map, Value};
 
@@ -97,6 +97,8 @@ fn listed(read: &mut Read, name: &str, all: &[Value]) -> Result<(), FieldError> 
     let Some(given) = given else {
         return Err(FieldError::new(name, "holds something that is no label", "give \"+\" or \"-\", true or false, or a number a step"));
     };
+    // Marks or none: the steps are those that there are labels for.
+    fit(&mut read.candidate, given.len());
     let steps = read.candidate.steps.len();
     let soft = name.starts_with("value") || given.iter().flatten().any(|v| v.fract() != 0.0);
     if soft && read.step_signal(name, &given) {
