@@ -57,6 +57,9 @@ const fn sums_of(block: usize) -> usize {
     if block == 256 { LARGE_SUMS } else { 1 }
 }
 
+/// The numbers of a tile, and where their quads, scales and sums go.
+type Part<'a> = ((&'a [f32], &'a mut [i32]), (&'a mut [[f32; 2]], &'a mut [i32]));
+
 impl Activations {
     /// Rounds rows of `input` numbers by blocks of 32 or 256. A block with a NaN or an infinity gets the scale NaN.
     pub(super) fn new(kernel: Kernel, x: &[f32], input: usize, block: usize) -> Self {
@@ -75,7 +78,7 @@ impl Activations {
             .zip(out.quads.chunks_mut(ROWS * input / 4))
             .zip(out.scales.chunks_mut(per_tile).zip(out.sums.chunks_mut(per_tile * sums_of(block))))
             .collect();
-        let run = |((x, quads), (scales, sums)): ((&[f32], &mut [i32]), (&mut [[f32; 2]], &mut [i32]))| {
+        let run = |((x, quads), (scales, sums)): Part<'_>| {
             simd(
                 #[inline(always)]
                 || match block {
