@@ -77,7 +77,7 @@ fn faults_are_named() {
         ("mmlu_pro_outputs.jsonl", "question_id", json!(null), "field `question_id`: is null"),
         ("mmlu_pro_outputs.jsonl", "correct_text", json!("yes"), "field `correct_text`: is a string"),
         ("best_of_n.jsonl", "pred", json!(["a"]), "field `pred`: has 1 elements for 3 samples"),
-        ("best_of_n.jsonl", "score", json!([true, 1, false]), "field `score[1]`: is a number; give true or false"),
+        ("best_of_n.jsonl", "score", json!([true, "x", false]), "field `score[1]`: is a string; give true or false"),
         ("best_of_n.jsonl", "pred_score", json!([[1.0], [], [2.0]]), "field `pred_score[1]`: is an array"),
         ("prmbench.jsonl", "error_steps", json!([0]), "field `error_steps[0]`: is a number; give step numbers, from 1"),
         ("prmbench.jsonl", "error_steps", json!([7, 8]), "field `error_steps`: names none of the 3 steps"),

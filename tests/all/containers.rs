@@ -446,7 +446,7 @@ fn samples_that_were_stopped_say_why_and_what_they_had() {
     let (traces, errors) = load(&write(dir.path(), "a.json", line.replace('\n', " ").as_bytes()));
     assert!(errors.is_empty(), "{errors:?}");
     let c = &traces[0].candidates[0];
-    assert_eq!((c.text.as_str(), &c.finish), ("so far", &Some(FinishReason::Failed("the server hung up".into()))));
+    assert_eq!((c.text.as_str(), &c.finish), ("so far", &Some(FinishReason::Failed("the server hung up".into()))), "{:?}", traces[0]);
     assert_eq!((traces[0].problem.as_str(), &traces[0].gold_answer), ("p", &None));
 }
 

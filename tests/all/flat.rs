@@ -300,7 +300,7 @@ fn kept(trace: &Trace) -> BTreeSet<u32> {
 #[test]
 fn no_number_is_dropped() {
     let samples = std::fs::read_dir("samples").unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl"));
-    let known = ["native", "gsm8k", "mmlu", "humaneval", "prm800k", "prmbench", "best_of_n", "openai", "problems", "chat_problems"];
+    let known = ["native", "gsm8k", "mmlu", "humaneval", "prm800k", "prmbench", "best_of_n", "openai", "problems", "chat", "anthropic", "batch", "gemini", "ollama", "request", "sharegpt", "vllm"];
     let flat = samples.filter(|p| !known.iter().any(|k| p.file_name().unwrap().to_str().unwrap().starts_with(k)));
     let lines: Vec<String> =
         flat.flat_map(|p| std::fs::read_to_string(p).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect();
@@ -487,6 +487,6 @@ fn several_filters_tell_of_the_same_samples() {
     let row = |f: &str, v: i32| json!({"doc_id": 0, "doc": {"question": Q}, "target": "7", "resps": [[A, B, A]], "filter": f, "exact_match": [v, 0, v]});
     let traces = collected(&write(dir.path(), "repeats.jsonl", &[row("x", 1), row("y", 0)]));
     let said: Vec<String> = traces[0].candidates.iter().map(shown).collect();
-    let twice = "3 | - true | - - - | exact_match,x=1 exact_match,y=0";
-    assert_eq!(said, [twice, "2 | - false | - - - | exact_match,x=0 exact_match,y=0", twice]);
+    let twice = "3 | 7 true | - - - | exact_match,x=1 exact_match,y=0";
+    assert_eq!(said, [twice, "2 | 6 false | - - - | exact_match,x=0 exact_match,y=0", twice]);
 }

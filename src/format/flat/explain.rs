@@ -1,13 +1,10 @@
 //! What the records of a file that nothing fits hold, and what would open it.
 
-use super::path::listing;
-use crate::trace::sanitize;
+use super::path::{listing, short};
 use serde_json::{Map, Value};
 
 /// Fields that a message names at most.
 const SHOWN: usize = 16;
-/// Characters of a field's name that are shown.
-const NAME: usize = 60;
 
 /// The fields of a record with what they are, for a message.
 pub fn fields_of(map: &Map<String, Value>) -> String {
@@ -16,12 +13,6 @@ pub fn fields_of(map: &Map<String, Value>) -> String {
     let more = all.len().saturating_sub(SHOWN);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     if shown.is_empty() { "none".into() } else { format!("{}{rest}", shown.join(", ")) }
-}
-
-/// A name as a message shows it.
-pub fn short(name: &str) -> String {
-    let clean: String = sanitize(name).chars().filter(|c| !c.is_control()).collect();
-    if clean.chars().count() <= NAME { clean } else { format!("{}…", clean.chars().take(NAME).collect::<String>()) }
 }
 
 fn kind(value: &Value) -> String {

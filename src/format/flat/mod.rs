@@ -17,7 +17,7 @@ mod value;
 mod written;
 
 pub(super) use explain::{fields_of, guess};
-pub(super) use steps::step_fields;
+pub(super) use rest::step_fields;
 pub use mapping::FieldMap;
 pub(super) use mapping::check;
 pub(super) use prompt::{message, posed};

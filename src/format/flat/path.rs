@@ -1,10 +1,13 @@
 //! Dotted paths into a record: `doc.question`, `choices[0].text`, `samples[].text`.
 
+use crate::trace::sanitize;
 use serde_json::{Map, Value};
 
 /// Names that a listing of a record's fields has at most, and how deep it looks.
 const LISTED: usize = 200;
 const DEEP: usize = 4;
+/// Characters of a field's name that are shown.
+const NAME: usize = 60;
 
 /// The values at a path, in order: `.` goes into an object, `[]` to every element of a list, `[0]` to one of them and `[-1]` to the last. A field whose own
 /// name has a dot is found by that name.
@@ -90,14 +93,20 @@ fn list<'a>(map: &'a Map<String, Value>, before: &str, depth: usize, out: &mut V
     }
 }
 
+/// A name as a message shows it.
+pub fn short(name: &str) -> String {
+    let clean: String = sanitize(name).chars().filter(|c| !c.is_control()).collect();
+    if clean.chars().count() <= NAME { clean } else { format!("{}…", clean.chars().take(NAME).collect::<String>()) }
+}
+
 /// The existing path that is most like one that is not there.
 pub fn nearest(map: &Map<String, Value>, path: &str) -> Option<String> {
     // The work is bounded by what a name may be long.
-    let short = |text: &str| text.chars().take(100).collect::<String>();
-    let wanted = short(path);
-    let like = |name: &str| strsim::jaro_winkler(&wanted, &short(name));
+    let begin = |text: &str| text.chars().take(100).collect::<String>();
+    let wanted = begin(path);
+    let like = |name: &str| strsim::jaro_winkler(&wanted, &begin(name));
     let all = listing(map).into_iter().map(|(name, _)| (like(&name).max(like(name.rsplit('.').next().unwrap_or(&name))), name));
-    all.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 >= 0.6).map(|best| super::explain::short(&best.1))
+    all.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 >= 0.6).map(|best| short(&best.1))
 }
 
 #[cfg(test)]

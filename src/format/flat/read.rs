@@ -1,9 +1,8 @@
 //! A flat record as a trace: its parts by their roles, its numbers as signals, everything else kept.
 
-use super::steps::step_fields;
 use super::path::{find, is_list, nearest, top};
 use super::prompt::{Posed, posed};
-use super::rest::Read;
+use super::rest::{Read, step_fields};
 use super::shapes::COMMON;
 use super::value::{self, verdict};
 use super::written::{is_messages, text_key, with_thoughts, written};

@@ -1,8 +1,8 @@
 //! What of a record is none of its named parts: numbers become signals under their own name, everything else is kept.
 
 use super::steps::fit;
-use super::value::{number, survives};
-use crate::format::fields::free_name;
+use super::value::{label, number, survives};
+use crate::format::fields::{first_wrong, free_name};
 use crate::trace::{Candidate, Orientation, Reading, Signal, SignalSource, Unit, Values};
 use serde_json::{Map, Value};
 
@@ -229,6 +229,43 @@ fn kind(name: &str) -> (Orientation, Unit) {
 fn askable(name: &str) -> String {
     let plain = name.parse::<Reading>().is_ok_and(|r| r == Reading::of(name)) && !name.ends_with(":drop");
     if plain { name.to_owned() } else { format!("{}_", name.trim().replace('.', "-")) }
+}
+
+/// Fields that steps which are objects have at most among them.
+const COMMON_FIELDS: usize = 32;
+
+/// The fields of steps that are objects: a label, numbers, and what is kept. `skip`: those that are something else.
+pub fn step_fields(read: &mut Read, all: &[&Map<String, Value>], skip: &dyn Fn(&str) -> bool) {
+    let mut names: Vec<&str> = Vec::new();
+    for key in all.iter().flat_map(|map| map.keys()).filter(|key| !skip(key)) {
+        if !names.contains(&key.as_str()) {
+            names.push(key);
+        }
+        // Steps that have nothing in common are kept as they are.
+        if names.len() > COMMON_FIELDS {
+            let own = |map: &Map<String, Value>| map.iter().filter(|(k, _)| !skip(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            return read.keep("steps.fields", &all.iter().map(|map| Value::Object(own(map))).collect());
+        }
+    }
+    for name in names {
+        let values: Vec<&Value> = all.iter().map(|map| map.get(name).unwrap_or(&Value::Null)).collect();
+        let labels = ["label", "rating", "correct", "is_correct", "correctness"].contains(&name);
+        let read_as: Option<Vec<Option<f32>>> = values.iter().map(|v| label(v)).collect();
+        match read_as {
+            Some(labelled) if labels => {
+                read.candidate.steps.iter_mut().zip(labelled).for_each(|(s, l)| s.label = l);
+                read.candidate.gold = first_wrong(&read.candidate.steps);
+            }
+            Some(numbers)
+                if values.iter().all(|v| v.is_null() || v.as_f64().is_some_and(survives)) && numbers.iter().any(Option::is_some) =>
+            {
+                if !read.step_signal(name, &numbers) {
+                    read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect());
+                }
+            }
+            _ => read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect()),
+        }
+    }
 }
 
 #[cfg(test)]

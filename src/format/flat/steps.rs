@@ -1,10 +1,6 @@
 //! Numbers a step, and the steps that they are of.
 
-use super::rest::Read;
-use super::value;
-use crate::format::fields::first_wrong;
 use crate::trace::{Candidate, Segmentation, Span, Step, StepKind, segment};
-use serde_json::{Map, Value};
 
 /// Makes the candidate's steps those that so many values are of, where one of the ways in which such values are made gives as many; false where none does.
 ///
@@ -44,43 +40,6 @@ fn pieces(text: &str, mark: &str) -> Vec<Step> {
         at += piece.len() + mark.len();
     }
     out
-}
-
-/// Fields that steps which are objects have at most among them.
-const COMMON_FIELDS: usize = 32;
-
-/// The fields of steps that are objects: a label, numbers, and what is kept. `skip`: those that are something else.
-pub fn step_fields(read: &mut Read, all: &[&Map<String, Value>], skip: &dyn Fn(&str) -> bool) {
-    let mut names: Vec<&str> = Vec::new();
-    for key in all.iter().flat_map(|map| map.keys()).filter(|key| !skip(key)) {
-        if !names.contains(&key.as_str()) {
-            names.push(key);
-        }
-        // Steps that have nothing in common are kept as they are.
-        if names.len() > COMMON_FIELDS {
-            let own = |map: &Map<String, Value>| map.iter().filter(|(k, _)| !skip(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-            return read.keep("steps.fields", &all.iter().map(|map| Value::Object(own(map))).collect());
-        }
-    }
-    for name in names {
-        let values: Vec<&Value> = all.iter().map(|map| map.get(name).unwrap_or(&Value::Null)).collect();
-        let labels = ["label", "rating", "correct", "is_correct", "correctness"].contains(&name);
-        let read_as: Option<Vec<Option<f32>>> = values.iter().map(|v| value::label(v)).collect();
-        match read_as {
-            Some(labelled) if labels => {
-                read.candidate.steps.iter_mut().zip(labelled).for_each(|(s, l)| s.label = l);
-                read.candidate.gold = first_wrong(&read.candidate.steps);
-            }
-            Some(numbers)
-                if values.iter().all(|v| v.is_null() || v.as_f64().is_some_and(value::survives)) && numbers.iter().any(Option::is_some) =>
-            {
-                if !read.step_signal(name, &numbers) {
-                    read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect());
-                }
-            }
-            _ => read.keep(&format!("steps.{name}"), &values.into_iter().cloned().collect()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 const LISTS: [&str; 2] = ["conversations", "messages"];
 
 pub(in crate::format) fn fits(record: &Map<String, Value>) -> bool {
-    first(record, &LISTS).and_then(|(_, v)| v.as_array()).is_some_and(|all| is_labelled(all))
+    first(record, &LISTS).is_some_and(|(name, v)| {
+        // One word of one turn may be an answer as well.
+        v.as_array().is_some_and(|all| is_labelled(all) && (name == LISTS[0] || all.len() > 2))
+    })
 }
 
 /// Whether all that the assistant says is labels.

@@ -124,8 +124,7 @@ mod tests {
         }
         let lines = candidate(" a\nb ", &[], None);
         assert_eq!(pieces(&lines, "\n\n"), ["a", "b"], "the spacing is another one");
-        let mut thought = candidate("<think>\nx\n\ny", &[], None);
-        thought.steps.remove(0);
+        let thought = candidate("<think>\nx\n\ny", &[], None);
         assert!(has_outside(&thought) && !has_outside(&lines));
         assert_eq!(pieces(&thought, "\n\n"), ["x", "y"]);
         assert_eq!(pieces(&Candidate { text: " ".into(), steps: vec![], ..Candidate::default() }, "\n"), Vec::<&str>::new());

@@ -154,7 +154,11 @@ impl Choice {
     /// Why the candidate ended, where it did.
     pub(super) fn finish(&self) -> Option<FinishReason> {
         let unknown = |reason: &str| FinishReason::Failed(format!("the server ended it: {reason}"));
-        self.finish_reason.as_deref().map(|reason| FinishReason::named(reason).unwrap_or_else(|| unknown(reason)))
+        self.finish_reason.as_deref().map(|reason| match FinishReason::named(reason) {
+            // Nobody here has cancelled it.
+            None | Some(FinishReason::Cancelled) => unknown(reason),
+            Some(known) => known,
+        })
     }
 
     fn pieces(&self) -> Vec<Piece<'_>> {

@@ -10,6 +10,7 @@ mod avx512;
 mod buffer;
 mod layout;
 mod portable;
+mod round512;
 #[cfg(test)]
 mod tests;
 
