@@ -1,6 +1,6 @@
 //! What the beginning of a stream shows: its format and how its records are laid out.
 
-use super::container::{breaks_off, separator, wrapped};
+use super::container::{breaks_off, listed, separator, wrapped};
 use super::detect::{Format, Wanted, foreign, only_part, plain_text, unknown};
 use super::error::{FieldError, FormatError};
 use super::flat;
@@ -125,8 +125,12 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
     }
     let is_json = matches!(first, b'[' | b'{');
     let beginning = if is_json { Beginning::of(text) } else { Beginning::Damaged };
-    let values = || classify(path, &records(Layout::Values, head, end), wanted);
-    let lines = || classify(path, &records(Layout::Lines, head, end), wanted);
+    // Mostly the first record tells.
+    let read = |layout| match classify(path, &records(layout, head, end, 1), wanted) {
+        Found::Format(format) => Found::Format(format),
+        _ => classify(path, &records(layout, head, end, TRIED), wanted),
+    };
+    let (values, lines) = (|| read(Layout::Values), || read(Layout::Lines));
     let (found, layout) = match first {
         b'[' => match values() {
             Found::Nothing => (lines(), Layout::Lines),
@@ -176,7 +180,8 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
     }
     match found {
         Found::Format(_) => Ok(None),
-        Found::Unfit(value) => Err(unknown(path, &value)),
+        // Of a list that fits nothing, the fields of its records say more than those beside it.
+        Found::Unfit(value) => Err(unknown(path, listed(&value).unwrap_or(&value))),
         Found::Astray(error) => Err(error),
         Found::OnlyPart(format, value) => Err(only_part(path, format, &value)),
         Found::Nothing if wanted == Wanted::Problems && first != b'{' => {
@@ -263,14 +268,14 @@ fn classify(path: &str, records: &[Value], wanted: Wanted) -> Found {
     }
 }
 
-/// The JSON objects among the first records that are whole.
-fn records(layout: Layout, head: &[u8], end: bool) -> Vec<Value> {
+/// The JSON objects among the first so many records that are whole.
+fn records(layout: Layout, head: &[u8], end: bool, most: usize) -> Vec<Value> {
     let mut out = Vec::new();
     let mut seen = 0;
     let mut splitter = Splitter::new(layout);
     let mut sink = |piece: Piece<'_>| {
         seen += 1;
-        if seen <= TRIED
+        if seen <= most
             && let Some(value) = stream::value(piece.bytes)
             && (value.is_object() || layout == Layout::Values)
         {

@@ -23,7 +23,7 @@ pub(super) use eval::EvalLog;
 #[cfg(feature = "parquet")]
 pub use parquet::to_json_lines;
 pub(super) use tree::{files, is_pattern, matches};
-pub(super) use wrapper::{inside, wrapped};
+pub(super) use wrapper::{inside, listed, wrapped};
 pub(super) use zip::Archive;
 
 use super::error::FormatError;
@@ -160,7 +160,7 @@ fn seekable(path: &str, mut stream: Stream, file: Option<Blob>, spool: &Arc<Spoo
 fn table(path: &str, (blob, len): (Blob, u64)) -> Result<Stream, FormatError> {
     match parquet::Rows::bounded(blob, len) {
         Ok(rows) => Ok(Box::new(rows)),
-        Err(e) => Err(FormatError::file(path, format!("is a Parquet file, {e}"), "fetch or write it again")),
+        Err(e) => Err(FormatError::file(path, format!("is a Parquet file, {e}"), "fetch it again, or write it with Snappy or Zstandard")),
     }
 }
 

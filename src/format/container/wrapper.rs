@@ -59,6 +59,11 @@ pub(in crate::format) fn wrapped<T>(text: &[u8], base: u64, end: bool, what: imp
     search.object(0, 0)
 }
 
+/// A record of a list that is named as such lists are, where an object has one.
+pub(in crate::format) fn listed(object: &Value) -> Option<&Value> {
+    LISTS.iter().find_map(|list| object.get(*list)?.as_array()?.iter().find(|v| v.is_object()))
+}
+
 struct Search<'a, F> {
     text: &'a [u8],
     base: u64,

@@ -3,7 +3,7 @@
 use crate::format::chat::record as chat;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, as_answer, json};
-use crate::trace::{FinishReason, Signal, Trace, with_options};
+use crate::trace::{Candidate, FinishReason, Signal, Trace, with_options};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -70,7 +70,7 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
     }
     if texts.is_empty() {
         // An answer that never came is a failed candidate still.
-        texts.push((vec![json!({"role": "assistant", "content": ""})], None));
+        texts.push((Vec::new(), None));
     }
     let model = record.opt_text("model")?.or_else(|| value.pointer("/output/model").and_then(Value::as_str)).filter(|m| !m.is_empty());
     let scored = scores(&record)?;
@@ -78,10 +78,12 @@ pub(in crate::format) fn parse(value: &Value) -> Result<Trace, FieldError> {
         KEPT.iter().filter_map(|k| Some(((*k).to_owned(), record.get(k).filter(|v| !is_empty(v))?.clone()))).collect();
     let mut candidates = Vec::new();
     for (i, (turns, choice)) in texts.into_iter().enumerate() {
-        let mut messages = vec![json!({"role": "user", "content": problem.clone()})];
-        messages.extend(turns);
-        let mut trace = chat::parse(&json!({ "messages": messages }))?;
-        let mut candidate = trace.candidates.pop().unwrap_or_default();
+        let mut candidate = Candidate::default();
+        if !turns.is_empty() {
+            let mut messages = vec![json!({"role": "user", "content": problem.clone()})];
+            messages.extend(turns);
+            candidate = chat::parse(&json!({ "messages": messages }))?.candidates.pop().unwrap_or_default();
+        }
         candidate.policy = model.map(str::to_owned);
         candidate.finish = finish(&record, choice);
         if i == 0 {
@@ -106,7 +108,8 @@ pub(in crate::format) fn problem(value: &Value) -> Result<(String, String), Fiel
         Value::String(text) => text.clone(),
         _ => {
             let mut messages: Vec<Value> = record.array("input")?.iter().map(message).collect();
-            messages.push(json!({"role": "assistant", "content": ""}));
+            // What is read as a chat has an answer.
+            messages.push(json!({"role": "assistant", "content": "."}));
             chat::parse(&json!({ "messages": messages }))?.problem
         }
     };
