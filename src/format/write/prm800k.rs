@@ -6,13 +6,16 @@ use super::{Made, Record};
 use crate::trace::{Candidate, GoldDeviation, Trace};
 use serde_json::{Value, json};
 
+/// A step's text and rating.
+type Rated<'a> = (&'a str, Option<i8>);
+
 /// A solution and the completions that stand beside its steps.
 struct Tree<'a> {
     /// The solution's text and rating of each step.
-    path: Vec<(&'a str, Option<i8>)>,
+    path: Vec<Rated<'a>>,
     gold: Option<GoldDeviation>,
     /// Completions beside each step of the solution, after it.
-    beside: Vec<Vec<(&'a str, Option<i8>)>>,
+    beside: Vec<Vec<Rated<'a>>>,
     /// Candidates in the order in which they are read again.
     members: Vec<usize>,
     /// Step of the last completion beside the solution.
@@ -47,15 +50,15 @@ pub(super) fn records(trace: &Trace) -> Made {
 
 impl Tree<'_> {
     /// Whether a candidate is a completion beside a step, no earlier one than the last that was taken.
-    fn takes(&self, c: &Candidate, steps: &[(&str, Option<i8>)]) -> bool {
+    fn takes(&self, c: &Candidate, steps: &[Rated<'_>]) -> bool {
         let Some((_, before)) = steps.split_last() else { return false };
         let read = steps.iter().position(|s| s.1 == Some(-1)).map(GoldDeviation::Step);
         before.len() >= self.last && before.len() < self.path.len() && c.gold == read && self.path.starts_with(before)
     }
 
     fn record(self, trace: &Trace) -> Record {
-        let completion = |&(text, rating): &(&str, Option<i8>)| json!({ "text": text, "rating": rating });
-        let step = |(own, beside): (&(&str, Option<i8>), &Vec<(&str, Option<i8>)>)| {
+        let completion = |&(text, rating): &Rated<'_>| json!({ "text": text, "rating": rating });
+        let step = |(own, beside): (&Rated<'_>, &Vec<Rated<'_>>)| {
             let completions: Vec<Value> = std::iter::once(own).chain(beside).map(completion).collect();
             json!({ "completions": completions, "human_completion": null, "chosen_completion": 0 })
         };

@@ -88,10 +88,12 @@ pub(super) fn rows(trace: &Trace, options: &Options, names: &[String]) -> Vec<Ve
     trace.candidates.iter().enumerate().flat_map(|(i, c)| of_candidate(trace, i, c, options, names)).collect()
 }
 
+/// One value a step, none where a signal is of the whole, and the candidate's.
+type Taken = (Vec<Option<f32>>, Option<f32>);
+
 fn of_candidate(trace: &Trace, index: usize, c: &Candidate, options: &Options, names: &[String]) -> Vec<Vec<Cell>> {
     let own: Vec<Cow<'_, Signal>> = signals(c).collect();
-    // One value a step, and the candidate's.
-    let taken: Vec<Option<(Vec<Option<f32>>, Option<f32>)>> = names
+    let taken: Vec<Option<Taken>> = names
         .iter()
         .map(|name| {
             let signal = own.iter().find(|s| s.name == *name)?;
@@ -130,7 +132,7 @@ fn of_candidate(trace: &Trace, index: usize, c: &Candidate, options: &Options, n
         let kind = if step.kind == StepKind::Answer { "answer" } else { "reasoning" };
         row.extend([Cell::Count(Some(i)), Cell::Text(Some(kind.to_owned())), Cell::Number(step.label)]);
         // What is said of the whole alone stands in each of its rows.
-        let value = |t: &(Vec<Option<f32>>, Option<f32>)| if t.0.is_empty() { t.1 } else { t.0.get(i).copied().flatten() };
+        let value = |t: &Taken| if t.0.is_empty() { t.1 } else { t.0.get(i).copied().flatten() };
         row.extend(taken.iter().map(|t| Cell::Number(t.as_ref().and_then(value))));
         row
     };
