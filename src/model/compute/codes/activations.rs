@@ -146,6 +146,11 @@ fn rounds<const B: usize, const Q: usize>(
                 Kernel::Avx512 => unsafe { avx512::round(values, quads, &mut parts) },
                 Kernel::Avx2 | Kernel::Portable => round(values, quads, &mut parts),
             };
+            if !most.is_finite() {
+                // Nothing to round: the scale alone says so.
+                quads.fill(0);
+                parts.fill(0);
+            }
             let scale = if most.is_finite() { most / 127.0 } else { f32::NAN };
             scales[at] = [scale, scale * parts.iter().sum::<i32>() as f32];
             if B == 32 {
