@@ -151,6 +151,11 @@ fn show(path: &str, head: &[u8], end: bool, wanted: Wanted, table: bool) -> Resu
         return Ok(Some(Shown::Records { format, layout, outer: Vec::new() }));
     }
     if first == b'{' {
+        // A record may have lists of records in it. Where it is one, only its end is still to come.
+        let own = serde_json::Deserializer::from_slice(text).into_iter::<Value>().next().and_then(Result::ok);
+        if !end && own.is_some_and(|own| matches!(classify(path, &[own], wanted), Found::Format(_))) {
+            return Ok(None);
+        }
         let what = |record: &Value| match classify(path, std::slice::from_ref(record), wanted) {
             Found::Format(format) => Some(format),
             _ => None,

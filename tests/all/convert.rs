@@ -270,7 +270,7 @@ fn a_tree_of_completions_stays_one() {
     assert_eq!(bare(&again), bare(&traces));
     let losses = survey.losses();
     assert!(losses.counts.is_empty() && losses.signals.is_empty(), "{losses:?}");
-    assert_eq!(losses.fields.keys().map(String::as_str).collect::<Vec<_>>(), ["labeler", "total_time"]);
+    assert_eq!(losses.fields.keys().map(String::as_str).collect::<Vec<_>>(), ["finish_reason", "labeler", "total_time"]);
     for (name, target) in
         [("processbench.jsonl", Target::ProcessBench), ("stepwise.jsonl", Target::Stepwise), ("math_shepherd.jsonl", Target::MathShepherd)]
     {

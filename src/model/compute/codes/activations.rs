@@ -146,18 +146,22 @@ fn rounds<const B: usize, const Q: usize>(
                 Kernel::Avx512 => unsafe { round512::round(values, quads, &mut parts) },
                 Kernel::Avx2 | Kernel::Portable => round(values, quads, &mut parts),
             };
-            // Where a number is none the sums say nothing, and the scale makes that of all that comes of them.
+            if !most.is_finite() {
+                // Nothing to round: the scale alone says so.
+                quads.fill(0);
+                parts.fill(0);
+            }
             let scale = if most.is_finite() { most / 127.0 } else { f32::NAN };
-            scales[at] = [scale, scale * parts.iter().fold(0, |sum: i32, p| sum.wrapping_add(*p)) as f32];
+            scales[at] = [scale, scale * parts.iter().sum::<i32>() as f32];
             if B == 32 {
-                sums[at] = parts[0].wrapping_add(parts[1]);
+                sums[at] = parts[0] + parts[1];
             } else {
                 let sums = &mut sums.as_chunks_mut::<LARGE_SUMS>().0[at];
                 for i in 0..16 {
-                    sums[i] = parts[i].wrapping_mul(-32);
+                    sums[i] = -32 * parts[i];
                 }
                 for (sum, p) in sums[16..].iter_mut().zip(parts.as_chunks::<4>().0) {
-                    *sum = p[0].wrapping_add(p[1]) & 0xffff | p[2].wrapping_add(p[3]) << 16;
+                    *sum = (p[0] + p[1]) & 0xffff | (p[2] + p[3]) << 16;
                 }
             }
         }
