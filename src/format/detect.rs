@@ -1,12 +1,12 @@
 //! Which format a file is in, from what it holds.
 
+use super::chat::atif;
+use super::chat::record::{self as chat, Kind};
 use super::error::{FieldError, FormatError};
 use super::fields::json;
 use super::flat::{self, FieldMap, Shape};
 use super::native::{self, run_samples};
 use super::nested::{episodes, pairs, thoughts, tree, turns};
-use super::chat::record::{self as chat, Kind};
-use super::chat::atif;
 use super::sources::{best_of_n, gsm8k, gsm8k_pool, humaneval, inspect, mmlu_pro, prm800k, prmbench, problems, processbench, stepwise};
 use crate::trace::Trace;
 use serde_json::Value;

@@ -1,10 +1,10 @@
 //! What the beginning of a stream shows: its format and how its records are laid out.
 
+use super::chat::stream;
 use super::container::{breaks_off, listed, separator, wrapped};
 use super::detect::{Format, Wanted, foreign, only_part, plain_text, unknown};
 use super::error::{FieldError, FormatError};
 use super::flat;
-use super::chat::stream;
 use super::split::{Layout, Piece, Splitter};
 use crate::util::work::count;
 use serde::de::IgnoredAny;

@@ -1,5 +1,6 @@
 //! Finds the records of one file: where each begins, whether it can be used, which problem it is about.
 
+use super::chat::stream::{self, Places};
 use super::container::{Blob, Chunks, EvalLog, Origin, Peeled, Spool, Stream, Table, peel};
 use super::detect::Format;
 use super::error::{FieldError, FormatError};
@@ -8,7 +9,6 @@ use super::input::{About, Body, Keep};
 use super::key::{self, KeyMaker, NativeHead, ProblemKey};
 use super::mend;
 use super::shared::{Record, Shared};
-use super::chat::stream::{self, Places};
 use super::sources::inspect;
 use super::split::{LONGEST, Layout, Splitter};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};

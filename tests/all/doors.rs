@@ -137,7 +137,11 @@ fn all_doors(corpus: &str, path: &Path, task: Option<Task>, dir: &Path) {
             let (answer, count) = majority.unwrap_or_else(|| panic!("{corpus}, {}: no majority on screen", trace.id));
             assert_eq!(count, vote.candidates.len(), "{corpus}, {}", trace.id);
             let (head, tail) = answer.split_once('…').unwrap_or((answer.as_str(), ""));
-            assert!(vote.answer.starts_with(head.trim_end()) && vote.answer.ends_with(tail.trim_start()), "{corpus}, {}: {answer}", trace.id);
+            assert!(
+                vote.answer.starts_with(head.trim_end()) && vote.answer.ends_with(tail.trim_start()),
+                "{corpus}, {}: {answer}",
+                trace.id
+            );
             assert_eq!(accuracy(Method::Majority), right(vote.candidates[0]), "{corpus}, {}", trace.id);
             voted += 1;
         }

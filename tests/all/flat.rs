@@ -300,7 +300,25 @@ fn kept(trace: &Trace) -> BTreeSet<u32> {
 #[test]
 fn no_number_is_dropped() {
     let samples = std::fs::read_dir("samples").unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl"));
-    let known = ["native", "gsm8k", "mmlu", "humaneval", "prm800k", "prmbench", "best_of_n", "openai", "problems", "chat", "anthropic", "batch", "gemini", "ollama", "request", "sharegpt", "vllm"];
+    let known = [
+        "native",
+        "gsm8k",
+        "mmlu",
+        "humaneval",
+        "prm800k",
+        "prmbench",
+        "best_of_n",
+        "openai",
+        "problems",
+        "chat",
+        "anthropic",
+        "batch",
+        "gemini",
+        "ollama",
+        "request",
+        "sharegpt",
+        "vllm",
+    ];
     let flat = samples.filter(|p| !known.iter().any(|k| p.file_name().unwrap().to_str().unwrap().starts_with(k)));
     let lines: Vec<String> =
         flat.flat_map(|p| std::fs::read_to_string(p).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect();

@@ -104,6 +104,11 @@ fn who_wrote_a_candidate_is_seen_and_found() {
             assert!(text.contains("step_100)") && text.contains("step_200)"), "{size:?}\n{text}");
         }
     }
-    let found = |query: &str| all.iter().filter(|t| Query::parse(query).unwrap().matches(t, &Lens::default())).map(|t| t.id.as_str()).collect::<Vec<_>>();
-    assert_eq!((found("by:step_200"), found("by:model"), found("by:b word"), found("by:c")), (vec!["both"], vec!["both", "one"], vec!["one"], vec![]));
+    let found = |query: &str| {
+        all.iter().filter(|t| Query::parse(query).unwrap().matches(t, &Lens::default())).map(|t| t.id.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (found("by:step_200"), found("by:model"), found("by:b word"), found("by:c")),
+        (vec!["both"], vec!["both", "one"], vec!["one"], vec![])
+    );
 }

@@ -131,7 +131,8 @@ fn marks_only(messages: &[Value]) -> bool {
     let text =
         |m: &Value| ["content", "value"].iter().find_map(|k| m.get(*k)?.as_str()).map(|t| matches!(t.trim(), "+" | "-")).unwrap_or(false);
     let mut said = messages.iter().filter(is_assistant).peekable();
-    said.peek().is_some() && said.all(text)
+    // One sign alone may be an answer.
+    messages.len() > 2 && said.peek().is_some() && said.all(text)
 }
 
 /// A list of messages, which may be written as a string; empty ones and lists of other things are none.

@@ -17,12 +17,12 @@ mod value;
 mod written;
 
 pub(super) use explain::{fields_of, guess};
-pub(super) use rest::step_fields;
 pub use mapping::FieldMap;
 pub(super) use mapping::check;
 pub(super) use prompt::{message, posed};
 pub(super) use read::{head, head_fields, parse};
 pub(super) use rest::Read;
+pub(super) use rest::step_fields;
 pub(super) use shapes::of_record;
 pub use shapes::tells_again;
 pub(super) use steps::fit;

@@ -1,8 +1,8 @@
 //! The problem in a prompt: a text, a list of messages, or the text that a chat template has made of one.
 
+use crate::format::chat::dialogue::problem_of;
 use crate::format::error::FieldError;
 use crate::format::fields::{Fields, wrong};
-use crate::format::chat::dialogue::problem_of;
 use serde_json::{Map, Value, json};
 
 /// What a prompt poses.

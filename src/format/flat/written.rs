@@ -1,9 +1,9 @@
 //! What was answered: a text, messages, or an object with one of them, as the text of a candidate with its steps.
 
 use super::prompt::message;
+use crate::format::chat::record;
 use crate::format::error::FieldError;
 use crate::format::fields::wrong;
-use crate::format::chat::record;
 use crate::trace::{Candidate, FinishReason, Segmentation, Span, Step, StepKind, segment};
 use serde_json::{Value, json};
 use std::borrow::Cow;

@@ -6,10 +6,10 @@ mod signals;
 
 pub(super) use line::Line;
 
+use super::chat::dialogue::problem_of;
 use super::error::{FieldError, FormatError};
 use super::fields::{Fields, aligned, numbers, one_of, spans};
 use super::own::KNOWN;
-use super::chat::dialogue::problem_of;
 use crate::check;
 use crate::trace::{
     Aggregation, Calibration, Candidate, Detector, Deviation, Domain, ENTROPY, FinishReason, GoldDeviation, Granularity, LOGPROB, REWARD,
