@@ -46,7 +46,7 @@ pub(crate) enum Overlay {
     Messages { scroll: usize },
     Settings { at: usize, typed: Option<String> },
     Search(Editor),
-    Filter(FilterLine),
+    Filter(Box<FilterLine>),
     Problem,
 }
 

@@ -13,7 +13,7 @@ pub(super) fn open(state: &mut State) {
     }
     let mut line = FilterLine { editor, before: state.filter.clone(), wrong: None, completions: Vec::new() };
     look(state, &mut line);
-    state.overlay = Some(Overlay::Filter(line));
+    state.overlay = Some(Overlay::Filter(Box::new(line)));
 }
 
 /// Runs a command on the line; whether it stays open.
