@@ -80,6 +80,9 @@ impl Convert {
         let packed = is_packed(&path);
         let options = self.options(target, &path);
         let output = self.open_output(&path)?;
+        if (packed || target == Target::Parquet) && output.is_terminal() {
+            return Err(Usage("a terminal shows no packed bytes; name a file with -o, or pass them on".into()).into());
+        }
         let collection = self.group.open(&self.files, self.task.task, &self.rewards.segment, false)?;
         let interrupt = Interrupt::listen()?;
         let mut reporter = Reporter::new(messages, "traces");

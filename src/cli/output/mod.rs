@@ -159,10 +159,15 @@ impl Output {
         &self.name
     }
 
+    /// Whether somebody sees what is written.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Stdout(_)) && io::stdout().is_terminal()
+    }
+
     /// Columns of the terminal that reads along; no bound where none does.
     pub fn columns(&self) -> usize {
         let size = match self.sink {
-            Sink::Stdout(_) if io::stdout().is_terminal() => crossterm::terminal::size().ok(),
+            Sink::Stdout(_) if self.is_terminal() => crossterm::terminal::size().ok(),
             _ => None,
         };
         size.map_or(usize::MAX, |(columns, _)| columns.into())
