@@ -1,7 +1,7 @@
 //! Products with [`Codes`](super::Codes) by AVX-512 with VNNI: a vector has four codes of each of 16 rows, and the bytes are multiplied and added up as they are.
 
-use super::activations::{LARGE_SUMS, Products, Tile};
 use super::layout::{Kind, LANES, VECTOR};
+use super::tile::{LARGE_SUMS, Products, Tile};
 use std::arch::{asm, x86_64::*};
 
 /// The products of 16 rows of the matrix with each row of a tile.

@@ -12,13 +12,15 @@ mod layout;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use super::{kernels::simd, threads};
-use activations::{Activations, Products, ROWS, Tile};
+use activations::Activations;
 use buffer::Buffer;
 pub use layout::Kind;
 use layout::LANES;
 use rayon::prelude::*;
+use tile::{Products, ROWS, Tile};
 
 /// Bytes of weights that a thread takes at a time.
 const SHARE: usize = 1 << 17;
