@@ -1,13 +1,9 @@
 //! Rows of activations rounded to 8 bits, laid out for products with [`Codes`](super::Codes).
 
 use super::super::{kernels::simd, threads};
-use super::layout::{Kind, LANES};
-use super::{Kernel, round512};
+use super::tile::{LARGE_SUMS, ROWS, Tile, sums_of};
+use super::{Kernel, avx512};
 
-/// Rows computed in one pass over the weights.
-pub(super) const ROWS: usize = 8;
-/// Sums of a block of 256.
-pub(super) const LARGE_SUMS: usize = 20;
 /// Numbers from which all threads take part in the rounding.
 const PARALLEL: usize = 1 << 16;
 
@@ -24,37 +20,6 @@ pub(super) struct Activations {
     /// The sum of a block of 32. Of a block of 256: −32 times the sum of every 16, which is what Q6_K takes from products; then the sums of every 32, two in
     /// 16 bits each.
     sums: Vec<i32>,
-}
-
-/// A tile of [`Activations`].
-pub(super) struct Tile<'a> {
-    /// How many it has, at most [`ROWS`].
-    pub(super) rows: usize,
-    /// `block / 4` of every row of every block.
-    pub(super) quads: &'a [i32],
-    /// One of every row of every block.
-    pub(super) scales: &'a [[f32; 2]],
-    /// 1 or [`LARGE_SUMS`] of every row of every block.
-    pub(super) sums: &'a [i32],
-}
-
-/// The products of 16 rows of a matrix with each row of a tile.
-pub(super) type Products = [[f32; LANES]; ROWS];
-
-impl Tile<'_> {
-    /// Whether it has what kernels read of it: as many blocks of every row as there are records.
-    pub(super) fn fits(&self, kind: Kind, records: &[u8]) -> bool {
-        let blocks = self.rows * (records.len() / kind.record());
-        (1..=ROWS).contains(&self.rows)
-            && self.quads.len() == blocks * kind.block() / 4
-            && self.scales.len() == blocks
-            && self.sums.len() == blocks * sums_of(kind.block())
-    }
-}
-
-/// Sums kept of a block of such a size.
-const fn sums_of(block: usize) -> usize {
-    if block == 256 { LARGE_SUMS } else { 1 }
 }
 
 /// The numbers of a tile, and where their quads, scales and sums go.
@@ -143,7 +108,7 @@ fn rounds<const B: usize, const Q: usize>(
             let quads = &mut quads.as_chunks_mut::<Q>().0[at];
             let most = match kernel {
                 // SAFETY: this kernel is there only where the processor has its instructions.
-                Kernel::Avx512 => unsafe { round512::round(values, quads, &mut parts) },
+                Kernel::Avx512 => unsafe { avx512::round(values, quads, &mut parts) },
                 Kernel::Avx2 | Kernel::Portable => round(values, quads, &mut parts),
             };
             if !most.is_finite() {

@@ -1,7 +1,7 @@
 //! Products with [`Codes`](super::Codes) by AVX2: as with AVX-512, 8 of the 16 rows at a time, bytes multiplied and added up by way of 16 bits.
 
-use super::activations::{LARGE_SUMS, Products, Tile};
 use super::layout::Kind;
+use super::tile::{LARGE_SUMS, Products, Tile};
 use std::arch::x86_64::*;
 
 /// The products of 16 rows of the matrix with each row of a tile.

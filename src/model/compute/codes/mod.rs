@@ -10,16 +10,17 @@ mod avx512;
 mod buffer;
 mod layout;
 mod portable;
-mod round512;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use super::{kernels::simd, threads};
-use activations::{Activations, Products, ROWS, Tile};
+use activations::Activations;
 use buffer::Buffer;
 pub use layout::Kind;
 use layout::LANES;
 use rayon::prelude::*;
+use tile::{Products, ROWS, Tile};
 
 /// Bytes of weights that a thread takes at a time.
 const SHARE: usize = 1 << 17;

@@ -1,7 +1,7 @@
 //! Products with [`Codes`](super::Codes) by plain arithmetic, for processors without the vectors of the others, and for these to be compared with.
 
-use super::activations::{Products, Tile};
 use super::layout::Kind;
+use super::tile::{Products, Tile};
 
 /// The products of 16 rows of the matrix with each row of a tile: y = Σ s·(d·Σ t·⟨c − z, x⟩ + m·Σx), outer sums over blocks, inner ones over the small blocks.
 pub(super) fn group(kind: Kind, records: &[u8], tile: &Tile, out: &mut Products) {
