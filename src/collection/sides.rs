@@ -2,6 +2,7 @@
 
 use crate::format;
 use crate::trace::{Candidate, ENTROPY, LOGPROB, Signal, SignalSource, Token, TokenValue, Trace, Values, policy_signals};
+use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// One problem of what is said of it, file by file: each file's number and what its records say, in order. `names` are the files' names.
@@ -13,6 +14,8 @@ pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Tr
     for (file, trace) in said {
         match files.last_mut().filter(|last| last.0 == file) {
             Some((_, whole)) => {
+                let mut trace = trace;
+                keep_name(&whole.id, &mut trace);
                 whole.gold_answer = whole.gold_answer.take().or(trace.gold_answer);
                 let again = trace.source.as_ref().is_some_and(|s| format::tells_again(&s.format));
                 if again {
@@ -39,6 +42,19 @@ pub(super) fn together(said: Vec<(usize, Trace)>, names: &[String]) -> Option<Tr
     }
     apart(&mut whole.candidates, &from, name);
     Some(whole)
+}
+
+/// Keeps the name that a record has of its own with its candidates, where the problem goes by another's.
+fn keep_name(id: &str, trace: &mut Trace) {
+    let made = trace.source.as_ref().is_some_and(|s| trace.id.strip_prefix(&s.format).is_some_and(|rest| rest.starts_with('-')));
+    if trace.id == id || trace.id.is_empty() || made {
+        return;
+    }
+    for c in &mut trace.candidates {
+        let mut extra: Map<String, Value> = c.extra.as_deref().and_then(|e| serde_json::from_str(e).ok()).unwrap_or_default();
+        extra.entry("record.id").or_insert_with(|| Value::from(trace.id.clone()));
+        c.extra = Some(Value::Object(extra).to_string());
+    }
 }
 
 /// Tells candidates apart that several files have of one writer, as of checkpoints of one model: the writer's name and the file's.

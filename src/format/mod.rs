@@ -1,6 +1,6 @@
 //! Trace files in and out.
 //!
-//! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one, [`write`] others. [`join()`] puts together what
+//! [`TraceList::open`] reads files of every importable [`Format`]; [`to_lines`] and [`write_file`] write the native one, [`mod@write`] others. [`join()`] puts together what
 //! several files say of the same problems.
 
 mod chat;

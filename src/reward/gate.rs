@@ -24,8 +24,8 @@ const SLACK_KNOWN: f32 = 0.1;
 pub const FEWEST: usize = 20;
 /// Tokens of a text that grows before its mean says something.
 const FEWEST_TOKENS: usize = 16;
-/// The same of a text that has ended: there will be no more of it.
-const FEWEST_OF_ALL: usize = 8;
+/// The same of a text that has ended: there will be no more of it, and one of a few tokens is unlike a task's own where those are longer.
+const FEWEST_OF_ALL: usize = 1;
 /// Positions whose logits over the vocabulary stand in memory at a time.
 const ROWS: usize = 256;
 /// Sequences read in one pass.
@@ -131,7 +131,7 @@ pub struct Looked {
 
 impl Looked {
     /// Puts together what was read: the problem's mean; of the solution the sum of its tokens' log-probabilities and their number; of both, the known tokens of
-    /// all. A solution says nothing before it has 16 tokens, or 8 where it has `ended`.
+    /// all. A solution says nothing before it has 16 tokens, or one where it has `ended`.
     pub fn of(problem: Option<f32>, (sum, tokens): (f64, usize), (known, all): (usize, usize), ended: bool) -> Self {
         let least = if ended { FEWEST_OF_ALL } else { FEWEST_TOKENS };
         Self {
@@ -339,7 +339,8 @@ mod tests {
     fn a_short_text_says_nothing() {
         assert_eq!(Looked::of(Some(-1.0), (-30.0, 15), (3, 15), false), Looked { problem: Some(-1.0), text: None, vocabulary: None });
         assert_eq!(Looked::of(None, (-32.0, 16), (8, 16), false), Looked { problem: None, text: Some(-2.0), vocabulary: Some(0.5) });
-        assert_eq!(Looked::of(None, (-16.0, 8), (7, 7), true), Looked { problem: None, text: Some(-2.0), vocabulary: None });
+        assert_eq!(Looked::of(None, (-16.0, 8), (7, 7), true), Looked { problem: None, text: Some(-2.0), vocabulary: Some(1.0) });
+        assert_eq!(Looked::of(None, (0.0, 0), (0, 0), true), Looked::default());
     }
 
     #[test]

@@ -59,12 +59,13 @@ pub const QUANTITIES: [(&str, &str); 8] = [
 ];
 
 /// Texts that can be searched by name (`~` has, `!~` has not), with what they are.
-pub const TEXTS: [(&str, &str); 6] = [
+pub const TEXTS: [(&str, &str); 7] = [
     ("problem", "the problem"),
     ("text", "the candidate's text"),
     ("step", "one of its steps"),
     ("answer", "its final answer; = and != compare as the problem's answers are compared"),
-    ("source", "who wrote it, and the file it is from"),
+    ("policy", "who wrote it, and the file it is from"),
+    ("source", "the same"),
     ("id", "the problem's name"),
 ];
 

@@ -71,7 +71,7 @@ impl Place {
             "text" => Self::Text,
             "step" => Self::Step,
             "answer" => Self::Answer,
-            "source" => Self::Source,
+            "policy" | "source" => Self::Source,
             "id" => Self::Id,
             _ => return None,
         })
@@ -410,6 +410,7 @@ mod tests {
             ("source~GPT", &[]),
             ("source~gpt", &[0]),
             ("by:gpt", &[0]),
+            ("policy~gpt", &[0]),
             ("source~runs/20", &[0, 1]),
             ("problem~shelf 24", &[1]),
             ("step~/^24.*19$/", &[1]),

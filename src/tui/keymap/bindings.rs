@@ -107,7 +107,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(List, "<C-f> <pgdn> <space>", C::PageDown, "a page on"),
     bind(List, "<C-b> <pgup>", C::PageUp, "a page back"),
     bind(List, "<ret> l <right>", C::Enter, "open"),
-    bind(List, "f", C::Filter, "filter by a query: wrong and dev<=2, reward<-1 source~gpt, words"),
+    bind(List, "f", C::Filter, "list what a query finds: wrong and dev<=2"),
     bind(Settings, "j <down> <tab>", C::Down, "next setting"),
     bind(Settings, "k <up> <S-tab>", C::Up, "setting before"),
     bind(Settings, "l <right> +", C::Right, "more, or the next value"),

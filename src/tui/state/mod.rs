@@ -58,6 +58,8 @@ pub(crate) struct FilterLine {
     pub before: Option<Filter>,
     /// What is wrong with what is written; the list stays as it was before.
     pub wrong: Option<QueryError>,
+    /// A signal that it names and the open problem does not have.
+    pub unknown: Option<String>,
     /// What the word at the cursor may become, and what that means.
     pub completions: Vec<Completion>,
 }

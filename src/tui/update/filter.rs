@@ -1,6 +1,7 @@
 //! The line in which the list is narrowed by a query.
 
 use crate::collection::query::{KEYWORDS, Lens, Query, complete};
+use crate::trace::Reading;
 use crate::tui::action::{Command, Effect};
 use crate::tui::source::{Ask, Filter};
 use crate::tui::state::{Doc, Editor, FilterLine, Overlay, State};
@@ -11,7 +12,7 @@ pub(super) fn open(state: &mut State) {
     if let Some(filter) = &state.filter {
         editor.set(filter.query.text().to_owned());
     }
-    let mut line = FilterLine { editor, before: state.filter.clone(), wrong: None, completions: Vec::new() };
+    let mut line = FilterLine { editor, before: state.filter.clone(), wrong: None, unknown: None, completions: Vec::new() };
     look(state, &mut line);
     state.overlay = Some(Overlay::Filter(Box::new(line)));
 }
@@ -62,9 +63,16 @@ fn changed(state: &mut State, line: &mut FilterLine, effects: &mut Vec<Effect>) 
 /// Finds what is wrong with the line and how it may go on.
 fn look(state: &State, line: &mut FilterLine) {
     let (text, at) = (line.editor.text(), line.editor.cursor());
-    line.wrong = Query::parse(text).err();
-    let signals = state.doc().into_iter().flat_map(|d| &d.known).map(|s| s.name.as_str());
-    let (word, completions) = complete(text, at, signals);
+    let known: Vec<&str> = state.doc().into_iter().flat_map(|d| &d.known).map(|s| s.name.as_str()).collect();
+    let parsed = Query::parse(text);
+    let is_known = |name: &str| known.contains(&name) || name.parse::<Reading>().is_ok_and(|r| known.contains(&r.signal.as_str()));
+    line.unknown = parsed
+        .as_ref()
+        .ok()
+        .filter(|_| !known.is_empty())
+        .and_then(|q| q.signals().into_iter().find(|name| !is_known(name)).map(str::to_owned));
+    line.wrong = parsed.err();
+    let (word, completions) = complete(text, at, known.iter().copied());
     let whole = KEYWORDS.iter().any(|k| k.0 == &text[word.clone()]);
     line.completions = if word.is_empty() || whole { Vec::new() } else { completions };
 }

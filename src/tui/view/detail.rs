@@ -145,7 +145,10 @@ fn draw_step(state: &State, doc: &Doc, p: &mut Painter<'_>, area: Rect, all: boo
             let loads = state.models.rewards.iter().any(|r| matches!(r.slot, Slot::Loading { .. }));
             let busy = state.open.is_some_and(|open| state.in_work(open) || state.run.as_ref().is_some_and(|r| r.item == open && !r.done));
             let none = if doc.readings.colour.is_none() && doc.known.iter().all(|s| !s.is_reward()) {
-                "none: name a model with --reward or --policy"
+                match state.reward_ready() {
+                    true => "none: the text is longer than the reward model's context, or it says nothing of steps",
+                    false => "none: name a model with --reward or --policy",
+                }
             } else {
                 "none"
             };

@@ -49,10 +49,16 @@ pub(super) fn draw(state: &State, p: &mut Painter<'_>) {
 
 /// What stands beside a query: what is wrong with it, how its last word may go on, or how many problems pass.
 fn beside_filter(state: &State, line: &FilterLine) -> (String, Role) {
+    if line.editor.text().is_empty() {
+        return ("wrong, dev<=2, len>200, reward<-1, policy~NAME, words; tab completes".into(), Role::Faint);
+    }
     match (&line.wrong, line.completions.first()) {
         (_, Some(first)) => (format!("tab: {}  {}", first.text, first.meaning), Role::Faint),
         (Some(wrong), None) => (wrong.problem.clone(), Role::Error),
         (None, None) => {
+            if let Some(name) = &line.unknown {
+                return (format!("no signal {name} here"), Role::Error);
+            }
             let more = if state.list.filtering || !state.list.complete { "…" } else { "" };
             let all = state.list.len;
             let text = state.list.matches.as_ref().map_or_else(|| format!("{all}{more}"), |m| format!("{} of {all}{more}", m.len()));
