@@ -1,6 +1,7 @@
 //! Candidates of a problem side by side: their scores and ranks.
 
-use super::{Aggregation, Candidate, Granularity, Reading, SignalSource, Unit};
+use super::{Aggregation, Candidate, Granularity, Reading, Signal, SignalSource, Unit};
+use std::collections::HashMap;
 
 /// One score a candidate by a reading of one of its signals, high is good: its steps' values aggregated, or the value of the whole. `None` where a candidate
 /// has no such signal or the signal no value.
@@ -31,13 +32,17 @@ pub fn rank(scores: &[Option<f32>]) -> Vec<usize> {
 
 /// Each candidate's place, 1 for the best; equal scores share a place; `None` where there is no score.
 pub fn ranks(scores: &[Option<f32>]) -> Vec<Option<usize>> {
-    scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(|s| 1 + scores.iter().flatten().filter(|o| **o > s).count())).collect()
+    let mut known: Vec<f32> = scores.iter().flatten().copied().filter(|s| !s.is_nan()).collect();
+    known.sort_by(f32::total_cmp);
+    let place = |s: f32| 1 + known.len() - known.partition_point(|o| *o <= s);
+    scores.iter().map(|s| s.filter(|s| !s.is_nan()).map(place)).collect()
 }
 
 /// Whether the candidates agree on what each number of the file is. A value a step is taken for a probability where all of a candidate's lie in 0 to 1, so
 /// the candidates of a problem may differ.
 pub(crate) fn units_agree(candidates: &[Candidate]) -> bool {
-    candidates.iter().flat_map(|c| &c.signals).all(|s| s.source != SignalSource::File || s.unit == unit_of_all(candidates, &s.name))
+    let units = units_of_all(candidates);
+    candidates.iter().flat_map(of_file).all(|s| units.get(&s.name) == Some(&s.unit))
 }
 
 /// Makes a number of the file one thing in all candidates: what it is in none is not known for sure, so it is [`Unit::Unknown`] in all.
@@ -45,24 +50,35 @@ pub(crate) fn settle_units(candidates: &mut [Candidate]) {
     if units_agree(candidates) {
         return;
     }
-    let names: Vec<String> = candidates.iter().flat_map(|c| &c.signals).map(|s| s.name.clone()).collect();
-    for name in names {
-        let unit = unit_of_all(candidates, &name);
-        let own = candidates.iter_mut().flat_map(|c| &mut c.signals).filter(|s| s.source == SignalSource::File && s.name == name);
-        own.for_each(|s| s.unit = unit);
+    let units = units_of_all(candidates);
+    for signal in candidates.iter_mut().flat_map(|c| &mut c.signals).filter(|s| s.source == SignalSource::File) {
+        signal.unit = units.get(&signal.name).copied().unwrap_or_default();
     }
 }
 
-fn unit_of_all(candidates: &[Candidate], name: &str) -> Unit {
-    let mut units = candidates.iter().filter_map(|c| c.signal(name)).filter(|s| s.source == SignalSource::File).map(|s| s.unit);
-    let first = units.next().unwrap_or_default();
-    if units.all(|u| u == first) { first } else { Unit::Unknown }
+fn of_file(candidate: &Candidate) -> impl Iterator<Item = &Signal> {
+    candidate.signals.iter().filter(|s| s.source == SignalSource::File)
+}
+
+/// What each number of the file is in all candidates that have it.
+fn units_of_all(candidates: &[Candidate]) -> HashMap<String, Unit> {
+    let mut units: HashMap<String, Unit> = HashMap::new();
+    for signal in candidates.iter().flat_map(of_file) {
+        match units.get_mut(&signal.name) {
+            Some(unit) if *unit != signal.unit => *unit = Unit::Unknown,
+            Some(_) => {}
+            None => {
+                units.insert(signal.name.clone(), signal.unit);
+            }
+        }
+    }
+    units
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{LABEL, Orientation, Segmentation, Signal, SignalSource, Span, TokenValue, Unit, default_signal, segment};
+    use crate::trace::{LABEL, Orientation, Segmentation, Span, TokenValue, default_signal, segment};
 
     fn candidate(text: &str, answer: Option<&str>) -> Candidate {
         Candidate { text: text.into(), steps: segment(text, &Segmentation::Line), answer: answer.map(Into::into), ..Candidate::default() }
