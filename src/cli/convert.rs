@@ -91,9 +91,9 @@ impl Convert {
         let mut survey = Survey::new(target, &options);
         reporter.status("looking for what would be lost");
         let mut whole = each(&mut walk, &interrupt, &mut reporter, |trace| Ok(survey.add(&trace)?))?;
-        self.tell(&survey, target, &mut reporter)?;
         let mut writer = None;
         if whole {
+            self.tell(&survey, target, &mut reporter)?;
             let name = output.name().to_owned();
             let sink = Packed::new(output, packed);
             let mut out = Writer::new(sink, &survey, target, options).with_context(|| name.clone())?;
