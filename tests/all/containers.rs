@@ -1,7 +1,8 @@
 //! What trace files come in: packed, in archives and folders, as tables, inside other objects; whatever is inside of what.
 
+use crate::formats::gz;
 use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::DeflateEncoder;
 use reasonscope::format::{FormatError, Options, TraceList};
 use reasonscope::trace::{FinishReason, Trace};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -15,12 +16,6 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> String {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
-    out.write_all(bytes).unwrap();
-    out.finish().unwrap()
 }
 
 fn zst(bytes: &[u8]) -> Vec<u8> {
